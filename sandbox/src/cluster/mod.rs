@@ -1,0 +1,5 @@
+//! A Kubernetes cluster to run the charm on.
+
+mod access;
+
+pub use access::ClusterAccess;

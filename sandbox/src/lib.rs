@@ -1,0 +1,3 @@
+//! Kubernetes, object stores and Juju on one machine, for the velero-operator charm's demo and tests.
+
+pub mod cluster;

@@ -1,0 +1,1 @@
+//! The velero-operator charm: what Juju runs once for each hook or action.
