@@ -1,0 +1,69 @@
+//! What a model needs of the cluster: a narrow seam, so that the rules of Juju are tested without one.
+
+mod kubernetes;
+
+pub use kubernetes::KubernetesCloud;
+
+/// How a unit's charm process reaches the cluster: its service account, and what a pod is told of the API server.
+#[derive(Clone, Debug)]
+pub struct UnitAccess {
+    /// The token of the application's service account.
+    pub token: String,
+    /// The certificate authority of the API server, as PEM.
+    pub certificate_authority: String,
+    /// The value of `KUBERNETES_SERVICE_HOST`.
+    pub service_host: String,
+    /// The value of `KUBERNETES_SERVICE_PORT`.
+    pub service_port: u16,
+    /// The server's version, such as `1.33.1`.
+    pub api_version: String,
+    /// The process whose mount and network namespaces the charm process joins.
+    pub namespaces_of: Option<u32>,
+}
+
+/// Why something could not be done in the cluster.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation} in namespace {namespace:?}")]
+pub struct CloudError {
+    /// What was tried.
+    pub operation: String,
+    /// Where.
+    pub namespace: String,
+    /// Why not.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// The cluster under a model.
+pub trait Cloud: Send + Sync {
+    /// Makes the model's namespace, unless it has one.
+    ///
+    /// # Errors
+    /// When the cluster does not answer, or the namespace is somebody else's.
+    fn create_model(&self, model: &str) -> Result<(), CloudError>;
+
+    /// Removes the model's namespace with all that is in it, and waits until it has gone.
+    ///
+    /// # Errors
+    /// When the cluster does not answer, or the namespace stays.
+    fn destroy_model(&self, model: &str) -> Result<(), CloudError>;
+
+    /// Makes the application's service account and gives it the rights that Juju gives: over the whole cluster if
+    /// trusted, hardly any otherwise. Also changes them on an application that exists.
+    ///
+    /// # Errors
+    /// When the cluster does not answer or refuses.
+    fn ensure_application(&self, model: &str, application: &str, trust: bool) -> Result<(), CloudError>;
+
+    /// Removes the service account and its rights.
+    ///
+    /// # Errors
+    /// When the cluster does not answer or refuses.
+    fn remove_application(&self, model: &str, application: &str) -> Result<(), CloudError>;
+
+    /// A fresh token of the application's service account, and the way to the API server.
+    ///
+    /// # Errors
+    /// When the cluster does not answer or refuses.
+    fn unit_access(&self, model: &str, application: &str) -> Result<UnitAccess, CloudError>;
+}

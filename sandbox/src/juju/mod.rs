@@ -1,0 +1,43 @@
+//! A local Juju: models, applications and units on a cluster, with the contract that charms have with the real one.
+//!
+//! A model is a namespace. A charm runs as a process in the environment that Juju gives it: its variables, its hook
+//! tools, its service account; hooks come in Juju's order, what a failing hook wrote is thrown away, and what Juju
+//! refuses is refused.
+
+pub mod charm;
+pub mod cloud;
+
+mod agent;
+mod context;
+mod environment;
+mod error;
+mod hook;
+mod log;
+mod model;
+mod process;
+mod relation;
+mod resolver;
+mod secret;
+mod simulated;
+mod state;
+mod store;
+mod tool_client;
+mod tools;
+mod wire;
+
+pub use agent::{AgentError, Disturbance, HookRecord, ToolCall};
+pub use context::Whose;
+pub use environment::{Execution, JUJU_VERSION};
+pub use error::Error;
+pub use hook::{Hook, RelationEvent};
+pub use log::{Level, LogLine};
+pub use model::{
+    ActionResult, ActionStatus, ApplicationView, DeployOptions, Model, ModelView, Progress, RelationView, Scripted,
+    UnitView,
+};
+pub use process::{Outcome, SUPERVISOR_ARGUMENT, supervise};
+pub use secret::{InvalidSecretUri, SecretUri};
+pub use simulated::{Dialect, built_in};
+pub use state::{InvalidUnitName, Life, ModelState, Status, StatusValue, UnitName};
+pub use store::StoreError;
+pub use tool_client::{run as run_tool, tool_name};

@@ -1,0 +1,121 @@
+//! The process between the verb and the charm: it enters the namespaces, starts the charm, passes on how it ended.
+//!
+//! It exists because only a process with one thread can join a mount namespace, and because the peak memory of a child
+//! includes that of the process it was forked from: this one is small, the verb's is not.
+
+use std::fs::File;
+use std::io::{BufReader, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitCode, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::time::TimeValLike;
+use nix::unistd::{Pid, geteuid};
+
+use super::super::wire::{receive, send};
+use super::surroundings::arrange;
+use super::{Launch, Outcome, Report};
+
+/// The hidden subcommand that makes the program a supervisor.
+pub const SUPERVISOR_ARGUMENT: &str = "charm-supervisor";
+
+/// Runs a charm as told over standard input, which is a socket to the verb.
+#[must_use]
+pub fn supervise() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("ERROR {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), String> {
+    let verb = verb_socket().map_err(|error| format!("standard input is not the verb's socket: {error}"))?;
+    let mut orders = BufReader::new(verb.try_clone().map_err(|error| error.to_string())?);
+    let launch: Launch = receive(&mut orders).map_err(|error| error.to_string())?.ok_or("the verb said nothing")?;
+    let started = Instant::now();
+    let child = match start(&launch) {
+        Ok(child) => child,
+        Err(reason) => return send(&verb, &Report::Failed(reason)).map_err(|error| error.to_string()),
+    };
+    let group = Pid::from_raw(i32::try_from(child.id()).map_err(|error| error.to_string())?);
+    // The verb sends nothing more: the end of its side means that it died or wants the charm dead.
+    thread::spawn(move || {
+        let _: Result<Option<()>, _> = receive(&mut orders);
+        let _ = killpg(group, Signal::SIGKILL);
+    });
+    // When the verb is gone already, the thread above ends the charm.
+    let _ = send(&verb, &Report::Started(group.as_raw()));
+    let outcome = wait(child, started).map_err(|error| format!("cannot wait for the charm: {error}"))?;
+    // What the charm left running would keep its output open and call tools that nobody answers.
+    let _ = killpg(group, Signal::SIGKILL);
+    send(&verb, &Report::Ended(outcome)).map_err(|error| error.to_string())
+}
+
+fn verb_socket() -> std::io::Result<UnixStream> {
+    Ok(UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?))
+}
+
+fn start(launch: &Launch) -> Result<std::process::Child, String> {
+    if let Some(process) = launch.namespaces_of {
+        join(process).map_err(|error| format!("cannot join the cluster's namespaces (process {process}): {error}"))?;
+    }
+    let (user, group) = (geteuid(), nix::unistd::getegid());
+    let private =
+        if user.is_root() { CloneFlags::CLONE_NEWNS } else { CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUSER };
+    unshare(private).map_err(|error| format!("cannot make a private mount namespace: {error}"))?;
+    if !user.is_root() {
+        become_root_of_namespace(user.as_raw(), group.as_raw())
+            .map_err(|error| format!("cannot map the user into the namespace: {error}"))?;
+    }
+    let directory = arrange(&launch.surroundings)?;
+    Command::new(&launch.program)
+        .env_clear()
+        .envs(&launch.environment)
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .map_err(|error| match error.kind() {
+            ErrorKind::PermissionDenied => format!("fork/exec {}: permission denied", launch.program.display()),
+            _ => format!("fork/exec {}: {error}", launch.program.display()),
+        })
+}
+
+fn join(process: u32) -> nix::Result<()> {
+    let open = |kind: &str| File::open(format!("/proc/{process}/ns/{kind}")).map_err(|_| nix::errno::Errno::ESRCH);
+    // Both are opened before either is joined: /proc may show other processes afterwards.
+    let (network, mounts) = (open("net")?, open("mnt")?);
+    let enter = |namespace: BorrowedFd<'_>, kind| setns(namespace, kind);
+    enter(network.as_fd(), CloneFlags::CLONE_NEWNET)?;
+    enter(mounts.as_fd(), CloneFlags::CLONE_NEWNS)
+}
+
+fn become_root_of_namespace(user: u32, group: u32) -> std::io::Result<()> {
+    std::fs::write("/proc/self/setgroups", "deny")?;
+    std::fs::write("/proc/self/uid_map", format!("0 {user} 1"))?;
+    std::fs::write("/proc/self/gid_map", format!("0 {group} 1"))
+}
+
+fn wait(mut child: std::process::Child, started: Instant) -> std::io::Result<Outcome> {
+    let status = child.wait()?;
+    let wall = started.elapsed();
+    // The charm is this process's only child, so its children's usage is the charm's with its own descendants.
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Ok(Outcome {
+        code: status.code(),
+        signal: status.signal(),
+        wall,
+        cpu: Duration::from_micros(u64::try_from(micros).unwrap_or_default()),
+        peak_memory: u64::try_from(usage.max_rss()).unwrap_or_default() * 1024,
+    })
+}

@@ -1,0 +1,71 @@
+//! Applications that the sandbox plays itself, without a charm process.
+
+mod s3_integrator;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::charm::{ConfigOption, Metadata};
+use super::state::{ModelState, Status};
+pub use s3_integrator::{Dialect, S3Integrator};
+
+/// How an application behaves that has no charm process.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Simulated {
+    /// Tells bucket and keys of an S3 store to whom it is related.
+    S3Integrator(S3Integrator),
+    /// Does nothing of its own: a test writes its settings.
+    Scripted,
+}
+
+impl Simulated {
+    /// The options that it has.
+    #[must_use]
+    pub fn options(&self) -> BTreeMap<String, ConfigOption> {
+        match self {
+            Self::S3Integrator(_) => S3Integrator::options(),
+            Self::Scripted => BTreeMap::new(),
+        }
+    }
+
+    /// How its units are.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self {
+            Self::S3Integrator(integrator) => integrator.status(),
+            Self::Scripted => Status::now(super::state::StatusValue::Active, ""),
+        }
+    }
+}
+
+/// The charms that the sandbox plays, by the name that `deploy` knows them by.
+#[must_use]
+pub fn built_in(charm: &str, channel: Option<&str>) -> Option<(Simulated, Metadata)> {
+    if charm != S3Integrator::NAME {
+        return None;
+    }
+    let integrator = S3Integrator::new(Dialect::of_channel(channel));
+    Some((Simulated::S3Integrator(integrator), S3Integrator::metadata()))
+}
+
+/// Lets the application react to what is the case now; doing it twice changes nothing more.
+pub fn react(model: &mut ModelState, application: &str) {
+    let Some(ours) = model.applications.get(application) else { return };
+    let super::state::ApplicationKind::Simulated { behaviour, .. } = &ours.kind else { return };
+    let mut behaviour = behaviour.clone();
+    if let Simulated::S3Integrator(integrator) = &mut behaviour {
+        integrator.react(model, application);
+    }
+    let status = behaviour.status();
+    let Some(ours) = model.applications.get_mut(application) else { return };
+    for unit in ours.units.values_mut() {
+        if (unit.status.value, &unit.status.message) != (status.value, &status.message) {
+            unit.status = status.clone();
+        }
+    }
+    if let super::state::ApplicationKind::Simulated { behaviour: kept, .. } = &mut ours.kind {
+        *kept = behaviour;
+    }
+}

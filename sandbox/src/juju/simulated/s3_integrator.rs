@@ -1,0 +1,372 @@
+//! The store's side of the `s3` interface, as the charm `s3-integrator` speaks it: track 1 with the keys in clear
+//! (dialect 0), track 2 with the keys in a Juju secret (dialect 1).
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::super::charm::{ConfigOption, Endpoint, Metadata, OptionType};
+use super::super::secret::{Grant, Owner, Secret, SecretUri};
+use super::super::state::{ModelState, Status, StatusValue};
+
+const ENDPOINT: &str = "s3-credentials";
+/// Kept by the library in its own settings: what it last saw of the other side.
+const CACHE: &str = "data";
+const OPTIONS: [&str; 10] = [
+    "attributes",
+    "bucket",
+    "endpoint",
+    "experimental-delete-older-than-days",
+    "path",
+    "region",
+    "s3-api-version",
+    "s3-uri-style",
+    "storage-class",
+    "tls-ca-chain",
+];
+
+/// The version of the protocol.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    /// Keys in clear; answers once the other side has asked for a bucket.
+    #[default]
+    V0,
+    /// Keys in a secret, for who asks for that.
+    V1,
+}
+
+impl Dialect {
+    /// What the integrator of that channel speaks: track 2 is the newer one.
+    #[must_use]
+    pub fn of_channel(channel: Option<&str>) -> Self {
+        if channel.is_some_and(|channel| channel == "2" || channel.starts_with("2/")) { Self::V1 } else { Self::V0 }
+    }
+}
+
+/// What the integrator knows beside its options.
+#[derive(Clone, Default, Deserialize, Serialize)]
+pub struct S3Integrator {
+    /// The version of the protocol.
+    pub dialect: Dialect,
+    access_key: String,
+    secret_key: String,
+    /// The bucket that a client asked for while none was configured: dialect 0 takes it as its own.
+    adopted_bucket: Option<String>,
+    /// The secret of each relation.
+    secrets: BTreeMap<u32, String>,
+}
+
+impl std::fmt::Debug for S3Integrator {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("S3Integrator").field("dialect", &self.dialect).finish_non_exhaustive()
+    }
+}
+
+impl S3Integrator {
+    /// The charm's name.
+    pub const NAME: &str = "s3-integrator";
+
+    pub(super) fn new(dialect: Dialect) -> Self {
+        Self { dialect, ..Self::default() }
+    }
+
+    pub(super) fn metadata() -> Metadata {
+        let endpoint = Endpoint { interface: "s3".to_owned(), limit: None };
+        Metadata {
+            name: Self::NAME.to_owned(),
+            summary: "Tells charms of an S3 store.".to_owned(),
+            description: "Tells charms of an S3 store.".to_owned(),
+            provides: BTreeMap::from([(ENDPOINT.to_owned(), endpoint)]),
+            ..Metadata::default()
+        }
+    }
+
+    pub(super) fn options() -> BTreeMap<String, ConfigOption> {
+        let option = || ConfigOption { kind: OptionType::String, default: None, description: String::new() };
+        OPTIONS.iter().map(|name| ((*name).to_owned(), option())).collect()
+    }
+
+    /// The action `sync-s3-credentials`.
+    pub fn sync_credentials(&mut self, access_key: &str, secret_key: &str) {
+        access_key.clone_into(&mut self.access_key);
+        secret_key.clone_into(&mut self.secret_key);
+    }
+
+    fn has_credentials(&self) -> bool {
+        !self.access_key.is_empty() && !self.secret_key.is_empty()
+    }
+
+    pub(super) fn status(&self) -> Status {
+        if self.has_credentials() {
+            Status::now(StatusValue::Active, "")
+        } else {
+            Status::now(StatusValue::Blocked, "Missing parameters: ['access-key', 'secret-key']")
+        }
+    }
+
+    pub(super) fn react(&mut self, model: &mut ModelState, application: &str) {
+        let Some(ours) = model.applications.get(application) else { return };
+        let settings = ours.settings.clone();
+        let relations: Vec<u32> =
+            model.relations_of(application, ENDPOINT).filter(|relation| !relation.dying).map(|each| each.id).collect();
+        self.secrets.retain(|id, _| relations.contains(id));
+        for id in relations {
+            match self.dialect {
+                Dialect::V0 => self.react_v0(model, application, id, &settings),
+                Dialect::V1 => self.react_v1(model, application, id, &settings),
+            }
+        }
+    }
+
+    fn react_v0(&mut self, model: &mut ModelState, application: &str, id: u32, settings: &BTreeMap<String, Value>) {
+        let Some(requested) = requester(model, application, id) else { return };
+        let mut changes = BTreeMap::new();
+        let seen = note(&requested, &mut changes);
+        let Some(bucket) = seen.get("bucket").cloned() else {
+            publish(model, application, id, changes);
+            return;
+        };
+        if !settings.contains_key("bucket") {
+            self.adopted_bucket.get_or_insert(bucket);
+        }
+        changes.extend(published(settings));
+        if let (false, Some(bucket)) = (settings.contains_key("bucket"), &self.adopted_bucket) {
+            changes.insert("bucket".to_owned(), bucket.clone());
+        }
+        changes.insert("access-key".to_owned(), self.access_key.clone());
+        changes.insert("secret-key".to_owned(), self.secret_key.clone());
+        publish(model, application, id, changes);
+    }
+
+    fn react_v1(&mut self, model: &mut ModelState, application: &str, id: u32, settings: &BTreeMap<String, Value>) {
+        let mut changes = BTreeMap::from([("lib-version".to_owned(), "1.0".to_owned())]);
+        let requested = requester(model, application, id).unwrap_or_default();
+        note(&requested, &mut changes);
+        let asks_for_secret = requested.contains_key("requested-secrets");
+        let started = ["lib-version", "version", "bucket"].iter().any(|key| requested.contains_key(*key));
+        let bucket = settings
+            .get("bucket")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+            // The bucket that an old client asks for is a placeholder.
+            .or_else(|| requested.get("bucket").filter(|_| asks_for_secret).cloned());
+        let (true, true, Some(bucket)) = (started, self.has_credentials(), bucket) else {
+            publish(model, application, id, changes);
+            return;
+        };
+        changes.extend(published(settings));
+        changes.insert("bucket".to_owned(), bucket);
+        if let Some(path) = requested.get("path").filter(|_| asks_for_secret) {
+            changes.insert("path".to_owned(), path.clone());
+        }
+        if asks_for_secret {
+            let secret = self.keep_secret(model, application, id);
+            changes.insert("secret-extra".to_owned(), format!("secret:{secret}"));
+        } else {
+            changes.insert("access-key".to_owned(), self.access_key.clone());
+            changes.insert("secret-key".to_owned(), self.secret_key.clone());
+        }
+        publish(model, application, id, changes);
+    }
+
+    /// The relation's secret, with the keys as they are now: new keys are a new revision.
+    fn keep_secret(&mut self, model: &mut ModelState, application: &str, relation: u32) -> String {
+        let content = BTreeMap::from([
+            ("access-key".to_owned(), STANDARD.encode(&self.access_key)),
+            ("secret-key".to_owned(), STANDARD.encode(&self.secret_key)),
+        ]);
+        let id = self.secrets.entry(relation).or_insert_with(|| SecretUri::random().id).clone();
+        let remote = model.relations.get(&relation).and_then(|each| each.remote(application));
+        let client = remote.map(|side| side.application.clone()).unwrap_or_default();
+        let secret = model.secrets.entry(id.clone()).or_insert_with(|| {
+            let mut secret = Secret::new(Owner::Application(application.to_owned()), content.clone());
+            secret.label = format!("{ENDPOINT}.{relation}.extra.secret");
+            secret.grants.push(Grant { relation, application: client, unit: None });
+            secret
+        });
+        secret.update(content);
+        id
+    }
+}
+
+/// The settings of the application at the other side.
+fn requester(model: &ModelState, application: &str, id: u32) -> Option<BTreeMap<String, String>> {
+    Some(model.relations.get(&id)?.remote(application)?.bag.data.clone())
+}
+
+/// Notes in the cache what the other side has written, and returns it.
+fn note<'a>(
+    requested: &'a BTreeMap<String, String>,
+    changes: &mut BTreeMap<String, String>,
+) -> &'a BTreeMap<String, String> {
+    if !requested.is_empty() {
+        changes.insert(CACHE.to_owned(), python_json(requested));
+    }
+    requested
+}
+
+/// Every option under the name and in the form that it has in the relation; an empty text where none is set.
+fn published(settings: &BTreeMap<String, Value>) -> BTreeMap<String, String> {
+    let mut changes = BTreeMap::new();
+    for option in OPTIONS {
+        let value = settings.get(option).and_then(Value::as_str).unwrap_or_default();
+        let (key, written) = match option {
+            _ if value.is_empty() => (option, String::new()),
+            "tls-ca-chain" => (option, python_list(&certificates(value))),
+            "attributes" => (option, python_list(&value.split(',').map(str::to_owned).collect::<Vec<_>>())),
+            "experimental-delete-older-than-days" => ("delete-older-than-days", value.to_owned()),
+            _ => (option, value.to_owned()),
+        };
+        changes.insert(key.to_owned(), written);
+    }
+    changes.retain(|key, _| key != "experimental-delete-older-than-days");
+    changes
+}
+
+/// The certificates of the option, which is PEM or base64 of it.
+fn certificates(value: &str) -> Vec<String> {
+    const END: &str = "-----END CERTIFICATE-----";
+    let decoded = STANDARD.decode(value.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let text = decoded.unwrap_or_else(|| value.to_owned());
+    text.split_inclusive(END).map(str::trim).filter(|each| !each.is_empty()).map(str::to_owned).collect()
+}
+
+/// Writes what differs from what is there.
+fn publish(model: &mut ModelState, application: &str, id: u32, changes: BTreeMap<String, String>) {
+    if let Some(side) = model.relations.get_mut(&id).and_then(|relation| relation.side_mut(application)) {
+        side.bag.apply(&changes);
+    }
+}
+
+/// JSON as Python writes it, with a space after each colon and comma.
+fn python_json(map: &BTreeMap<String, String>) -> String {
+    let pairs: Vec<String> = map
+        .iter()
+        .map(|(key, value)| format!("{}: {}", Value::from(key.as_str()), Value::from(value.as_str())))
+        .collect();
+    format!("{{{}}}", pairs.join(", "))
+}
+
+fn python_list(items: &[String]) -> String {
+    let items: Vec<String> = items.iter().map(|item| Value::from(item.as_str()).to_string()).collect();
+    format!("[{}]", items.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::charm::Role;
+    use super::super::super::relation::{Relation, Side};
+    use super::super::super::state::{Application, ApplicationKind, Life};
+    use super::super::{Simulated, react};
+    use super::*;
+
+    fn model(dialect: Dialect, options: &[(&str, &str)], keys: bool) -> ModelState {
+        let mut integrator = S3Integrator::new(dialect);
+        if keys {
+            integrator.sync_credentials("AKEXAMPLE0001", "s3cr3t");
+        }
+        let mut model = ModelState::new("demo");
+        let settings = options.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect();
+        let application = Application {
+            kind: ApplicationKind::Simulated {
+                behaviour: Simulated::S3Integrator(integrator),
+                metadata: S3Integrator::metadata(),
+            },
+            settings,
+            trust: false,
+            units: BTreeMap::new(),
+            leader: None,
+            status: None,
+            workload_version: String::new(),
+            life: Life::Alive,
+        };
+        model.applications.insert("s3".to_owned(), application);
+        let relation = Relation {
+            id: 7,
+            interface: "s3".to_owned(),
+            sides: vec![Side::new("velero", ENDPOINT, Role::Requires), Side::new("s3", ENDPOINT, Role::Provides)],
+            dying: false,
+        };
+        model.relations.insert(7, relation);
+        model
+    }
+
+    fn ask(model: &mut ModelState, pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let changes: BTreeMap<String, String> =
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let relation = model.relations.get_mut(&7).expect("the relation");
+        relation.side_mut("velero").expect("the client").bag.apply(&changes);
+        react(model, "s3");
+        model.relations[&7].side("s3").expect("the integrator").bag.data.clone()
+    }
+
+    const CONFIGURED: &[(&str, &str)] = &[("bucket", "backups"), ("region", "eu-west-3")];
+
+    #[test]
+    fn dialect_0_says_nothing_before_it_is_asked_for_a_bucket() {
+        let mut model = model(Dialect::V0, CONFIGURED, true);
+        assert!(ask(&mut model, &[]).is_empty());
+        let bag = ask(&mut model, &[("requested-secrets", "[\"access-key\"]")]);
+        assert_eq!(bag.keys().collect::<Vec<_>>(), ["data"]);
+        let bag = ask(&mut model, &[("bucket", "relation-7")]);
+        assert_eq!((bag["bucket"].as_str(), bag["access-key"].as_str()), ("backups", "AKEXAMPLE0001"));
+        assert_eq!(bag["data"], r#"{"bucket": "relation-7", "requested-secrets": "[\"access-key\"]"}"#);
+    }
+
+    #[test]
+    fn dialect_0_takes_the_bucket_it_is_asked_for_when_it_has_none() {
+        let mut model = model(Dialect::V0, &[], false);
+        let bag = ask(&mut model, &[("bucket", "relation-7")]);
+        assert_eq!(bag["bucket"], "relation-7");
+        assert!(!bag.contains_key("access-key"), "{bag:?}");
+    }
+
+    #[test]
+    fn reacting_twice_is_no_change() {
+        for dialect in [Dialect::V0, Dialect::V1] {
+            let mut model = model(dialect, CONFIGURED, true);
+            ask(&mut model, &[("bucket", "relation-7"), ("requested-secrets", "[]"), ("lib-version", "1.0")]);
+            let before = model.relations[&7].side("s3").expect("the integrator").bag.version;
+            react(&mut model, "s3");
+            assert_eq!(model.relations[&7].side("s3").expect("the integrator").bag.version, before);
+        }
+    }
+
+    #[test]
+    fn dialect_1_keeps_the_keys_in_a_secret_and_rotates_them_there() {
+        let mut model = model(Dialect::V1, CONFIGURED, true);
+        assert_eq!(ask(&mut model, &[]).keys().collect::<Vec<_>>(), ["lib-version"]);
+        let bag = ask(&mut model, &[("requested-secrets", "[\"access-key\"]"), ("lib-version", "1.0")]);
+        assert!(!bag.contains_key("access-key"));
+        let uri: SecretUri = bag["secret-extra"].parse().expect("a URI");
+        assert_eq!(model.secrets[&uri.id].latest(), 1);
+        if let ApplicationKind::Simulated { behaviour: Simulated::S3Integrator(integrator), .. } =
+            &mut model.applications.get_mut("s3").expect("the integrator").kind
+        {
+            integrator.sync_credentials("NEW", "NEWER");
+        }
+        let version = model.relations[&7].side("s3").expect("the integrator").bag.version;
+        react(&mut model, "s3");
+        assert_eq!(model.secrets[&uri.id].latest(), 2);
+        assert_eq!(model.relations[&7].side("s3").expect("the integrator").bag.version, version);
+    }
+
+    #[test]
+    fn dialect_1_answers_an_old_client_in_clear() {
+        let mut model = model(Dialect::V1, CONFIGURED, true);
+        let bag = ask(&mut model, &[("bucket", "relation-7")]);
+        assert_eq!((bag["bucket"].as_str(), bag["access-key"].as_str()), ("backups", "AKEXAMPLE0001"));
+    }
+
+    #[test]
+    fn certificates_become_a_list() {
+        let one = "-----BEGIN CERTIFICATE-----\nYQ==\n-----END CERTIFICATE-----";
+        let chain = format!("{one}\n{one}\n");
+        assert_eq!(certificates(&chain), [one, one]);
+        assert_eq!(certificates(&STANDARD.encode(&chain)), [one, one]);
+    }
+}

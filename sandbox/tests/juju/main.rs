@@ -1,0 +1,10 @@
+//! The local Juju, driven with charms that are shell scripts: real processes, real hook tools, no cluster.
+
+mod actions;
+mod environment;
+mod failures;
+mod harness;
+mod lifecycle;
+mod relations;
+mod secrets;
+mod tools;
