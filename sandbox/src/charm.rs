@@ -17,15 +17,8 @@ const BUILD_TIME_LIMIT: Duration = Duration::from_secs(30 * 60);
 const BINARY: &str = "velero-operator";
 
 /// What a charm takes from its project folder as it is. A folder stands for the files in it.
-const PROJECT_FILES: [&str; 7] = [
-    "metadata.yaml",
-    "config.yaml",
-    "actions.yaml",
-    "hooks",
-    "actions",
-    "LICENSE",
-    "README.md",
-];
+const PROJECT_FILES: [&str; 7] =
+    ["metadata.yaml", "config.yaml", "actions.yaml", "hooks", "actions", "LICENSE", "README.md"];
 
 /// What a packed charm is made from, and where it goes.
 #[derive(Clone, Debug)]
@@ -44,11 +37,7 @@ impl PackOptions {
     pub fn new(velero: impl Into<PathBuf>) -> Self {
         let mut project = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         project.pop();
-        Self {
-            destination: project.join("target").join("charm"),
-            velero: velero.into(),
-            project,
-        }
+        Self { destination: project.join("target").join("charm"), velero: velero.into(), project }
     }
 }
 
@@ -104,11 +93,7 @@ pub enum PackError {
 /// Adds to an I/O error what was tried on which path.
 fn on(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PackError {
     let path = path.to_owned();
-    move |source| PackError::File {
-        operation,
-        path,
-        source,
-    }
+    move |source| PackError::File { operation, path, source }
 }
 
 /// Builds the charm's release binary and packs it, and returns the folder of the unpacked charm.
@@ -139,9 +124,7 @@ async fn build(project: &Path) -> Result<PathBuf, PackError> {
     // variables, and would build their crates anew at each change between that and a shell.
     for (name, _) in std::env::vars_os() {
         let describes_a_package = name.to_str().is_some_and(|name| {
-            ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"]
-                .iter()
-                .any(|prefix| name.starts_with(prefix))
+            ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|prefix| name.starts_with(prefix))
         });
         if describes_a_package {
             command.env_remove(name);
@@ -172,12 +155,7 @@ fn executable(messages: &[u8]) -> Option<PathBuf> {
     messages
         .split(|&byte| byte == b'\n')
         .filter_map(|line| serde_json::from_slice::<Message>(line).ok())
-        .filter(|message| {
-            message
-                .target
-                .as_ref()
-                .is_some_and(|target| target.name == BINARY)
-        })
+        .filter(|message| message.target.as_ref().is_some_and(|target| target.name == BINARY))
         .find_map(|message| message.executable)
 }
 
@@ -205,10 +183,8 @@ pub fn assemble(options: &PackOptions, binary: &Path) -> Result<(), PackError> {
     }
 
     let manifest = manifest(&options.project)?;
-    let aside = tempfile::Builder::new()
-        .prefix(".charm-")
-        .tempdir_in(parent)
-        .map_err(on("create a folder in", parent))?;
+    let aside =
+        tempfile::Builder::new().prefix(".charm-").tempdir_in(parent).map_err(on("create a folder in", parent))?;
     let new = aside.path().join("new");
     for file in &contents {
         let target = new.join(&file.name);
@@ -239,30 +215,18 @@ struct CharmFile {
 /// Lists what the charm holds, but for the manifest that is generated.
 fn contents(options: &PackOptions, binary: &Path) -> Result<Vec<CharmFile>, PackError> {
     let mut files = vec![
-        CharmFile {
-            name: "dispatch".into(),
-            source: binary.to_owned(),
-        },
-        CharmFile {
-            name: "velero".into(),
-            source: options.velero.clone(),
-        },
+        CharmFile { name: "dispatch".into(), source: binary.to_owned() },
+        CharmFile { name: "velero".into(), source: options.velero.clone() },
     ];
     for name in PROJECT_FILES {
         let source = options.project.join(name);
         if source.is_dir() {
             for entry in fs::read_dir(&source).map_err(on("read", &source))? {
                 let entry = entry.map_err(on("read", &source))?;
-                files.push(CharmFile {
-                    name: Path::new(name).join(entry.file_name()),
-                    source: entry.path(),
-                });
+                files.push(CharmFile { name: Path::new(name).join(entry.file_name()), source: entry.path() });
             }
         } else {
-            files.push(CharmFile {
-                name: name.into(),
-                source,
-            });
+            files.push(CharmFile { name: name.into(), source });
         }
     }
     files.sort_by(|one, other| one.name.cmp(&other.name));
@@ -311,9 +275,7 @@ fn manifest(project: &Path) -> Result<String, PackError> {
     if !charmcraft.platforms.contains_key(architecture) {
         return Err(PackError::Architecture(architecture));
     }
-    Ok(format!(
-        "bases:\n- name: {name}\n  channel: '{channel}'\n  architectures: [{architecture}]\n"
-    ))
+    Ok(format!("bases:\n- name: {name}\n  channel: '{channel}'\n  architectures: [{architecture}]\n"))
 }
 
 #[cfg(test)]
@@ -340,11 +302,7 @@ mod tests {
                 fs::write(project.join(name), name).unwrap();
             }
             fs::write(project.join("README.md"), "read me").unwrap();
-            fs::write(
-                project.join("charmcraft.yaml"),
-                "base: ubuntu@24.04\nplatforms:\n  amd64:\n  arm64:\n",
-            )
-            .unwrap();
+            fs::write(project.join("charmcraft.yaml"), "base: ubuntu@24.04\nplatforms:\n  amd64:\n  arm64:\n").unwrap();
             let executables = [
                 project.join("hooks/install"),
                 project.join("actions/run"),
@@ -389,8 +347,7 @@ mod tests {
         for name in text_files {
             assert_eq!(fixture.read(name), name);
         }
-        let manifest: serde_yaml::Value =
-            serde_yaml::from_str(&fixture.read("manifest.yaml")).unwrap();
+        let manifest: serde_yaml::Value = serde_yaml::from_str(&fixture.read("manifest.yaml")).unwrap();
         assert_eq!(manifest["bases"][0]["name"], "ubuntu");
         assert_eq!(manifest["bases"][0]["channel"], "24.04");
         assert!(manifest["bases"][0]["architectures"][0].is_string());
@@ -421,10 +378,7 @@ mod tests {
         assert_eq!(fixture.read("dispatch"), "another binary");
         assert!(!fixture.options.destination.join("stale").exists());
         let target = fixture.folder.path().join("target");
-        let mut names: Vec<_> = fs::read_dir(target)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
+        let mut names: Vec<_> = fs::read_dir(target).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, ["charm", "charm.inputs", "charm.lock"]);
     }
@@ -439,10 +393,7 @@ mod tests {
         fixture.assemble().unwrap();
 
         let packed = fixture.options.destination.join("hooks/install");
-        assert_eq!(
-            fs::metadata(packed).unwrap().permissions().mode() & 0o777,
-            0o644
-        );
+        assert_eq!(fs::metadata(packed).unwrap().permissions().mode() & 0o777, 0o644);
     }
 
     #[test]
@@ -460,11 +411,8 @@ mod tests {
     #[test]
     fn an_architecture_that_is_not_built_for_is_refused() {
         let fixture = Fixture::new();
-        fs::write(
-            fixture.options.project.join("charmcraft.yaml"),
-            "base: ubuntu@24.04\nplatforms:\n  s390x:\n",
-        )
-        .unwrap();
+        fs::write(fixture.options.project.join("charmcraft.yaml"), "base: ubuntu@24.04\nplatforms:\n  s390x:\n")
+            .unwrap();
 
         let error = fixture.assemble().unwrap_err();
 
