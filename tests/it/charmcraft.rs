@@ -93,8 +93,8 @@ fn cache() -> PathBuf {
     cache.join("velero-operator-sandbox")
 }
 
-/// Holds a folder to Charmcraft's rules for a `project` or a `charm`, and returns what it finds wrong.
-fn check(kind: &str, folder: &Path) -> Result<(), String> {
+/// Holds folders to Charmcraft's rules for a `project` or a `charm`; the error says what is wrong with which folder.
+fn check(kind: &str, folders: &[&Path]) -> Result<(), String> {
     let state = tempfile::tempdir().unwrap();
     let mut check = limited(CHECK_LIMIT, &*PYTHON);
     check
@@ -103,7 +103,7 @@ fn check(kind: &str, folder: &Path) -> Result<(), String> {
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .arg(project().join("tests/it/charmcraft_check.py"))
         .arg(kind)
-        .arg(folder);
+        .args(folders);
     run(&mut check).map(drop)
 }
 
@@ -127,7 +127,7 @@ fn pack(folder: &Path) -> PathBuf {
 
 #[test]
 fn charmcraft_accepts_the_project() {
-    check("project", project()).unwrap();
+    check("project", &[project()]).unwrap();
 }
 
 #[test]
@@ -139,23 +139,29 @@ fn charmcraft_refuses_what_it_does_not_know() {
         ("type: charm", "type: charm\nname: velero-operator", "name"),
         ("type: charm", "type: charm\nconfig: {options: {}}", "config"),
     ];
-    for (from, to, named) in cases {
+    let copies = cases.map(|(from, to, _)| {
         let copy = project_copy();
         let path = copy.path().join("charmcraft.yaml");
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains(from), "charmcraft.yaml holds no {from:?}");
         fs::write(&path, text.replacen(from, to, 1)).unwrap();
+        copy
+    });
 
-        let problem = check("project", copy.path()).expect_err(to);
+    let problems = check("project", &copies.each_ref().map(tempfile::TempDir::path)).unwrap_err();
 
-        assert!(problem.contains("ended with exit status: 1") && problem.contains(named), "{to:?}: {problem}");
+    assert!(problems.contains("ended with exit status: 1"), "the check itself broke: {problems}");
+    for (copy, (_, to, named)) in copies.iter().zip(cases) {
+        let folder = format!("{}: ", copy.path().display());
+        let refused = problems.lines().any(|line| line.starts_with(&folder) && line.contains(named));
+        assert!(refused, "{to:?} is accepted; refused is only this: {problems}");
     }
 }
 
 #[test]
 fn charmcrafts_linters_accept_the_packed_charm() {
     let folder = tempfile::tempdir().unwrap();
-    check("charm", &pack(folder.path())).unwrap();
+    check("charm", &[&pack(folder.path())]).unwrap();
 }
 
 #[test]
@@ -164,7 +170,7 @@ fn charmcrafts_linters_refuse_an_option_without_a_type() {
     let charm = pack(folder.path());
     fs::write(charm.join("config.yaml"), "options: {use-node-agent: {default: false}}").unwrap();
 
-    let problem = check("charm", &charm).unwrap_err();
+    let problem = check("charm", &[&charm]).unwrap_err();
 
     assert!(problem.contains("juju-config"), "{problem}");
 }

@@ -1,9 +1,9 @@
 """Hold the charm to Charmcraft's own rules, without building it.
 
-usage: charmcraft_check.py project FOLDER   the project's files, as `charmcraft pack` reads them
-       charmcraft_check.py charm FOLDER     an unpacked charm, by the linters of `charmcraft analyse`
+usage: charmcraft_check.py project FOLDER…   a project's files, as `charmcraft pack` reads them
+       charmcraft_check.py charm FOLDER…     an unpacked charm, by the linters of `charmcraft analyse`
 
-What is wrong goes to stderr, and the exit code is 1.
+What is wrong with a folder goes to stderr, after the folder's name, and the exit code is 1.
 """
 
 import pathlib
@@ -58,15 +58,18 @@ def check_charm(folder: pathlib.Path) -> list[str]:
     ]
 
 
-def main() -> int:
-    kind, folder = sys.argv[1], pathlib.Path(sys.argv[2])
-    check = {"project": check_project, "charm": check_charm}[kind]
+def check(kind: str, folder: pathlib.Path) -> list[str]:
+    """Say what is wrong with a folder, a text each."""
     try:
-        problems = check(folder)
+        return {"project": check_project, "charm": check_charm}[kind](folder)
     except craft_cli.CraftError as error:
-        problems = [f"{error}: {error.details}" if error.details else str(error)]
-    finally:
-        craft_cli.emit.ended_ok()
+        return [f"{error}: {error.details}" if error.details else str(error)]
+
+
+def main() -> int:
+    kind, *folders = sys.argv[1:]
+    problems = [f"{folder}: {problem}" for folder in folders for problem in check(kind, pathlib.Path(folder))]
+    craft_cli.emit.ended_ok()
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0
