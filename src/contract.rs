@@ -47,35 +47,22 @@ pub mod option {
     use super::ConfigOption;
 
     /// Whether Velero's node agent, which copies files out of volumes, runs on every node.
-    pub const USE_NODE_AGENT: ConfigOption<bool> = ConfigOption {
-        name: "use-node-agent",
-        default: false,
-    };
+    pub const USE_NODE_AGENT: ConfigOption<bool> = ConfigOption { name: "use-node-agent", default: false };
     /// Whether every volume of a pod is backed up by its files unless the pod says otherwise.
-    pub const DEFAULT_VOLUMES_TO_FS_BACKUP: ConfigOption<bool> = ConfigOption {
-        name: "default-volumes-to-fs-backup",
-        default: false,
-    };
+    pub const DEFAULT_VOLUMES_TO_FS_BACKUP: ConfigOption<bool> =
+        ConfigOption { name: "default-volumes-to-fs-backup", default: false };
     /// The image of the Velero server and of the node agent.
-    pub const VELERO_IMAGE: ConfigOption<&str> = ConfigOption {
-        name: "velero-image",
-        default: "velero/velero:v1.18.3",
-    };
+    pub const VELERO_IMAGE: ConfigOption<&str> =
+        ConfigOption { name: "velero-image", default: "velero/velero:v1.18.3" };
     /// The image of Velero's plugin for S3.
-    pub const VELERO_AWS_PLUGIN_IMAGE: ConfigOption<&str> = ConfigOption {
-        name: "velero-aws-plugin-image",
-        default: "velero/velero-plugin-for-aws:v1.14.3",
-    };
+    pub const VELERO_AWS_PLUGIN_IMAGE: ConfigOption<&str> =
+        ConfigOption { name: "velero-aws-plugin-image", default: "velero/velero-plugin-for-aws:v1.14.3" };
     /// The image of Velero's plugin for Azure.
-    pub const VELERO_AZURE_PLUGIN_IMAGE: ConfigOption<&str> = ConfigOption {
-        name: "velero-azure-plugin-image",
-        default: "velero/velero-plugin-for-microsoft-azure:v1.14.0",
-    };
+    pub const VELERO_AZURE_PLUGIN_IMAGE: ConfigOption<&str> =
+        ConfigOption { name: "velero-azure-plugin-image", default: "velero/velero-plugin-for-microsoft-azure:v1.14.0" };
     /// The image of Velero's plugin for Google Cloud Storage.
-    pub const VELERO_GCP_PLUGIN_IMAGE: ConfigOption<&str> = ConfigOption {
-        name: "velero-gcp-plugin-image",
-        default: "velero/velero-plugin-for-gcp:v1.14.3",
-    };
+    pub const VELERO_GCP_PLUGIN_IMAGE: ConfigOption<&str> =
+        ConfigOption { name: "velero-gcp-plugin-image", default: "velero/velero-plugin-for-gcp:v1.14.3" };
 }
 
 /// Every option of the charm.
@@ -135,30 +122,15 @@ pub struct EndpointSpec {
 
 /// Every endpoint of the charm.
 pub const RELATIONS: &[EndpointSpec] = &[
-    EndpointSpec {
-        name: endpoint::S3_CREDENTIALS,
-        interface: "s3",
-        role: Role::Requires,
-        limit: Some(1),
-    },
-    EndpointSpec {
-        name: endpoint::AZURE_STORAGE,
-        interface: "azure_storage",
-        role: Role::Requires,
-        limit: Some(1),
-    },
+    EndpointSpec { name: endpoint::S3_CREDENTIALS, interface: "s3", role: Role::Requires, limit: Some(1) },
+    EndpointSpec { name: endpoint::AZURE_STORAGE, interface: "azure_storage", role: Role::Requires, limit: Some(1) },
     EndpointSpec {
         name: endpoint::AZURE_SERVICE_PRINCIPAL,
         interface: "azure_service_principal",
         role: Role::Requires,
         limit: Some(1),
     },
-    EndpointSpec {
-        name: endpoint::GCS_CREDENTIALS,
-        interface: "gcs",
-        role: Role::Requires,
-        limit: Some(1),
-    },
+    EndpointSpec { name: endpoint::GCS_CREDENTIALS, interface: "gcs", role: Role::Requires, limit: Some(1) },
 ];
 
 /// The names of the actions, one constant each.
@@ -191,20 +163,8 @@ pub struct ActionSpec {
 
 /// Every action of the charm.
 pub const ACTIONS: &[ActionSpec] = &[
-    ActionSpec {
-        name: action::RUN,
-        parameters: &[ParameterSpec {
-            name: action::COMMAND,
-            required: true,
-        }],
-    },
-    ActionSpec {
-        name: action::RUN_CLI,
-        parameters: &[ParameterSpec {
-            name: action::COMMAND,
-            required: true,
-        }],
-    },
+    ActionSpec { name: action::RUN, parameters: &[ParameterSpec { name: action::COMMAND, required: true }] },
+    ActionSpec { name: action::RUN_CLI, parameters: &[ParameterSpec { name: action::COMMAND, required: true }] },
 ];
 
 /// The names of the hooks that belong to no relation, one constant each.
@@ -249,20 +209,13 @@ pub const HOOKS: &[&str] = &[
 ];
 
 /// What Juju appends to an endpoint's name for the hooks of its relations, in the order of a relation's life.
-pub const RELATION_HOOK_SUFFIXES: &[&str] = &[
-    "-relation-created",
-    "-relation-joined",
-    "-relation-changed",
-    "-relation-departed",
-    "-relation-broken",
-];
+pub const RELATION_HOOK_SUFFIXES: &[&str] =
+    &["-relation-created", "-relation-joined", "-relation-changed", "-relation-departed", "-relation-broken"];
 
 /// The names of all hooks that Juju may run: those of [`HOOKS`] and, for each of [`RELATIONS`], those of its life.
 pub fn hook_names() -> impl Iterator<Item = String> {
-    let of_relations = RELATIONS.iter().flat_map(|endpoint| {
-        RELATION_HOOK_SUFFIXES
-            .iter()
-            .map(move |suffix| format!("{}{suffix}", endpoint.name))
-    });
+    let of_relations = RELATIONS
+        .iter()
+        .flat_map(|endpoint| RELATION_HOOK_SUFFIXES.iter().map(move |suffix| format!("{}{suffix}", endpoint.name)));
     HOOKS.iter().map(ToString::to_string).chain(of_relations)
 }
