@@ -30,9 +30,7 @@ pub async fn run() -> ExitCode {
     let tools = HookTools::new();
     let (layer, mut log) = JujuLog::new();
     // The crates below this one tell things of no use to those who read a unit's log.
-    let ours = Targets::new()
-        .with_default(LevelFilter::WARN)
-        .with_target(env!("CARGO_CRATE_NAME"), LevelFilter::INFO);
+    let ours = Targets::new().with_default(LevelFilter::WARN).with_target(env!("CARGO_CRATE_NAME"), LevelFilter::INFO);
     tracing_subscriber::registry().with(layer.with_filter(ours)).init();
 
     let (finished, done) = oneshot::channel::<()>();

@@ -48,45 +48,29 @@ pub fn plan(snapshot: &Snapshot) -> Result<Plan, Status> {
     let obstacle = match snapshot.storage.as_slice() {
         [] => Some(Status::Blocked(no_storage(&snapshot.application))),
         [relation] => {
-            installation.plugin_image = Some(self::image(
-                &snapshot.config,
-                relation.provider.plugin_image(),
-            )?);
+            installation.plugin_image = Some(self::image(&snapshot.config, relation.provider.plugin_image())?);
             let (location, obstacle) = location(relation);
             installation.location = location;
             obstacle
         }
         several => return Err(Status::Blocked(too_many(several))),
     };
-    Ok(Plan {
-        installation,
-        obstacles: obstacle.into_iter().collect(),
-    })
+    Ok(Plan { installation, obstacles: obstacle.into_iter().collect() })
 }
 
 fn location(relation: &StorageRelation) -> (LocationPlan, Option<Status>) {
     let provider = relation.provider;
     match provider.storage(&relation.fields) {
         Ok(storage) => {
-            let location = BackupLocation {
-                provider: provider.provider(),
-                storage,
-            };
+            let location = BackupLocation { provider: provider.provider(), storage };
             (LocationPlan::Use(Box::new(location)), None)
         }
         // What runs may still work, and must not go because an integrator is being set up anew.
         Err(error @ StorageError::Incomplete { .. }) => {
             let message = if relation.secret_withheld {
-                format!(
-                    "for the secret of {}: it is not granted to this application",
-                    provider.endpoint()
-                )
+                format!("for the secret of {}: it is not granted to this application", provider.endpoint())
             } else {
-                format!(
-                    "for {} to be complete: {error}; configure {}",
-                    provider.endpoint(),
-                    provider.integrator()
-                )
+                format!("for {} to be complete: {error}; configure {}", provider.endpoint(), provider.integrator())
             };
             (LocationPlan::Keep, Some(Status::Waiting(message)))
         }
@@ -98,25 +82,14 @@ fn location(relation: &StorageRelation) -> (LocationPlan, Option<Status>) {
 }
 
 fn no_storage(application: &str) -> String {
-    let integrators: Vec<_> = PROVIDERS
-        .iter()
-        .map(|provider| format!("{} {}", provider.endpoint(), provider.integrator()))
-        .collect();
-    format!(
-        "no storage: juju integrate {application}:{}",
-        integrators.join(", or ")
-    )
+    let integrators: Vec<_> =
+        PROVIDERS.iter().map(|provider| format!("{} {}", provider.endpoint(), provider.integrator())).collect();
+    format!("no storage: juju integrate {application}:{}", integrators.join(", or "))
 }
 
 fn too_many(relations: &[StorageRelation]) -> String {
-    let endpoints: Vec<_> = relations
-        .iter()
-        .map(|relation| relation.provider.endpoint())
-        .collect();
-    format!(
-        "more than one storage is integrated, remove all but one of {}",
-        endpoints.join(", ")
-    )
+    let endpoints: Vec<_> = relations.iter().map(|relation| relation.provider.endpoint()).collect();
+    format!("more than one storage is integrated, remove all but one of {}", endpoints.join(", "))
 }
 
 fn image(config: &ConfigValues, option: ConfigOption<&str>) -> Result<String, Status> {
@@ -126,10 +99,9 @@ fn image(config: &ConfigValues, option: ConfigOption<&str>) -> Result<String, St
             "the option {0} is empty: set an image, or juju config --reset {0}",
             option.name
         ))),
-        Some(image) if image.contains(char::is_whitespace) => Err(Status::Blocked(format!(
-            "the option {} is no image: it holds white space",
-            option.name
-        ))),
+        Some(image) if image.contains(char::is_whitespace) => {
+            Err(Status::Blocked(format!("the option {} is no image: it holds white space", option.name)))
+        }
         Some(image) => Ok(image.to_owned()),
     }
 }

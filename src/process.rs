@@ -19,7 +19,7 @@ pub struct Limits {
     /// How long it may run.
     pub time: Duration,
     /// How many bytes are kept of each of its output streams; the rest is read and dropped, so that it never blocks.
-    pub output: usize,
+    pub output: u64,
 }
 
 /// What a child process left behind.
@@ -118,20 +118,14 @@ pub async fn run(mut command: Command, input: Option<&[u8]>, limits: Limits) -> 
     }
 }
 
-async fn read_capped(stream: Option<impl AsyncRead + Unpin>, cap: usize) -> io::Result<Vec<u8>> {
-    let Some(mut stream) = stream else {
-        return Ok(Vec::new());
-    };
+async fn read_capped(stream: Option<impl AsyncRead + Unpin>, cap: u64) -> io::Result<Vec<u8>> {
     let mut kept = Vec::new();
-    let mut buffer = [0; 8192];
-    loop {
-        let count = stream.read(&mut buffer).await?;
-        if count == 0 {
-            return Ok(kept);
-        }
-        let room = cap.saturating_sub(kept.len());
-        kept.extend_from_slice(&buffer[..count.min(room)]);
+    if let Some(stream) = stream {
+        let mut beginning = stream.take(cap);
+        beginning.read_to_end(&mut kept).await?;
+        tokio::io::copy(&mut beginning.into_inner(), &mut tokio::io::sink()).await?;
     }
+    Ok(kept)
 }
 
 #[cfg(test)]

@@ -92,16 +92,11 @@ async fn bring_about(
 }
 
 fn worst(statuses: Vec<Status>) -> Status {
-    statuses
-        .into_iter()
-        .max()
-        .unwrap_or_else(|| Status::Active("ready".to_owned()))
+    statuses.into_iter().max().unwrap_or_else(|| Status::Active("ready".to_owned()))
 }
 
 fn without_trust(application: &str) -> Status {
-    Status::Blocked(format!(
-        "not allowed to manage the cluster: juju trust {application} --scope=cluster"
-    ))
+    Status::Blocked(format!("not allowed to manage the cluster: juju trust {application} --scope=cluster"))
 }
 
 /// What the last hook of a unit does: nothing where other units stay; else take Velero away.
@@ -121,16 +116,8 @@ pub async fn remove(tools: &HookTools, environment: &Environment) -> Result<(), 
     }
     if !removal.left.is_empty() {
         // An error would keep the unit for ever where the rights are gone.
-        let why = if removal.forbidden {
-            ", as the application is not trusted any more"
-        } else {
-            ""
-        };
-        tracing::warn!(
-            "left in namespace {}{why}, remove it by hand: {}",
-            velero.namespace(),
-            removal.left.join(", ")
-        );
+        let why = if removal.forbidden { ", as the application is not trusted any more" } else { "" };
+        tracing::warn!("left in namespace {}{why}, remove it by hand: {}", velero.namespace(), removal.left.join(", "));
     }
     Ok(())
 }

@@ -66,21 +66,13 @@ impl Snapshot {
     /// When a hook tool fails.
     pub async fn read(tools: &HookTools, environment: &Environment) -> Result<Self, SnapshotError> {
         let reader = Reader { tools, environment };
-        let leader = tools
-            .is_leader()
-            .await
-            .map_err(failed("whether this unit is the leader"))?;
+        let leader = tools.is_leader().await.map_err(failed("whether this unit is the leader"))?;
         let config = tools.config().await.map_err(failed("the options"))?;
         let mut storage = Vec::new();
         for provider in PROVIDERS {
             storage.extend(reader.storage_relation(*provider, leader).await?);
         }
-        Ok(Self {
-            application: environment.application().to_owned(),
-            leader,
-            config,
-            storage,
-        })
+        Ok(Self { application: environment.application().to_owned(), leader, config, storage })
     }
 }
 
@@ -127,14 +119,8 @@ impl Reader<'_> {
                 continue;
             };
             let published = self.published(&id, leader).await?;
-            let request = companion
-                .request
-                .iter()
-                .map(|(key, value)| (*key, (*value).to_owned()))
-                .collect();
-            relation
-                .to_publish
-                .push((id, published.ours.missing_from(&request)));
+            let request = companion.request.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+            relation.to_publish.push((id, published.ours.missing_from(&request)));
             relation.secret_withheld |= published.secret_withheld;
             relation.fields.complete_with(published.fields);
         }
@@ -144,11 +130,7 @@ impl Reader<'_> {
 
     /// The relation of an endpoint, of which metadata.yaml allows one. One that is just being broken is none.
     async fn relation(&self, endpoint: &str) -> Result<Option<RelationId>, SnapshotError> {
-        let ids = self
-            .tools
-            .relation_ids(endpoint)
-            .await
-            .map_err(failed(format!("the relations of {endpoint}")))?;
+        let ids = self.tools.relation_ids(endpoint).await.map_err(failed(format!("the relations of {endpoint}")))?;
         let broken = match &self.environment.dispatch {
             Dispatch::Hook(hook) if hook.ends_with("-relation-broken") => self.environment.relation.as_ref(),
             _ => None,
@@ -158,35 +140,19 @@ impl Reader<'_> {
 
     async fn published(&self, id: &RelationId, leader: bool) -> Result<Published, SnapshotError> {
         let what = || format!("the relation {id}");
-        let remote = self
-            .tools
-            .remote_application(id)
-            .await
-            .map_err(failed(what()))?;
+        let remote = self.tools.remote_application(id).await.map_err(failed(what()))?;
         let theirs = match remote {
-            Some(remote) => self
-                .tools
-                .application_databag(id, &remote)
-                .await
-                .map_err(failed(what()))?,
+            Some(remote) => self.tools.application_databag(id, &remote).await.map_err(failed(what()))?,
             None => Databag::default(),
         };
         // Only the leader may read what its own application has published.
         let ours = if leader {
-            self.tools
-                .application_databag(id, self.environment.application())
-                .await
-                .map_err(failed(what()))?
+            self.tools.application_databag(id, self.environment.application()).await.map_err(failed(what()))?
         } else {
             Databag::default()
         };
         let secret = match theirs.get(SECRET_FIELD) {
-            Some(uri) => Some(
-                self.tools
-                    .secret(uri)
-                    .await
-                    .map_err(failed(format!("the secret of {}", what())))?,
-            ),
+            Some(uri) => Some(self.tools.secret(uri).await.map_err(failed(format!("the secret of {}", what())))?),
             None => None,
         };
         let secret_withheld = matches!(secret, Some(None));
@@ -194,10 +160,6 @@ impl Reader<'_> {
         if let Some(Some(content)) = secret {
             fields.replace_with(content.into_fields());
         }
-        Ok(Published {
-            fields,
-            ours,
-            secret_withheld,
-        })
+        Ok(Published { fields, ours, secret_withheld })
     }
 }

@@ -60,10 +60,7 @@ mod tests {
         ]
         .into_iter()
         .max();
-        assert_eq!(
-            worst,
-            Some(Status::Blocked("the image cannot be pulled".into()))
-        );
+        assert_eq!(worst, Some(Status::Blocked("the image cannot be pulled".into())));
     }
 
     #[test]

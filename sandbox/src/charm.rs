@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::process::Command;
 
 /// How long the release build may take: a first one on a small machine, many times over.
-const BUILD_TIME_LIMIT: Duration = Duration::from_secs(30 * 60);
+const BUILD_TIME_LIMIT: Duration = Duration::from_mins(30);
 
 /// The charm's binary, as Cargo names it.
 const BINARY: &str = "velero-operator";

@@ -26,7 +26,7 @@ const REFUSED_FLAGS: &[&str] = &[
 const REFUSED_SHORT_FLAG: char = 'n';
 
 /// The short flags of the CLI that take a value: what follows one of them in the same word is its value.
-const SHORT_FLAGS_WITH_VALUE: &[char] = &['l', 'o', 'v'];
+const SHORT_FLAGS_WITH_VALUE: &[char] = &['l', 'L', 'o', 'v'];
 
 /// Why a command is not run.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -41,7 +41,9 @@ pub enum Refusal {
         what: String,
     },
     /// It has a flag that would leave the unit's own Velero, or touch its files.
-    #[error("the flag {flag} is not allowed here: the charm runs the CLI on its own Velero, and on no files of the unit")]
+    #[error(
+        "the flag {flag} is not allowed here: the charm runs the CLI on its own Velero, and on no files of the unit"
+    )]
     Flag {
         /// The flag as it was given.
         flag: String,
@@ -55,10 +57,8 @@ pub enum Refusal {
 }
 
 fn allowed() -> String {
-    let commands: Vec<_> = ALLOWED
-        .iter()
-        .map(|(command, subcommands)| format!("{command} ({})", subcommands.join(", ")))
-        .collect();
+    let commands: Vec<_> =
+        ALLOWED.iter().map(|(command, subcommands)| format!("{command} ({})", subcommands.join(", "))).collect();
     commands.join(", ")
 }
 
@@ -122,7 +122,7 @@ fn check_flags(words: &[String]) -> Result<(), Refusal> {
 }
 
 fn check_confirmation(words: &[String]) -> Result<(), Refusal> {
-    let given = |wanted: fn(&str) -> bool| words.iter().any(|word| wanted(word));
+    let given = |wanted: fn(&str) -> bool| words.iter().take_while(|word| *word != "--").any(|word| wanted(word));
     let asks = words.get(1).is_some_and(|word| word == "delete");
     if asks && !given(is_help) && !given(|word| matches!(word, "--confirm" | "--confirm=true")) {
         return Err(Refusal::Unconfirmed(words[..2].join(" ")));
@@ -140,7 +140,8 @@ mod tests {
             parse(r#"velero backup create "two words" --labels 'a=$(id)' --selector a\ b"#).unwrap(),
             ["backup", "create", "two words", "--labels", "a=$(id)", "--selector", "a b"]
         );
-        assert_eq!(parse("backup get; rm -rf /").unwrap_err().to_string().split(';').next(), Some("velero backup get; is not allowed").map(|text| &text[..17]));
+        // Without a shell the semicolon is a letter like any other.
+        assert!(matches!(parse("backup get; rm -rf /"), Err(Refusal::NotAllowed { .. })));
         assert_eq!(parse("backup create 'x"), Err(Refusal::Quotes));
     }
 
@@ -214,7 +215,12 @@ mod tests {
 
     #[test]
     fn what_would_ask_needs_its_answer_beforehand() {
-        for command in ["backup delete nightly", "restore delete --all", "schedule delete x --confirm=false"] {
+        for command in [
+            "backup delete nightly",
+            "restore delete --all",
+            "schedule delete x --confirm=false",
+            "backup delete x -- --confirm",
+        ] {
             let refusal = parse(command).unwrap_err();
             assert!(refusal.to_string().contains("--confirm"), "{refusal}");
         }

@@ -46,24 +46,15 @@ impl Output {
     /// The last thing that the command said, as an error message.
     #[must_use]
     pub fn last_words(&self) -> Option<String> {
-        let lines: Vec<&str> = self
-            .head
-            .iter()
-            .chain(&self.tail)
-            .map(|line| line.trim())
-            .filter(|line| !line.is_empty())
-            .collect();
+        let lines: Vec<&str> =
+            self.head.iter().chain(&self.tail).map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
         let error = lines
             .iter()
             .rposition(|line| line.starts_with("An error occurred:") || line.starts_with("Error:"))
             .or_else(|| lines.len().checked_sub(1))?;
         // A wrong flag is told first and followed by the whole usage.
-        let words: Vec<_> = lines[error..]
-            .iter()
-            .take_while(|line| !line.starts_with("Usage:"))
-            .take(5)
-            .copied()
-            .collect();
+        let words: Vec<_> =
+            lines[error..].iter().take_while(|line| !line.starts_with("Usage:")).take(5).copied().collect();
         Some(words.join(" "))
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How long a command may run; while it does, no hook of the unit can.
-const TIME_LIMIT: Duration = Duration::from_secs(30 * 60);
+const TIME_LIMIT: Duration = Duration::from_mins(30);
 
 /// Where the namespace of a pod stands.
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -34,13 +34,9 @@ pub async fn run(tools: &HookTools, environment: &Environment) -> Result<(), Act
             return Ok(tools.fail_action(&message).await?);
         }
     };
-    let mut progress = Progress {
-        tools,
-        output: Output::default(),
-    };
-    let finish = Cli::in_charm(&environment.charm_directory)
-        .command(&namespace, &arguments, TIME_LIMIT, &mut progress)
-        .await;
+    let mut progress = Progress { tools, output: Output::default() };
+    let finish =
+        Cli::in_charm(&environment.charm_directory).command(&namespace, &arguments, TIME_LIMIT, &mut progress).await;
     let output = progress.output;
     let printed = output.to_string();
     if !printed.is_empty() {

@@ -12,10 +12,7 @@ impl HookTools {
     /// When the tool fails.
     pub async fn action_parameter(&self, name: &str) -> Result<Option<String>, ToolError> {
         let parameters: Option<Map<String, Value>> = self.json("action-get", &[]).await?;
-        Ok(parameters
-            .as_ref()
-            .and_then(|parameters| parameters.get(name)?.as_str())
-            .map(str::to_owned))
+        Ok(parameters.as_ref().and_then(|parameters| parameters.get(name)?.as_str()).map(str::to_owned))
     }
 
     /// Sets one of the action's results. Linux limits the value to some 128 KiB, as it travels as an argument.
@@ -24,8 +21,7 @@ impl HookTools {
     ///
     /// When the tool fails; it refuses keys other than lower-case words with dashes.
     pub async fn set_action_result(&self, key: &str, value: &str) -> Result<(), ToolError> {
-        self.run("action-set", &[&format!("{key}={value}")], None)
-            .await?;
+        self.run("action-set", &[&format!("{key}={value}")], None).await?;
         Ok(())
     }
 

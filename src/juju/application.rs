@@ -9,8 +9,7 @@ impl HookTools {
     ///
     /// When the tool fails.
     pub async fn set_application_version(&self, version: &str) -> Result<(), ToolError> {
-        self.run("application-version-set", &["--", version], None)
-            .await?;
+        self.run("application-version-set", &["--", version], None).await?;
         Ok(())
     }
 }

@@ -24,12 +24,7 @@ impl ConfigValues {
 
 impl<K: Into<String>> FromIterator<(K, Value)> for ConfigValues {
     fn from_iter<I: IntoIterator<Item = (K, Value)>>(entries: I) -> Self {
-        Self(
-            entries
-                .into_iter()
-                .map(|(key, value)| (key.into(), value))
-                .collect(),
-        )
+        Self(entries.into_iter().map(|(key, value)| (key.into(), value)).collect())
     }
 }
 

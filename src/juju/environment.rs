@@ -52,37 +52,28 @@ impl Environment {
     /// When a variable is missing that Juju always sets, or does not have its form.
     pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, EnvironmentError> {
         let required = |variable: &'static str| {
-            get(variable)
-                .filter(|value| !value.is_empty())
-                .ok_or(EnvironmentError::Missing(variable))
+            get(variable).filter(|value| !value.is_empty()).ok_or(EnvironmentError::Missing(variable))
         };
         let path = required("JUJU_DISPATCH_PATH")?;
         let dispatch = match path.split_once('/') {
             Some(("hooks", hook)) if !hook.is_empty() => Dispatch::Hook(hook.to_owned()),
             Some(("actions", action)) if !action.is_empty() => Dispatch::Action(action.to_owned()),
             _ => {
-                return Err(EnvironmentError::Unexpected {
-                    variable: "JUJU_DISPATCH_PATH",
-                    value: path,
-                });
+                return Err(EnvironmentError::Unexpected { variable: "JUJU_DISPATCH_PATH", value: path });
             }
         };
         Ok(Self {
             dispatch,
             unit: required("JUJU_UNIT_NAME")?,
             charm_directory: required("JUJU_CHARM_DIR")?.into(),
-            relation: get("JUJU_RELATION_ID")
-                .filter(|id| !id.is_empty())
-                .map(RelationId::new),
+            relation: get("JUJU_RELATION_ID").filter(|id| !id.is_empty()).map(RelationId::new),
         })
     }
 
     /// The application's name: the unit's without its number.
     #[must_use]
     pub fn application(&self) -> &str {
-        self.unit
-            .split_once('/')
-            .map_or(self.unit.as_str(), |(application, _)| application)
+        self.unit.split_once('/').map_or(self.unit.as_str(), |(application, _)| application)
     }
 }
 
@@ -92,10 +83,7 @@ mod tests {
 
     fn read(variables: &[(&str, &str)]) -> Result<Environment, EnvironmentError> {
         Environment::from_variables(|name| {
-            variables
-                .iter()
-                .find(|(variable, _)| *variable == name)
-                .map(|(_, value)| (*value).to_owned())
+            variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned())
         })
     }
 
@@ -108,15 +96,9 @@ mod tests {
             ("JUJU_RELATION_ID", "s3-credentials:7"),
         ])
         .unwrap();
-        assert_eq!(
-            environment.dispatch,
-            Dispatch::Hook("s3-credentials-relation-changed".into())
-        );
+        assert_eq!(environment.dispatch, Dispatch::Hook("s3-credentials-relation-changed".into()));
         assert_eq!(environment.application(), "velero-operator");
-        assert_eq!(
-            environment.relation,
-            Some(RelationId::new("s3-credentials:7"))
-        );
+        assert_eq!(environment.relation, Some(RelationId::new("s3-credentials:7")));
     }
 
     #[test]
@@ -134,13 +116,7 @@ mod tests {
 
     #[test]
     fn what_juju_did_not_start_is_told_so() {
-        assert_eq!(
-            read(&[]).unwrap_err(),
-            EnvironmentError::Missing("JUJU_DISPATCH_PATH")
-        );
-        assert!(matches!(
-            read(&[("JUJU_DISPATCH_PATH", "install")]).unwrap_err(),
-            EnvironmentError::Unexpected { .. }
-        ));
+        assert_eq!(read(&[]).unwrap_err(), EnvironmentError::Missing("JUJU_DISPATCH_PATH"));
+        assert!(matches!(read(&[("JUJU_DISPATCH_PATH", "install")]).unwrap_err(), EnvironmentError::Unexpected { .. }));
     }
 }

@@ -26,10 +26,7 @@ impl GoalState {
     /// unit's last hook.
     #[must_use]
     pub fn is_last(&self, unit: &str) -> bool {
-        !self
-            .units
-            .iter()
-            .any(|(name, goal)| name != unit && goal.status != "dying")
+        !self.units.iter().any(|(name, goal)| name != unit && goal.status != "dying")
     }
 }
 
@@ -53,14 +50,7 @@ mod tests {
         GoalState {
             units: units
                 .iter()
-                .map(|(name, status)| {
-                    (
-                        (*name).to_owned(),
-                        UnitGoal {
-                            status: (*status).to_owned(),
-                        },
-                    )
-                })
+                .map(|(name, status)| ((*name).to_owned(), UnitGoal { status: (*status).to_owned() }))
                 .collect(),
         }
     }

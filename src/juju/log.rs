@@ -43,9 +43,7 @@ impl<S: Subscriber> Layer<S> for JujuLog {
         let mut message = Message::default();
         event.record(&mut message);
         // The receiving end lives as long as the runtime; what is logged after it has nobody to read it.
-        let _ = self
-            .lines
-            .send((*event.metadata().level(), message.finish()));
+        let _ = self.lines.send((*event.metadata().level(), message.finish()));
     }
 }
 
@@ -113,10 +111,7 @@ async fn write(tools: &HookTools, level: Level, text: &str) {
         Level::TRACE => "TRACE",
     };
     for part in parts(text) {
-        if let Err(error) = tools
-            .run("juju-log", &["--log-level", word, "--", part], None)
-            .await
-        {
+        if let Err(error) = tools.run("juju-log", &["--log-level", word, "--", part], None).await {
             // Juju takes standard error into the unit's log too.
             eprintln!("{word} {part} ({error})");
         }

@@ -18,9 +18,7 @@ impl SecretContent {
 
 impl fmt::Debug for SecretContent {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("SecretContent")
-            .finish_non_exhaustive()
+        formatter.debug_struct("SecretContent").finish_non_exhaustive()
     }
 }
 
@@ -32,10 +30,7 @@ impl HookTools {
     ///
     /// When the tool fails in another way.
     pub async fn secret(&self, uri: &str) -> Result<Option<SecretContent>, ToolError> {
-        match self
-            .json::<Option<BTreeMap<String, String>>>("secret-get", &["--refresh", "--", uri])
-            .await
-        {
+        match self.json::<Option<BTreeMap<String, String>>>("secret-get", &["--refresh", "--", uri]).await {
             Ok(content) => Ok(content.map(SecretContent)),
             Err(ToolError::Failed { stderr, .. })
                 if stderr.contains("permission denied") || stderr.contains("not found") =>
@@ -49,26 +44,18 @@ impl HookTools {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::tool::tests::ScriptedTools, *};
+    use super::super::tool::tests::ScriptedTools;
 
     #[tokio::test]
     async fn a_secret_that_is_not_granted_is_no_error() {
         let scripted = ScriptedTools::new(&[("secret-get", "echo 'ERROR permission denied' >&2; exit 1")]);
-        assert_eq!(
-            scripted.tools().secret("secret:d5k2n8fq9mvc7a3t1he0").await.unwrap(),
-            None
-        );
+        assert_eq!(scripted.tools().secret("secret:d5k2n8fq9mvc7a3t1he0").await.unwrap(), None);
     }
 
     #[tokio::test]
     async fn the_content_does_not_print_itself() {
         let scripted = ScriptedTools::new(&[("secret-get", r#"echo '{"secret-key":"s3cr3t"}'"#)]);
-        let content = scripted
-            .tools()
-            .secret("secret:d5k2n8fq9mvc7a3t1he0")
-            .await
-            .unwrap()
-            .unwrap();
+        let content = scripted.tools().secret("secret:d5k2n8fq9mvc7a3t1he0").await.unwrap().unwrap();
         assert!(!format!("{content:?}").contains("s3cr3t"));
         assert_eq!(content.into_fields()["secret-key"], "s3cr3t");
     }

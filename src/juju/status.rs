@@ -24,8 +24,7 @@ impl HookTools {
         if current.is_some_and(|current| current.status == status.word() && current.message == message) {
             return Ok(());
         }
-        self.run("status-set", &[status.word(), "--", &message], None)
-            .await?;
+        self.run("status-set", &[status.word(), "--", &message], None).await?;
         Ok(())
     }
 }
@@ -41,15 +40,9 @@ mod tests {
             ("status-set", "true"),
         ]);
         let tools = scripted.tools();
-        tools
-            .report_status(&Status::Blocked("-x".into()))
-            .await
-            .unwrap();
+        tools.report_status(&Status::Blocked("-x".into())).await.unwrap();
         assert_eq!(scripted.calls("status-set"), "");
-        tools
-            .report_status(&Status::Waiting("-x".into()))
-            .await
-            .unwrap();
+        tools.report_status(&Status::Waiting("-x".into())).await.unwrap();
         assert_eq!(scripted.calls("status-set"), "waiting\n--\n-x\n");
     }
 }

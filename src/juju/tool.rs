@@ -9,10 +9,7 @@ use tokio::process::Command;
 use crate::process::{self, Limits, ProcessError};
 
 /// A tool is one round trip to the agent, some also to the controller. One that takes longer than this hangs.
-const LIMITS: Limits = Limits {
-    time: Duration::from_secs(60),
-    output: 16 * 1024 * 1024,
-};
+const LIMITS: Limits = Limits { time: Duration::from_mins(1), output: 16 * 1024 * 1024 };
 
 /// Runs Juju's hook tools, which live on the `PATH` that Juju sets.
 #[derive(Clone, Debug, Default)]
@@ -64,9 +61,7 @@ impl HookTools {
     /// The tools in a directory.
     #[must_use]
     pub fn in_directory(directory: PathBuf) -> Self {
-        Self {
-            directory: Some(directory),
-        }
+        Self { directory: Some(directory) }
     }
 
     /// Runs a tool and returns what it printed, without white space at the end.
@@ -77,30 +72,18 @@ impl HookTools {
     /// # Errors
     ///
     /// When the tool cannot be run, takes too long or ends with another exit code than 0.
-    pub async fn run(
-        &self,
-        tool: &'static str,
-        arguments: &[&str],
-        input: Option<&[u8]>,
-    ) -> Result<String, ToolError> {
+    pub async fn run(&self, tool: &'static str, arguments: &[&str], input: Option<&[u8]>) -> Result<String, ToolError> {
         let mut command = match &self.directory {
             Some(directory) => Command::new(directory.join(tool)),
             None => Command::new(tool),
         };
         command.args(arguments);
-        let finished = process::run(command, input, LIMITS)
-            .await
-            .map_err(|source| ToolError::Process { tool, source })?;
+        let finished =
+            process::run(command, input, LIMITS).await.map_err(|source| ToolError::Process { tool, source })?;
         if !finished.status.success() {
-            return Err(ToolError::Failed {
-                tool,
-                code: finished.status.code(),
-                stderr: finished.stderr_text(),
-            });
+            return Err(ToolError::Failed { tool, code: finished.status.code(), stderr: finished.stderr_text() });
         }
-        Ok(String::from_utf8_lossy(&finished.stdout)
-            .trim_end()
-            .to_owned())
+        Ok(String::from_utf8_lossy(&finished.stdout).trim_end().to_owned())
     }
 
     /// Runs a tool with `--format json` and reads its output; an empty output counts as `null`.
@@ -108,19 +91,11 @@ impl HookTools {
     /// # Errors
     ///
     /// As [`HookTools::run`], and when the output is not the expected JSON.
-    pub async fn json<T: DeserializeOwned>(
-        &self,
-        tool: &'static str,
-        arguments: &[&str],
-    ) -> Result<T, ToolError> {
+    pub async fn json<T: DeserializeOwned>(&self, tool: &'static str, arguments: &[&str]) -> Result<T, ToolError> {
         let mut all = vec!["--format", "json"];
         all.extend_from_slice(arguments);
         let printed = self.run(tool, &all, None).await?;
-        let text = if printed.is_empty() {
-            "null"
-        } else {
-            printed.as_str()
-        };
+        let text = if printed.is_empty() { "null" } else { printed.as_str() };
         serde_json::from_str(text).map_err(|error| ToolError::Output {
             tool,
             line: error.line(),
@@ -163,8 +138,7 @@ pub(crate) mod tests {
         }
 
         pub(crate) fn calls(&self, tool: &str) -> String {
-            fs::read_to_string(self.directory.path().join(format!("{tool}.calls")))
-                .unwrap_or_default()
+            fs::read_to_string(self.directory.path().join(format!("{tool}.calls"))).unwrap_or_default()
         }
     }
 
@@ -174,30 +148,16 @@ pub(crate) mod tests {
             "relation-set",
             "echo 'ERROR cannot write' >&2; echo 'relation settings' >&2; exit 1",
         )]);
-        let error = scripted
-            .tools()
-            .run("relation-set", &["a=b"], None)
-            .await
-            .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the hook tool relation-set failed: ERROR cannot write\nrelation settings"
-        );
+        let error = scripted.tools().run("relation-set", &["a=b"], None).await.unwrap_err();
+        assert_eq!(error.to_string(), "the hook tool relation-set failed: ERROR cannot write\nrelation settings");
     }
 
     #[tokio::test]
     async fn unexpected_output_is_an_error_that_does_not_repeat_it() {
-        let scripted =
-            ScriptedTools::new(&[("secret-get", r#"echo '{"access-key": 5, "secret-key": "x"}'"#)]);
-        let error = scripted
-            .tools()
-            .json::<std::collections::BTreeMap<String, String>>("secret-get", &[])
-            .await
-            .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the hook tool secret-get printed something unexpected in line 1, column 16"
-        );
+        let scripted = ScriptedTools::new(&[("secret-get", r#"echo '{"access-key": 5, "secret-key": "x"}'"#)]);
+        let error =
+            scripted.tools().json::<std::collections::BTreeMap<String, String>>("secret-get", &[]).await.unwrap_err();
+        assert_eq!(error.to_string(), "the hook tool secret-get printed something unexpected in line 1, column 16");
     }
 
     #[tokio::test]

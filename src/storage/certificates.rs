@@ -19,14 +19,12 @@ const DEEPEST: usize = 3;
 /// When a part of it is no certificate in PEM.
 pub(super) fn pem_bundle(key: &'static str, text: &str) -> Result<String, StorageError> {
     let mut bundle = String::new();
-    collect(text, DEEPEST, &mut bundle)
-        .filter(|()| !bundle.is_empty())
-        .ok_or_else(|| {
-            StorageError::invalid(
-                key,
-                "is not a list of certificates in PEM: set the whole chain, each from BEGIN to END CERTIFICATE",
-            )
-        })?;
+    collect(text, DEEPEST, &mut bundle).filter(|()| !bundle.is_empty()).ok_or_else(|| {
+        StorageError::invalid(
+            key,
+            "is not a list of certificates in PEM: set the whole chain, each from BEGIN to END CERTIFICATE",
+        )
+    })?;
     Ok(bundle)
 }
 
@@ -34,9 +32,7 @@ fn collect(text: &str, depth: usize, bundle: &mut String) -> Option<()> {
     let text = text.trim();
     let depth = depth.checked_sub(1)?;
     if text.contains("-----BEGIN") && !text.starts_with(['[', '"']) {
-        let certificates: Vec<_> = CertificateDer::pem_slice_iter(text.as_bytes())
-            .collect::<Result<_, _>>()
-            .ok()?;
+        let certificates: Vec<_> = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<_, _>>().ok()?;
         // A block that is cut off is skipped by the parser, and would be missing from the chain without a word.
         if certificates.is_empty() || certificates.len() != text.matches("-----BEGIN").count() {
             return None;
@@ -46,15 +42,11 @@ fn collect(text: &str, depth: usize, bundle: &mut String) -> Option<()> {
         return Some(());
     }
     match serde_json::from_str(text) {
-        Ok(Value::Array(entries)) => entries
-            .iter()
-            .try_for_each(|entry| collect(entry.as_str()?, depth, bundle)),
+        Ok(Value::Array(entries)) => entries.iter().try_for_each(|entry| collect(entry.as_str()?, depth, bundle)),
         Ok(Value::String(inner)) => collect(&inner, depth, bundle),
         Ok(_) => None,
         Err(_) => {
-            let decoded = BASE64_STANDARD
-                .decode(text.split_whitespace().collect::<String>())
-                .ok()?;
+            let decoded = BASE64_STANDARD.decode(text.split_whitespace().collect::<String>()).ok()?;
             collect(std::str::from_utf8(&decoded).ok()?, depth, bundle)
         }
     }
@@ -83,10 +75,7 @@ mod tests {
         ] {
             assert_eq!(read(&text).unwrap(), format!("{PEM}\n"), "{text}");
         }
-        assert_eq!(
-            read(&serde_json::json!([PEM, PEM]).to_string()).unwrap(),
-            format!("{PEM}\n{PEM}\n")
-        );
+        assert_eq!(read(&serde_json::json!([PEM, PEM]).to_string()).unwrap(), format!("{PEM}\n{PEM}\n"));
     }
 
     #[test]

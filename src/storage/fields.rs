@@ -32,10 +32,7 @@ impl StorageFields {
     /// A field without white space at its ends; `None` when nothing is left of it.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0
-            .get(key)
-            .map(|value| value.trim())
-            .filter(|value| !value.is_empty())
+        self.0.get(key).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
     /// The fields of `keys`, in their order.
@@ -44,10 +41,7 @@ impl StorageFields {
     ///
     /// [`StorageError::Incomplete`] with all of those that are missing.
     pub fn require<const N: usize>(&self, keys: [&'static str; N]) -> Result<[&str; N], StorageError> {
-        let missing: Vec<_> = keys
-            .into_iter()
-            .filter(|key| self.get(key).is_none())
-            .collect();
+        let missing: Vec<_> = keys.into_iter().filter(|key| self.get(key).is_none()).collect();
         if missing.is_empty() {
             Ok(keys.map(|key| self.get(key).unwrap_or_default()))
         } else {
@@ -62,10 +56,7 @@ impl StorageFields {
     /// When it has a character that would end the line.
     pub fn credential(key: &'static str, value: &str) -> Result<SecretString, StorageError> {
         if value.chars().any(char::is_control) {
-            return Err(StorageError::invalid(
-                key,
-                "holds a line break or another control character",
-            ));
+            return Err(StorageError::invalid(key, "holds a line break or another control character"));
         }
         Ok(SecretString::from(value))
     }
@@ -89,12 +80,7 @@ impl StorageFields {
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for StorageFields {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        Self(
-            entries
-                .into_iter()
-                .map(|(key, value)| (key.into(), value.into()))
-                .collect(),
-        )
+        Self(entries.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
     }
 }
 

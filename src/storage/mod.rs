@@ -107,9 +107,6 @@ pub enum StorageError {
 
 impl StorageError {
     pub(crate) fn invalid(key: &'static str, reason: impl Into<String>) -> Self {
-        Self::Invalid {
-            key,
-            reason: reason.into(),
-        }
+        Self::Invalid { key, reason: reason.into() }
     }
 }

@@ -40,9 +40,7 @@ impl VeleroStorageProvider for S3 {
             ("lib-version", "1.0".to_owned()),
             ("version", "1".to_owned()),
         ]);
-        let shows_version = ["lib-version", "version"]
-            .iter()
-            .any(|key| seen.published.get(key).is_some());
+        let shows_version = ["lib-version", "version"].iter().any(|key| seen.published.get(key).is_some());
         let answered = !seen.published.is_empty() || seen.overdue;
         if answered && !shows_version {
             request.insert("bucket", format!("relation-{}", seen.relation_number));
@@ -105,10 +103,7 @@ fn path_style(style: Option<&str>, amazon: bool) -> Result<Option<bool>, Storage
         Some("path") => Ok(Some(true)),
         // The interface's document says `host`, the charm that was here first said `virtual`.
         Some("host" | "virtual") => Ok(Some(false)),
-        Some(other) => Err(StorageError::invalid(
-            "s3-uri-style",
-            format!("is {other:?}: set it to path, or to host"),
-        )),
+        Some(other) => Err(StorageError::invalid("s3-uri-style", format!("is {other:?}: set it to path, or to host"))),
         None => Ok((!amazon).then_some(true)),
     }
 }
@@ -116,19 +111,13 @@ fn path_style(style: Option<&str>, amazon: bool) -> Result<Option<bool>, Storage
 /// The rules for names of general-purpose buckets in the user guide of Amazon S3.
 fn check_bucket(bucket: &str) -> Result<(), StorageError> {
     let refuse = |reason: &str| {
-        Err(StorageError::invalid(
-            "bucket",
-            format!("is {bucket:?}, which S3 does not allow: {reason}"),
-        ))
+        Err(StorageError::invalid("bucket", format!("is {bucket:?}, which S3 does not allow: {reason}")))
     };
     let outer = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit();
     if !(3..=63).contains(&bucket.chars().count()) {
         return refuse("a name has 3 to 63 characters");
     }
-    if !bucket
-        .chars()
-        .all(|character| outer(character) || matches!(character, '.' | '-'))
-    {
+    if !bucket.chars().all(|character| outer(character) || matches!(character, '.' | '-')) {
         return refuse("a name has only lower-case letters, digits, dots and hyphens");
     }
     if !bucket.starts_with(outer) || !bucket.ends_with(outer) {
@@ -170,15 +159,12 @@ impl Endpoint {
             return refuse("has a path: set it as https://HOST:PORT, and the folder in the option path");
         }
         let amazon = match url.host() {
-            Some(Host::Domain(host)) => [".amazonaws.com", ".amazonaws.com.cn"]
-                .iter()
-                .any(|domain| host.ends_with(domain)),
+            Some(Host::Domain(host)) => {
+                [".amazonaws.com", ".amazonaws.com.cn"].iter().any(|domain| host.ends_with(domain))
+            }
             _ => false,
         };
-        Ok(Self {
-            url: text.trim_end_matches('/').to_owned(),
-            amazon,
-        })
+        Ok(Self { url: text.trim_end_matches('/').to_owned(), amazon })
     }
 }
 

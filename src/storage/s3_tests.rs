@@ -4,32 +4,22 @@ fn fields(entries: &[(&str, &str)]) -> StorageFields {
     entries.iter().copied().collect()
 }
 
-const MINIMAL: &[(&str, &str)] = &[
-    ("bucket", "cluster-backups"),
-    ("access-key", "AKEXAMPLE0001"),
-    ("secret-key", "s3cr3t/with+slash="),
-];
+const MINIMAL: &[(&str, &str)] =
+    &[("bucket", "cluster-backups"), ("access-key", "AKEXAMPLE0001"), ("secret-key", "s3cr3t/with+slash=")];
 
 fn storage_with(more: &[(&str, &str)]) -> Result<Storage, StorageError> {
     S3.storage(&MINIMAL.iter().chain(more).copied().collect())
 }
 
 fn config(storage: &Storage) -> Vec<(&str, &str)> {
-    storage
-        .backup_location_config
-        .iter()
-        .map(|(key, value)| (key.as_str(), value.as_str()))
-        .collect()
+    storage.backup_location_config.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
 }
 
 #[test]
 fn aws_with_a_region_has_snapshots_and_its_own_defaults() {
     let storage = storage_with(&[("region", "eu-west-3")]).unwrap();
     assert_eq!(config(&storage), [("region", "eu-west-3")]);
-    assert_eq!(
-        storage.snapshot_location_config,
-        Some(BTreeMap::from([("region".into(), "eu-west-3".into())]))
-    );
+    assert_eq!(storage.snapshot_location_config, Some(BTreeMap::from([("region".into(), "eu-west-3".into())])));
     assert_eq!(
         storage.credentials.expose_secret(),
         "[default]\naws_access_key_id=AKEXAMPLE0001\naws_secret_access_key=s3cr3t/with+slash=\n"
@@ -46,7 +36,8 @@ fn aws_without_a_region_leaves_it_to_the_plugin_and_has_no_snapshots() {
 
 #[test]
 fn another_store_gets_a_region_the_path_style_and_no_checksums() {
-    let storage = storage_with(&[("endpoint", "https://objects.example.test:9443/"), ("path", "/prod/velero/")]).unwrap();
+    let storage =
+        storage_with(&[("endpoint", "https://objects.example.test:9443/"), ("path", "/prod/velero/")]).unwrap();
     assert_eq!(
         config(&storage),
         [
@@ -63,10 +54,7 @@ fn another_store_gets_a_region_the_path_style_and_no_checksums() {
 #[test]
 fn an_endpoint_of_aws_is_aws() {
     let storage = storage_with(&[("endpoint", "https://s3.eu-west-3.amazonaws.com"), ("region", "eu-west-3")]).unwrap();
-    assert_eq!(
-        config(&storage),
-        [("region", "eu-west-3"), ("s3Url", "https://s3.eu-west-3.amazonaws.com")]
-    );
+    assert_eq!(config(&storage), [("region", "eu-west-3"), ("s3Url", "https://s3.eu-west-3.amazonaws.com")]);
     assert!(storage.snapshot_location_config.is_some());
 }
 
@@ -126,11 +114,7 @@ fn a_credential_that_is_refused_is_not_repeated() {
 }
 
 fn request(published: &[(&str, &str)], overdue: bool) -> BTreeMap<&'static str, String> {
-    S3.request(&RequestContext {
-        relation_number: "7",
-        published: &fields(published),
-        overdue,
-    })
+    S3.request(&RequestContext { relation_number: "7", published: &fields(published), overdue })
 }
 
 #[test]

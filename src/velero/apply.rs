@@ -76,7 +76,8 @@ async fn definitions(
             _ => to_apply.push(desired),
         }
     }
-    let wait = |what: &str, name: &str| Ok(Some(Status::Waiting(format!("for CustomResourceDefinition {name} {what}"))));
+    let wait =
+        |what: &str, name: &str| Ok(Some(Status::Waiting(format!("for CustomResourceDefinition {name} {what}"))));
     for name in &terminating {
         if !definition_becomes(cluster, name, |definition| definition.is_none()).await? {
             return wait("to be deleted, to make it anew", name);
@@ -93,13 +94,9 @@ async fn definitions(
 }
 
 fn is_established(definition: Option<&CustomResourceDefinition>) -> bool {
-    definition
-        .and_then(|definition| definition.status.as_ref()?.conditions.as_ref())
-        .is_some_and(|conditions| {
-            conditions
-                .iter()
-                .any(|condition| condition.type_ == "Established" && condition.status == "True")
-        })
+    definition.and_then(|definition| definition.status.as_ref()?.conditions.as_ref()).is_some_and(|conditions| {
+        conditions.iter().any(|condition| condition.type_ == "Established" && condition.status == "True")
+    })
 }
 
 /// Watches a definition until it is as `wanted`; `false` when it does not become so in time.
@@ -135,10 +132,7 @@ async fn apply_if_different(cluster: &Cluster, desired: &DynamicObject) -> Resul
 
 /// Applies those objects that differ. What would restart the server or the node agent is held back while a backup or a restore
 /// is in progress, as a restart fails it.
-async fn objects(
-    cluster: &Cluster,
-    desired: &[DynamicObject],
-) -> Result<(Vec<String>, Option<Status>), ClusterError> {
+async fn objects(cluster: &Cluster, desired: &[DynamicObject]) -> Result<(Vec<String>, Option<Status>), ClusterError> {
     let live = try_join_all(desired.iter().map(|object| cluster.find(object))).await?;
     let mut different: Vec<_> = desired
         .iter()
@@ -146,12 +140,11 @@ async fn objects(
         .filter(|(desired, live)| live.as_ref().is_none_or(|live| differs(live, desired)))
         .collect();
     let mut postponed = None;
-    if different.iter().any(|(desired, live)| replaces_pods(live.as_ref(), desired)) {
-        if let Some(operation) = operations_in_progress(cluster).await?.first() {
-            different.retain(|(desired, live)| !replaces_pods(live.as_ref(), desired));
-            let message = format!("to restart Velero until {operation} has ended");
-            postponed = Some(Status::Waiting(message));
-        }
+    let restart = different.iter().any(|(desired, live)| replaces_pods(live.as_ref(), desired));
+    if restart && let Some(operation) = operations_in_progress(cluster).await?.first() {
+        different.retain(|(desired, live)| !replaces_pods(live.as_ref(), desired));
+        let message = format!("to restart Velero until {operation} has ended");
+        postponed = Some(Status::Waiting(message));
     }
     try_join_all(different.iter().map(|(object, _)| cluster.apply(object))).await?;
     let changed = different.iter().map(|(object, _)| describe(object)).collect();
@@ -163,10 +156,7 @@ fn replaces_pods(live: Option<&DynamicObject>, desired: &DynamicObject) -> bool 
     let (Some(live), Some(template)) = (live, desired.data.pointer("/spec/template")) else {
         return false;
     };
-    let same_template = live
-        .data
-        .pointer("/spec/template")
-        .is_some_and(|live| contains(live, template));
+    let same_template = live.data.pointer("/spec/template").is_some_and(|live| contains(live, template));
     // Fields that an older manifest had and this one has not are in the template of the cluster alone.
     let same_manifest = live.annotations().get(MANIFEST_ANNOTATION) == desired.annotations().get(MANIFEST_ANNOTATION);
     live.data.pointer("/spec/replicas") != Some(&json!(0)) && !(same_template && same_manifest)
@@ -191,10 +181,8 @@ async fn storage(
             let manifest = credentials.manifest();
             let parameters = PatchParams::apply(cluster::FIELD_MANAGER).force();
             changed.push(name());
-            call("apply", name(), || {
-                secrets.patch(CREDENTIALS, &parameters, &Patch::Apply(&manifest))
-            })
-            .await?
+            let patch = Patch::Apply(&manifest);
+            call("apply", name(), || secrets.patch(CREDENTIALS, &parameters, &patch)).await?
         }
     };
     let version = secret.resource_version().unwrap_or_default();
@@ -223,9 +211,7 @@ async fn prune(
     }
     if !matches!(installation.location, LocationPlan::Keep) {
         let wanted = |kind: &str| {
-            locations
-                .iter()
-                .any(|location| location.types.as_ref().is_some_and(|types| types.kind == kind))
+            locations.iter().any(|location| location.types.as_ref().is_some_and(|types| types.kind == kind))
         };
         for kind in ["BackupStorageLocation", "VolumeSnapshotLocation"] {
             if !wanted(kind) {

@@ -29,10 +29,7 @@ use super::Installation;
 use crate::process::{self, Limits, ProcessError};
 
 /// A dry run takes a fraction of a second and prints some 200 KB.
-const DRY_RUN_LIMITS: Limits = Limits {
-    time: Duration::from_secs(60),
-    output: 16 * 1024 * 1024,
-};
+const DRY_RUN_LIMITS: Limits = Limits { time: Duration::from_mins(1), output: 16 * 1024 * 1024 };
 
 /// Lines that have been read and not yet handed over; a program that prints faster waits.
 const LINES_IN_FLIGHT: usize = 256;
@@ -95,19 +92,13 @@ impl Cli {
     /// The program in the charm's directory, which keeps its dry runs there too.
     #[must_use]
     pub fn in_charm(charm_directory: &Path) -> Self {
-        Self {
-            program: charm_directory.join("velero"),
-            cache: Some(charm_directory.join(".velero-dry-runs")),
-        }
+        Self { program: charm_directory.join("velero"), cache: Some(charm_directory.join(".velero-dry-runs")) }
     }
 
     /// A program anywhere.
     #[must_use]
     pub fn at(program: PathBuf) -> Self {
-        Self {
-            program,
-            cache: None,
-        }
+        Self { program, cache: None }
     }
 
     /// The objects that `velero install` would make in `namespace`.
@@ -117,10 +108,7 @@ impl Cli {
     /// When the program cannot be run, refuses the installation or prints something else than objects.
     pub async fn dry_run(&self, namespace: &str, installation: &Installation) -> Result<Vec<DynamicObject>, CliError> {
         let arguments = install_arguments(namespace, installation);
-        let kept = self
-            .cache
-            .as_deref()
-            .and_then(|cache| Some(cache.join(self.fingerprint(&arguments)?)));
+        let kept = self.cache.as_deref().and_then(|cache| Some(cache.join(self.fingerprint(&arguments)?)));
         if let Some(objects) = kept.as_deref().and_then(read_kept) {
             return Ok(objects);
         }
@@ -158,15 +146,9 @@ impl Cli {
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         let program = process::program_name(&command);
-        let mut child = command.spawn().map_err(|source| ProcessError::Start {
-            program: program.clone(),
-            source,
-        })?;
+        let mut child = command.spawn().map_err(|source| ProcessError::Start { program: program.clone(), source })?;
         let (sender, mut received) = mpsc::channel(LINES_IN_FLIGHT);
-        let reading = future::join(
-            forward(child.stdout.take(), sender.clone()),
-            forward(child.stderr.take(), sender),
-        );
+        let reading = future::join(forward(child.stdout.take(), sender.clone()), forward(child.stderr.take(), sender));
         let writing = async {
             let mut lines = Vec::new();
             while received.recv_many(&mut lines, LINES_IN_FLIGHT).await > 0 {
@@ -284,10 +266,8 @@ fn install_arguments(namespace: &str, installation: &Installation) -> Vec<String
                 arguments.push(format!("--prefix={prefix}"));
             }
             if !location.storage.backup_location_config.is_empty() {
-                arguments.push(format!(
-                    "--backup-location-config={}",
-                    map_flag(&location.storage.backup_location_config)
-                ));
+                arguments
+                    .push(format!("--backup-location-config={}", map_flag(&location.storage.backup_location_config)));
             }
         }
         None => arguments.push("--no-default-backup-location".to_owned()),

@@ -35,10 +35,7 @@ fn with_storage() -> Installation {
         node_agent: true,
         default_volumes_to_fs_backup: true,
         plugin_image: Some("velero/velero-plugin-for-aws:v1.14.3".into()),
-        location: LocationPlan::Use(Box::new(BackupLocation {
-            provider: "aws",
-            storage,
-        })),
+        location: LocationPlan::Use(Box::new(BackupLocation { provider: "aws", storage })),
         ..without_storage()
     }
 }
@@ -99,12 +96,7 @@ async fn a_dry_run_is_asked_for_once_as_long_as_nothing_changes() {
 async fn a_kept_dry_run_that_is_broken_is_made_anew() {
     let (directory, cli) = scripted(ONE_OBJECT);
     let first = cli.dry_run("backups", &without_storage()).await.unwrap();
-    let kept = fs::read_dir(directory.path().join(".velero-dry-runs"))
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
+    let kept = fs::read_dir(directory.path().join(".velero-dry-runs")).unwrap().next().unwrap().unwrap().path();
     fs::write(kept, "[{\"apiVer").unwrap();
     assert_eq!(cli.dry_run("backups", &without_storage()).await.unwrap(), first);
 }
@@ -113,10 +105,7 @@ async fn a_kept_dry_run_that_is_broken_is_made_anew() {
 async fn the_words_of_a_cli_that_refuses_are_in_the_error() {
     let (_directory, cli) = scripted("echo 'An error occurred: --bucket is required' >&2; exit 1");
     let error = cli.dry_run("backups", &without_storage()).await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the velero CLI failed: An error occurred: --bucket is required"
-    );
+    assert_eq!(error.to_string(), "the velero CLI failed: An error occurred: --bucket is required");
 }
 
 #[derive(Default)]
@@ -138,20 +127,14 @@ async fn lines_of_both_streams_arrive_with_the_exit_code() {
         .unwrap();
     assert_eq!(finish, Finish::Exited(Some(3)));
     collected.0.sort();
-    assert_eq!(
-        collected.0,
-        ["--namespace backups --colorized=false backup get", "no newline", "oops"]
-    );
+    assert_eq!(collected.0, ["--namespace backups --colorized=false backup get", "no newline", "oops"]);
 }
 
 #[tokio::test]
 async fn a_command_that_hangs_is_stopped_and_what_it_said_is_kept() {
     let (_directory, cli) = scripted("echo started; exec sleep 600");
     let mut collected = Collected::default();
-    let finish = cli
-        .command("backups", &[], Duration::from_millis(300), &mut collected)
-        .await
-        .unwrap();
+    let finish = cli.command("backups", &[], Duration::from_millis(300), &mut collected).await.unwrap();
     assert_eq!(finish, Finish::TimedOut);
     assert_eq!(collected.0, ["started"]);
 }

@@ -28,10 +28,7 @@ pub struct Cluster {
 
 impl std::fmt::Debug for Cluster {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Cluster")
-            .field("namespace", &self.namespace)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Cluster").field("namespace", &self.namespace).finish_non_exhaustive()
     }
 }
 
@@ -126,6 +123,7 @@ impl Cluster {
     }
 
     /// The API of a typed kind in the namespace.
+    #[must_use]
     pub fn namespaced<K>(&self) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope>,
@@ -135,6 +133,7 @@ impl Cluster {
     }
 
     /// The API of a typed kind that has no namespace.
+    #[must_use]
     pub fn cluster_wide<K>(&self) -> Api<K>
     where
         K: Resource<Scope = ClusterResourceScope>,
@@ -144,6 +143,7 @@ impl Cluster {
     }
 
     /// The API of a typed kind in all namespaces.
+    #[must_use]
     pub fn in_all_namespaces<K>(&self) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope>,
@@ -198,10 +198,8 @@ impl Cluster {
         let api = self.api_of(object);
         let name = object.metadata.name.as_deref().unwrap_or_default();
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        call("apply", describe(object), || {
-            api.patch(name, &parameters, &Patch::Apply(object))
-        })
-        .await
+        let patch = Patch::Apply(object);
+        call("apply", describe(object), || api.patch(name, &parameters, &patch)).await
     }
 
     /// Changes fields of an object by a JSON merge patch; `null` removes a field.
@@ -212,10 +210,8 @@ impl Cluster {
     pub async fn merge(&self, object: &DynamicObject, patch: &Value) -> Result<DynamicObject, ClusterError> {
         let api = self.api_of(object);
         let name = object.metadata.name.as_deref().unwrap_or_default();
-        call("change", describe(object), || {
-            api.patch(name, &PatchParams::default(), &Patch::Merge(patch))
-        })
-        .await
+        let (parameters, patch) = (PatchParams::default(), Patch::Merge(patch));
+        call("change", describe(object), || api.patch(name, &parameters, &patch)).await
     }
 
     /// Deletes an object, and in the background what it owns. One that is not there is deleted already.
@@ -252,14 +248,8 @@ impl Cluster {
 /// An object of which only kind and name matter, without a namespace.
 pub(super) fn named(api_version: &str, kind: &str, name: &str) -> DynamicObject {
     DynamicObject {
-        types: Some(TypeMeta {
-            api_version: api_version.to_owned(),
-            kind: kind.to_owned(),
-        }),
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            ..ObjectMeta::default()
-        },
+        types: Some(TypeMeta { api_version: api_version.to_owned(), kind: kind.to_owned() }),
+        metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
         data: json!({}),
     }
 }
@@ -283,11 +273,7 @@ pub(super) fn found<T>(result: Result<T, ClusterError>) -> Result<Option<T>, Clu
 }
 
 /// Makes a call, and again a few times where that may help: after 0.2 s, then after twice as long each time, with jitter.
-pub(super) async fn call<T, F>(
-    operation: &'static str,
-    object: String,
-    once: impl Fn() -> F,
-) -> Result<T, ClusterError>
+pub(super) async fn call<T, F>(operation: &'static str, object: String, once: impl Fn() -> F) -> Result<T, ClusterError>
 where
     F: Future<Output = Result<T, kube::Error>>,
 {
@@ -298,19 +284,11 @@ where
                 object: object.clone(),
                 source: Box::new(source),
             }),
-            Err(_) => Err(ClusterError::TimedOut {
-                operation,
-                object: object.clone(),
-            }),
+            Err(_) => Err(ClusterError::TimedOut { operation, object: object.clone() }),
         }
     };
     attempt
-        .retry(
-            ExponentialBuilder::default()
-                .with_min_delay(Duration::from_millis(200))
-                .with_max_times(4)
-                .with_jitter(),
-        )
+        .retry(ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(4).with_jitter())
         .when(ClusterError::is_transient)
         .notify(|error, delay| tracing::debug!("{error}; again in {} ms", delay.as_millis()))
         .await

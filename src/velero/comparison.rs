@@ -1,9 +1,6 @@
 //! Whether an object in the cluster is already what a manifest says.
 
-use kube::{
-    ResourceExt,
-    api::DynamicObject,
-};
+use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
 use super::MANIFEST_ANNOTATION;
@@ -15,10 +12,7 @@ use super::MANIFEST_ANNOTATION;
 #[must_use]
 pub(super) fn differs(live: &DynamicObject, desired: &DynamicObject) -> bool {
     live.annotations().get(MANIFEST_ANNOTATION) != desired.annotations().get(MANIFEST_ANNOTATION)
-        || !desired
-            .labels()
-            .iter()
-            .all(|(key, value)| live.labels().get(key) == Some(value))
+        || !desired.labels().iter().all(|(key, value)| live.labels().get(key) == Some(value))
         || !contains(&live.data, &desired.data)
 }
 
@@ -31,9 +25,9 @@ pub(super) fn contains(live: &Value, desired: &Value) -> bool {
             Some(found) => contains(found, value),
             None => is_nothing(value),
         }),
-        (Value::Array(live), Value::Array(desired)) if desired.iter().all(Value::is_object) => desired
-            .iter()
-            .all(|value| live.iter().any(|found| contains(found, value))),
+        (Value::Array(live), Value::Array(desired)) if desired.iter().all(Value::is_object) => {
+            desired.iter().all(|value| live.iter().any(|found| contains(found, value)))
+        }
         _ => live == desired,
     }
 }
@@ -68,11 +62,17 @@ mod tests {
 
     #[test]
     fn defaults_of_the_server_and_additions_of_others_are_no_difference() {
-        let desired = object("a", &json!({"spec": {"replicas": 1, "strategy": {}, "template": {"spec": {"containers": [
-            {"name": "velero", "env": [{"name": "A", "value": "1"}], "resources": {}}]}}}}));
-        let live = object("a", &json!({"spec": {"replicas": 1, "template": {"spec": {"restartPolicy": "Always", "containers": [
+        let desired = object(
+            "a",
+            &json!({"spec": {"replicas": 1, "strategy": {}, "template": {"spec": {"containers": [
+            {"name": "velero", "env": [{"name": "A", "value": "1"}], "resources": {}}]}}}}),
+        );
+        let live = object(
+            "a",
+            &json!({"spec": {"replicas": 1, "template": {"spec": {"restartPolicy": "Always", "containers": [
             {"name": "sidecar"},
-            {"name": "velero", "env": [{"name": "B", "value": "2"}, {"name": "A", "value": "1"}]}]}}}}));
+            {"name": "velero", "env": [{"name": "B", "value": "2"}, {"name": "A", "value": "1"}]}]}}}}),
+        );
         assert!(!differs(&live, &desired));
     }
 
@@ -93,6 +93,9 @@ mod tests {
             &json!({"args": ["server", "--features=", "--extra"]}),
             &json!({"args": ["server", "--features="]})
         ));
-        assert!(!contains(&json!({"env": [{"name": "A", "value": "2"}]}), &json!({"env": [{"name": "A", "value": "1"}]})));
+        assert!(!contains(
+            &json!({"env": [{"name": "A", "value": "2"}]}),
+            &json!({"env": [{"name": "A", "value": "1"}]})
+        ));
     }
 }

@@ -25,9 +25,7 @@ pub(super) async fn apply(
 ) -> Result<bool, ClusterError> {
     let mut desired = location.clone();
     let stands_for = stands_for(location, credentials_version);
-    desired
-        .annotations_mut()
-        .insert(VALIDATED_ANNOTATION.to_owned(), stands_for.clone());
+    desired.annotations_mut().insert(VALIDATED_ANNOTATION.to_owned(), stands_for.clone());
     let live = cluster.find(&desired).await?;
     if let Some(live) = &live {
         if !comparison::differs(live, &desired) && live.annotations().get(VALIDATED_ANNOTATION) == Some(&stands_for) {

@@ -11,9 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{
-    BackupLocation, CREDENTIALS, Cli, CliError, Installation, LOCATION, MANIFEST_ANNOTATION, METRICS, SERVER,
-};
+use super::{BackupLocation, CREDENTIALS, Cli, CliError, Installation, LOCATION, MANIFEST_ANNOTATION, METRICS, SERVER};
 
 /// The key of the Secret under which the credentials file is.
 const CREDENTIALS_KEY: &str = "creds";
@@ -84,12 +82,7 @@ impl Manifests {
             };
             destination.push(object);
         }
-        for object in manifests
-            .definitions
-            .iter_mut()
-            .chain(&mut manifests.objects)
-            .chain(&mut manifests.locations)
-        {
+        for object in manifests.definitions.iter_mut().chain(&mut manifests.objects).chain(&mut manifests.locations) {
             finish(object);
         }
         manifests
@@ -101,10 +94,7 @@ impl CredentialsSecret {
     #[must_use]
     pub fn manifest(&self) -> Secret {
         Secret {
-            metadata: ObjectMeta {
-                labels: Some(labels()),
-                ..named(CREDENTIALS, &self.namespace)
-            },
+            metadata: ObjectMeta { labels: Some(labels()), ..named(CREDENTIALS, &self.namespace) },
             type_: Some("Opaque".to_owned()),
             data: Some(BTreeMap::from([(
                 CREDENTIALS_KEY.to_owned(),
@@ -125,17 +115,11 @@ impl CredentialsSecret {
 }
 
 fn named(name: &str, namespace: &str) -> ObjectMeta {
-    ObjectMeta {
-        name: Some(name.to_owned()),
-        namespace: Some(namespace.to_owned()),
-        ..ObjectMeta::default()
-    }
+    ObjectMeta { name: Some(name.to_owned()), namespace: Some(namespace.to_owned()), ..ObjectMeta::default() }
 }
 
 fn labels() -> BTreeMap<String, String> {
-    [("component", "velero"), MANAGED_BY]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into()
+    [("component", "velero"), MANAGED_BY].map(|(key, value)| (key.to_owned(), value.to_owned())).into()
 }
 
 /// The CLI is not told of credentials and certificates, as it reads them from files only.
@@ -152,14 +136,8 @@ fn complete_location(object: &mut DynamicObject, location: Option<&BackupLocatio
 
 fn metrics_service(namespace: &str) -> DynamicObject {
     DynamicObject {
-        types: Some(TypeMeta {
-            api_version: "v1".to_owned(),
-            kind: "Service".to_owned(),
-        }),
-        metadata: ObjectMeta {
-            labels: Some(labels()),
-            ..named(METRICS, namespace)
-        },
+        types: Some(TypeMeta { api_version: "v1".to_owned(), kind: "Service".to_owned() }),
+        metadata: ObjectMeta { labels: Some(labels()), ..named(METRICS, namespace) },
         data: json!({
             "spec": {
                 "type": "ClusterIP",
@@ -180,9 +158,7 @@ fn finish(object: &mut DynamicObject) {
         object.labels_mut().extend(labels());
     }
     let hash = manifest_hash(object);
-    object
-        .annotations_mut()
-        .insert(MANIFEST_ANNOTATION.to_owned(), hash);
+    object.annotations_mut().insert(MANIFEST_ANNOTATION.to_owned(), hash);
 }
 
 fn remove_nulls(value: &mut Value) {

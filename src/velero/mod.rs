@@ -42,7 +42,7 @@ const LOCATION: &str = "default";
 const METRICS: &str = "velero-metrics";
 
 /// How long a hook that changed something waits until all of it works.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Velero in the namespace of a cluster.
 #[derive(Debug)]
@@ -77,10 +77,7 @@ impl Velero {
     ///
     /// When this process does not run in a pod of a cluster.
     pub fn in_cluster(charm_directory: &Path) -> Result<Self, ClusterError> {
-        Ok(Self {
-            cli: Cli::in_charm(charm_directory),
-            cluster: Cluster::in_cluster()?,
-        })
+        Ok(Self { cli: Cli::in_charm(charm_directory), cluster: Cluster::in_cluster()? })
     }
 
     /// The CLI, for the user's own commands.

@@ -34,10 +34,7 @@ pub(super) fn backup_location_kind() -> TypeMeta {
 
 /// A kind of Velero's own API group.
 pub(super) fn velero_kind(version: &str, kind: &str) -> TypeMeta {
-    TypeMeta {
-        api_version: format!("velero.io/{version}"),
-        kind: kind.to_owned(),
-    }
+    TypeMeta { api_version: format!("velero.io/{version}"), kind: kind.to_owned() }
 }
 
 /// Reads what an installation is judged by.
@@ -56,22 +53,14 @@ pub(super) async fn read(cluster: &Cluster, installation: &Installation) -> Resu
     };
     let location = async {
         if installation.backup_location().is_some() {
-            call("get", format!("BackupStorageLocation {LOCATION}"), || {
-                locations.get_opt(LOCATION)
-            })
-            .await
+            call("get", format!("BackupStorageLocation {LOCATION}"), || locations.get_opt(LOCATION)).await
         } else {
             Ok(None)
         }
     };
     let (server, node_agent, pods, location) =
         futures::try_join!(server, agent, cluster.list(&pods, "the pods of Velero", PODS), location)?;
-    Ok(Observed {
-        server,
-        node_agent,
-        pods,
-        location,
-    })
+    Ok(Observed { server, node_agent, pods, location })
 }
 
 /// Backups and restores that a restart of the server would fail, as messages name them.

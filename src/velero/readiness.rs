@@ -62,11 +62,9 @@ fn server(installation: &Installation, server: Option<&Deployment>) -> Option<St
             .any(|container| container.name == SERVER && container.image.as_ref() == Some(&installation.image))
     });
     let has_planned_plugin = installation.plugin_image.is_none()
-        || pod.and_then(|pod| pod.init_containers.as_ref()).is_some_and(|plugins| {
-            plugins
-                .iter()
-                .any(|container| container.image == installation.plugin_image)
-        });
+        || pod
+            .and_then(|pod| pod.init_containers.as_ref())
+            .is_some_and(|plugins| plugins.iter().any(|container| container.image == installation.plugin_image));
     if !runs_planned_image || !has_planned_plugin {
         return waiting("to get its planned images".to_owned());
     }
@@ -98,9 +96,7 @@ fn node_agent(installation: &Installation, agent: Option<&DaemonSet>) -> Option<
         return waiting("to be rolled out".to_owned());
     };
     let runs_planned_image = spec.template.spec.as_ref().is_some_and(|pod| {
-        pod.containers
-            .iter()
-            .any(|container| container.image.as_ref() == Some(&installation.image))
+        pod.containers.iter().any(|container| container.image.as_ref() == Some(&installation.image))
     });
     if !runs_planned_image {
         return waiting("to get its planned image".to_owned());
@@ -113,10 +109,7 @@ fn node_agent(installation: &Installation, agent: Option<&DaemonSet>) -> Option<
     if complete {
         return None;
     }
-    waiting(format!(
-        "to run on every node: {} of {wanted} ready",
-        status.number_ready
-    ))
+    waiting(format!("to run on every node: {} of {wanted} ready", status.number_ready))
 }
 
 /// What keeps a pod from starting that runs one of the planned images; pods of an older plan are on their way out.
@@ -129,9 +122,7 @@ fn pods_trouble(pods: &[Pod], images: &[&str]) -> Option<Status> {
                 let specified = specified_images(pod);
                 containers(pod).find_map(|container| {
                     let (_, image) = specified.iter().find(|(name, _)| *name == container.name)?;
-                    images
-                        .contains(image)
-                        .then(|| container_trouble(name, image, container))?
+                    images.contains(image).then(|| container_trouble(name, image, container))?
                 })
             })
         })
@@ -150,13 +141,9 @@ fn specified_images(pod: &Pod) -> Vec<(&str, &str)> {
 }
 
 fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
-    pod.status.iter().flat_map(|status| {
-        status
-            .init_container_statuses
-            .iter()
-            .chain(&status.container_statuses)
-            .flatten()
-    })
+    pod.status
+        .iter()
+        .flat_map(|status| status.init_container_statuses.iter().chain(&status.container_statuses).flatten())
 }
 
 fn unschedulable(name: &str, pod: &Pod) -> Option<Status> {
@@ -176,8 +163,13 @@ fn container_trouble(pod: &str, image: &str, container: &ContainerStatus) -> Opt
     let reason = waiting.reason.as_deref()?;
     let detail = waiting.message.as_deref().unwrap_or_default();
     match reason {
-        "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "RegistryUnavailable"
-        | "ImageInspectError" | "SignatureValidationFailed" => Some(Status::Blocked(format!(
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "InvalidImageName"
+        | "ErrImageNeverPull"
+        | "RegistryUnavailable"
+        | "ImageInspectError"
+        | "SignatureValidationFailed" => Some(Status::Blocked(format!(
             "cannot pull image {image} ({reason}), check the options for images: {detail}"
         ))),
         "CrashLoopBackOff" => Some(Status::Blocked(format!(
@@ -223,13 +215,8 @@ fn location(location: Option<&DynamicObject>, server_start: Option<Timestamp>) -
     let Some(location) = location else {
         return waiting("made");
     };
-    let field = |name: &str| {
-        location
-            .data
-            .get("status")
-            .and_then(|status| status.get(name))
-            .and_then(|value| value.as_str())
-    };
+    let field =
+        |name: &str| location.data.get("status").and_then(|status| status.get(name)).and_then(|value| value.as_str());
     let validated: Option<Timestamp> = field("lastValidationTime").and_then(|time| time.parse().ok());
     let by_this_server = validated.is_some_and(|validated| server_start.is_some_and(|start| validated >= start));
     match field("phase") {

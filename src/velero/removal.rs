@@ -65,10 +65,7 @@ pub(super) async fn remove(cluster: &Cluster) -> Removal {
     let kinds: Vec<TypeMeta> = definitions.iter().filter_map(stored_kind).collect();
     let finished = finish(cluster, &kinds).await;
     removal.note("restores and volume operations", finished);
-    let programs = [
-        named("apps/v1", "Deployment", SERVER),
-        named("apps/v1", "DaemonSet", NODE_AGENT),
-    ];
+    let programs = [named("apps/v1", "Deployment", SERVER), named("apps/v1", "DaemonSet", NODE_AGENT)];
     delete_all(cluster, &programs, &mut removal).await;
     // Nobody is left now who would take finalizers off.
     for kind in &kinds {
@@ -79,11 +76,8 @@ pub(super) async fn remove(cluster: &Cluster) -> Removal {
     removal.note("jobs of Velero", jobs);
     let password = delete_default_password(cluster).await;
     removal.note("Secret velero-repo-credentials", password);
-    let rest = [
-        named("v1", "Secret", CREDENTIALS),
-        named("v1", "Service", METRICS),
-        named("v1", "ServiceAccount", SERVER),
-    ];
+    let rest =
+        [named("v1", "Secret", CREDENTIALS), named("v1", "Service", METRICS), named("v1", "ServiceAccount", SERVER)];
     delete_all(cluster, &rest, &mut removal).await;
     let bindings = delete_bindings(cluster).await;
     removal.note("ClusterRoleBinding of Velero", bindings);
@@ -94,19 +88,14 @@ pub(super) async fn remove(cluster: &Cluster) -> Removal {
 
 async fn definitions(cluster: &Cluster) -> Result<Vec<CustomResourceDefinition>, ClusterError> {
     let api = cluster.cluster_wide::<CustomResourceDefinition>();
-    let mut definitions = cluster
-        .list(&api, "CustomResourceDefinitions", "component=velero")
-        .await?;
+    let mut definitions = cluster.list(&api, "CustomResourceDefinitions", "component=velero").await?;
     definitions.retain(|definition| definition.spec.group == GROUP);
     Ok(definitions)
 }
 
 fn stored_kind(definition: &CustomResourceDefinition) -> Option<TypeMeta> {
     let version = definition.spec.versions.iter().find(|version| version.storage)?;
-    Some(TypeMeta {
-        api_version: format!("{GROUP}/{}", version.name),
-        kind: definition.spec.names.kind.clone(),
-    })
+    Some(TypeMeta { api_version: format!("{GROUP}/{}", version.name), kind: definition.spec.names.kind.clone() })
 }
 
 /// Deletes what has finalizers, and gives the server and the node agent the time to take them off.
@@ -149,10 +138,7 @@ async fn delete_kind(cluster: &Cluster, kind: &TypeMeta) -> Result<(), ClusterEr
 }
 
 async fn delete_labelled(cluster: &Cluster, api_version: &str, kind: &str, label: &str) -> Result<(), ClusterError> {
-    let kind = TypeMeta {
-        api_version: api_version.to_owned(),
-        kind: kind.to_owned(),
-    };
+    let kind = TypeMeta { api_version: api_version.to_owned(), kind: kind.to_owned() };
     for mut object in cluster.list(&cluster.here(&kind), &kind.kind, label).await? {
         object.types = Some(kind.clone());
         cluster.delete(&object).await?;
@@ -164,9 +150,7 @@ async fn delete_default_password(cluster: &Cluster) -> Result<(), ClusterError> 
     let (name, key, default) = REPOSITORY_PASSWORD;
     let api: Api<Secret> = cluster.namespaced();
     let secret = call("get", format!("Secret {name}"), || api.get_opt(name)).await?;
-    let is_default = secret
-        .and_then(|secret| secret.data?.remove(key))
-        .is_some_and(|password| password.0 == default);
+    let is_default = secret.and_then(|secret| secret.data?.remove(key)).is_some_and(|password| password.0 == default);
     if is_default {
         cluster.delete(&cluster.own(named("v1", "Secret", name))).await?;
     }
@@ -186,14 +170,10 @@ async fn delete_all(cluster: &Cluster, objects: &[DynamicObject], removal: &mut 
 /// Deletes the ClusterRoleBindings of the namespace's own server, whichever name they have.
 async fn delete_bindings(cluster: &Cluster) -> Result<(), ClusterError> {
     let kind = named("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "").types.unwrap_or_default();
-    let bindings = cluster
-        .list(&cluster.everywhere(&kind), "ClusterRoleBindings", "component=velero")
-        .await?;
+    let bindings = cluster.list(&cluster.everywhere(&kind), "ClusterRoleBindings", "component=velero").await?;
     for mut binding in bindings {
         let is_own = binding.data["subjects"].as_array().is_some_and(|subjects| {
-            subjects
-                .iter()
-                .all(|subject| subject["namespace"] == cluster.namespace() && subject["name"] == SERVER)
+            subjects.iter().all(|subject| subject["namespace"] == cluster.namespace() && subject["name"] == SERVER)
         });
         if is_own {
             binding.types = Some(kind.clone());

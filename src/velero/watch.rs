@@ -72,9 +72,10 @@ pub(super) async fn settle(
     let watched = Watched {
         servers: watch(&mut changes, cluster.namespaced(), named(SERVER), ()),
         pods: watch(&mut changes, cluster.namespaced(), velero, ()),
-        agents: match installation.node_agent {
-            true => watch(&mut changes, cluster.namespaced(), named(NODE_AGENT), ()),
-            false => Writer::new(()).as_reader(),
+        agents: if installation.node_agent {
+            watch(&mut changes, cluster.namespaced(), named(NODE_AGENT), ())
+        } else {
+            Writer::new(()).as_reader()
         },
         locations: match installation.backup_location() {
             Some(_) => {
