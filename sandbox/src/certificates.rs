@@ -89,13 +89,24 @@ impl Authority {
     }
 }
 
-/// A new private key, as PEM (PKCS #8).
-///
-/// # Errors
-/// When the system has no randomness to give.
-pub fn private_key(name: &str) -> Result<String, CertificateError> {
-    let key = KeyPair::generate().map_err(|source| CertificateError { name: name.to_owned(), source })?;
-    Ok(key.serialize_pem())
+/// A pair of keys to sign with and to check signatures with, both as PEM.
+#[derive(Clone, Debug)]
+pub struct SigningKeys {
+    /// The private key (PKCS #8).
+    pub private: String,
+    /// The public key.
+    pub public: String,
+}
+
+impl SigningKeys {
+    /// A new pair for `name`.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn new(name: &str) -> Result<Self, CertificateError> {
+        let keys = KeyPair::generate().map_err(|source| CertificateError { name: name.to_owned(), source })?;
+        Ok(Self { private: keys.serialize_pem(), public: keys.public_key_pem() })
+    }
 }
 
 fn subject(user: &str, group: Option<&str>) -> CertificateParams {

@@ -8,7 +8,7 @@ use super::{
     blueprint::{Blueprint, NODE},
     network::KUBERNETES_SERVICE,
 };
-use crate::certificates::{self, Authority, CertificateError, Certified};
+use crate::certificates::{Authority, CertificateError, Certified, SigningKeys};
 
 /// Why the cluster has no credentials.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +43,9 @@ pub fn write(blueprint: &Blueprint) -> Result<(), CredentialsError> {
     let names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost"];
     save(blueprint, "kube-apiserver", &authority.server("kube-apiserver", &names, &addresses)?)?;
     save(blueprint, "kubelet-client", &authority.client("kube-apiserver", Some("system:masters"))?)?;
-    fs::write(blueprint.file("pki/service-account.key"), certificates::private_key("service accounts")?)?;
+    let service_accounts = SigningKeys::new("service accounts")?;
+    fs::write(blueprint.file("pki/service-account.key"), service_accounts.private)?;
+    fs::write(blueprint.file("pki/service-account.pub"), service_accounts.public)?;
 
     for (file, user, group) in CLIENTS {
         let client = authority.client(user, Some(group))?;

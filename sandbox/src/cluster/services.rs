@@ -105,7 +105,7 @@ fn api_server_arguments(blueprint: &Blueprint) -> Vec<String> {
         file("kubelet-client-key", "kubelet-client.key"),
         "--kubelet-preferred-address-types=InternalIP".into(),
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local".into(),
-        file("service-account-key-file", "service-account.key"),
+        file("service-account-key-file", "service-account.pub"),
         file("service-account-signing-key-file", "service-account.key"),
         "--authorization-mode=Node,RBAC".into(),
         "--enable-admission-plugins=NodeRestriction".into(),
