@@ -18,7 +18,7 @@ const REQUIREMENTS: &str = include_str!("../../tools/charmcraft/requirements.txt
 const INSTALL_LIMIT: u32 = 900;
 
 /// How long a check may take, in seconds.
-const CHECK_LIMIT: u32 = 60;
+const CHECK_LIMIT: u32 = 180;
 
 /// The interpreter of a virtual environment that has Charmcraft.
 static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| environment().join("bin/python"));
