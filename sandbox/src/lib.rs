@@ -1,4 +1,13 @@
 //! Kubernetes, object stores and Juju on one machine, for the velero-operator charm's demo and tests.
 
+pub mod certificates;
 pub mod charm;
 pub mod cluster;
+pub mod error;
+pub mod folders;
+pub mod images;
+pub mod packages;
+pub mod process;
+pub mod program;
+pub mod progress;
+pub mod tools;

@@ -2,7 +2,10 @@ module tools/velero-plugin-for-aws
 
 go 1.25.7
 
-tool github.com/vmware-tanzu/velero-plugin-for-aws/velero-plugin-for-aws
+tool (
+	github.com/vmware-tanzu/velero-plugin-for-aws/hack/cp-plugin
+	github.com/vmware-tanzu/velero-plugin-for-aws/velero-plugin-for-aws
+)
 
 require github.com/vmware-tanzu/velero-plugin-for-aws v1.14.3
 

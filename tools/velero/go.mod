@@ -4,6 +4,7 @@ go 1.26.0
 
 tool (
 	github.com/vmware-tanzu/velero/cmd/velero
+	github.com/vmware-tanzu/velero/cmd/velero-helper
 	github.com/vmware-tanzu/velero/cmd/velero-restore-helper
 )
 
