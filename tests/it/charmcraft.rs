@@ -1,13 +1,14 @@
 //! Charmcraft's own models and linters accept the charm. Nothing is built: a pack needs a container.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
-use std::{env, fs};
 
 use sandbox::charm::{self, PackOptions};
+use sandbox::folders;
 
 use crate::project;
 
@@ -18,7 +19,7 @@ const REQUIREMENTS: &str = include_str!("../../tools/charmcraft/requirements.txt
 const INSTALL_LIMIT: u32 = 900;
 
 /// How long a check may take, in seconds.
-const CHECK_LIMIT: u32 = 60;
+const CHECK_LIMIT: u32 = 180;
 
 /// The interpreter of a virtual environment that has Charmcraft.
 static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| environment().join("bin/python"));
@@ -52,13 +53,12 @@ fn environment() -> PathBuf {
     });
     let mut hasher = DefaultHasher::new();
     (REQUIREMENTS, python_version).hash(&mut hasher);
-    let cache = cache();
+    let cache = folders::cache().unwrap();
     let finished = cache.join(format!("charmcraft-{:016x}", hasher.finish()));
     if finished.is_dir() {
         return finished;
     }
 
-    fs::create_dir_all(&cache).unwrap();
     // Made aside and moved into place, so that an interrupted installation is never taken for a whole one.
     let unfinished = tempfile::Builder::new().prefix("unfinished-").tempdir_in(&cache).unwrap();
     let python = unfinished.path().join("bin/python");
@@ -82,15 +82,6 @@ fn environment() -> PathBuf {
 fn python_version() -> Result<String, String> {
     let script = "import ensurepip, sys, venv; print(sys.version, sys.base_prefix)";
     run(limited(CHECK_LIMIT, "python3").args(["-c", script]))
-}
-
-/// The sandbox's folder for what is dear to make but can be made again.
-fn cache() -> PathBuf {
-    let cache = env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))
-        .expect("HOME or XDG_CACHE_HOME must be set");
-    cache.join("velero-operator-sandbox")
 }
 
 /// Holds folders to Charmcraft's rules for a `project` or a `charm`; the error says what is wrong with which folder.

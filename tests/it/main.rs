@@ -2,6 +2,7 @@
 
 mod charmcraft;
 mod packaging;
+mod pins;
 
 use std::path::Path;
 
