@@ -1,7 +1,7 @@
 //! Kubernetes, object stores and Juju on one machine, for the velero-operator charm's demo and tests.
 
-pub mod charm;
 pub mod certificates;
+pub mod charm;
 pub mod cluster;
 pub mod error;
 pub mod folders;

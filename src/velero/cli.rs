@@ -60,6 +60,9 @@ pub enum CliError {
     /// Its process could not be run to its end.
     #[error("the velero CLI did not run")]
     Process(#[from] ProcessError),
+    /// The file could not be written that keeps it from the cluster.
+    #[error("cannot write a kubeconfig for the velero CLI")]
+    NoCluster(#[source] io::Error),
     /// It refused.
     #[error("the velero CLI failed: {0}")]
     Failed(String),
@@ -112,9 +115,10 @@ impl Cli {
         if let Some(objects) = kept.as_deref().and_then(read_kept) {
             return Ok(objects);
         }
+        let no_cluster = no_cluster().map_err(CliError::NoCluster)?;
         let mut command = Command::new(&self.program);
-        command.args(&arguments).env_clear();
-        let finished = process::run(command, Some(NO_CLUSTER.as_bytes()), DRY_RUN_LIMITS).await?;
+        command.arg("--kubeconfig").arg(no_cluster.path()).args(&arguments).env_clear();
+        let finished = process::run(command, None, DRY_RUN_LIMITS).await?;
         if !finished.status.success() {
             return Err(CliError::Failed(finished.stderr_text()));
         }
@@ -195,6 +199,12 @@ async fn forward(stream: Option<impl AsyncRead + Unpin>, lines: Sender<String>) 
     }
 }
 
+fn no_cluster() -> io::Result<NamedTempFile> {
+    let mut file = NamedTempFile::new()?;
+    file.write_all(NO_CLUSTER.as_bytes())?;
+    Ok(file)
+}
+
 fn read_kept(path: &Path) -> Option<Vec<DynamicObject>> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
@@ -233,8 +243,6 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 /// The flags of `velero install` for an installation. None of them is a credential: those the charm adds by itself.
 fn install_arguments(namespace: &str, installation: &Installation) -> Vec<String> {
     let mut arguments: Vec<String> = [
-        "--kubeconfig",
-        "/dev/stdin",
         "--namespace",
         namespace,
         "install",

@@ -45,7 +45,7 @@ fn without_storage_the_cli_is_told_to_make_no_location() {
     let arguments = install_arguments("backups", &without_storage()).join(" ");
     assert_eq!(
         arguments,
-        "--kubeconfig /dev/stdin --namespace backups install --dry-run --output yaml --no-secret \
+        "--namespace backups install --dry-run --output yaml --no-secret \
          --image velero/velero:v1.18.3 --no-default-backup-location --use-volume-snapshots=false"
     );
 }
