@@ -88,7 +88,9 @@ async fn definitions(
         if !definition_becomes(cluster, &definition.name_any(), is_established).await? {
             return wait("to be established", &definition.name_any());
         }
-        applied.changed.push(describe(definition));
+    }
+    if !to_apply.is_empty() {
+        applied.changed.push(format!("{} CustomResourceDefinitions", to_apply.len()));
     }
     Ok(None)
 }

@@ -170,7 +170,8 @@ fn container_trouble(pod: &str, image: &str, container: &ContainerStatus) -> Opt
         | "RegistryUnavailable"
         | "ImageInspectError"
         | "SignatureValidationFailed" => Some(Status::Blocked(format!(
-            "cannot pull image {image} ({reason}), check the options for images: {detail}"
+            "cannot pull image {image} ({reason}), check the options for images: {}",
+            innermost_cause(detail)
         ))),
         "CrashLoopBackOff" => Some(Status::Blocked(format!(
             "container {} of pod {pod} keeps ending{}: see its log",
@@ -183,6 +184,11 @@ fn container_trouble(pod: &str, image: &str, container: &ContainerStatus) -> Opt
         ))),
         _ => None,
     }
+}
+
+/// The container runtime wraps the cause of a failed pull in what it was doing, each layer ending in a quoted name.
+fn innermost_cause(detail: &str) -> &str {
+    detail.rsplit("\": ").next().unwrap_or(detail)
 }
 
 fn last_end(container: &ContainerStatus) -> String {

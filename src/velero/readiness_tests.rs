@@ -141,7 +141,8 @@ fn an_image_that_cannot_be_pulled_is_named_with_the_reason() {
         server: Some(deployment(
             &json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 1}),
         )),
-        pods: vec![pod(&json!({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}))],
+        pods: vec![pod(&json!({"waiting": {"reason": "ImagePullBackOff", "message":
+            "Back-off pulling image \"x\": ErrImagePull: failed to resolve reference \"x\": docker.io/x: not found"}}))],
         ..all_well()
     };
     let readiness = assess(&installation(), &observed);
@@ -149,7 +150,7 @@ fn an_image_that_cannot_be_pulled_is_named_with_the_reason() {
     assert_eq!(
         readiness.statuses.iter().max().unwrap().to_string(),
         format!(
-            "blocked: cannot pull image {IMAGE} (ImagePullBackOff), check the options for images: Back-off pulling image"
+            "blocked: cannot pull image {IMAGE} (ImagePullBackOff), check the options for images: docker.io/x: not found"
         )
     );
 }
