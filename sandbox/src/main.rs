@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use sandbox::{
     cluster::{self, HiddenCommand},
     error,
+    object_store::S3Server,
     progress::Progress,
 };
 
@@ -18,7 +19,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start a cluster, which runs until `down`.
+    /// Start a cluster with an S3 server, which runs until `down`.
     Up,
     /// End the cluster, and remove every trace of it.
     Down,
@@ -40,8 +41,12 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Up => {
-            let access = cluster::up(&Progress::to_stderr()).await?;
+            let progress = Progress::to_stderr();
+            let access = cluster::up(&progress).await?;
+            let folder = access.kubeconfig.with_file_name("s3");
+            let store = S3Server::start_detached(&access, &folder, &progress).await?;
             println!("export KUBECONFIG={}", access.kubeconfig.display());
+            println!("# S3: {} and {}, {} {}", store.endpoint, store.tls_endpoint, store.access_key, store.secret_key);
         }
         Command::Down => {
             if !cluster::down().await? {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// `apt-get` may fetch 40 MB over a slow line.
-const APT_LIMIT: Duration = Duration::from_mins(15);
+const APT_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// Where a Debian system has programs, whatever the `PATH` of the user says of the administrator's ones.
 const FOLDERS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -73,7 +73,7 @@ pub enum PackageError {
 /// # Errors
 /// When something is missing and the user is not root, or `apt-get` fails.
 pub async fn ensure(progress: &Progress) -> Result<(), PackageError> {
-    let packages = missing(|path| path.exists());
+    let packages = missing(Path::exists);
     if packages.is_empty() {
         return Ok(());
     }
@@ -82,7 +82,7 @@ pub async fn ensure(progress: &Progress) -> Result<(), PackageError> {
     }
     progress.tell(&format!("installing the Debian packages {}", packages.join(" ")));
     install(&packages).await.map_err(|source| PackageError::Install { packages, source })?;
-    let packages = missing(|path| path.exists());
+    let packages = missing(Path::exists);
     if packages.is_empty() { Ok(()) } else { Err(PackageError::Incomplete { packages }) }
 }
 

@@ -1,6 +1,6 @@
 //! How the other parts of the sandbox reach a cluster, whoever made it.
 
-use std::{ffi::OsStr, path::PathBuf, process::Command};
+use std::{ffi::OsStr, net::IpAddr, path::PathBuf, process::Command};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,8 @@ pub struct ClusterAccess {
     pub service_port: u16,
     /// The certificate authority of the API server, as PEM: the `ca.crt` of a service account.
     pub certificate_authority: String,
+    /// The address at which a server that is made for the cluster is reached by pods, by the charm and by this machine.
+    pub server_address: IpAddr,
 }
 
 impl ClusterAccess {
@@ -25,9 +27,19 @@ impl ClusterAccess {
     /// namespaces, so that it ends with the cluster, or on this machine when the cluster has none of its own.
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        self.enter(&["--mount", "--net", "--ipc", "--pid"], program)
+    }
+
+    /// As [`ClusterAccess::command`], but the files are this machine's.
+    #[must_use]
+    pub fn network_command(&self, program: impl AsRef<OsStr>) -> Command {
+        self.enter(&["--net", "--pid"], program)
+    }
+
+    fn enter(&self, namespaces: &[&str], program: impl AsRef<OsStr>) -> Command {
         let Some(process) = self.namespaces_of else { return Command::new(program) };
         let mut command = Command::new("nsenter");
-        command.args(["--target", &process.to_string(), "--mount", "--net", "--ipc", "--pid", "--"]).arg(program);
+        command.args(["--target", &process.to_string()]).args(namespaces).arg("--").arg(program);
         command
     }
 }
@@ -43,6 +55,7 @@ mod tests {
             service_host: "10.96.0.1".into(),
             service_port: 443,
             certificate_authority: String::new(),
+            server_address: [10, 213, 0, 2].into(),
         };
         let command = access.command("true");
         std::iter::once(command.get_program())

@@ -18,6 +18,7 @@ mod credentials;
 mod detached;
 mod guard;
 mod init;
+mod kubeconfig;
 mod leftovers;
 mod network;
 mod node;
@@ -28,7 +29,7 @@ mod volumes;
 use std::{
     fs::{self, File},
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
@@ -39,8 +40,9 @@ use tokio::{
 };
 
 pub use access::ClusterAccess;
-pub use commands::HiddenCommand;
+pub use commands::{HiddenCommand, HiddenCommandError};
 pub use detached::{DetachedError, current, down, up};
+pub use kubeconfig::AccessError;
 pub use node::{Node, NodeError};
 pub use readiness::ReadinessError;
 pub use volumes::{LOCAL_STORAGE_CLASS, VolumeError};
@@ -136,7 +138,7 @@ impl Cluster {
     /// # Errors
     /// When something that it needs cannot be had, or it does not become ready.
     pub async fn start(progress: &Progress) -> Result<Self, ClusterError> {
-        Self::start_in(None, progress).await
+        Box::pin(Self::start_in(None, progress)).await
     }
 
     /// Starts a cluster; with a `name`, one that outlives this process and has a folder of that name.
@@ -152,7 +154,7 @@ impl Cluster {
         let archives = images::archives(progress).await?;
         progress.tell("starting the cluster");
         let (mut guard, process) = Guard::start(&programs, name).await?;
-        match furnish(&guard, process, &archives).await {
+        match Box::pin(furnish(&guard, process, &archives)).await {
             Ok((node, access)) => Ok(Self { guard, node, access }),
             Err(error) => {
                 let error = guard.blame(error);
@@ -172,6 +174,12 @@ impl Cluster {
     #[must_use]
     pub fn node(&self) -> &Node {
         &self.node
+    }
+
+    /// The cluster's folder, which goes with it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.guard.folder
     }
 
     /// The folder with a log of each of the cluster's programs.
@@ -299,6 +307,7 @@ async fn furnish(guard: &Guard, process: u32, archives: &[PathBuf]) -> Result<(N
         service_host: network::KUBERNETES_SERVICE.to_string(),
         service_port: 443,
         certificate_authority: fs::read_to_string(blueprint.certificate_authority()).map_err(failed)?,
+        server_address: blueprint.link.node().into(),
     };
     let node = Node::new(folder.clone(), process, blueprint.link.node(), access.clone());
     let imported = async {
@@ -308,7 +317,7 @@ async fn furnish(guard: &Guard, process: u32, archives: &[PathBuf]) -> Result<(N
         Ok::<(), ClusterError>(())
     };
     let ready = async {
-        readiness::wait(&access).await?;
+        Box::pin(readiness::wait(&access)).await?;
         Ok::<(), ClusterError>(volumes::create_storage(&access).await?)
     };
     tokio::try_join!(imported, ready)?;

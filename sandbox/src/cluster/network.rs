@@ -58,7 +58,7 @@ impl Link {
         let used = networks(routes.iter().map(|route| route.dst.as_str()));
         for number in 0..=u8::MAX {
             let link = Self { number };
-            if used.iter().any(|network| overlap(network, &link.network())) {
+            if used.iter().any(|network| overlap(*network, link.network())) {
                 continue;
             }
             // The system makes a device of a name only once, so two clusters that start at once get different numbers.
@@ -75,7 +75,7 @@ impl Link {
     ///
     /// # Errors
     /// When `ip` fails.
-    pub async fn attach(&self, process: u32) -> Result<(), NetworkError> {
+    pub async fn attach(self, process: u32) -> Result<(), NetworkError> {
         let process = process.to_string();
         let (device, peer) = (self.device(), self.peer());
         ip(&["link", "set", &peer, "netns", &process, "name", "eth0"]).await?;
@@ -97,7 +97,7 @@ impl Link {
     ///
     /// # Errors
     /// When `ip` fails otherwise.
-    pub async fn remove(&self) -> Result<(), NetworkError> {
+    pub async fn remove(self) -> Result<(), NetworkError> {
         match ip(&["link", "delete", &self.device()]).await {
             Ok(_) => Ok(()),
             Err(ProcessError::Failed { stderr, .. }) if stderr.contains("Cannot find device") => Ok(()),
@@ -107,13 +107,13 @@ impl Link {
 
     /// A name for what there may be only one of on this machine for each cluster.
     #[must_use]
-    pub fn unique_name(&self) -> String {
+    pub fn unique_name(self) -> String {
         format!("velero-sandbox-{}", self.number)
     }
 
     /// The name of this machine's end.
     #[must_use]
-    pub fn device(&self) -> String {
+    pub fn device(self) -> String {
         format!("vosb{}", self.number)
     }
 
@@ -124,13 +124,13 @@ impl Link {
 
     /// This machine's address on the link.
     #[must_use]
-    pub fn machine(&self) -> Ipv4Addr {
+    pub fn machine(self) -> Ipv4Addr {
         Ipv4Addr::new(10, 213, self.number, 1)
     }
 
     /// The node's address: pods, the node and this machine all reach it.
     #[must_use]
-    pub fn node(&self) -> Ipv4Addr {
+    pub fn node(self) -> Ipv4Addr {
         Ipv4Addr::new(10, 213, self.number, 2)
     }
 
@@ -153,7 +153,7 @@ fn networks<'a>(destinations: impl Iterator<Item = &'a str>) -> Vec<Ipv4Net> {
         .collect()
 }
 
-fn overlap(one: &Ipv4Net, other: &Ipv4Net) -> bool {
+fn overlap(one: Ipv4Net, other: Ipv4Net) -> bool {
     one.contains(&other.network()) || other.contains(&one.network())
 }
 
@@ -165,13 +165,13 @@ mod tests {
     fn a_network_of_the_machine_is_not_taken_again() {
         let used = networks(["default", "10.213.0.0/16", "192.0.2.7", "0.0.0.0/0"].into_iter());
         assert_eq!(used.len(), 2);
-        assert!(used.iter().any(|network| overlap(network, &Link { number: 9 }.network())));
+        assert!(used.iter().any(|network| overlap(*network, Link { number: 9 }.network())));
     }
 
     #[test]
     fn a_neighbour_is_no_overlap() {
         let used = networks(["10.213.8.0/30", "10.213.10.0/24"].into_iter());
-        assert!(!used.iter().any(|network| overlap(network, &Link { number: 9 }.network())));
+        assert!(!used.iter().any(|network| overlap(*network, Link { number: 9 }.network())));
     }
 
     #[test]

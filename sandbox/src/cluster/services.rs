@@ -175,6 +175,8 @@ fn kubelet_configuration(blueprint: &Blueprint) -> Value {
         "authorization": { "mode": "AlwaysAllow" },
         "containerRuntimeEndpoint": format!("unix://{CONTAINERD_SOCKET}"),
         "clusterDomain": "cluster.local",
+        // Nothing listens there, but pods that want the cluster's names are not warned of for that.
+        "clusterDNS": [blueprint.link.node()],
         "resolvConf": blueprint.file("resolv.conf"),
         "volumePluginDir": blueprint.file("volume-plugins"),
         "cgroupDriver": "cgroupfs",

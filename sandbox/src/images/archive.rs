@@ -10,6 +10,8 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
+use crate::hexadecimal::hexadecimal;
+
 /// What one entry of an image's file system is.
 #[derive(Debug)]
 pub enum Entry {
@@ -206,7 +208,7 @@ fn digest_of_file(path: &Path) -> io::Result<Blob> {
 }
 
 fn digest(hash: &[u8]) -> String {
-    hash.iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+    format!("sha256:{}", hexadecimal(hash))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     folders::{self, FolderError},
+    hexadecimal::hexadecimal,
     packages,
     progress::Progress,
     tools::{self, Tool, ToolError},
@@ -140,7 +141,7 @@ fn key(image: &Image) -> io::Result<String> {
             hash.update(format!("{} {:?}", metadata.len(), metadata.modified()?));
         }
     }
-    Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(&hash.finalize()[..8]))
 }
 
 fn program(path: &str, from: PathBuf) -> Entry {

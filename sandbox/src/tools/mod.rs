@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Long enough for the slowest build on the slowest machine, short enough that a download that hangs is noticed.
-const BUILD_LIMIT: Duration = Duration::from_mins(60);
+const BUILD_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// Why a program is not there.
 #[derive(Debug, thiserror::Error)]

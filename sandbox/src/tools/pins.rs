@@ -2,6 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::hexadecimal::hexadecimal;
+
 /// A Go module of `tools/` whose programs the sandbox runs or the charm bundles.
 #[derive(Debug)]
 pub struct Tool {
@@ -95,7 +97,7 @@ impl Tool {
             hash.update(text);
             hash.update([0]);
         }
-        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(&hash.finalize()[..8])
     }
 }
 
