@@ -1,7 +1,14 @@
-//! The charm's process.
+//! The charm's process: Juju runs it without arguments, people with them.
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
-fn main() -> ExitCode {
-    ExitCode::SUCCESS
+use velero_operator::{command_line, hook_process};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    if env::args_os().len() == 1 && env::var_os("JUJU_DISPATCH_PATH").is_some() {
+        hook_process::run().await
+    } else {
+        command_line::run().await
+    }
 }

@@ -1,5 +1,336 @@
 //! A Kubernetes cluster to run the charm on.
+//!
+//! The embedded cluster is a handful of processes in namespaces of their own:
+//!
+//! ```text
+//! owner ──► guard ──► unshare ──► init (process 1 of the cluster) ──► etcd, kube-apiserver, containerd, kubelet, …
+//! ```
+//!
+//! When init ends, the system ends all of the cluster. Init ends when its standard input does, of which the guard holds the
+//! other end; the guard ends when its own does, of which the owner holds the other end. So nothing outlives the owner,
+//! however it ends; and the guard, which does outlive it by a moment, removes what a process leaves behind.
 
 mod access;
+mod blueprint;
+mod cgroups;
+mod commands;
+mod credentials;
+mod detached;
+mod guard;
+mod init;
+mod kubeconfig;
+mod leftovers;
+mod network;
+mod node;
+mod readiness;
+mod services;
+mod volumes;
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
 
 pub use access::ClusterAccess;
+pub use commands::{HiddenCommand, HiddenCommandError};
+pub use detached::{DetachedError, current, down, up};
+pub use kubeconfig::AccessError;
+pub use node::{Node, NodeError};
+pub use readiness::ReadinessError;
+pub use volumes::{LOCAL_STORAGE_CLASS, VolumeError};
+
+use self::{
+    blueprint::{Blueprint, Programs},
+    guard::Notice,
+    leftovers::LeftoversError,
+};
+use crate::{
+    folders::{self, FolderError},
+    images::{self, ImageError},
+    packages::{self, PackageError},
+    program::{self, ProgramError},
+    progress::Progress,
+    tools::{self, ToolError},
+};
+
+/// How long the guard may take for each thing that it says.
+const GUARD_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long the guard may take to clean up.
+const STOP_LIMIT: Duration = Duration::from_secs(40);
+
+/// Why there is no embedded cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// Only root can make a cluster.
+    #[error("the embedded cluster makes namespaces and mounts, which only root may")]
+    NotRoot,
+    /// A Debian package is missing.
+    #[error("the embedded cluster needs Debian packages")]
+    Package(#[from] PackageError),
+    /// A program is missing.
+    #[error("the embedded cluster needs programs that are built")]
+    Tool(#[from] ToolError),
+    /// An image is missing.
+    #[error("the embedded cluster needs images that are made")]
+    Image(#[from] ImageError),
+    /// The sandbox's own program is missing.
+    #[error("the embedded cluster needs a program to guard it")]
+    Program(#[from] ProgramError),
+    /// The user has no folder for it.
+    #[error("the embedded cluster needs a folder")]
+    Folder(#[from] FolderError),
+    /// Something is left of another cluster.
+    #[error("cannot clean up after a cluster that was killed")]
+    Leftovers(#[from] LeftoversError),
+    /// The folder of the cluster, or the guard that works in it, could not be made or read.
+    #[error("cannot start the guard of the cluster in {}", folder.display())]
+    Guard {
+        /// The cluster's folder.
+        folder: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The guard did not succeed.
+    #[error("the cluster did not start: {reason}")]
+    Failed {
+        /// In the guard's words.
+        reason: String,
+    },
+    /// The guard does not answer.
+    #[error("the guard of the cluster said nothing for {0:?}")]
+    Silent(Duration),
+    /// The node refused what it has to be given.
+    #[error("cannot furnish the node of the cluster")]
+    Node(#[from] NodeError),
+    /// The cluster did not become ready.
+    #[error("the cluster did not become ready")]
+    NotReady(#[from] ReadinessError),
+    /// The volumes could not be made.
+    #[error("cannot give the cluster volumes")]
+    Volume(#[from] VolumeError),
+}
+
+/// How many volumes a new cluster has.
+const VOLUMES: u16 = 10;
+
+/// An embedded cluster that this process owns: it ends when this value is dropped, or when this process ends.
+#[derive(Debug)]
+pub struct Cluster {
+    guard: Guard,
+    node: Node,
+    access: ClusterAccess,
+}
+
+impl Cluster {
+    /// Starts a cluster, and waits until pods can be made: it has [`LOCAL_STORAGE_CLASS`] volumes and the images of
+    /// [`crate::images`]. What it needs and is not there yet is installed or built first, which can take 15 minutes.
+    ///
+    /// # Errors
+    /// When something that it needs cannot be had, or it does not become ready.
+    pub async fn start(progress: &Progress) -> Result<Self, ClusterError> {
+        Box::pin(Self::start_in(None, progress)).await
+    }
+
+    /// Starts a cluster; with a `name`, one that outlives this process and has a folder of that name.
+    async fn start_in(name: Option<&str>, progress: &Progress) -> Result<Self, ClusterError> {
+        if !nix::unistd::geteuid().is_root() {
+            return Err(ClusterError::NotRoot);
+        }
+        packages::ensure(progress).await?;
+        let programs = Programs {
+            kubernetes: tools::folder(&tools::KUBERNETES, progress).await?,
+            etcd: tools::folder(&tools::ETCD, progress).await?,
+        };
+        let archives = images::archives(progress).await?;
+        progress.tell("starting the cluster");
+        let (mut guard, process) = Guard::start(&programs, name).await?;
+        match Box::pin(furnish(&guard, process, &archives)).await {
+            Ok((node, access)) => Ok(Self { guard, node, access }),
+            Err(error) => {
+                let error = guard.blame(error);
+                guard.stop().await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// How to reach the cluster.
+    #[must_use]
+    pub fn access(&self) -> &ClusterAccess {
+        &self.access
+    }
+
+    /// The cluster's only node, to give it images and volumes.
+    #[must_use]
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// The cluster's folder, which goes with it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.guard.folder
+    }
+
+    /// The folder with a log of each of the cluster's programs.
+    #[must_use]
+    pub fn logs(&self) -> PathBuf {
+        self.guard.folder.join("logs")
+    }
+
+    /// Ends the cluster, and returns when nothing is left of it.
+    ///
+    /// # Errors
+    /// When something could not be removed.
+    pub async fn stop(mut self) -> Result<(), ClusterError> {
+        self.guard.stop().await
+    }
+}
+
+/// The guard of a cluster. When this is dropped, the guard notices, and ends the cluster unless it is detached.
+#[derive(Debug)]
+struct Guard {
+    folder: PathBuf,
+    child: Child,
+    notices: Lines<BufReader<ChildStdout>>,
+}
+
+impl Guard {
+    async fn start(programs: &Programs, name: Option<&str>) -> Result<(Self, u32), ClusterError> {
+        let clusters = clusters()?;
+        let failed = |source| ClusterError::Guard { folder: clusters.clone(), source };
+        // A folder without a guard is a leftover. Nobody must think so of the new one, as long as its guard is not there.
+        let lock = File::create(clusters.join(".lock")).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        leftovers::sweep(&clusters).await?;
+        let folder = match name {
+            Some(name) => fs::create_dir(clusters.join(name)).map(|()| clusters.join(name)),
+            None => tempfile::Builder::new().prefix("owned-").tempdir_in(&clusters).map(tempfile::TempDir::keep),
+        }
+        .map_err(failed)?;
+        let mut guard = Self::spawn(folder, programs, name.is_some()).await?;
+        guard.next_notice().await?;
+        drop(lock);
+        match guard.next_notice().await? {
+            Notice::Running { process } => Ok((guard, process)),
+            other => Err(ClusterError::Failed { reason: format!("its guard said {other:?}") }),
+        }
+    }
+
+    async fn spawn(folder: PathBuf, programs: &Programs, detached: bool) -> Result<Self, ClusterError> {
+        let program = program::path().await?;
+        let failed = |source| ClusterError::Guard { folder: folder.clone(), source };
+        let log = File::create(folder.join("guard.log")).map_err(failed)?;
+        let mut command = Command::new(program);
+        command
+            .args(["cluster-guard", "--folder"])
+            .arg(&folder)
+            .arg("--kubernetes")
+            .arg(&programs.kubernetes)
+            .arg("--etcd")
+            .arg(&programs.etcd)
+            .args(detached.then_some("--detached"))
+            .stdin(if detached { Stdio::null() } else { Stdio::piped() })
+            .stdout(Stdio::piped())
+            .stderr(log)
+            // What the user's terminal sends to this process is not for the guard: it has to clean up afterwards.
+            .process_group(0);
+        let mut child = command.spawn().map_err(failed)?;
+        let Some(stdout) = child.stdout.take() else {
+            return Err(failed(io::Error::other("the guard has no standard output")));
+        };
+        Ok(Self { folder, child, notices: BufReader::new(stdout).lines() })
+    }
+
+    async fn next_notice(&mut self) -> Result<Notice, ClusterError> {
+        let failed = |source| ClusterError::Guard { folder: self.folder.clone(), source };
+        let line = tokio::time::timeout(GUARD_LIMIT, self.notices.next_line())
+            .await
+            .map_err(|_| ClusterError::Silent(GUARD_LIMIT))?
+            .map_err(failed)?;
+        let Some(line) = line else {
+            let reason = fs::read_to_string(self.folder.join("guard.log")).unwrap_or_default();
+            return Err(ClusterError::Failed { reason: format!("its guard ended: {}", reason.trim()) });
+        };
+        match serde_json::from_str(&line).map_err(|error| failed(error.into()))? {
+            Notice::Failed { reason } => Err(ClusterError::Failed { reason }),
+            notice => Ok(notice),
+        }
+    }
+
+    /// The end of the cluster's logs tells more of a cluster that did not become ready than that it did not.
+    fn blame(&self, error: ClusterError) -> ClusterError {
+        match error {
+            ClusterError::NotReady(error) => {
+                let logs = readiness::last_words(&self.folder.join("logs"));
+                ClusterError::Failed { reason: format!("{}\n{logs}", crate::error::chain(&error)) }
+            }
+            other => other,
+        }
+    }
+
+    async fn stop(&mut self) -> Result<(), ClusterError> {
+        let failed = |source| ClusterError::Guard { folder: self.folder.clone(), source };
+        drop(self.child.stdin.take());
+        if let Some(process) = self.child.id() {
+            detached::terminate(process).map_err(failed)?;
+        }
+        let status = tokio::time::timeout(STOP_LIMIT, self.child.wait())
+            .await
+            .map_err(|_| ClusterError::Silent(STOP_LIMIT))?
+            .map_err(failed)?;
+        if status.success() {
+            return Ok(());
+        }
+        self.next_notice().await.map(drop)
+    }
+}
+
+/// Gives the new cluster what pods need, and waits until it is ready for them.
+async fn furnish(guard: &Guard, process: u32, archives: &[PathBuf]) -> Result<(Node, ClusterAccess), ClusterError> {
+    let folder = &guard.folder;
+    let failed = |source| ClusterError::Guard { folder: folder.clone(), source };
+    let blueprint = Blueprint::load(folder).map_err(failed)?;
+    let access = ClusterAccess {
+        kubeconfig: blueprint.kubeconfig(),
+        namespaces_of: Some(process),
+        service_host: network::KUBERNETES_SERVICE.to_string(),
+        service_port: 443,
+        certificate_authority: fs::read_to_string(blueprint.certificate_authority()).map_err(failed)?,
+        server_address: blueprint.link.node().into(),
+    };
+    let node = Node::new(folder.clone(), process, blueprint.link.node(), access.clone());
+    let imported = async {
+        for archive in archives {
+            node.import_image(archive).await?;
+        }
+        Ok::<(), ClusterError>(())
+    };
+    let ready = async {
+        Box::pin(readiness::wait(&access)).await?;
+        Ok::<(), ClusterError>(volumes::create_storage(&access).await?)
+    };
+    tokio::try_join!(imported, ready)?;
+    node.make_local_volumes(VOLUMES).await?;
+    if let Some(guard) = guard.child.id() {
+        detached::record(folder, guard, &access).map_err(failed)?;
+    }
+    Ok((node, access))
+}
+
+/// The folder of all clusters of this user.
+fn clusters() -> Result<PathBuf, ClusterError> {
+    let clusters = folders::state()?.join("clusters");
+    fs::create_dir_all(&clusters).map_err(|source| ClusterError::Guard { folder: clusters.clone(), source })?;
+    Ok(clusters)
+}

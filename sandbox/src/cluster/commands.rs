@@ -1,0 +1,66 @@
+//! The commands by which the sandbox runs parts of itself: not for people.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::{
+    blueprint::Programs,
+    guard::{self, GuardError, Orders},
+    init::{self, InitError},
+};
+
+/// A part of an embedded cluster that is a process of its own.
+#[derive(Debug, Subcommand)]
+pub enum HiddenCommand {
+    /// Runs a cluster, and removes every trace of it at its end.
+    #[command(hide = true)]
+    ClusterGuard {
+        /// The cluster's folder.
+        #[arg(long)]
+        folder: PathBuf,
+        /// The folder of the programs of Kubernetes.
+        #[arg(long)]
+        kubernetes: PathBuf,
+        /// The folder of etcd.
+        #[arg(long)]
+        etcd: PathBuf,
+        /// Go on when whoever started this has ended.
+        #[arg(long)]
+        detached: bool,
+    },
+    /// Is the first process of a cluster's namespaces.
+    #[command(hide = true)]
+    ClusterInit {
+        /// The cluster's folder.
+        #[arg(long)]
+        folder: PathBuf,
+    },
+}
+
+/// Why a part of a cluster ended.
+#[derive(Debug, thiserror::Error)]
+pub enum HiddenCommandError {
+    /// The guard did.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    /// The first process did.
+    #[error(transparent)]
+    Init(#[from] InitError),
+}
+
+impl HiddenCommand {
+    /// Runs it, and returns when it has ended.
+    ///
+    /// # Errors
+    /// When it ended for a reason other than that it was told to.
+    pub async fn run(self) -> Result<(), HiddenCommandError> {
+        match self {
+            Self::ClusterGuard { folder, kubernetes, etcd, detached } => {
+                let programs = Programs { kubernetes, etcd };
+                Ok(guard::run(&Orders { folder, programs, detached }).await?)
+            }
+            Self::ClusterInit { folder } => Ok(init::run(&folder)?),
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The process that holds a cluster together: it stays outside of the cluster's namespaces, starts what is inside, and
+//! removes every trace of it at the end, whether that was asked for or the cluster's owner was killed.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    process::{Child, Command},
+    signal::unix::{SignalKind, signal},
+};
+
+use super::{
+    blueprint::{Blueprint, Programs},
+    cgroups::{self, CgroupError},
+    credentials::{self, CredentialsError},
+    init,
+    leftovers::{self, LeftoversError},
+    network::{Link, NetworkError},
+    services,
+};
+
+/// How long init may take to end every process of the cluster.
+const END_LIMIT: Duration = Duration::from_secs(10);
+
+/// How much of init's last words an error carries, in bytes.
+const LAST_WORDS: usize = 2000;
+
+/// What the guard says to whoever started it: a line of JSON each.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Notice {
+    /// The cluster's folder is locked: nobody will take it for a leftover.
+    Locked,
+    /// The cluster's processes are starting.
+    Running {
+        /// The first process of the cluster's namespaces.
+        process: u32,
+    },
+    /// There will be no cluster.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a guard is asked to do.
+#[derive(Clone, Debug)]
+pub struct Orders {
+    /// The cluster's folder, which is there and empty.
+    pub folder: PathBuf,
+    /// The programs that it runs.
+    pub programs: Programs,
+    /// Whether the cluster outlives whoever started the guard.
+    pub detached: bool,
+}
+
+/// Why there is no cluster, or no more.
+#[derive(Debug, thiserror::Error)]
+pub enum GuardError {
+    /// The cluster's folder cannot be used.
+    #[error("cannot use the folder of the cluster")]
+    Folder(#[from] io::Error),
+    /// There is no link to the cluster.
+    #[error("cannot link the cluster to this machine")]
+    Network(#[from] NetworkError),
+    /// There is no control group for the cluster.
+    #[error("cannot set up the control groups of the cluster")]
+    Cgroup(#[from] CgroupError),
+    /// There are no credentials.
+    #[error("cannot write the credentials of the cluster")]
+    Credentials(#[from] CredentialsError),
+    /// Something is left of the cluster.
+    #[error("cannot clean up after the cluster")]
+    Leftovers(#[from] LeftoversError),
+    /// The first process of the cluster ended on its own.
+    #[error("the first process of the cluster ended: {last_words}")]
+    Ended {
+        /// The end of what it wrote to its log.
+        last_words: String,
+    },
+}
+
+/// Runs a cluster until it is told to end: by the end of standard input unless it is detached, or by SIGTERM.
+///
+/// # Errors
+/// When the cluster could not be started, ended on its own, or left something behind.
+pub async fn run(orders: &Orders) -> Result<(), GuardError> {
+    let lock = leftovers::lock(&orders.folder)?;
+    say(&Notice::Locked)?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut cluster = Running { child: None };
+    let result = tokio::select! {
+        result = cluster.start_and_wait(orders) => result,
+        () = owner_gone(orders.detached) => Ok(()),
+        _ = terminate.recv() => Ok(()),
+    };
+    if let Err(error) = &result {
+        say(&Notice::Failed { reason: crate::error::chain(error) })?;
+    }
+    cluster.end().await?;
+    leftovers::remove(&orders.folder, &lock).await?;
+    result
+}
+
+fn say(notice: &Notice) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    // Whoever started a detached guard is gone by the time that it ends.
+    match writeln!(stdout, "{}", serde_json::to_string(notice)?).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        said => said,
+    }
+}
+
+/// The owner holds the other end of standard input, and lets go of it when it ends, however it ends.
+async fn owner_gone(detached: bool) {
+    if detached {
+        std::future::pending::<()>().await;
+    }
+    let (gone, wait) = tokio::sync::oneshot::channel::<()>();
+    // A thread of its own, which nobody waits for: a read of standard input cannot be called off.
+    std::thread::spawn(move || {
+        drop(io::copy(&mut io::stdin().lock(), &mut io::sink()));
+        drop(gone);
+    });
+    drop(wait.await);
+}
+
+struct Running {
+    child: Option<Child>,
+}
+
+impl Running {
+    async fn start_and_wait(&mut self, orders: &Orders) -> Result<(), GuardError> {
+        let blueprint = prepare(orders).await?;
+        let log = File::create(blueprint.logs().join("init.log"))?;
+        let child = self.child.insert(init_command(&orders.folder, log)?.spawn()?);
+        let (Some(stdout), Some(mut stdin)) = (child.stdout.take(), child.stdin.take()) else {
+            return Err(io::Error::other("the first process of the cluster has no pipes").into());
+        };
+        let mut said = String::new();
+        BufReader::new(stdout).read_line(&mut said).await?;
+        if said.trim_end() != init::STARTED {
+            return Err(ended(&blueprint));
+        }
+        let process = only_child(child)?;
+        blueprint.link.attach(process).await?;
+        stdin.write_all(b"go\n").await?;
+        say(&Notice::Running { process })?;
+        child.wait().await?;
+        // Init takes the end of this pipe for the end of the cluster.
+        drop(stdin);
+        Err(ended(&blueprint))
+    }
+
+    /// Waits for the end of every process of the cluster, which has begun with the end of init's standard input.
+    async fn end(&mut self) -> io::Result<()> {
+        let Some(child) = &mut self.child else { return Ok(()) };
+        if tokio::time::timeout(END_LIMIT, child.wait()).await.is_err() {
+            // `unshare` takes the first process of the cluster, and so all of it, with it.
+            child.kill().await?;
+        }
+        Ok(())
+    }
+}
+
+async fn prepare(orders: &Orders) -> Result<Blueprint, GuardError> {
+    let link = Link::reserve().await?;
+    let blueprint = Blueprint { folder: orders.folder.clone(), link, programs: orders.programs.clone() };
+    blueprint.save()?;
+    cgroups::create(&link.unique_name())?;
+    credentials::write(&blueprint)?;
+    for folder in ["logs", "cni", "volume-plugins"] {
+        fs::create_dir_all(blueprint.file(folder))?;
+    }
+    for (file, text) in services::configuration(&blueprint) {
+        fs::write(blueprint.file(file), text)?;
+    }
+    Ok(blueprint)
+}
+
+fn init_command(folder: &Path, log: File) -> io::Result<Command> {
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--net", "--ipc", "--pid", "--fork", "--mount-proc", "--kill-child", "--"])
+        .arg(std::env::current_exe()?)
+        .args(["cluster-init", "--folder"])
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .kill_on_drop(true);
+    Ok(command)
+}
+
+/// The process that `unshare` has started: the first of the cluster's.
+fn only_child(unshare: &Child) -> io::Result<u32> {
+    let parent = unshare.id().ok_or_else(|| io::Error::other("unshare has ended"))?;
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"))?;
+    children
+        .split_whitespace()
+        .next()
+        .and_then(|child| child.parse().ok())
+        .ok_or_else(|| io::Error::other(format!("unshare (process {parent}) has no child")))
+}
+
+fn ended(blueprint: &Blueprint) -> GuardError {
+    let log = fs::read_to_string(blueprint.logs().join("init.log")).unwrap_or_default();
+    let mut from = log.len().saturating_sub(LAST_WORDS);
+    while !log.is_char_boundary(from) {
+        from += 1;
+    }
+    GuardError::Ended { last_words: log[from..].trim().to_owned() }
+}

@@ -1,0 +1,222 @@
+//! The first process of a cluster's process namespace. When it ends, the system ends every process of the cluster.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io::{self, BufRead, Write},
+    os::unix::{fs::symlink, net::UnixStream},
+    path::{Path, PathBuf},
+    process::{self, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    errno::Errno,
+    mount::{MsFlags, mount},
+    sys::wait::{WaitStatus, waitpid},
+    unistd::Pid,
+};
+
+use super::{
+    blueprint::Blueprint,
+    services::{self, Service},
+};
+
+/// The line by which init says that it is there.
+pub(super) const STARTED: &str = "started";
+
+/// A service that ends sooner than this after its start is given as long before the next.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a service waits for the socket of another.
+const SOCKET_LIMIT: Duration = Duration::from_secs(30);
+
+/// Where programs are found: containerd looks for runc, and the network plugins for iptables.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Why init gave up.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// The cluster's folder cannot be read or written.
+    #[error("cannot use {}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A mount failed.
+    #[error("cannot mount {}", target.display())]
+    Mount {
+        /// What should be mounted on.
+        target: PathBuf,
+        /// What the system said.
+        #[source]
+        source: Errno,
+    },
+    /// A service could not be started.
+    #[error("cannot start {service}")]
+    Start {
+        /// The service.
+        service: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The system does not say which children have ended.
+    #[error("cannot wait for the services")]
+    Wait(#[source] Errno),
+    /// Whoever started init ended before it said that all is ready.
+    #[error("the guard of the cluster has gone")]
+    Orphaned,
+}
+
+/// Sets up the mounts of the cluster in `folder`, and runs its services until standard input ends.
+///
+/// # Errors
+/// When a mount fails or a service cannot be started. It does not return otherwise.
+pub fn run(folder: &Path) -> Result<(), InitError> {
+    let blueprint = Blueprint::load(folder).map_err(file(folder))?;
+    let mut stdin = io::stdin().lock();
+    say_started().map_err(file(folder))?;
+    // The guard, which started this process, says with a line that the network is ready, and with the end of its input that
+    // the cluster shall end. The latter is true too when the guard has been killed.
+    if stdin.read_line(&mut String::new()).map_err(file(folder))? == 0 {
+        return Err(InitError::Orphaned);
+    }
+    drop(stdin);
+    thread::spawn(|| {
+        drop(io::copy(&mut io::stdin().lock(), &mut io::sink()));
+        process::exit(0);
+    });
+    set_up_mounts(&blueprint)?;
+    write("/proc/sys/net/ipv4/ip_forward", "1")?;
+    let mut supervisor = Supervisor { logs: blueprint.logs(), running: HashMap::new() };
+    for service in services::all(&blueprint) {
+        supervisor.start(service)?;
+    }
+    supervisor.supervise()
+}
+
+fn say_started() -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{STARTED}")?;
+    stdout.flush()
+}
+
+fn file(path: &Path) -> impl Fn(io::Error) -> InitError + '_ {
+    move |source| InitError::File { path: path.to_owned(), source }
+}
+
+fn write(path: &str, text: &str) -> Result<(), InitError> {
+    fs::write(path, text).map_err(file(Path::new(path)))
+}
+
+fn folder(path: &Path) -> Result<(), InitError> {
+    fs::create_dir_all(path).map_err(file(path))
+}
+
+/// What the services write outside of the cluster's folder must not reach this machine's own files: `/run` is a new one, and
+/// what is written to `/var` stays in a layer over it. What is large is kept in the cluster's folder.
+fn set_up_mounts(blueprint: &Blueprint) -> Result<(), InitError> {
+    mount_at(Some("tmpfs"), "/run", "tmpfs", MsFlags::empty(), Some("mode=755"))?;
+    let state = Path::new("/run/cluster");
+    folder(state)?;
+    bind(&blueprint.folder, state)?;
+    folder(Path::new("/run/var/upper"))?;
+    folder(Path::new("/run/var/work"))?;
+    let layers = "lowerdir=/var,upperdir=/run/var/upper,workdir=/run/var/work";
+    mount_at(Some("overlay"), "/var", "overlay", MsFlags::empty(), Some(layers))?;
+    // Should the cluster's folder be below /var, the layer has hidden it.
+    bind(state, &blueprint.folder)?;
+    for (name, target) in
+        [("kubelet", "/var/lib/kubelet"), ("pod-logs", "/var/log/pods"), ("cni-cache", "/var/lib/cni")]
+    {
+        let (from, target) = (blueprint.file(name), Path::new(target));
+        folder(&from)?;
+        folder(target)?;
+        bind(&from, target)?;
+    }
+    // Volumes that the kubelet mounts later must appear in pods that have the folder already: the node agent of Velero.
+    mount_at(None, "/var/lib/kubelet", "", MsFlags::MS_SHARED | MsFlags::MS_REC, None)?;
+    if !Path::new("/var/run").exists() {
+        symlink("/run", "/var/run").map_err(file(Path::new("/var/run")))?;
+    }
+    if let Ok(resolver) = fs::canonicalize("/etc/resolv.conf") {
+        bind(&blueprint.file("resolv.conf"), &resolver)?;
+    }
+    Ok(())
+}
+
+fn bind(from: &Path, to: &Path) -> Result<(), InitError> {
+    mount(Some(from), to, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)
+        .map_err(|source| InitError::Mount { target: to.to_owned(), source })
+}
+
+fn mount_at(
+    from: Option<&str>,
+    target: &str,
+    kind: &str,
+    flags: MsFlags,
+    options: Option<&str>,
+) -> Result<(), InitError> {
+    mount(from, target, Some(kind), flags, options).map_err(|source| InitError::Mount { target: target.into(), source })
+}
+
+struct Supervisor {
+    logs: PathBuf,
+    running: HashMap<Pid, (Service, Instant)>,
+}
+
+impl Supervisor {
+    fn start(&mut self, service: Service) -> Result<(), InitError> {
+        let failed = |source| InitError::Start { service: service.name, source };
+        if let Some(socket) = service.after {
+            wait_for(socket).map_err(failed)?;
+        }
+        let log = self.logs.join(format!("{}.log", service.name));
+        let log = File::options().create(true).append(true).open(&log).map_err(file(&log))?;
+        let child = Command::new(&service.program)
+            .args(&service.arguments)
+            .env("PATH", PATH)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(failed)?)
+            .stderr(log)
+            .spawn()
+            .map_err(failed)?;
+        let process = Pid::from_raw(child.id().cast_signed());
+        self.running.insert(process, (service, Instant::now()));
+        Ok(())
+    }
+
+    /// Starts a service again when it has ended, and lets go of every other process that has: the system hands those whose
+    /// parents have ended to the first process.
+    fn supervise(mut self) -> Result<(), InitError> {
+        loop {
+            let process = match waitpid(None, None) {
+                Ok(WaitStatus::Exited(process, _) | WaitStatus::Signaled(process, ..)) => process,
+                Ok(_) | Err(Errno::EINTR) => continue,
+                Err(errno) => return Err(InitError::Wait(errno)),
+            };
+            if let Some((service, since)) = self.running.remove(&process) {
+                eprintln!("{} has ended after {:?}: starting it again", service.name, since.elapsed());
+                thread::sleep(RESTART_PAUSE.saturating_sub(since.elapsed()));
+                self.start(service)?;
+            }
+        }
+    }
+}
+
+/// A socket cannot be watched before it is there, so it is tried until it answers.
+fn wait_for(socket: &Path) -> io::Result<()> {
+    let deadline = Instant::now() + SOCKET_LIMIT;
+    loop {
+        match UnixStream::connect(socket) {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() > deadline => return Err(error),
+            Err(_) => thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The only node of an embedded cluster.
+
+use std::{
+    ffi::OsStr,
+    io,
+    net::Ipv4Addr,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU16, Ordering},
+    time::{Duration, Instant},
+};
+
+use tokio::process::Command;
+
+use super::{
+    ClusterAccess,
+    services::CONTAINERD_SOCKET,
+    volumes::{self, VolumeError},
+};
+use crate::process::{self, ProcessError};
+
+/// How long containerd may take to start.
+const CONTAINERD_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long containerd may take for one image.
+const IMAGE_LIMIT: Duration = Duration::from_secs(2 * 60);
+
+/// Why the node does not have an image.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// containerd does not answer.
+    #[error("containerd did not answer within {CONTAINERD_LIMIT:?}")]
+    Silent(#[source] io::Error),
+    /// containerd refused the image.
+    #[error("containerd does not take the image {image}")]
+    Image {
+        /// The image's name or archive.
+        image: String,
+        /// What it said.
+        #[source]
+        source: ProcessError,
+    },
+}
+
+/// The only node of an embedded cluster.
+#[derive(Debug)]
+pub struct Node {
+    folder: PathBuf,
+    process: u32,
+    address: Ipv4Addr,
+    access: ClusterAccess,
+    volumes: AtomicU16,
+}
+
+impl Node {
+    pub(super) fn new(folder: PathBuf, process: u32, address: Ipv4Addr, access: ClusterAccess) -> Self {
+        Self { folder, process, address, access, volumes: AtomicU16::new(0) }
+    }
+
+    /// The node's address, which pods, programs inside of the cluster's namespaces and this machine all reach.
+    #[must_use]
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// Takes the image of an OCI archive, under the name that the archive says.
+    ///
+    /// # Errors
+    /// When containerd does not answer or does not take it.
+    pub async fn import_image(&self, archive: &Path) -> Result<(), NodeError> {
+        self.containerd().await?;
+        let failed = |source| NodeError::Image { image: archive.display().to_string(), source };
+        let arguments = ["images".as_ref(), "import".as_ref(), archive.as_os_str()];
+        self.ctr(&arguments).await.map(drop).map_err(failed)
+    }
+
+    /// Gives the image `known` one more name, both in full, such as `docker.io/velero/velero:v1.18.3`.
+    ///
+    /// # Errors
+    /// When containerd does not know the image.
+    pub async fn tag_image(&self, known: &str, name: &str) -> Result<(), NodeError> {
+        let failed = |source| NodeError::Image { image: name.to_owned(), source };
+        let arguments = ["images", "tag", "--force", known, name].map(OsStr::new);
+        self.ctr(&arguments).await.map(drop).map_err(failed)
+    }
+
+    /// Makes `count` more volumes of the class [`volumes::LOCAL_STORAGE_CLASS`]: each is used once.
+    ///
+    /// # Errors
+    /// When a folder or an object cannot be made.
+    pub async fn make_local_volumes(&self, count: u16) -> Result<(), VolumeError> {
+        let first = self.volumes.fetch_add(count, Ordering::Relaxed);
+        volumes::create(&self.access, &self.folder, first..first + count).await
+    }
+
+    async fn ctr(&self, arguments: &[&OsStr]) -> Result<String, ProcessError> {
+        let mut command = Command::from(self.access.command("ctr"));
+        command.args(["--address", CONTAINERD_SOCKET, "--namespace", "k8s.io"]).args(arguments);
+        process::run(command, IMAGE_LIMIT).await
+    }
+
+    /// A socket cannot be watched before it is there, so it is tried until it answers.
+    async fn containerd(&self) -> Result<(), NodeError> {
+        let socket = PathBuf::from(format!("/proc/{}/root{CONTAINERD_SOCKET}", self.process));
+        let deadline = Instant::now() + CONTAINERD_LIMIT;
+        loop {
+            match UnixStream::connect(&socket) {
+                Ok(_) => return Ok(()),
+                Err(error) if Instant::now() > deadline => return Err(NodeError::Silent(error)),
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+}

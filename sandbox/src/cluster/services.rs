@@ -1,0 +1,251 @@
+//! The programs that a cluster consists of, and what each is told.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::{
+    blueprint::{API_PORT, Blueprint, NODE},
+    network::{PODS, SERVICES},
+};
+use crate::images;
+
+/// Where containerd listens, inside of the cluster's mount namespace.
+pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
+
+/// A program that runs for as long as the cluster does.
+#[derive(Debug)]
+pub struct Service {
+    /// Its name: its log is `NAME.log`.
+    pub name: &'static str,
+    /// The program: a path, or a name to look for.
+    pub program: PathBuf,
+    /// What it is told.
+    pub arguments: Vec<String>,
+    /// A socket that must be there first.
+    pub after: Option<&'static Path>,
+}
+
+impl Service {
+    fn new(name: &'static str, folder: &Path, arguments: Vec<String>) -> Self {
+        Self { name, program: folder.join(name), arguments, after: None }
+    }
+}
+
+/// All services of a cluster, in the order in which they are started.
+#[must_use]
+pub fn all(blueprint: &Blueprint) -> Vec<Service> {
+    let (kubernetes, etcd) = (&blueprint.programs.kubernetes, &blueprint.programs.etcd);
+    let config = |name: &str| blueprint.file(name).display().to_string();
+    vec![
+        Service::new("etcd", etcd, etcd_arguments(blueprint)),
+        Service::new("kube-apiserver", kubernetes, api_server_arguments(blueprint)),
+        Service::new("containerd", Path::new(""), vec!["--config".into(), config("containerd.toml")]),
+        Service::new("kube-controller-manager", kubernetes, controller_manager_arguments(blueprint)),
+        Service::new("kube-scheduler", kubernetes, vec![format!("--config={}", config("scheduler.json"))]),
+        Service::new("kube-proxy", kubernetes, vec![format!("--config={}", config("proxy.json"))]),
+        Service {
+            // It ends, rather than waits, when there is no container runtime.
+            after: Some(Path::new(CONTAINERD_SOCKET)),
+            ..Service::new(
+                "kubelet",
+                kubernetes,
+                vec![
+                    format!("--config={}", config("kubelet.json")),
+                    format!("--kubeconfig={}", config("kubelet.kubeconfig")),
+                    format!("--hostname-override={NODE}"),
+                    format!("--node-ip={}", blueprint.link.node()),
+                ],
+            )
+        },
+    ]
+}
+
+/// The configuration files that the services are told of: name inside of the cluster's folder, and text.
+#[must_use]
+pub fn configuration(blueprint: &Blueprint) -> Vec<(&'static str, String)> {
+    vec![
+        ("containerd.toml", containerd_configuration(blueprint)),
+        ("cni/pods.conflist", pod_network().to_string()),
+        ("kubelet.json", kubelet_configuration(blueprint).to_string()),
+        ("scheduler.json", scheduler_configuration(blueprint).to_string()),
+        ("proxy.json", proxy_configuration(blueprint).to_string()),
+        // Nothing listens there: a name that cannot be known is an error at once, and not after a time limit.
+        ("resolv.conf", "nameserver 127.0.0.1\n".to_owned()),
+    ]
+}
+
+fn etcd_arguments(blueprint: &Blueprint) -> Vec<String> {
+    let (clients, peers) = ("http://127.0.0.1:2379", "http://127.0.0.1:2380");
+    vec![
+        format!("--data-dir={}", blueprint.file("etcd").display()),
+        format!("--listen-client-urls={clients}"),
+        format!("--advertise-client-urls={clients}"),
+        format!("--listen-peer-urls={peers}"),
+        format!("--initial-advertise-peer-urls={peers}"),
+        format!("--initial-cluster=default={peers}"),
+        "--log-level=warn".into(),
+        // The cluster's data is worth nothing once its processes have ended.
+        "--unsafe-no-fsync".into(),
+    ]
+}
+
+fn api_server_arguments(blueprint: &Blueprint) -> Vec<String> {
+    let file = |flag: &str, name: &str| format!("--{flag}={}", blueprint.file("pki").join(name).display());
+    vec![
+        "--etcd-servers=http://127.0.0.1:2379".into(),
+        "--bind-address=0.0.0.0".into(),
+        format!("--secure-port={API_PORT}"),
+        format!("--advertise-address={}", blueprint.link.node()),
+        format!("--service-cluster-ip-range={SERVICES}"),
+        file("tls-cert-file", "kube-apiserver.crt"),
+        file("tls-private-key-file", "kube-apiserver.key"),
+        file("client-ca-file", "ca.crt"),
+        file("kubelet-client-certificate", "kubelet-client.crt"),
+        file("kubelet-client-key", "kubelet-client.key"),
+        "--kubelet-preferred-address-types=InternalIP".into(),
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local".into(),
+        file("service-account-key-file", "service-account.pub"),
+        file("service-account-signing-key-file", "service-account.key"),
+        "--authorization-mode=Node,RBAC".into(),
+        "--enable-admission-plugins=NodeRestriction".into(),
+        "--allow-privileged=true".into(),
+        "--profiling=false".into(),
+    ]
+}
+
+fn controller_manager_arguments(blueprint: &Blueprint) -> Vec<String> {
+    let pki = |name: &str| blueprint.file("pki").join(name).display().to_string();
+    vec![
+        format!("--kubeconfig={}", blueprint.file("kube-controller-manager.kubeconfig").display()),
+        "--bind-address=127.0.0.1".into(),
+        "--leader-elect=false".into(),
+        "--use-service-account-credentials=true".into(),
+        format!("--root-ca-file={}", pki("ca.crt")),
+        format!("--service-account-private-key-file={}", pki("service-account.key")),
+        format!("--flex-volume-plugin-dir={}", blueprint.file("volume-plugins").display()),
+        "--kube-api-qps=300".into(),
+        "--kube-api-burst=600".into(),
+        // A claim is bound on the next round after its volume has appeared, which is 15 s away by default.
+        "--pvclaimbinder-sync-period=1s".into(),
+        "--concurrent-namespace-syncs=20".into(),
+        "--concurrent-gc-syncs=20".into(),
+        "--profiling=false".into(),
+    ]
+}
+
+fn client_connection(blueprint: &Blueprint, name: &str) -> Value {
+    json!({ "kubeconfig": blueprint.file(&format!("{name}.kubeconfig")), "qps": 200, "burst": 400 })
+}
+
+fn scheduler_configuration(blueprint: &Blueprint) -> Value {
+    json!({
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "kind": "KubeSchedulerConfiguration",
+        "clientConnection": client_connection(blueprint, "kube-scheduler"),
+        "leaderElection": { "leaderElect": false },
+        "podInitialBackoffSeconds": 1,
+        "podMaxBackoffSeconds": 1,
+    })
+}
+
+fn proxy_configuration(blueprint: &Blueprint) -> Value {
+    json!({
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "clientConnection": client_connection(blueprint, "kube-proxy"),
+        "mode": "iptables",
+        "clusterCIDR": PODS,
+        "hostnameOverride": NODE,
+        "iptables": { "minSyncPeriod": "0s" },
+        // The table of connections is this machine's: its size is not ours to change.
+        "conntrack": { "maxPerCore": 0, "min": 0 },
+    })
+}
+
+fn kubelet_configuration(blueprint: &Blueprint) -> Value {
+    json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "authentication": {
+            "anonymous": { "enabled": false },
+            "webhook": { "enabled": false },
+            "x509": { "clientCAFile": blueprint.certificate_authority() },
+        },
+        "authorization": { "mode": "AlwaysAllow" },
+        "containerRuntimeEndpoint": format!("unix://{CONTAINERD_SOCKET}"),
+        "clusterDomain": "cluster.local",
+        // Nothing listens there, but pods that want the cluster's names are not warned of for that.
+        "clusterDNS": [blueprint.link.node()],
+        "resolvConf": blueprint.file("resolv.conf"),
+        "volumePluginDir": blueprint.file("volume-plugins"),
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": format!("/{}", blueprint.link.unique_name()),
+        "enforceNodeAllocatable": [],
+        "failCgroupV1": false,
+        "failSwapOn": false,
+        // Nobody may be turned out, and no image thrown away, because this machine's disk is rather full: an image cannot
+        // be fetched again.
+        "evictionHard": { "memory.available": "64Mi", "nodefs.available": "0%", "imagefs.available": "0%" },
+        "imageGCHighThresholdPercent": 100,
+        "imageGCLowThresholdPercent": 99,
+        "serializeImagePulls": false,
+        "registryPullQPS": 0,
+        "eventRecordQPS": 0,
+        "kubeAPIQPS": 200,
+        "kubeAPIBurst": 400,
+        "nodeStatusUpdateFrequency": "2s",
+        "crashLoopBackOff": { "maxContainerRestartPeriod": "2s" },
+    })
+}
+
+/// Each pod has a link of its own to the node, so that every packet passes the node's rules. On a bridge, an answer from one
+/// pod to another would not, unless a kernel module that this machine may lack makes it.
+fn pod_network() -> Value {
+    json!({
+        "cniVersion": "0.4.0",
+        "name": "pods",
+        "plugins": [
+            {
+                "type": "ptp",
+                "ipMasq": true,
+                "ipam": {
+                    "type": "host-local",
+                    "ranges": [[{ "subnet": PODS }]],
+                    "routes": [{ "dst": "0.0.0.0/0" }],
+                    "dataDir": "/run/cni",
+                },
+            },
+            { "type": "portmap", "capabilities": { "portMappings": true } },
+        ],
+    })
+}
+
+fn containerd_configuration(blueprint: &Blueprint) -> String {
+    let folder = blueprint.folder.display();
+    let pause = images::PAUSE;
+    // `restrict_oom_score_adj`: where even root may not lower the score, no pod would start.
+    format!(
+        r#"version = 2
+root = "{folder}/containerd"
+state = "/run/containerd"
+
+[grpc]
+address = "{CONTAINERD_SOCKET}"
+
+[plugins."io.containerd.internal.v1.opt"]
+path = "{folder}/containerd-opt"
+
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = "{pause}"
+restrict_oom_score_adj = true
+
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = "/usr/lib/cni"
+conf_dir = "{folder}/cni"
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+"#
+    )
+}

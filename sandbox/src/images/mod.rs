@@ -1,0 +1,238 @@
+//! The container images of the sandbox. There is no registry to pull from: each is made here, of files that are here.
+
+mod archive;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use archive::{Entry, Image};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    folders::{self, FolderError},
+    hexadecimal::hexadecimal,
+    packages,
+    progress::Progress,
+    tools::{self, Tool, ToolError},
+};
+
+/// The image of every pod's sandbox.
+pub const PAUSE: &str = "docker.io/library/pause:sandbox";
+
+/// An image with a shell, for workloads.
+pub const BUSYBOX: &str = "docker.io/library/busybox:1.36";
+
+/// What Debian's certificates of authorities are read from, and where images have them.
+const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
+
+/// The commands that a workload of a test may want; busybox is them all, by the name that it is run under.
+const APPLETS: [&str; 24] = [
+    "sh",
+    "cat",
+    "chmod",
+    "cp",
+    "date",
+    "dd",
+    "echo",
+    "env",
+    "find",
+    "grep",
+    "head",
+    "id",
+    "ls",
+    "md5sum",
+    "mkdir",
+    "mv",
+    "nc",
+    "nslookup",
+    "rm",
+    "sha256sum",
+    "sleep",
+    "sync",
+    "touch",
+    "wget",
+];
+
+/// Changes when an image is put together in another way, of the same programs.
+const RECIPE: u32 = 1;
+
+/// Why an image could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// There is no cache folder.
+    #[error("cannot keep the images that are made")]
+    Folder(#[from] FolderError),
+    /// A program of the image could not be built.
+    #[error("cannot make an image of what is built")]
+    Tool(#[from] ToolError),
+    /// A program of the image is not installed.
+    #[error("{program} is not installed")]
+    NotInstalled {
+        /// The program.
+        program: &'static str,
+    },
+    /// The archive could not be written.
+    #[error("cannot make the image {image}")]
+    Write {
+        /// The image's name.
+        image: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The archives of all images that a cluster needs, made if they have not been yet.
+///
+/// # Errors
+/// When a program of an image cannot be built or is not installed, or an archive cannot be written.
+pub async fn archives(progress: &Progress) -> Result<Vec<PathBuf>, ImageError> {
+    let velero = tools::folder(&tools::VELERO, progress).await?;
+    let plugin = tools::folder(&tools::VELERO_PLUGIN_FOR_AWS, progress).await?;
+    let busybox = packages::program("busybox").ok_or(ImageError::NotInstalled { program: "busybox" })?;
+    let cache = folders::cache()?.join("images");
+    [pause_image(&busybox), busybox_image(&busybox), velero_image(&velero), plugin_image(&plugin)]
+        .iter()
+        .map(|image| archived(image, &cache, progress))
+        .collect()
+}
+
+/// The name of Velero's image, at the version that is built.
+#[must_use]
+pub fn velero_name() -> String {
+    name_of(&tools::VELERO, "github.com/vmware-tanzu/velero")
+}
+
+/// The name of the image of Velero's plugin for S3, at the version that is built.
+#[must_use]
+pub fn velero_plugin_for_aws_name() -> String {
+    name_of(&tools::VELERO_PLUGIN_FOR_AWS, "github.com/vmware-tanzu/velero-plugin-for-aws")
+}
+
+fn name_of(tool: &Tool, module: &str) -> String {
+    format!("docker.io/velero/{}:{}", tool.name, tool.required_version(module).unwrap_or("latest"))
+}
+
+fn archived(image: &Image, cache: &Path, progress: &Progress) -> Result<PathBuf, ImageError> {
+    let failed = |source| ImageError::Write { image: image.name.clone(), source };
+    fs::create_dir_all(cache).map_err(failed)?;
+    let archive = cache.join(format!("{}.tar", key(image).map_err(failed)?));
+    if archive.is_file() {
+        return Ok(archive);
+    }
+    progress.tell(&format!("making the image {}", image.name));
+    let scratch = tempfile::Builder::new().prefix("unfinished-").tempdir_in(cache).map_err(failed)?;
+    let unfinished = scratch.path().join("image.tar");
+    archive::write(image, &unfinished, scratch.path()).map_err(failed)?;
+    fs::rename(unfinished, &archive).map_err(failed)?;
+    Ok(archive)
+}
+
+/// What an archive is known by. A file counts with its path, size and time of change: the built programs' paths change with
+/// their pins, and Debian's files get a new time with each version, so that nothing need be read to see that nothing changed.
+fn key(image: &Image) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(format!("{RECIPE} {image:?}"));
+    for entry in &image.entries {
+        if let Entry::Copy { from, .. } = entry {
+            let metadata = fs::metadata(from)?;
+            hash.update(format!("{} {:?}", metadata.len(), metadata.modified()?));
+        }
+    }
+    Ok(hexadecimal(&hash.finalize()[..8]))
+}
+
+fn program(path: &str, from: PathBuf) -> Entry {
+    Entry::Copy { path: path.to_owned(), from, mode: 0o755 }
+}
+
+/// Folders and files that every program expects.
+fn base() -> Vec<Entry> {
+    let accounts =
+        "root:x:0:0:root:/root:/bin/sh\ncnb:x:1002:1000::/home/cnb:/bin/sh\nnonroot:x:65532:65532::/tmp:/bin/sh\n";
+    vec![
+        Entry::Folder { path: "tmp", mode: 0o1777 },
+        Entry::Folder { path: "root", mode: 0o700 },
+        Entry::Folder { path: "etc", mode: 0o755 },
+        Entry::Text { path: "etc/passwd", text: accounts.into(), mode: 0o644 },
+        Entry::Text { path: "etc/group", text: "root:x:0:\ncnb:x:1000:\nnonroot:x:65532:\n".into(), mode: 0o644 },
+    ]
+}
+
+fn pause_image(busybox: &Path) -> Image {
+    Image {
+        name: PAUSE.to_owned(),
+        entries: vec![program("bin/busybox", busybox.to_owned())],
+        // The runtime ends a pod's sandbox with a signal that nothing can ignore, so there is none to wait for.
+        entrypoint: vec!["/bin/busybox", "sleep", "2147483647"],
+        user: "65532:65532",
+        environment: vec![],
+    }
+}
+
+fn busybox_image(busybox: &Path) -> Image {
+    let mut entries = base();
+    entries.push(program("bin/busybox", busybox.to_owned()));
+    entries.extend(APPLETS.map(|applet| Entry::Link { path: format!("bin/{applet}"), target: "busybox" }));
+    Image {
+        name: BUSYBOX.to_owned(),
+        entries,
+        entrypoint: vec!["/bin/sh"],
+        user: "",
+        environment: vec!["PATH=/usr/sbin:/usr/bin:/sbin:/bin"],
+    }
+}
+
+/// As upstream's: the programs at the root, and a user other than root with a home that it may write.
+fn velero_image(velero: &Path) -> Image {
+    let mut entries = base();
+    entries.extend(tools::VELERO.programs.iter().map(|name| program(name, velero.join(name))));
+    entries.push(Entry::Copy { path: CERTIFICATES.to_owned(), from: Path::new("/").join(CERTIFICATES), mode: 0o644 });
+    entries.push(Entry::Folder { path: "home/cnb", mode: 0o777 });
+    Image {
+        name: velero_name(),
+        entries,
+        entrypoint: vec![],
+        user: "1002:1000",
+        environment: vec!["HOME=/home/cnb", "PATH=/"],
+    }
+}
+
+fn plugin_image(plugin: &Path) -> Image {
+    Image {
+        name: velero_plugin_for_aws_name(),
+        entries: vec![
+            program("bin/cp-plugin", plugin.join("cp-plugin")),
+            program("plugins/velero-plugin-for-aws", plugin.join("velero-plugin-for-aws")),
+        ],
+        entrypoint: vec!["/bin/cp-plugin", "/plugins/velero-plugin-for-aws", "/target/velero-plugin-for-aws"],
+        user: "65532:65532",
+        environment: vec![],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn velero_images_have_the_names_that_the_charm_asks_for() {
+        assert_eq!(velero_name(), "docker.io/velero/velero:v1.18.3");
+        assert_eq!(velero_plugin_for_aws_name(), "docker.io/velero/velero-plugin-for-aws:v1.14.3");
+    }
+
+    #[test]
+    fn the_same_files_make_the_same_archive_and_only_once() {
+        let cache = tempfile::tempdir().unwrap();
+        let busybox = cache.path().join("busybox");
+        fs::write(&busybox, "program").unwrap();
+        let archive = archived(&busybox_image(&busybox), cache.path(), &Progress::silent()).unwrap();
+        let again = archived(&busybox_image(&busybox), cache.path(), &Progress::new(|line| panic!("{line}"))).unwrap();
+        assert_eq!(archive, again);
+
+        fs::write(&busybox, "another program").unwrap();
+        assert_ne!(archived(&busybox_image(&busybox), cache.path(), &Progress::silent()).unwrap(), archive);
+    }
+}

@@ -1,0 +1,98 @@
+//! A bucket of a server that keeps buckets as folders: what is in it can be seen without the server.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// What the server keeps in a bucket for itself.
+const INTERNAL: &str = ".sgwtmp";
+
+/// Why a bucket cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}", path.display())]
+pub struct BucketError {
+    action: &'static str,
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+/// A bucket, by its folder.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    folder: PathBuf,
+}
+
+impl Bucket {
+    pub(super) fn create(folder: PathBuf) -> Result<Self, BucketError> {
+        fs::create_dir_all(&folder).map_err(failed("make", &folder))?;
+        Ok(Self { folder })
+    }
+
+    /// The keys of all objects, sorted.
+    ///
+    /// # Errors
+    /// When the bucket is not there, or changes while it is read.
+    pub fn keys(&self) -> Result<Vec<String>, BucketError> {
+        let mut keys = Vec::new();
+        let mut folders = vec![self.folder.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).map_err(failed("list", &folder))? {
+                let path = entry.map_err(failed("list", &folder))?.path();
+                if path.file_name().is_some_and(|name| name == INTERNAL) {
+                    continue;
+                }
+                if path.is_dir() {
+                    folders.push(path);
+                } else if let Ok(key) = path.strip_prefix(&self.folder) {
+                    keys.push(key.display().to_string());
+                }
+            }
+        }
+        keys.sort();
+        Ok(keys)
+    }
+
+    /// The content of the object `key`.
+    ///
+    /// # Errors
+    /// When there is no such object.
+    pub fn read(&self, key: &str) -> Result<Vec<u8>, BucketError> {
+        let path = self.folder.join(key);
+        fs::read(&path).map_err(failed("read", &path))
+    }
+
+    /// Removes the bucket with all that is in it, as nobody should.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn destroy(&self) -> Result<(), BucketError> {
+        fs::remove_dir_all(&self.folder).map_err(failed("remove", &self.folder))
+    }
+}
+
+fn failed(action: &'static str, path: &Path) -> impl Fn(io::Error) -> BucketError {
+    let path = path.to_owned();
+    move |source| BucketError { action, path: path.clone(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_the_files_below_the_bucket_without_the_servers_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let bucket = Bucket::create(folder.path().join("bucket")).unwrap();
+        for file in ["backups/one/one.tar.gz", "kopia/x", ".sgwtmp/half"] {
+            let path = folder.path().join("bucket").join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, file).unwrap();
+        }
+        assert_eq!(bucket.keys().unwrap(), ["backups/one/one.tar.gz", "kopia/x"]);
+        assert_eq!(bucket.read("kopia/x").unwrap(), b"kopia/x");
+        bucket.destroy().unwrap();
+        assert!(bucket.keys().unwrap_err().to_string().starts_with("cannot list"));
+    }
+}

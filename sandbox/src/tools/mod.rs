@@ -1,0 +1,147 @@
+//! The programs that are built from Go modules: built once a machine, and kept in a cache folder of the user's.
+
+mod pins;
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio::process::Command;
+
+pub use pins::{ETCD, KUBERNETES, Tool, VELERO, VELERO_PLUGIN_FOR_AWS, VERSITYGW};
+
+use crate::{
+    folders::{self, FolderError},
+    process::{self, ProcessError},
+    progress::Progress,
+};
+
+/// Long enough for the slowest build on the slowest machine, short enough that a download that hangs is noticed.
+const BUILD_LIMIT: Duration = Duration::from_secs(60 * 60);
+
+/// Why a program is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    /// There is no cache folder.
+    #[error("cannot keep what is built")]
+    Folder(#[from] FolderError),
+    /// The build itself failed.
+    #[error("cannot build {tool}")]
+    Build {
+        /// The tool's folder under `tools/`.
+        tool: &'static str,
+        /// What Go said.
+        #[source]
+        source: ProcessError,
+    },
+    /// Go said that all was well, and a program is missing.
+    #[error("a build of {tool} made no {program}")]
+    Missing {
+        /// The tool's folder under `tools/`.
+        tool: &'static str,
+        /// The program that should be there.
+        program: &'static str,
+    },
+    /// The cache folder cannot be used.
+    #[error("cannot use the cache folder of {tool}")]
+    Cache {
+        /// The tool's folder under `tools/`.
+        tool: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The folder with the programs of `tool`, which are built if they have not been yet.
+///
+/// Two processes that want the same program at once build it once: the second waits for the first.
+///
+/// # Errors
+/// When there is no cache folder, or Go cannot build it.
+pub async fn folder(tool: &'static Tool, progress: &Progress) -> Result<PathBuf, ToolError> {
+    let failed = |source| ToolError::Cache { tool: tool.name, source };
+    let cache = folders::cache()?.join("tools");
+    fs::create_dir_all(&cache).map_err(failed)?;
+    let built = cache.join(format!("{}-{}", tool.name, tool.key()));
+    if built.is_dir() {
+        return Ok(built);
+    }
+    let lock = lock(&cache, tool, progress).await?;
+    if !built.is_dir() {
+        progress.tell(&format!("building {} (first run only, about {} min)", tool.programs.join(", "), tool.minutes));
+        build(tool, &cache, &built).await?;
+    }
+    drop(lock);
+    Ok(built)
+}
+
+/// The path of `program`, one of the programs of `tool`, which is built if it has not been yet.
+///
+/// # Errors
+/// As [`folder`].
+pub async fn program(tool: &'static Tool, program: &'static str, progress: &Progress) -> Result<PathBuf, ToolError> {
+    let path = folder(tool, progress).await?.join(program);
+    if path.is_file() { Ok(path) } else { Err(ToolError::Missing { tool: tool.name, program }) }
+}
+
+/// The `velero` program: the CLI that the charm bundles and the server, one and the same.
+///
+/// # Errors
+/// As [`folder`].
+pub async fn velero(progress: &Progress) -> Result<PathBuf, ToolError> {
+    program(&VELERO, "velero", progress).await
+}
+
+/// The `kubectl` program.
+///
+/// # Errors
+/// As [`folder`].
+pub async fn kubectl(progress: &Progress) -> Result<PathBuf, ToolError> {
+    program(&KUBERNETES, "kubectl", progress).await
+}
+
+/// The tool's lock, which the system lets go of when its holder ends, however it ends.
+async fn lock(cache: &Path, tool: &'static Tool, progress: &Progress) -> Result<File, ToolError> {
+    let failed = |source| ToolError::Cache { tool: tool.name, source };
+    let file = File::create(cache.join(format!("{}.lock", tool.name))).map_err(failed)?;
+    if file.try_lock().is_ok() {
+        return Ok(file);
+    }
+    progress.tell(&format!("another process builds {}: waiting for it", tool.programs.join(", ")));
+    tokio::task::spawn_blocking(move || file.lock().map(|()| file))
+        .await
+        .map_err(|panic| failed(io::Error::other(panic)))?
+        .map_err(failed)
+}
+
+async fn build(tool: &'static Tool, cache: &Path, built: &Path) -> Result<(), ToolError> {
+    let failed = |source| ToolError::Cache { tool: tool.name, source };
+    let module = tempfile::tempdir().map_err(failed)?;
+    for (file, text) in tool.files {
+        fs::write(module.path().join(file), text).map_err(failed)?;
+    }
+    // In the cache folder, so that what is finished can take its place in one step.
+    let unfinished = tempfile::Builder::new().prefix("unfinished-").tempdir_in(cache).map_err(failed)?;
+    let mut go = Command::new("go");
+    go.current_dir(module.path())
+        // What a user has set for their own modules must not change ours.
+        .env_remove("GOFLAGS")
+        .env("GOWORK", "off")
+        .env("CGO_ENABLED", "0")
+        .args(["build", "-mod=readonly", "-trimpath", "-ldflags", tool.link_flags.trim(), "-o"])
+        .arg(format!("{}/", unfinished.path().display()))
+        .arg(tool.package);
+    process::run(go, BUILD_LIMIT).await.map_err(|source| ToolError::Build { tool: tool.name, source })?;
+    for program in tool.programs {
+        if !unfinished.path().join(program).is_file() {
+            return Err(ToolError::Missing { tool: tool.name, program });
+        }
+    }
+    // A temporary folder is its owner's alone; the programs may be anybody's.
+    fs::set_permissions(unfinished.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).map_err(failed)?;
+    fs::rename(unfinished.keep(), built).map_err(failed)
+}

@@ -1,0 +1,244 @@
+//! The face of the program for people: what it is, and what it would do.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    error::Error,
+    fs,
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::{
+    contract::{OPTIONS, OptionSpec},
+    error_chain::ErrorChain,
+    juju::ConfigValues,
+    plan,
+    snapshot::{Snapshot, StorageRelation},
+    status::Status,
+    storage::PROVIDERS,
+    velero::{Cli, CliError, Manifests, to_yaml},
+};
+
+/// A Juju charm that runs Velero, which backs up and restores Kubernetes.
+///
+/// Juju runs this program without arguments, once for each hook or action. To use it, deploy the charm:
+///
+///     juju deploy velero-operator --trust
+#[derive(Debug, Parser)]
+#[command(version, name = "velero-operator", verbatim_doc_comment)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the manifests that the charm would apply, as YAML, without touching a cluster
+    ///
+    /// The credentials are left out of what is printed.
+    Plan(PlanArguments),
+}
+
+#[derive(Args, Debug)]
+struct PlanArguments {
+    /// Namespace that Velero would be in: on Kubernetes, the name of the model
+    #[arg(long, default_value = "velero")]
+    namespace: String,
+    /// Set an option of the charm; may be given several times
+    #[arg(long, value_name = "OPTION=VALUE")]
+    config: Vec<String>,
+    /// File with the fields of storage relations, as YAML: {s3-credentials: {bucket: …, access-key: …}}; - for standard input
+    #[arg(long, value_name = "FILE")]
+    storage: Option<PathBuf>,
+    /// The velero program, instead of the one beside this program or on the PATH
+    #[arg(long, value_name = "FILE")]
+    velero: Option<PathBuf>,
+}
+
+/// Why there is no plan to print.
+#[derive(Debug, Error)]
+enum PlanError {
+    #[error("--config {0} is not of the form OPTION=VALUE")]
+    ConfigForm(String),
+    #[error("there is no option {option}; there are {}", options())]
+    UnknownOption { option: String },
+    #[error("the option {option} takes true or false, not {value:?}")]
+    NotBoolean { option: String, value: String },
+    #[error("cannot read the storage from {}", path.display())]
+    ReadStorage {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    // What the reader's own message would quote may be a credential.
+    #[error("{} is not a map of endpoints to maps of texts; quote what looks like a number", path.display())]
+    StorageForm { path: PathBuf },
+    #[error("there is no storage endpoint {endpoint}; there are {}", endpoints())]
+    UnknownEndpoint { endpoint: String },
+    #[error("{0}")]
+    Obstacle(Status),
+    #[error("cannot make the manifests")]
+    Velero(#[from] CliError),
+    #[error("cannot print the manifests")]
+    Yaml(#[from] serde_yaml::Error),
+    #[error("cannot print the manifests")]
+    Print(#[from] io::Error),
+}
+
+fn options() -> String {
+    OPTIONS.iter().map(OptionSpec::name).collect::<Vec<_>>().join(", ")
+}
+
+fn endpoints() -> String {
+    PROVIDERS.iter().map(|provider| provider.endpoint()).collect::<Vec<_>>().join(", ")
+}
+
+/// Does what the arguments say.
+pub async fn run() -> ExitCode {
+    let outcome: Result<(), Box<dyn Error>> = match Arguments::parse().command {
+        Some(Command::Plan(arguments)) => print_plan(arguments).await.map_err(Into::into),
+        None => {
+            let _ = Arguments::command().print_help();
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", ErrorChain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn print_plan(arguments: PlanArguments) -> Result<(), PlanError> {
+    let snapshot = Snapshot {
+        application: "velero-operator".to_owned(),
+        leader: true,
+        config: config(&arguments.config)?,
+        storage: match &arguments.storage {
+            Some(path) => storage(path, &read(path)?)?,
+            None => Vec::new(),
+        },
+    };
+    let plan = plan::plan(&snapshot).map_err(PlanError::Obstacle)?;
+    let cli = Cli::at(arguments.velero.unwrap_or_else(velero_program));
+    let manifests = Manifests::of(&cli, &arguments.namespace, &plan.installation).await?;
+    let text = to_yaml(&manifests)?;
+    for obstacle in &plan.obstacles {
+        eprintln!("note: the unit would be {obstacle}");
+    }
+    match io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads the beginning only, as head does, has what they want.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+/// The options with their defaults, and those of `settings` in their place.
+fn config(settings: &[String]) -> Result<ConfigValues, PlanError> {
+    let mut values: BTreeMap<&str, Value> = OPTIONS
+        .iter()
+        .map(|option| match option {
+            OptionSpec::Boolean(option) => (option.name, option.default.into()),
+            OptionSpec::Text(option) => (option.name, option.default.into()),
+        })
+        .collect();
+    for setting in settings {
+        let (name, value) = setting.split_once('=').ok_or_else(|| PlanError::ConfigForm(setting.clone()))?;
+        let option = OPTIONS
+            .iter()
+            .find(|option| option.name() == name)
+            .ok_or_else(|| PlanError::UnknownOption { option: name.to_owned() })?;
+        let value = match option {
+            OptionSpec::Text(_) => Value::from(value),
+            OptionSpec::Boolean(_) => value
+                .parse::<bool>()
+                .map(Value::from)
+                .map_err(|_| PlanError::NotBoolean { option: name.to_owned(), value: value.to_owned() })?,
+        };
+        values.insert(option.name(), value);
+    }
+    Ok(values.into_iter().collect())
+}
+
+fn read(path: &Path) -> Result<String, PlanError> {
+    let read = if path == Path::new("-") {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        fs::read_to_string(path)
+    };
+    read.map_err(|source| PlanError::ReadStorage { path: path.to_owned(), source })
+}
+
+fn storage(path: &Path, text: &str) -> Result<Vec<StorageRelation>, PlanError> {
+    let relations: BTreeMap<String, BTreeMap<String, String>> =
+        serde_yaml::from_str(text).map_err(|_| PlanError::StorageForm { path: path.to_owned() })?;
+    relations
+        .into_iter()
+        .map(|(endpoint, fields)| {
+            let provider = PROVIDERS
+                .iter()
+                .find(|provider| provider.endpoint() == endpoint)
+                .ok_or(PlanError::UnknownEndpoint { endpoint })?;
+            Ok(StorageRelation {
+                provider: *provider,
+                fields: fields.into_iter().collect(),
+                secret_withheld: false,
+                to_publish: Vec::new(),
+            })
+        })
+        .collect()
+}
+
+/// The program that lies beside this one, as in the charm's directory; otherwise the one on the `PATH`.
+fn velero_program() -> PathBuf {
+    env::current_exe()
+        .ok()
+        .map(|program| program.with_file_name("velero"))
+        .filter(|program| program.is_file())
+        .unwrap_or_else(|| PathBuf::from("velero"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn options_are_checked_by_name_and_type() {
+        let config = config(&["use-node-agent=true".into(), "velero-image=a=b".into()]).unwrap();
+        assert_eq!(config.boolean("use-node-agent"), Some(true));
+        assert_eq!(config.text("velero-image"), Some("a=b"));
+        assert_eq!(config.boolean("default-volumes-to-fs-backup"), Some(false));
+        for (setting, message) in [
+            ("use-node-agent", "--config use-node-agent is not of the form OPTION=VALUE"),
+            ("use-node-agent=yes", "the option use-node-agent takes true or false, not \"yes\""),
+        ] {
+            assert_eq!(super::config(&[setting.into()]).unwrap_err().to_string(), message);
+        }
+        let error = super::config(&["image=x".into()]).unwrap_err().to_string();
+        assert!(error.starts_with("there is no option image; there are use-node-agent, "), "{error}");
+    }
+
+    #[test]
+    fn storage_that_cannot_be_read_is_not_repeated() {
+        let path = Path::new("storage.yaml");
+        let error = storage(path, "s3-credentials: {secret-key: [marked]}").unwrap_err();
+        assert!(!ErrorChain(&error).to_string().contains("marked"));
+        let error = storage(path, "s4: {}").unwrap_err().to_string();
+        assert!(error.starts_with("there is no storage endpoint s4; there are s3-credentials"), "{error}");
+        assert_eq!(storage(path, "s3-credentials: {bucket: \"2024\"}").unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,221 @@
+//! What the charm promises to Juju: its options, endpoints, actions and hooks, as data.
+//!
+//! `metadata.yaml`, `config.yaml`, `actions.yaml` and the folders `hooks` and `actions` say the same to Juju and Charmhub
+//! before the charm runs. A test holds the two together, so that nothing is declared and not handled, or handled and
+//! not declared. The code that handles an option, an endpoint or an action takes its name from here.
+
+/// An option of `juju config`, with the value that it has until the user sets another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ConfigOption<T> {
+    /// Its key in `config.yaml` and in the output of `config-get`.
+    pub name: &'static str,
+    /// Its default in `config.yaml`.
+    pub default: T,
+}
+
+/// A [`ConfigOption`] of any of the types that the charm uses.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OptionSpec {
+    /// An option of Juju's type `boolean`.
+    Boolean(ConfigOption<bool>),
+    /// An option of Juju's type `string`.
+    Text(ConfigOption<&'static str>),
+}
+
+impl OptionSpec {
+    /// The key in `config.yaml`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Boolean(option) => option.name,
+            Self::Text(option) => option.name,
+        }
+    }
+
+    /// Juju's name of the type, as `config.yaml` has it.
+    #[must_use]
+    pub const fn juju_type(&self) -> &'static str {
+        match self {
+            Self::Boolean(_) => "boolean",
+            Self::Text(_) => "string",
+        }
+    }
+}
+
+/// The options, one constant each.
+pub mod option {
+    use super::ConfigOption;
+
+    /// Whether Velero's node agent, which copies files out of volumes, runs on every node.
+    pub const USE_NODE_AGENT: ConfigOption<bool> = ConfigOption { name: "use-node-agent", default: false };
+    /// Whether every volume of a pod is backed up by its files unless the pod says otherwise.
+    pub const DEFAULT_VOLUMES_TO_FS_BACKUP: ConfigOption<bool> =
+        ConfigOption { name: "default-volumes-to-fs-backup", default: false };
+    /// The image of the Velero server and of the node agent.
+    pub const VELERO_IMAGE: ConfigOption<&str> =
+        ConfigOption { name: "velero-image", default: "velero/velero:v1.18.3" };
+    /// The image of Velero's plugin for S3.
+    pub const VELERO_AWS_PLUGIN_IMAGE: ConfigOption<&str> =
+        ConfigOption { name: "velero-aws-plugin-image", default: "velero/velero-plugin-for-aws:v1.14.3" };
+    /// The image of Velero's plugin for Azure.
+    pub const VELERO_AZURE_PLUGIN_IMAGE: ConfigOption<&str> =
+        ConfigOption { name: "velero-azure-plugin-image", default: "velero/velero-plugin-for-microsoft-azure:v1.14.0" };
+    /// The image of Velero's plugin for Google Cloud Storage.
+    pub const VELERO_GCP_PLUGIN_IMAGE: ConfigOption<&str> =
+        ConfigOption { name: "velero-gcp-plugin-image", default: "velero/velero-plugin-for-gcp:v1.14.3" };
+}
+
+/// Every option of the charm.
+pub const OPTIONS: &[OptionSpec] = &[
+    OptionSpec::Boolean(option::USE_NODE_AGENT),
+    OptionSpec::Boolean(option::DEFAULT_VOLUMES_TO_FS_BACKUP),
+    OptionSpec::Text(option::VELERO_IMAGE),
+    OptionSpec::Text(option::VELERO_AWS_PLUGIN_IMAGE),
+    OptionSpec::Text(option::VELERO_AZURE_PLUGIN_IMAGE),
+    OptionSpec::Text(option::VELERO_GCP_PLUGIN_IMAGE),
+];
+
+/// The names of the endpoints, one constant each.
+pub mod endpoint {
+    /// Where the bucket of an S3-compatible store and its keys come from.
+    pub const S3_CREDENTIALS: &str = "s3-credentials";
+    /// Where the container of an Azure storage account and its key come from.
+    pub const AZURE_STORAGE: &str = "azure-storage";
+    /// Where the service principal for Azure's volume snapshots comes from.
+    pub const AZURE_SERVICE_PRINCIPAL: &str = "azure-service-principal";
+    /// Where the bucket of Google Cloud Storage and its service-account key come from.
+    pub const GCS_CREDENTIALS: &str = "gcs-credentials";
+}
+
+/// The side that the charm has in a relation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// The charm uses what the other application offers.
+    Requires,
+    /// The charm offers something to the other application.
+    Provides,
+}
+
+impl Role {
+    /// The key of `metadata.yaml` under which endpoints of this role stand.
+    #[must_use]
+    pub const fn metadata_key(self) -> &'static str {
+        match self {
+            Self::Requires => "requires",
+            Self::Provides => "provides",
+        }
+    }
+}
+
+/// An endpoint as `metadata.yaml` declares it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct EndpointSpec {
+    /// The endpoint's name: what the user writes in `juju integrate`, and the first part of its hooks' names.
+    pub name: &'static str,
+    /// The interface that the charm on the other side must have.
+    pub interface: &'static str,
+    /// The charm's own side.
+    pub role: Role,
+    /// How many relations Juju lets the endpoint have; `None` for any number.
+    pub limit: Option<u32>,
+}
+
+/// Every endpoint of the charm.
+pub const RELATIONS: &[EndpointSpec] = &[
+    EndpointSpec { name: endpoint::S3_CREDENTIALS, interface: "s3", role: Role::Requires, limit: Some(1) },
+    EndpointSpec { name: endpoint::AZURE_STORAGE, interface: "azure_storage", role: Role::Requires, limit: Some(1) },
+    EndpointSpec {
+        name: endpoint::AZURE_SERVICE_PRINCIPAL,
+        interface: "azure_service_principal",
+        role: Role::Requires,
+        limit: Some(1),
+    },
+    EndpointSpec { name: endpoint::GCS_CREDENTIALS, interface: "gcs", role: Role::Requires, limit: Some(1) },
+];
+
+/// The names of the actions, one constant each.
+pub mod action {
+    /// Runs a command of the Velero CLI.
+    pub const RUN: &str = "run";
+    /// The same as [`RUN`], under the name that older scripts have.
+    pub const RUN_CLI: &str = "run-cli";
+    /// The parameter of [`RUN`] and [`RUN_CLI`] that holds the command, in one text as a user would type it.
+    pub const COMMAND: &str = "command";
+}
+
+/// A parameter of an action. All that the charm has are texts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ParameterSpec {
+    /// Its key in `actions.yaml` and in the output of `action-get`.
+    pub name: &'static str,
+    /// Whether Juju refuses the action without it.
+    pub required: bool,
+}
+
+/// An action as `actions.yaml` declares it. Juju refuses parameters that are not listed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ActionSpec {
+    /// What the user writes after the unit in `juju run`.
+    pub name: &'static str,
+    /// The parameters that it takes.
+    pub parameters: &'static [ParameterSpec],
+}
+
+/// Every action of the charm.
+pub const ACTIONS: &[ActionSpec] = &[
+    ActionSpec { name: action::RUN, parameters: &[ParameterSpec { name: action::COMMAND, required: true }] },
+    ActionSpec { name: action::RUN_CLI, parameters: &[ParameterSpec { name: action::COMMAND, required: true }] },
+];
+
+/// The names of the hooks that belong to no relation, one constant each.
+pub mod hook {
+    /// The unit's first hook.
+    pub const INSTALL: &str = "install";
+    /// The unit, or its agent, has started.
+    pub const START: &str = "start";
+    /// The unit's pod is about to go, for a removal or a refresh.
+    pub const STOP: &str = "stop";
+    /// The unit is being removed for good.
+    pub const REMOVE: &str = "remove";
+    /// The pod runs another revision of the charm, or has been made anew.
+    pub const UPGRADE_CHARM: &str = "upgrade-charm";
+    /// An option, the trust or the pod's address may have changed.
+    pub const CONFIG_CHANGED: &str = "config-changed";
+    /// Some minutes have passed.
+    pub const UPDATE_STATUS: &str = "update-status";
+    /// The unit has become the leader.
+    pub const LEADER_ELECTED: &str = "leader-elected";
+    /// The unit is not the leader (Juju 3 only).
+    pub const LEADER_SETTINGS_CHANGED: &str = "leader-settings-changed";
+    /// A secret that the unit has read has a newer revision.
+    pub const SECRET_CHANGED: &str = "secret-changed";
+}
+
+/// Every hook of the charm that belongs to no relation.
+///
+/// `secret-expired`, `secret-rotate` and `secret-remove` are not among them: they go to the owner of a secret, and the
+/// charm owns none.
+pub const HOOKS: &[&str] = &[
+    hook::INSTALL,
+    hook::START,
+    hook::STOP,
+    hook::REMOVE,
+    hook::UPGRADE_CHARM,
+    hook::CONFIG_CHANGED,
+    hook::UPDATE_STATUS,
+    hook::LEADER_ELECTED,
+    hook::LEADER_SETTINGS_CHANGED,
+    hook::SECRET_CHANGED,
+];
+
+/// What Juju appends to an endpoint's name for the hooks of its relations, in the order of a relation's life.
+pub const RELATION_HOOK_SUFFIXES: &[&str] =
+    &["-relation-created", "-relation-joined", "-relation-changed", "-relation-departed", "-relation-broken"];
+
+/// The names of all hooks that Juju may run: those of [`HOOKS`] and, for each of [`RELATIONS`], those of its life.
+pub fn hook_names() -> impl Iterator<Item = String> {
+    let of_relations = RELATIONS
+        .iter()
+        .flat_map(|endpoint| RELATION_HOOK_SUFFIXES.iter().map(move |suffix| format!("{}{suffix}", endpoint.name)));
+    HOOKS.iter().map(ToString::to_string).chain(of_relations)
+}

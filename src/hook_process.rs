@@ -1,0 +1,81 @@
+//! The process that Juju starts for a hook or an action.
+
+use std::{env, process::ExitCode};
+
+use tokio::sync::oneshot;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::{
+    actions::{self, ActionError},
+    contract::{self, action, hook},
+    error_chain::ErrorChain,
+    juju::{Dispatch, Environment, EnvironmentError, HookTools, JujuLog},
+    reconcile::{self, ReconcileError},
+};
+
+/// Why the process ends with an exit code that makes Juju run the hook again, or fail the action.
+#[derive(Debug, thiserror::Error)]
+enum HookError {
+    #[error("this is not a charm's environment")]
+    Environment(#[from] EnvironmentError),
+    #[error("the hook {0} failed")]
+    Hook(String, #[source] ReconcileError),
+    #[error("the action {0} failed")]
+    Action(String, #[source] ActionError),
+}
+
+/// Does what Juju started this process for.
+pub async fn run() -> ExitCode {
+    let tools = HookTools::new();
+    let (layer, mut log) = JujuLog::new();
+    // The crates below this one tell things of no use to those who read a unit's log.
+    let ours = Targets::new().with_default(LevelFilter::WARN).with_target(env!("CARGO_CRATE_NAME"), LevelFilter::INFO);
+    tracing_subscriber::registry().with(layer.with_filter(ours)).init();
+
+    let (finished, done) = oneshot::channel::<()>();
+    let work = async {
+        let outcome = dispatch(&tools).await;
+        if let Err(error) = &outcome {
+            tracing::error!("{}", ErrorChain(error));
+        }
+        drop(finished);
+        outcome
+    };
+    let written = log.follow(&tools, async {
+        // The other end says that all is done by going away.
+        let _ = done.await;
+    });
+    match futures::join!(work, written) {
+        (Ok(()), ()) => ExitCode::SUCCESS,
+        (Err(_), ()) => ExitCode::FAILURE,
+    }
+}
+
+async fn dispatch(tools: &HookTools) -> Result<(), HookError> {
+    let environment = Environment::from_variables(|variable| env::var(variable).ok())?;
+    match &environment.dispatch {
+        Dispatch::Hook(name) => {
+            let outcome = match name.as_str() {
+                // A pod that stops may come back in a moment, with another revision of the charm.
+                hook::STOP => Ok(()),
+                hook::REMOVE => reconcile::remove(tools, &environment).await,
+                name if contract::hook_names().any(|known| known == name) => {
+                    reconcile::reconcile(tools, &environment).await
+                }
+                unknown => {
+                    tracing::info!("nothing to do for the hook {unknown}");
+                    Ok(())
+                }
+            };
+            outcome.map_err(|error| HookError::Hook(name.clone(), error))
+        }
+        Dispatch::Action(name) => {
+            let outcome = match name.as_str() {
+                action::RUN | action::RUN_CLI => actions::run::run(tools, &environment).await,
+                unknown => Err(ActionError::Unknown(unknown.to_owned())),
+            };
+            outcome.map_err(|error| HookError::Action(name.clone(), error))
+        }
+    }
+}

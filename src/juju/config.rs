@@ -1,0 +1,41 @@
+//! The application's options.
+
+use serde_json::{Map, Value};
+
+use super::{HookTools, ToolError};
+
+/// The values of the options as Juju prints them, defaults filled in.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ConfigValues(Map<String, Value>);
+
+impl ConfigValues {
+    /// The text of an option; `None` when it is absent, which Juju also makes of an empty one.
+    #[must_use]
+    pub fn text(&self, option: &str) -> Option<&str> {
+        self.0.get(option)?.as_str()
+    }
+
+    /// The value of a boolean option.
+    #[must_use]
+    pub fn boolean(&self, option: &str) -> Option<bool> {
+        self.0.get(option)?.as_bool()
+    }
+}
+
+impl<K: Into<String>> FromIterator<(K, Value)> for ConfigValues {
+    fn from_iter<I: IntoIterator<Item = (K, Value)>>(entries: I) -> Self {
+        Self(entries.into_iter().map(|(key, value)| (key.into(), value)).collect())
+    }
+}
+
+impl HookTools {
+    /// All options.
+    ///
+    /// # Errors
+    ///
+    /// When the tool fails.
+    pub async fn config(&self) -> Result<ConfigValues, ToolError> {
+        let values: Option<Map<String, Value>> = self.json("config-get", &[]).await?;
+        Ok(ConfigValues(values.unwrap_or_default()))
+    }
+}

@@ -1,0 +1,122 @@
+//! What Juju tells a charm process by environment variables.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::RelationId;
+
+/// Why the process was started, from `JUJU_DISPATCH_PATH`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Dispatch {
+    /// A hook, by its name: `config-changed`, `s3-credentials-relation-changed`.
+    Hook(String),
+    /// An action, by its name.
+    Action(String),
+}
+
+/// The part of Juju's environment that the charm reads.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Environment {
+    /// What is to be done.
+    pub dispatch: Dispatch,
+    /// The unit's name: `velero-operator/0`.
+    pub unit: String,
+    /// The charm's directory, where its files lie.
+    pub charm_directory: PathBuf,
+    /// The relation that the hook is for.
+    pub relation: Option<RelationId>,
+}
+
+/// Why the environment is not that of a charm process.
+#[derive(Debug, Error, Eq, PartialEq)]
+pub enum EnvironmentError {
+    /// Juju did not start this process.
+    #[error("{0} is not set: Juju runs this program for hooks and actions; for its other uses see --help")]
+    Missing(&'static str),
+    /// A variable holds something that Juju does not put there.
+    #[error("{variable} has the unexpected value {value:?}")]
+    Unexpected {
+        /// The variable.
+        variable: &'static str,
+        /// What it holds.
+        value: String,
+    },
+}
+
+impl Environment {
+    /// Reads the variables through `get`, which answers as [`std::env::var`] would.
+    ///
+    /// # Errors
+    ///
+    /// When a variable is missing that Juju always sets, or does not have its form.
+    pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, EnvironmentError> {
+        let required = |variable: &'static str| {
+            get(variable).filter(|value| !value.is_empty()).ok_or(EnvironmentError::Missing(variable))
+        };
+        let path = required("JUJU_DISPATCH_PATH")?;
+        let dispatch = match path.split_once('/') {
+            Some(("hooks", hook)) if !hook.is_empty() => Dispatch::Hook(hook.to_owned()),
+            Some(("actions", action)) if !action.is_empty() => Dispatch::Action(action.to_owned()),
+            _ => {
+                return Err(EnvironmentError::Unexpected { variable: "JUJU_DISPATCH_PATH", value: path });
+            }
+        };
+        Ok(Self {
+            dispatch,
+            unit: required("JUJU_UNIT_NAME")?,
+            charm_directory: required("JUJU_CHARM_DIR")?.into(),
+            relation: get("JUJU_RELATION_ID").filter(|id| !id.is_empty()).map(RelationId::new),
+        })
+    }
+
+    /// The application's name: the unit's without its number.
+    #[must_use]
+    pub fn application(&self) -> &str {
+        self.unit.split_once('/').map_or(self.unit.as_str(), |(application, _)| application)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Environment, EnvironmentError> {
+        Environment::from_variables(|name| {
+            variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn a_relation_hook_has_its_relation() {
+        let environment = read(&[
+            ("JUJU_DISPATCH_PATH", "hooks/s3-credentials-relation-changed"),
+            ("JUJU_UNIT_NAME", "velero-operator/12"),
+            ("JUJU_CHARM_DIR", "/charm"),
+            ("JUJU_RELATION_ID", "s3-credentials:7"),
+        ])
+        .unwrap();
+        assert_eq!(environment.dispatch, Dispatch::Hook("s3-credentials-relation-changed".into()));
+        assert_eq!(environment.application(), "velero-operator");
+        assert_eq!(environment.relation, Some(RelationId::new("s3-credentials:7")));
+    }
+
+    #[test]
+    fn an_action_is_told_from_a_hook_and_empty_variables_are_unset() {
+        let environment = read(&[
+            ("JUJU_DISPATCH_PATH", "actions/run-cli"),
+            ("JUJU_UNIT_NAME", "velero-operator/0"),
+            ("JUJU_CHARM_DIR", "/charm"),
+            ("JUJU_RELATION_ID", ""),
+        ])
+        .unwrap();
+        assert_eq!(environment.dispatch, Dispatch::Action("run-cli".into()));
+        assert_eq!(environment.relation, None);
+    }
+
+    #[test]
+    fn what_juju_did_not_start_is_told_so() {
+        assert_eq!(read(&[]).unwrap_err(), EnvironmentError::Missing("JUJU_DISPATCH_PATH"));
+        assert!(matches!(read(&[("JUJU_DISPATCH_PATH", "install")]).unwrap_err(), EnvironmentError::Unexpected { .. }));
+    }
+}

@@ -1,0 +1,22 @@
+//! The only door to Juju: its environment variables and its hook tools, typed.
+//!
+//! Every tool goes through [`HookTools`]; what the tools mean is in one file per noun. Nothing here knows of Velero.
+
+mod action;
+mod config;
+mod environment;
+mod goal_state;
+mod leadership;
+mod log;
+mod relation;
+mod secret;
+mod status;
+mod tool;
+
+pub use config::ConfigValues;
+pub use environment::{Dispatch, Environment, EnvironmentError};
+pub use goal_state::{GoalState, UnitGoal};
+pub use log::{JujuLog, LogLines};
+pub use relation::{Databag, RelationId};
+pub use secret::SecretContent;
+pub use tool::{HookTools, ToolError};

@@ -1,0 +1,183 @@
+//! Relations and their databags.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write},
+};
+
+use super::{HookTools, ToolError};
+
+/// Juju's id of a relation in the form `endpoint:7`, which newer agents check against the endpoint.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct RelationId(String);
+
+impl RelationId {
+    /// The id as Juju prints it.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    /// The id as the tools' `-r` takes it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The number behind the colon, which is unique in the model.
+    #[must_use]
+    pub fn number(&self) -> &str {
+        self.0.rsplit(':').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for RelationId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// What one side of a relation has published. Every value is text; some are credentials, so that printing a databag for
+/// debugging shows its keys alone.
+#[derive(Clone, Default, Eq, PartialEq)]
+pub struct Databag(BTreeMap<String, String>);
+
+impl Databag {
+    /// The value of a key; an empty one counts as absent, as `relation-set` deletes a key by an empty value.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Those of `wanted` that are not published yet with just that value.
+    #[must_use]
+    pub fn missing_from(&self, wanted: &BTreeMap<&'static str, String>) -> BTreeMap<&'static str, String> {
+        wanted
+            .iter()
+            .filter(|(key, value)| self.0.get(**key) != Some(value))
+            .map(|(key, value)| (*key, value.clone()))
+            .collect()
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Databag {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        Self(entries.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+    }
+}
+
+impl IntoIterator for Databag {
+    type Item = (String, String);
+    type IntoIter = std::collections::btree_map::IntoIter<String, String>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl fmt::Debug for Databag {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl HookTools {
+    /// The relations of an endpoint. In a `-relation-broken` hook the broken one is not among them.
+    ///
+    /// # Errors
+    ///
+    /// When the tool fails.
+    pub async fn relation_ids(&self, endpoint: &str) -> Result<Vec<RelationId>, ToolError> {
+        let ids: Option<Vec<String>> = self.json("relation-ids", &[endpoint]).await?;
+        Ok(ids.unwrap_or_default().into_iter().map(RelationId).collect())
+    }
+
+    /// The application on the other side, if Juju still knows it.
+    ///
+    /// # Errors
+    ///
+    /// When the tool fails.
+    pub async fn remote_application(&self, relation: &RelationId) -> Result<Option<String>, ToolError> {
+        let name: Option<String> = self.json("relation-list", &["--app", "-r", relation.as_str()]).await?;
+        Ok(name.filter(|name| !name.is_empty()))
+    }
+
+    /// The databag of an application; of our own only where the unit is the leader.
+    ///
+    /// # Errors
+    ///
+    /// When the tool fails.
+    pub async fn application_databag(&self, relation: &RelationId, application: &str) -> Result<Databag, ToolError> {
+        let values: Option<BTreeMap<String, String>> =
+            self.json("relation-get", &["-r", relation.as_str(), "--app", "-", application]).await?;
+        Ok(Databag(values.unwrap_or_default()))
+    }
+
+    /// Publishes values in our own application's databag; an empty value deletes its key. Only the leader may.
+    ///
+    /// They go by standard input: as arguments they would be trimmed and visible to other processes.
+    ///
+    /// # Errors
+    ///
+    /// When the tool fails.
+    pub async fn publish(
+        &self,
+        relation: &RelationId,
+        values: &BTreeMap<&'static str, String>,
+    ) -> Result<(), ToolError> {
+        let input = flat_map(values);
+        self.run("relation-set", &["-r", relation.as_str(), "--app", "--file", "-"], Some(input.as_bytes())).await?;
+        Ok(())
+    }
+}
+
+/// A map as the tools' YAML reader takes it: JSON, with the characters escaped that it refuses in the raw.
+fn flat_map(values: &BTreeMap<&'static str, String>) -> String {
+    let json = serde_json::json!(values).to_string();
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        if matches!(character, '\u{7f}'..='\u{9f}') {
+            // Writing to a String does not fail.
+            let _ = write!(text, "\\u{:04x}", u32::from(character));
+        } else {
+            text.push(character);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tool::tests::ScriptedTools, *};
+
+    #[tokio::test]
+    async fn a_databag_keeps_texts_that_look_like_numbers_and_prints_only_its_keys() {
+        let scripted =
+            ScriptedTools::new(&[("relation-get", r#"echo '{"bucket":"2024","secret-key":"1e10","empty":""}'"#)]);
+        let relation = RelationId::new("s3-credentials:7");
+        let bag = scripted.tools().application_databag(&relation, "s3-integrator").await.unwrap();
+        assert_eq!(bag.get("bucket"), Some("2024"));
+        assert_eq!(bag.get("secret-key"), Some("1e10"));
+        assert_eq!(bag.get("empty"), None);
+        assert_eq!(format!("{bag:?}"), r#"{"bucket", "empty", "secret-key"}"#);
+        assert_eq!(scripted.calls("relation-get"), "--format\njson\n-r\ns3-credentials:7\n--app\n-\ns3-integrator\n");
+    }
+
+    #[tokio::test]
+    async fn values_are_published_by_standard_input() {
+        let scripted = ScriptedTools::new(&[("relation-set", "true")]);
+        let values =
+            BTreeMap::from([("requested-secrets", "[\"access-key\"]".to_owned()), ("odd", "-x\n\u{7f}".to_owned())]);
+        scripted.tools().publish(&RelationId::new("s3-credentials:7"), &values).await.unwrap();
+        assert_eq!(
+            scripted.calls("relation-set"),
+            "-r\ns3-credentials:7\n--app\n--file\n-\n{\"odd\":\"-x\\n\\u007f\",\"requested-secrets\":\"[\\\"access-key\\\"]\"}"
+        );
+    }
+
+    #[test]
+    fn only_what_differs_is_to_be_published() {
+        let bag: Databag = [("a", "1"), ("b", "2")].into_iter().collect();
+        let wanted = BTreeMap::from([("a", "1".to_owned()), ("b", "3".to_owned()), ("c", "4".to_owned())]);
+        assert_eq!(bag.missing_from(&wanted), BTreeMap::from([("b", "3".to_owned()), ("c", "4".to_owned())]));
+    }
+}

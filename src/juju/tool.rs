@@ -1,0 +1,170 @@
+//! The one runner that every hook tool goes through.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+use tokio::process::Command;
+
+use crate::process::{self, Limits, ProcessError};
+
+/// A tool is one round trip to the agent, some also to the controller. One that takes longer than this hangs.
+const LIMITS: Limits = Limits { time: Duration::from_mins(1), output: 16 * 1024 * 1024 };
+
+/// Runs Juju's hook tools, which live on the `PATH` that Juju sets.
+#[derive(Clone, Debug, Default)]
+pub struct HookTools {
+    directory: Option<PathBuf>,
+}
+
+/// Why a hook tool gave no result.
+#[derive(Debug, Error)]
+pub enum ToolError {
+    /// The tool's process could not be run to its end.
+    #[error("the hook tool {tool} did not run")]
+    Process {
+        /// The tool's name.
+        tool: &'static str,
+        /// What happened to the process.
+        #[source]
+        source: ProcessError,
+    },
+    /// The tool refused.
+    #[error("the hook tool {tool} failed: {stderr}")]
+    Failed {
+        /// The tool's name.
+        tool: &'static str,
+        /// Its exit code: 1 when the operation failed, 2 for wrong arguments.
+        code: Option<i32>,
+        /// What it wrote to standard error.
+        stderr: String,
+    },
+    /// The tool's output is not what the contract with Juju says. The output itself may hold credentials and stays out.
+    #[error("the hook tool {tool} printed something unexpected in line {line}, column {column}")]
+    Output {
+        /// The tool's name.
+        tool: &'static str,
+        /// Where reading stopped, counted from 1.
+        line: usize,
+        /// Where reading stopped, counted from 1.
+        column: usize,
+    },
+}
+
+impl HookTools {
+    /// The tools on the `PATH` of this process.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The tools in a directory.
+    #[must_use]
+    pub fn in_directory(directory: PathBuf) -> Self {
+        Self { directory: Some(directory) }
+    }
+
+    /// Runs a tool and returns what it printed, without white space at the end.
+    ///
+    /// A value that may start with a dash has to stand behind a `"--"`, or the tool takes it for a flag; `input` goes to
+    /// standard input, which a tool reads only where told so with `--file -`.
+    ///
+    /// # Errors
+    ///
+    /// When the tool cannot be run, takes too long or ends with another exit code than 0.
+    pub async fn run(&self, tool: &'static str, arguments: &[&str], input: Option<&[u8]>) -> Result<String, ToolError> {
+        let mut command = match &self.directory {
+            Some(directory) => Command::new(directory.join(tool)),
+            None => Command::new(tool),
+        };
+        command.args(arguments);
+        let finished =
+            process::run(command, input, LIMITS).await.map_err(|source| ToolError::Process { tool, source })?;
+        if !finished.status.success() {
+            return Err(ToolError::Failed { tool, code: finished.status.code(), stderr: finished.stderr_text() });
+        }
+        Ok(String::from_utf8_lossy(&finished.stdout).trim_end().to_owned())
+    }
+
+    /// Runs a tool with `--format json` and reads its output; an empty output counts as `null`.
+    ///
+    /// # Errors
+    ///
+    /// As [`HookTools::run`], and when the output is not the expected JSON.
+    pub async fn json<T: DeserializeOwned>(&self, tool: &'static str, arguments: &[&str]) -> Result<T, ToolError> {
+        let mut all = vec!["--format", "json"];
+        all.extend_from_slice(arguments);
+        let printed = self.run(tool, &all, None).await?;
+        let text = if printed.is_empty() { "null" } else { printed.as_str() };
+        serde_json::from_str(text).map_err(|error| ToolError::Output {
+            tool,
+            line: error.line(),
+            column: error.column(),
+        })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// Hook tools that are shell scripts, each appending its arguments (one a line) and input to `<tool>.calls`.
+    pub(crate) struct ScriptedTools {
+        directory: TempDir,
+    }
+
+    impl ScriptedTools {
+        pub(crate) fn new(scripts: &[(&str, &str)]) -> Self {
+            let directory = TempDir::new().unwrap();
+            for (tool, script) in scripts {
+                let path = directory.path().join(tool);
+                let calls = directory.path().join(format!("{tool}.calls"));
+                let text = format!(
+                    "#!/bin/sh\nfor a in \"$@\"; do printf '%s\\n' \"$a\"; done >>'{0}'\ncat >>'{0}'\n{script}\n",
+                    calls.display()
+                );
+                fs::write(&path, text).unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            }
+            Self { directory }
+        }
+
+        pub(crate) fn tools(&self) -> HookTools {
+            HookTools::in_directory(self.directory.path().to_owned())
+        }
+
+        pub(crate) fn calls(&self, tool: &str) -> String {
+            fs::read_to_string(self.directory.path().join(format!("{tool}.calls"))).unwrap_or_default()
+        }
+    }
+
+    #[tokio::test]
+    async fn the_error_of_a_tool_carries_all_that_it_wrote() {
+        let scripted = ScriptedTools::new(&[(
+            "relation-set",
+            "echo 'ERROR cannot write' >&2; echo 'relation settings' >&2; exit 1",
+        )]);
+        let error = scripted.tools().run("relation-set", &["a=b"], None).await.unwrap_err();
+        assert_eq!(error.to_string(), "the hook tool relation-set failed: ERROR cannot write\nrelation settings");
+    }
+
+    #[tokio::test]
+    async fn unexpected_output_is_an_error_that_does_not_repeat_it() {
+        let scripted = ScriptedTools::new(&[("secret-get", r#"echo '{"access-key": 5, "secret-key": "x"}'"#)]);
+        let error =
+            scripted.tools().json::<std::collections::BTreeMap<String, String>>("secret-get", &[]).await.unwrap_err();
+        assert_eq!(error.to_string(), "the hook tool secret-get printed something unexpected in line 1, column 16");
+    }
+
+    #[tokio::test]
+    async fn nothing_printed_is_null() {
+        let scripted = ScriptedTools::new(&[("config-get", "true")]);
+        let value: Option<String> = scripted.tools().json("config-get", &["key"]).await.unwrap();
+        assert_eq!(value, None);
+        assert_eq!(scripted.calls("config-get"), "--format\njson\nkey\n");
+    }
+}

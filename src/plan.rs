@@ -1,0 +1,115 @@
+//! What should run, and why not: a pure function of the [`Snapshot`].
+
+use crate::{
+    contract::{ConfigOption, option},
+    juju::ConfigValues,
+    snapshot::{Snapshot, StorageRelation},
+    status::Status,
+    storage::{PROVIDERS, StorageError},
+    velero::{BackupLocation, Installation, LocationPlan},
+};
+
+/// What the charm is to bring about.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What should run.
+    pub installation: Installation,
+    /// What keeps the unit from being Active even when all of that runs.
+    pub obstacles: Vec<Status>,
+}
+
+/// Decides what should run.
+///
+/// # Errors
+///
+/// The status that says what a person has to mend first. The running configuration is to be left as it is then.
+pub fn plan(snapshot: &Snapshot) -> Result<Plan, Status> {
+    let image = image(&snapshot.config, option::VELERO_IMAGE)?;
+    let node_agent = switch(&snapshot.config, option::USE_NODE_AGENT);
+    let default_volumes_to_fs_backup = switch(&snapshot.config, option::DEFAULT_VOLUMES_TO_FS_BACKUP);
+    if default_volumes_to_fs_backup && !node_agent {
+        return Err(Status::Blocked(format!(
+            "{} needs the node agent: set {}=true too",
+            option::DEFAULT_VOLUMES_TO_FS_BACKUP.name,
+            option::USE_NODE_AGENT.name
+        )));
+    }
+    // An empty image of a plugin that is not in use would only be found out on the day when it is.
+    for provider in PROVIDERS {
+        self::image(&snapshot.config, provider.plugin_image())?;
+    }
+    let mut installation = Installation {
+        image,
+        node_agent,
+        default_volumes_to_fs_backup,
+        plugin_image: None,
+        location: LocationPlan::None,
+    };
+    let obstacle = match snapshot.storage.as_slice() {
+        [] => Some(Status::Blocked(no_storage(&snapshot.application))),
+        [relation] => {
+            installation.plugin_image = Some(self::image(&snapshot.config, relation.provider.plugin_image())?);
+            let (location, obstacle) = location(relation);
+            installation.location = location;
+            obstacle
+        }
+        several => return Err(Status::Blocked(too_many(several))),
+    };
+    Ok(Plan { installation, obstacles: obstacle.into_iter().collect() })
+}
+
+fn location(relation: &StorageRelation) -> (LocationPlan, Option<Status>) {
+    let provider = relation.provider;
+    match provider.storage(&relation.fields) {
+        Ok(storage) => {
+            let location = BackupLocation { provider: provider.provider(), storage };
+            (LocationPlan::Use(Box::new(location)), None)
+        }
+        // What runs may still work, and must not go because an integrator is being set up anew.
+        Err(error @ StorageError::Incomplete { .. }) => {
+            let message = if relation.secret_withheld {
+                format!("for the secret of {}: it is not granted to this application", provider.endpoint())
+            } else {
+                format!("for {} to be complete: {error}; configure {}", provider.endpoint(), provider.integrator())
+            };
+            (LocationPlan::Keep, Some(Status::Waiting(message)))
+        }
+        Err(error @ StorageError::Invalid { .. }) => {
+            let message = format!("{}: {error}", provider.endpoint());
+            (LocationPlan::Keep, Some(Status::Blocked(message)))
+        }
+    }
+}
+
+fn no_storage(application: &str) -> String {
+    let integrators: Vec<_> =
+        PROVIDERS.iter().map(|provider| format!("{} {}", provider.endpoint(), provider.integrator())).collect();
+    format!("no storage: juju integrate {application}:{}", integrators.join(", or "))
+}
+
+fn too_many(relations: &[StorageRelation]) -> String {
+    let endpoints: Vec<_> = relations.iter().map(|relation| relation.provider.endpoint()).collect();
+    format!("more than one storage is integrated, remove all but one of {}", endpoints.join(", "))
+}
+
+fn image(config: &ConfigValues, option: ConfigOption<&str>) -> Result<String, Status> {
+    // Juju leaves out an option that was set to the empty text: its default never applies then.
+    match config.text(option.name).map(str::trim) {
+        None | Some("") => Err(Status::Blocked(format!(
+            "the option {0} is empty: set an image, or juju config --reset {0}",
+            option.name
+        ))),
+        Some(image) if image.contains(char::is_whitespace) => {
+            Err(Status::Blocked(format!("the option {} is no image: it holds white space", option.name)))
+        }
+        Some(image) => Ok(image.to_owned()),
+    }
+}
+
+fn switch(config: &ConfigValues, option: ConfigOption<bool>) -> bool {
+    config.boolean(option.name).unwrap_or(option.default)
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

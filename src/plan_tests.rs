@@ -1,0 +1,120 @@
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::contract::{OPTIONS, OptionSpec};
+
+fn config(settings: &[(&str, Value)]) -> ConfigValues {
+    let mut values: BTreeMap<&str, Value> = OPTIONS
+        .iter()
+        .map(|option| match option {
+            OptionSpec::Boolean(option) => (option.name, option.default.into()),
+            OptionSpec::Text(option) => (option.name, option.default.into()),
+        })
+        .collect();
+    values.extend(settings.iter().cloned());
+    values.into_iter().collect()
+}
+
+fn relation(endpoint: &str, fields: &[(&str, &str)]) -> StorageRelation {
+    StorageRelation {
+        provider: *PROVIDERS.iter().find(|provider| provider.endpoint() == endpoint).unwrap(),
+        fields: fields.iter().copied().collect(),
+        secret_withheld: false,
+        to_publish: Vec::new(),
+    }
+}
+
+fn snapshot(settings: &[(&str, Value)], storage: Vec<StorageRelation>) -> Snapshot {
+    Snapshot { application: "velero-operator".into(), leader: true, config: config(settings), storage }
+}
+
+const S3: &[(&str, &str)] = &[("bucket", "backups"), ("access-key", "a"), ("secret-key", "s")];
+
+#[test]
+fn without_storage_velero_is_installed_and_the_user_told_what_to_integrate() {
+    let plan = plan(&snapshot(&[], vec![])).unwrap();
+    assert_eq!(plan.installation.image, "velero/velero:v1.18.3");
+    assert_eq!(plan.installation.plugin_image, None);
+    assert!(matches!(plan.installation.location, LocationPlan::None));
+    let [Status::Blocked(message)] = plan.obstacles.as_slice() else { panic!("{:?}", plan.obstacles) };
+    assert!(message.contains("juju integrate velero-operator:s3-credentials s3-integrator"), "{message}");
+}
+
+#[test]
+fn with_storage_nothing_is_in_the_way() {
+    let plan = plan(&snapshot(&[("use-node-agent", json!(true))], vec![relation("s3-credentials", S3)])).unwrap();
+    assert_eq!(plan.obstacles, []);
+    assert!(plan.installation.node_agent);
+    assert_eq!(plan.installation.plugin_image.as_deref(), Some("velero/velero-plugin-for-aws:v1.14.3"));
+    assert_eq!(plan.installation.backup_location().unwrap().provider, "aws");
+}
+
+#[test]
+fn incomplete_storage_is_waited_for_and_what_runs_is_kept() {
+    let plan = plan(&snapshot(&[], vec![relation("s3-credentials", &S3[..1])])).unwrap();
+    assert!(matches!(plan.installation.location, LocationPlan::Keep));
+    assert_eq!(
+        plan.obstacles,
+        [Status::Waiting(
+            "for s3-credentials to be complete: access-key, secret-key missing; configure s3-integrator".into()
+        )]
+    );
+    assert!(plan.installation.plugin_image.is_some());
+}
+
+#[test]
+fn a_secret_that_is_not_granted_is_said_to_be_that() {
+    let mut relation = relation("s3-credentials", &S3[..1]);
+    relation.secret_withheld = true;
+    let plan = plan(&snapshot(&[], vec![relation])).unwrap();
+    assert_eq!(
+        plan.obstacles,
+        [Status::Waiting("for the secret of s3-credentials: it is not granted to this application".into())]
+    );
+}
+
+#[test]
+fn invalid_storage_needs_a_person_and_names_the_key() {
+    let mut fields = S3.to_vec();
+    fields[0] = ("bucket", "No");
+    let plan = plan(&snapshot(&[], vec![relation("s3-credentials", &fields)])).unwrap();
+    assert!(matches!(plan.installation.location, LocationPlan::Keep));
+    let [Status::Blocked(message)] = plan.obstacles.as_slice() else { panic!("{:?}", plan.obstacles) };
+    assert!(message.starts_with("s3-credentials: bucket is \"No\""), "{message}");
+}
+
+#[test]
+fn two_storages_are_both_named_and_nothing_is_planned() {
+    let storage = vec![relation("s3-credentials", S3), relation("azure-storage", &[])];
+    assert_eq!(
+        plan(&snapshot(&[], storage)).unwrap_err(),
+        Status::Blocked(
+            "more than one storage is integrated, remove all but one of s3-credentials, azure-storage".into()
+        )
+    );
+}
+
+#[test]
+fn an_empty_image_is_named_by_its_option() {
+    for option in OPTIONS {
+        let OptionSpec::Text(option) = option else {
+            continue;
+        };
+        let error = plan(&snapshot(&[(option.name, json!(" "))], vec![])).unwrap_err();
+        assert_eq!(
+            error,
+            Status::Blocked(format!("the option {0} is empty: set an image, or juju config --reset {0}", option.name))
+        );
+    }
+}
+
+#[test]
+fn files_of_volumes_need_the_node_agent() {
+    let error = plan(&snapshot(&[("default-volumes-to-fs-backup", json!(true))], vec![])).unwrap_err();
+    assert_eq!(
+        error,
+        Status::Blocked("default-volumes-to-fs-backup needs the node agent: set use-node-agent=true too".into())
+    );
+}

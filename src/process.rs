@@ -1,0 +1,178 @@
+//! Child processes with a time limit and a cap on what is read from them.
+
+use std::{
+    io,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use thiserror::Error;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    process::Command,
+    time::timeout,
+};
+
+/// What a child process may use of the unit before it is stopped.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long it may run.
+    pub time: Duration,
+    /// How many bytes are kept of each of its output streams; the rest is read and dropped, so that it never blocks.
+    pub output: u64,
+}
+
+/// What a child process left behind.
+#[derive(Debug)]
+pub struct Finished {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its standard output, up to the limit.
+    pub stdout: Vec<u8>,
+    /// Its standard error, up to the limit.
+    pub stderr: Vec<u8>,
+}
+
+impl Finished {
+    /// Standard error as one trimmed text, fit for an error message.
+    #[must_use]
+    pub fn stderr_text(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).trim().to_owned()
+    }
+}
+
+/// Why a child process gave no result.
+#[derive(Debug, Error)]
+pub enum ProcessError {
+    /// It could not be started.
+    #[error("cannot start {program}")]
+    Start {
+        /// The program's name or path.
+        program: String,
+        /// The operating system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// Talking to it failed.
+    #[error("cannot read the output of {program}")]
+    Talk {
+        /// The program's name or path.
+        program: String,
+        /// The operating system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// It ran for too long and was killed.
+    #[error("{program} was stopped after {} s", limit.as_secs())]
+    TimedOut {
+        /// The program's name or path.
+        program: String,
+        /// How long it was allowed to run.
+        limit: Duration,
+    },
+}
+
+/// The program's name as messages should show it.
+pub(crate) fn program_name(command: &Command) -> String {
+    command.as_std().get_program().to_string_lossy().into_owned()
+}
+
+/// Runs a command to its end, with `input` as its standard input (none: the null device).
+///
+/// # Errors
+///
+/// When it cannot be started, its streams break, or it outlives `limits.time`; it is killed then. An exit code other than
+/// 0 is no error here.
+pub async fn run(mut command: Command, input: Option<&[u8]>, limits: Limits) -> Result<Finished, ProcessError> {
+    let program = program_name(&command);
+    let mut child = command
+        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|source| ProcessError::Start { program: program.clone(), source })?;
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let conversation = async {
+        let write = async {
+            if let (Some(mut stdin), Some(input)) = (stdin, input) {
+                match stdin.write_all(input).await {
+                    // A program that does not want all of its input has its reason, and says so by its exit code.
+                    Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
+                    _ => {}
+                }
+            }
+            Ok(())
+        };
+        let ((), stdout, stderr, status) = tokio::try_join!(
+            write,
+            read_capped(stdout, limits.output),
+            read_capped(stderr, limits.output),
+            child.wait()
+        )?;
+        Ok(Finished { status, stdout, stderr })
+    };
+    match timeout(limits.time, conversation).await {
+        Ok(finished) => finished.map_err(|source| ProcessError::Talk { program, source }),
+        Err(_) => Err(ProcessError::TimedOut { program, limit: limits.time }),
+    }
+}
+
+async fn read_capped(stream: Option<impl AsyncRead + Unpin>, cap: u64) -> io::Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    if let Some(stream) = stream {
+        let mut beginning = stream.take(cap);
+        beginning.read_to_end(&mut kept).await?;
+        tokio::io::copy(&mut beginning.into_inner(), &mut tokio::io::sink()).await?;
+    }
+    Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { time: Duration::from_secs(20), output: 1024 };
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[tokio::test]
+    async fn both_streams_and_the_exit_code_come_back() {
+        let finished = run(shell("echo out; echo err >&2; exit 3"), None, LIMITS).await.unwrap();
+        assert_eq!(finished.stdout, b"out\n");
+        assert_eq!(finished.stderr_text(), "err");
+        assert_eq!(finished.status.code(), Some(3));
+    }
+
+    #[tokio::test]
+    async fn input_reaches_the_program_and_no_input_is_the_null_device() {
+        let finished = run(shell("cat"), Some(b"through stdin"), LIMITS).await.unwrap();
+        assert_eq!(finished.stdout, b"through stdin");
+        let finished = run(shell("cat"), None, LIMITS).await.unwrap();
+        assert!(finished.stdout.is_empty());
+    }
+
+    #[tokio::test]
+    async fn output_beyond_the_cap_is_dropped_without_blocking_the_program() {
+        let finished = run(shell("head -c 1000000 /dev/zero; echo done >&2"), None, LIMITS).await.unwrap();
+        assert_eq!(finished.stdout.len(), 1024);
+        assert_eq!(finished.stderr_text(), "done");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_hangs_is_stopped() {
+        let limits = Limits { time: Duration::from_millis(50), output: 10 };
+        let error = run(shell("exec sleep 600"), None, limits).await.unwrap_err();
+        assert!(matches!(error, ProcessError::TimedOut { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_is_named() {
+        let error = run(Command::new("no-such-hook-tool"), None, LIMITS).await.unwrap_err();
+        assert_eq!(error.to_string(), "cannot start no-such-hook-tool");
+    }
+}

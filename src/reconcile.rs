@@ -1,0 +1,123 @@
+//! A hook, from start to end.
+
+use thiserror::Error;
+
+use crate::{
+    error_chain::ErrorChain,
+    juju::{Environment, HookTools, ToolError},
+    plan::{self, Plan},
+    snapshot::{Snapshot, SnapshotError},
+    status::Status,
+    velero::{ClusterError, Velero, VeleroError},
+};
+
+/// Why a hook failed in a way that only running it again may mend.
+#[derive(Debug, Error)]
+pub enum ReconcileError {
+    /// Juju could not be read.
+    #[error("cannot find out what should run")]
+    Snapshot(#[from] SnapshotError),
+    /// A hook tool failed.
+    #[error("cannot tell Juju")]
+    Juju(#[from] ToolError),
+    /// The cluster cannot be reached.
+    #[error("cannot reach the cluster")]
+    Connect(#[source] ClusterError),
+    /// Velero could not be brought to what is planned.
+    #[error("cannot bring Velero to what is planned")]
+    Velero(#[from] VeleroError),
+}
+
+/// What any hook but the last does: bring what runs to what should run, and say how that went.
+///
+/// # Errors
+///
+/// When Juju should run the hook again.
+pub async fn reconcile(tools: &HookTools, environment: &Environment) -> Result<(), ReconcileError> {
+    let snapshot = Snapshot::read(tools, environment).await?;
+    publish(tools, &snapshot).await?;
+    let status = match plan::plan(&snapshot) {
+        Ok(plan) => match bring_about(tools, environment, &snapshot, plan).await {
+            Err(ReconcileError::Velero(error)) if error.is_forbidden() => {
+                tracing::warn!("the cluster refuses: {}", ErrorChain(&error));
+                without_trust(&snapshot.application)
+            }
+            outcome => outcome?,
+        },
+        Err(status) => status,
+    };
+    tracing::info!("{status}");
+    tools.report_status(&status).await?;
+    Ok(())
+}
+
+/// Asks the other sides of storage relations for what they do not give unasked.
+async fn publish(tools: &HookTools, snapshot: &Snapshot) -> Result<(), ToolError> {
+    for relation in &snapshot.storage {
+        for (id, values) in &relation.to_publish {
+            tracing::info!("asking {id} for {}", values.keys().copied().collect::<Vec<_>>().join(", "));
+            tools.publish(id, values).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn bring_about(
+    tools: &HookTools,
+    environment: &Environment,
+    snapshot: &Snapshot,
+    plan: Plan,
+) -> Result<Status, ReconcileError> {
+    let velero = Velero::in_cluster(&environment.charm_directory).map_err(ReconcileError::Connect)?;
+    let mut statuses = plan.obstacles;
+    let mut changed = false;
+    if snapshot.leader {
+        let applied = velero.install(&plan.installation).await?;
+        changed = !applied.changed.is_empty();
+        if changed {
+            tracing::info!("changed {}", applied.changed.join(", "));
+        }
+        statuses.extend(applied.postponed);
+    }
+    let seen = if changed && statuses.iter().all(|status| !matches!(status, Status::Waiting(_))) {
+        // Until it is known how the change turns out, what the unit said before it is not true.
+        let interim = Status::Waiting("for Velero to run as configured".to_owned());
+        tools.report_status(&interim).await?;
+        velero.settle(&plan.installation).await?
+    } else {
+        velero.look(&plan.installation).await?
+    };
+    statuses.extend(seen);
+    Ok(worst(statuses))
+}
+
+fn worst(statuses: Vec<Status>) -> Status {
+    statuses.into_iter().max().unwrap_or_else(|| Status::Active("ready".to_owned()))
+}
+
+fn without_trust(application: &str) -> Status {
+    Status::Blocked(format!("not allowed to manage the cluster: juju trust {application} --scope=cluster"))
+}
+
+/// What the last hook of a unit does: nothing where other units stay; else take Velero away.
+///
+/// # Errors
+///
+/// When Juju cannot be asked whether other units stay, or the cluster not be reached.
+pub async fn remove(tools: &HookTools, environment: &Environment) -> Result<(), ReconcileError> {
+    if !tools.goal_state().await?.is_last(&environment.unit) {
+        tracing::info!("other units stay, and Velero with them");
+        return Ok(());
+    }
+    let velero = Velero::in_cluster(&environment.charm_directory).map_err(ReconcileError::Connect)?;
+    let removal = velero.remove().await;
+    if removal.shared_definitions {
+        tracing::info!("another Velero of the cluster uses the CustomResourceDefinitions: they stay");
+    }
+    if !removal.left.is_empty() {
+        // An error would keep the unit for ever where the rights are gone.
+        let why = if removal.forbidden { ", as the application is not trusted any more" } else { "" };
+        tracing::warn!("left in namespace {}{why}, remove it by hand: {}", velero.namespace(), removal.left.join(", "));
+    }
+    Ok(())
+}

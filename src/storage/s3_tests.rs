@@ -1,0 +1,135 @@
+use super::*;
+
+fn fields(entries: &[(&str, &str)]) -> StorageFields {
+    entries.iter().copied().collect()
+}
+
+const MINIMAL: &[(&str, &str)] =
+    &[("bucket", "cluster-backups"), ("access-key", "AKEXAMPLE0001"), ("secret-key", "s3cr3t/with+slash=")];
+
+fn storage_with(more: &[(&str, &str)]) -> Result<Storage, StorageError> {
+    S3.storage(&MINIMAL.iter().chain(more).copied().collect())
+}
+
+fn config(storage: &Storage) -> Vec<(&str, &str)> {
+    storage.backup_location_config.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+}
+
+#[test]
+fn aws_with_a_region_has_snapshots_and_its_own_defaults() {
+    let storage = storage_with(&[("region", "eu-west-3")]).unwrap();
+    assert_eq!(config(&storage), [("region", "eu-west-3")]);
+    assert_eq!(storage.snapshot_location_config, Some(BTreeMap::from([("region".into(), "eu-west-3".into())])));
+    assert_eq!(
+        storage.credentials.expose_secret(),
+        "[default]\naws_access_key_id=AKEXAMPLE0001\naws_secret_access_key=s3cr3t/with+slash=\n"
+    );
+    assert_eq!(storage.prefix, None);
+}
+
+#[test]
+fn aws_without_a_region_leaves_it_to_the_plugin_and_has_no_snapshots() {
+    let storage = storage_with(&[]).unwrap();
+    assert_eq!(config(&storage), []);
+    assert_eq!(storage.snapshot_location_config, None);
+}
+
+#[test]
+fn another_store_gets_a_region_the_path_style_and_no_checksums() {
+    let storage =
+        storage_with(&[("endpoint", "https://objects.example.test:9443/"), ("path", "/prod/velero/")]).unwrap();
+    assert_eq!(
+        config(&storage),
+        [
+            ("checksumAlgorithm", ""),
+            ("region", "us-east-1"),
+            ("s3ForcePathStyle", "true"),
+            ("s3Url", "https://objects.example.test:9443"),
+        ]
+    );
+    assert_eq!(storage.prefix.as_deref(), Some("prod/velero"));
+    assert_eq!(storage.snapshot_location_config, None);
+}
+
+#[test]
+fn an_endpoint_of_aws_is_aws() {
+    let storage = storage_with(&[("endpoint", "https://s3.eu-west-3.amazonaws.com"), ("region", "eu-west-3")]).unwrap();
+    assert_eq!(config(&storage), [("region", "eu-west-3"), ("s3Url", "https://s3.eu-west-3.amazonaws.com")]);
+    assert!(storage.snapshot_location_config.is_some());
+}
+
+#[test]
+fn both_words_for_addressing_by_host_are_understood() {
+    for (style, forced) in [("path", "true"), ("host", "false"), ("virtual", "false")] {
+        let storage = storage_with(&[("s3-uri-style", style)]).unwrap();
+        assert_eq!(storage.backup_location_config["s3ForcePathStyle"], forced);
+    }
+}
+
+#[test]
+fn everything_that_is_missing_is_named_at_once() {
+    let error = S3.storage(&fields(&[("lib-version", "1.0")])).unwrap_err();
+    assert_eq!(error.to_string(), "bucket, access-key, secret-key missing");
+}
+
+#[test]
+fn texts_that_look_like_numbers_are_texts() {
+    let storage = storage_with(&[("bucket", "2024"), ("access-key", "4815162342"), ("secret-key", "1e10")]).unwrap();
+    assert_eq!(storage.bucket, "2024");
+    assert_eq!(
+        storage.credentials.expose_secret(),
+        "[default]\naws_access_key_id=4815162342\naws_secret_access_key=1e10\n"
+    );
+}
+
+#[test]
+fn wrong_values_are_named_by_their_key() {
+    for (key, value, part) in [
+        ("bucket", "ab", "3 to 63"),
+        ("bucket", "Upper", "lower-case"),
+        ("bucket", "-abc", "begins and ends"),
+        ("bucket", "a..b", "two dots"),
+        ("bucket", "10.0.0.1", "IP address"),
+        ("s3-uri-style", "dns", "set it to path"),
+        ("endpoint", "objects.example.test", "no URL"),
+        ("endpoint", "ftp://objects.example.test", "http://"),
+        ("endpoint", "https://objects.example.test/backups", "path"),
+        ("endpoint", "https://objects.example.test?x=1", "more than"),
+        ("endpoint", "https://user:pw@objects.example.test", "password"),
+        ("tls-ca-chain", "[\"x\"]", "certificates"),
+        ("path", "a\u{1}b", "control character"),
+    ] {
+        let error = storage_with(&[(key, value)]).unwrap_err().to_string();
+        assert!(error.starts_with(key), "{error}");
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn a_credential_that_is_refused_is_not_repeated() {
+    for key in ["access-key", "secret-key"] {
+        let error = storage_with(&[(key, "marked\nsecret")]).unwrap_err().to_string();
+        assert!(error.starts_with(key) && !error.contains("marked"), "{error}");
+    }
+}
+
+fn request(published: &[(&str, &str)], overdue: bool) -> BTreeMap<&'static str, String> {
+    S3.request(&RequestContext { relation_number: "7", published: &fields(published), overdue })
+}
+
+#[test]
+fn a_bucket_is_asked_for_only_where_the_other_side_shows_no_version() {
+    assert!(!request(&[], false).contains_key("bucket"));
+    assert!(!request(&[("lib-version", "1.0")], true).contains_key("bucket"));
+    assert!(!request(&[("version", "1")], false).contains_key("bucket"));
+    assert_eq!(request(&[("data", "{}")], false)["bucket"], "relation-7");
+    assert_eq!(request(&[], true)["bucket"], "relation-7");
+}
+
+#[test]
+fn secrets_are_always_asked_for() {
+    let request = request(&[], false);
+    assert_eq!(request["requested-secrets"], r#"["access-key", "secret-key"]"#);
+    assert_eq!(request["lib-version"], "1.0");
+    assert_eq!(request["version"], "1");
+}

@@ -1,0 +1,219 @@
+//! The objects that an installation consists of.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::{
+    ResourceExt,
+    api::{DynamicObject, ObjectMeta, TypeMeta},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{BackupLocation, CREDENTIALS, Cli, CliError, Installation, LOCATION, MANIFEST_ANNOTATION, METRICS, SERVER};
+
+/// The key of the Secret under which the credentials file is.
+const CREDENTIALS_KEY: &str = "creds";
+/// The port on which the server tells its metrics.
+const METRICS_PORT: u16 = 8085;
+/// The label by which the charm knows what it made.
+pub(super) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "velero-operator");
+
+/// What an installation consists of, apart by the order in which it is applied.
+#[derive(Clone, Debug)]
+pub struct Manifests {
+    /// The CustomResourceDefinitions, which have to be there before their objects.
+    pub definitions: Vec<DynamicObject>,
+    /// Everything that depends on nothing else but the definitions.
+    pub objects: Vec<DynamicObject>,
+    /// The Secret with the credentials of the object store.
+    pub credentials: Option<CredentialsSecret>,
+    /// The locations, which name the Secret.
+    pub locations: Vec<DynamicObject>,
+}
+
+/// The Secret with the credentials of the object store. It does not print them.
+#[derive(Clone, Debug)]
+pub struct CredentialsSecret {
+    namespace: String,
+    file: SecretString,
+}
+
+impl Manifests {
+    /// What `installation` consists of in `namespace`.
+    ///
+    /// # Errors
+    ///
+    /// When the CLI cannot tell.
+    pub async fn of(cli: &Cli, namespace: &str, installation: &Installation) -> Result<Self, CliError> {
+        let dry_run = cli.dry_run(namespace, installation).await?;
+        Ok(Self::from_dry_run(dry_run, namespace, installation))
+    }
+
+    /// What the CLI printed, with what it does not know added.
+    fn from_dry_run(dry_run: Vec<DynamicObject>, namespace: &str, installation: &Installation) -> Self {
+        let location = installation.backup_location();
+        let mut manifests = Self {
+            definitions: Vec::new(),
+            objects: vec![metrics_service(namespace)],
+            credentials: location.map(|location| CredentialsSecret {
+                namespace: namespace.to_owned(),
+                file: location.storage.credentials.clone(),
+            }),
+            locations: Vec::new(),
+        };
+        for mut object in dry_run {
+            let kind = object.types.as_ref().map_or("", |types| types.kind.as_str());
+            let destination = match kind {
+                // The namespace is the model, and Juju's.
+                "Namespace" => continue,
+                "CustomResourceDefinition" => &mut manifests.definitions,
+                "BackupStorageLocation" | "VolumeSnapshotLocation" => {
+                    complete_location(&mut object, location);
+                    &mut manifests.locations
+                }
+                "Deployment" => {
+                    // The CLI leaves it to the default, which would not bring back a server that was scaled to zero.
+                    object.data["spec"]["replicas"] = json!(1);
+                    &mut manifests.objects
+                }
+                _ => &mut manifests.objects,
+            };
+            destination.push(object);
+        }
+        for object in manifests.definitions.iter_mut().chain(&mut manifests.objects).chain(&mut manifests.locations) {
+            finish(object);
+        }
+        manifests
+    }
+}
+
+impl CredentialsSecret {
+    /// The Secret as the API takes it.
+    #[must_use]
+    pub fn manifest(&self) -> Secret {
+        Secret {
+            metadata: ObjectMeta { labels: Some(labels()), ..named(CREDENTIALS, &self.namespace) },
+            type_: Some("Opaque".to_owned()),
+            data: Some(BTreeMap::from([(
+                CREDENTIALS_KEY.to_owned(),
+                ByteString(self.file.expose_secret().as_bytes().to_vec()),
+            )])),
+            ..Secret::default()
+        }
+    }
+
+    /// Whether a Secret of the cluster is just this one.
+    #[must_use]
+    pub fn is_in(&self, live: &Secret) -> bool {
+        let wanted = self.manifest();
+        live.data == wanted.data
+            && live.type_ == wanted.type_
+            && labels().iter().all(|(key, value)| live.labels().get(key) == Some(value))
+    }
+}
+
+fn named(name: &str, namespace: &str) -> ObjectMeta {
+    ObjectMeta { name: Some(name.to_owned()), namespace: Some(namespace.to_owned()), ..ObjectMeta::default() }
+}
+
+fn labels() -> BTreeMap<String, String> {
+    [("component", "velero"), MANAGED_BY].map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+}
+
+/// The CLI is not told of credentials and certificates, as it reads them from files only.
+fn complete_location(object: &mut DynamicObject, location: Option<&BackupLocation>) {
+    let spec = &mut object.data["spec"];
+    spec["credential"] = json!({"name": CREDENTIALS, "key": CREDENTIALS_KEY});
+    let authority = location.and_then(|location| location.storage.certificate_authority.as_ref());
+    if let Some(authority) = authority
+        && let Some(object_storage) = spec.get_mut("objectStorage")
+    {
+        object_storage["caCert"] = json!(ByteString(authority.as_bytes().to_vec()));
+    }
+}
+
+fn metrics_service(namespace: &str) -> DynamicObject {
+    DynamicObject {
+        types: Some(TypeMeta { api_version: "v1".to_owned(), kind: "Service".to_owned() }),
+        metadata: ObjectMeta { labels: Some(labels()), ..named(METRICS, namespace) },
+        data: json!({
+            "spec": {
+                "type": "ClusterIP",
+                "selector": {"deploy": SERVER},
+                "ports": [{"name": "metrics", "port": METRICS_PORT, "targetPort": METRICS_PORT, "protocol": "TCP"}],
+            }
+        }),
+    }
+}
+
+/// Marks an object as the charm's own, and with what it was made from.
+fn finish(object: &mut DynamicObject) {
+    // The CLI writes `creationTimestamp: null` into every object and pod template.
+    remove_nulls(&mut object.data);
+    object.metadata.creation_timestamp = None;
+    // Definitions belong to every Velero of the cluster.
+    if object.metadata.namespace.is_some() || object.types.as_ref().is_some_and(|t| t.kind == "ClusterRoleBinding") {
+        object.labels_mut().extend(labels());
+    }
+    let hash = manifest_hash(object);
+    object.annotations_mut().insert(MANIFEST_ANNOTATION.to_owned(), hash);
+}
+
+fn remove_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, field| !field.is_null());
+            fields.values_mut().for_each(remove_nulls);
+        }
+        Value::Array(entries) => entries.iter_mut().for_each(remove_nulls),
+        _ => {}
+    }
+}
+
+fn manifest_hash(object: &DynamicObject) -> String {
+    let mut hash = Sha256::new();
+    hash.update(json!(object.metadata.labels).to_string());
+    hash.update(json!(object.metadata.annotations).to_string());
+    hash.update(object.data.to_string());
+    super::cli::hex(&hash.finalize()[..8])
+}
+
+/// All manifests as one YAML text of several documents, with the credentials left out.
+///
+/// # Errors
+///
+/// When an object has no form in YAML, which no object of Kubernetes is without.
+pub fn to_yaml(manifests: &Manifests) -> Result<String, serde_yaml::Error> {
+    let mut text = String::new();
+    let mut push = |document: &Value| -> Result<(), serde_yaml::Error> {
+        text.push_str("---\n");
+        text.push_str(&serde_yaml::to_string(document)?);
+        Ok(())
+    };
+    for object in manifests.definitions.iter().chain(&manifests.objects) {
+        push(&json!(object))?;
+    }
+    if let Some(credentials) = &manifests.credentials {
+        let mut secret = json!(credentials.manifest());
+        secret["data"] = json!({CREDENTIALS_KEY: ""});
+        secret["metadata"]["annotations"] = json!({"velero-operator/note": "the credentials are left out here"});
+        push(&secret)?;
+    }
+    for location in &manifests.locations {
+        push(&json!(location))?;
+    }
+    Ok(text)
+}
+
+/// Whether an object is the BackupStorageLocation.
+#[must_use]
+pub(super) fn is_backup_location(object: &DynamicObject) -> bool {
+    object.metadata.name.as_deref() == Some(LOCATION)
+        && object.types.as_ref().is_some_and(|types| types.kind == "BackupStorageLocation")
+}
+
+#[cfg(test)]
+#[path = "manifests_tests.rs"]
+mod tests;

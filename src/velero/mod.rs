@@ -1,0 +1,130 @@
+//! Velero in one namespace: what belongs to it, how it gets there, and whether it works.
+//!
+//! [`Velero`] asks the `velero` CLI what an installation consists of, brings the cluster to it through [`Cluster`], and
+//! judges what runs. Nothing here knows of Juju or of relations.
+
+mod apply;
+mod cli;
+mod cluster;
+mod comparison;
+mod installation;
+mod location;
+mod manifests;
+mod observation;
+mod readiness;
+mod removal;
+mod watch;
+
+use std::{path::Path, time::Duration};
+
+use thiserror::Error;
+
+pub use apply::Applied;
+pub use cli::{Cli, CliError, Finish, LineSink};
+pub use cluster::{Cluster, ClusterError};
+pub use installation::{BackupLocation, Installation, LocationPlan};
+pub use manifests::{Manifests, to_yaml};
+pub use removal::Removal;
+
+use crate::status::Status;
+
+/// The annotation that tells which manifest an object was last applied from.
+const MANIFEST_ANNOTATION: &str = "velero-operator/manifest";
+/// The name of the Deployment of the server, and of its ServiceAccount.
+const SERVER: &str = "velero";
+/// The name of the node agent's DaemonSet.
+const NODE_AGENT: &str = "node-agent";
+/// The name of the Secret with the credentials of the object store.
+const CREDENTIALS: &str = "cloud-credentials";
+/// The name of both storage locations.
+const LOCATION: &str = "default";
+/// The name of the Service for the server's metrics.
+const METRICS: &str = "velero-metrics";
+
+/// How long a hook that changed something waits until all of it works.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Velero in the namespace of a cluster.
+#[derive(Debug)]
+pub struct Velero {
+    cli: Cli,
+    cluster: Cluster,
+}
+
+/// Why Velero could not be brought to what it should be.
+#[derive(Debug, Error)]
+pub enum VeleroError {
+    /// The CLI could not tell what Velero consists of.
+    #[error("cannot find out what Velero consists of")]
+    Manifests(#[from] CliError),
+    /// The cluster did not do as asked.
+    #[error("cannot bring the cluster to what is planned")]
+    Cluster(#[from] ClusterError),
+}
+
+impl VeleroError {
+    /// Whether the cluster refused for want of rights.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Cluster(error) if error.is_forbidden())
+    }
+}
+
+impl Velero {
+    /// Velero on the cluster that the charm itself runs in, with the CLI that lies in the charm's directory.
+    ///
+    /// # Errors
+    ///
+    /// When this process does not run in a pod of a cluster.
+    pub fn in_cluster(charm_directory: &Path) -> Result<Self, ClusterError> {
+        Ok(Self { cli: Cli::in_charm(charm_directory), cluster: Cluster::in_cluster()? })
+    }
+
+    /// The CLI, for the user's own commands.
+    #[must_use]
+    pub fn cli(&self) -> &Cli {
+        &self.cli
+    }
+
+    /// The namespace that all of it is in.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.cluster.namespace()
+    }
+
+    /// Brings the cluster to an installation, changing only what differs from it.
+    ///
+    /// # Errors
+    ///
+    /// When the CLI or the cluster fails.
+    pub async fn install(&self, installation: &Installation) -> Result<Applied, VeleroError> {
+        let manifests = Manifests::of(&self.cli, self.cluster.namespace(), installation).await?;
+        Ok(apply::apply(&self.cluster, installation, manifests).await?)
+    }
+
+    /// What is to be said of an installation as it runs now.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster cannot be asked.
+    pub async fn look(&self, installation: &Installation) -> Result<Vec<Status>, VeleroError> {
+        let observed = observation::read(&self.cluster, installation).await?;
+        Ok(readiness::assess(installation, &observed).statuses)
+    }
+
+    /// Waits until an installation works, fails in a way that waiting does not mend, or the patience of a hook ends; then
+    /// what is to be said of it.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster cannot be asked.
+    pub async fn settle(&self, installation: &Installation) -> Result<Vec<Status>, VeleroError> {
+        Ok(watch::settle(&self.cluster, installation, PATIENCE).await?)
+    }
+
+    /// Removes everything that the charm and its Velero made in the namespace, and what of it is cluster-wide and nobody
+    /// else's; then what is left of it all the same.
+    pub async fn remove(&self) -> Removal {
+        removal::remove(&self.cluster).await
+    }
+}

@@ -1,0 +1,240 @@
+//! Whether an installation works, judged from what was observed: no I/O here.
+
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    apps::v1::{DaemonSet, Deployment},
+    core::v1::{ContainerState, ContainerStatus, Pod},
+};
+use kube::api::DynamicObject;
+
+use super::{Installation, NODE_AGENT, SERVER, observation::Observed};
+use crate::status::Status;
+
+/// What is to be said of an installation.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Readiness {
+    /// One for each part that is not as it should be.
+    pub statuses: Vec<Status>,
+}
+
+impl Readiness {
+    /// Whether waiting longer would tell nothing new: all is well, or a person must act.
+    pub(super) fn is_settled(&self) -> bool {
+        let blocked = |status: &Status| matches!(status, Status::Blocked(_));
+        self.statuses.is_empty() || self.statuses.iter().any(blocked)
+    }
+}
+
+/// Judges what was observed by what was planned.
+pub(super) fn assess(installation: &Installation, observed: &Observed) -> Readiness {
+    let mut statuses = Vec::new();
+    let images: Vec<&str> = [Some(&installation.image), installation.plugin_image.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect();
+    statuses.extend(pods_trouble(&observed.pods, &images));
+    let server = server(installation, observed.server.as_ref());
+    let server_runs = server.is_none();
+    statuses.extend(server);
+    if installation.node_agent {
+        statuses.extend(node_agent(installation, observed.node_agent.as_ref()));
+    }
+    // Only a server that runs as planned can have validated the location as planned.
+    if server_runs && installation.backup_location().is_some() {
+        statuses.extend(location(observed.location.as_ref(), server_start(&observed.pods)));
+    }
+    Readiness { statuses }
+}
+
+fn server(installation: &Installation, server: Option<&Deployment>) -> Option<Status> {
+    let waiting = |what: String| Some(Status::Waiting(format!("for Deployment {SERVER} {what}")));
+    let Some(server) = server else {
+        return waiting("to be made".to_owned());
+    };
+    let (Some(spec), Some(status)) = (&server.spec, &server.status) else {
+        return waiting("to be rolled out".to_owned());
+    };
+    let pod = spec.template.spec.as_ref();
+    let runs_planned_image = pod.is_some_and(|pod| {
+        pod.containers
+            .iter()
+            .any(|container| container.name == SERVER && container.image.as_ref() == Some(&installation.image))
+    });
+    let has_planned_plugin = installation.plugin_image.is_none()
+        || pod
+            .and_then(|pod| pod.init_containers.as_ref())
+            .is_some_and(|plugins| plugins.iter().any(|container| container.image == installation.plugin_image));
+    if !runs_planned_image || !has_planned_plugin {
+        return waiting("to get its planned images".to_owned());
+    }
+    let observed = status.observed_generation >= server.metadata.generation;
+    let count = |number: Option<i32>| number.unwrap_or(0);
+    let wanted = spec.replicas.unwrap_or(1);
+    if wanted < 1 {
+        return waiting("to be scaled up: it has no pods".to_owned());
+    }
+    let complete = observed
+        && count(status.replicas) == wanted
+        && count(status.updated_replicas) == wanted
+        && count(status.available_replicas) == wanted;
+    if complete {
+        return None;
+    }
+    waiting(format!(
+        "to be rolled out: {} of {wanted} pods available",
+        count(status.available_replicas).min(count(status.updated_replicas))
+    ))
+}
+
+fn node_agent(installation: &Installation, agent: Option<&DaemonSet>) -> Option<Status> {
+    let waiting = |what: String| Some(Status::Waiting(format!("for DaemonSet {NODE_AGENT} {what}")));
+    let Some(agent) = agent else {
+        return waiting("to be made".to_owned());
+    };
+    let (Some(spec), Some(status)) = (&agent.spec, &agent.status) else {
+        return waiting("to be rolled out".to_owned());
+    };
+    let runs_planned_image = spec.template.spec.as_ref().is_some_and(|pod| {
+        pod.containers.iter().any(|container| container.image.as_ref() == Some(&installation.image))
+    });
+    if !runs_planned_image {
+        return waiting("to get its planned image".to_owned());
+    }
+    let wanted = status.desired_number_scheduled;
+    let complete = status.observed_generation >= agent.metadata.generation
+        && wanted > 0
+        && status.updated_number_scheduled == Some(wanted)
+        && status.number_available == Some(wanted);
+    if complete {
+        return None;
+    }
+    waiting(format!("to run on every node: {} of {wanted} ready", status.number_ready))
+}
+
+/// What keeps a pod from starting that runs one of the planned images; pods of an older plan are on their way out.
+fn pods_trouble(pods: &[Pod], images: &[&str]) -> Option<Status> {
+    pods.iter()
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        .filter_map(|pod| {
+            let name = pod.metadata.name.as_deref().unwrap_or_default();
+            unschedulable(name, pod).or_else(|| {
+                let specified = specified_images(pod);
+                containers(pod).find_map(|container| {
+                    let (_, image) = specified.iter().find(|(name, _)| *name == container.name)?;
+                    images.contains(image).then(|| container_trouble(name, image, container))?
+                })
+            })
+        })
+        .max()
+}
+
+fn specified_images(pod: &Pod) -> Vec<(&str, &str)> {
+    let Some(spec) = &pod.spec else {
+        return Vec::new();
+    };
+    spec.containers
+        .iter()
+        .chain(spec.init_containers.iter().flatten())
+        .filter_map(|container| Some((container.name.as_str(), container.image.as_deref()?)))
+        .collect()
+}
+
+fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    pod.status
+        .iter()
+        .flat_map(|status| status.init_container_statuses.iter().chain(&status.container_statuses).flatten())
+}
+
+fn unschedulable(name: &str, pod: &Pod) -> Option<Status> {
+    let condition = pod
+        .status
+        .as_ref()?
+        .conditions
+        .as_ref()?
+        .iter()
+        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False")?;
+    let message = condition.message.as_deref().unwrap_or("no node takes it");
+    Some(Status::Waiting(format!("for pod {name} to find a node: {message}")))
+}
+
+fn container_trouble(pod: &str, image: &str, container: &ContainerStatus) -> Option<Status> {
+    let waiting = container.state.as_ref()?.waiting.as_ref()?;
+    let reason = waiting.reason.as_deref()?;
+    let detail = waiting.message.as_deref().unwrap_or_default();
+    match reason {
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "InvalidImageName"
+        | "ErrImageNeverPull"
+        | "RegistryUnavailable"
+        | "ImageInspectError"
+        | "SignatureValidationFailed" => Some(Status::Blocked(format!(
+            "cannot pull image {image} ({reason}), check the options for images: {}",
+            innermost_cause(detail)
+        ))),
+        "CrashLoopBackOff" => Some(Status::Blocked(format!(
+            "container {} of pod {pod} keeps ending{}: see its log",
+            container.name,
+            last_end(container)
+        ))),
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => Some(Status::Blocked(format!(
+            "container {} of pod {pod} cannot start ({reason}): {detail}",
+            container.name
+        ))),
+        _ => None,
+    }
+}
+
+/// The container runtime wraps the cause of a failed pull in what it was doing, each layer ending in a quoted name.
+fn innermost_cause(detail: &str) -> &str {
+    detail.rsplit("\": ").next().unwrap_or(detail)
+}
+
+fn last_end(container: &ContainerStatus) -> String {
+    container
+        .last_state
+        .as_ref()
+        .and_then(|state| state.terminated.as_ref())
+        .map(|end| {
+            let reason = end.reason.as_deref().unwrap_or("no reason given");
+            format!(" ({reason}, exit code {})", end.exit_code)
+        })
+        .unwrap_or_default()
+}
+
+/// When the server's process started that runs now.
+fn server_start(pods: &[Pod]) -> Option<Timestamp> {
+    let started = |state: &ContainerState| Some(state.running.as_ref()?.started_at.as_ref()?.0);
+    pods.iter()
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        .flat_map(containers)
+        .filter(|container| container.name == SERVER)
+        .filter_map(|container| started(container.state.as_ref()?))
+        .max()
+}
+
+/// What the server says of the location. A status from before the server's start was found out by another one, with other
+/// plugins; one from before a change was cleared when the change was made.
+fn location(location: Option<&DynamicObject>, server_start: Option<Timestamp>) -> Option<Status> {
+    let waiting = |what: &str| Some(Status::Waiting(format!("for BackupStorageLocation default to be {what}")));
+    let Some(location) = location else {
+        return waiting("made");
+    };
+    let field =
+        |name: &str| location.data.get("status").and_then(|status| status.get(name)).and_then(|value| value.as_str());
+    let validated: Option<Timestamp> = field("lastValidationTime").and_then(|time| time.parse().ok());
+    let by_this_server = validated.is_some_and(|validated| server_start.is_some_and(|start| validated >= start));
+    match field("phase") {
+        Some("Available") if by_this_server => None,
+        Some("Unavailable") if by_this_server => {
+            let message = field("message").unwrap_or("the server gave no reason");
+            Some(Status::Blocked(format!("storage is not usable: {message}")))
+        }
+        _ => waiting("validated"),
+    }
+}
+
+#[cfg(test)]
+#[path = "readiness_tests.rs"]
+mod tests;

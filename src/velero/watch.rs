@@ -1,0 +1,141 @@
+//! Waiting until an installation works, by watching and not by asking again.
+
+use std::{fmt::Debug, hash::Hash, time::Duration};
+
+use futures::{
+    StreamExt,
+    stream::{BoxStream, SelectAll},
+};
+use k8s_openapi::{
+    api::{
+        apps::v1::{DaemonSet, Deployment},
+        core::v1::Pod,
+    },
+    serde::de::DeserializeOwned,
+};
+use kube::{
+    Api, Resource,
+    api::DynamicObject,
+    runtime::{
+        WatchStreamExt,
+        reflector::{Store, reflector, store::Writer},
+        watcher::{self, Event, watcher},
+    },
+};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Installation, LOCATION, NODE_AGENT, SERVER,
+    cluster::{Cluster, ClusterError, api_resource},
+    observation::{self, Observed, PODS, backup_location_kind},
+    readiness,
+};
+use crate::status::Status;
+
+/// Everything that tells whether an installation works, kept up to date by watches.
+struct Watched {
+    servers: Store<Deployment>,
+    agents: Store<DaemonSet>,
+    pods: Store<Pod>,
+    locations: Store<DynamicObject>,
+}
+
+impl Watched {
+    fn observed(&self) -> Observed {
+        fn first<K>(store: &Store<K>) -> Option<K>
+        where
+            K: Resource + Clone,
+            K::DynamicType: Eq + Hash + Clone,
+        {
+            store.state().first().map(|object| K::clone(object))
+        }
+        Observed {
+            server: first(&self.servers),
+            node_agent: first(&self.agents),
+            pods: self.pods.state().iter().map(|pod| Pod::clone(pod)).collect(),
+            location: first(&self.locations),
+        }
+    }
+}
+
+/// Waits until the installation works, a person must act, or the patience ends.
+pub(super) async fn settle(
+    cluster: &Cluster,
+    installation: &Installation,
+    patience: Duration,
+) -> Result<Vec<Status>, ClusterError> {
+    let deadline = Instant::now() + patience;
+    let mut changes = SelectAll::new();
+    let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let velero = watcher::Config::default().labels(PODS);
+    let location_kind = backup_location_kind();
+    let watched = Watched {
+        servers: watch(&mut changes, cluster.namespaced(), named(SERVER), ()),
+        pods: watch(&mut changes, cluster.namespaced(), velero, ()),
+        agents: if installation.node_agent {
+            watch(&mut changes, cluster.namespaced(), named(NODE_AGENT), ())
+        } else {
+            Writer::new(()).as_reader()
+        },
+        locations: match installation.backup_location() {
+            Some(_) => {
+                let api = cluster.here(&location_kind);
+                watch(&mut changes, api, named(LOCATION), api_resource(&location_kind))
+            }
+            None => Writer::new(api_resource(&location_kind)).as_reader(),
+        },
+    };
+    // Each watch begins with what is there; only after all of them have begun is the picture whole.
+    let mut beginning = changes.len();
+    loop {
+        match timeout_at(deadline, changes.next()).await {
+            Ok(Some(Change::Begun)) => beginning = beginning.saturating_sub(1),
+            Ok(Some(Change::Other)) => {}
+            // Watches go on for ever; a connection that is lost is made again by the watcher.
+            Ok(None) | Err(_) => break,
+        }
+        if beginning > 0 {
+            continue;
+        }
+        let readiness = readiness::assess(installation, &watched.observed());
+        if readiness.is_settled() {
+            return Ok(readiness.statuses);
+        }
+    }
+    // The patience is over: what is said then comes from the cluster itself, also where the watches did not work.
+    let observed = observation::read(cluster, installation).await?;
+    Ok(readiness::assess(installation, &observed).statuses)
+}
+
+/// What a watch tells.
+enum Change {
+    /// All that was there at its beginning is known.
+    Begun,
+    /// Something came, changed or went.
+    Other,
+}
+
+/// Adds a watch to the others; what it sees is in the store that comes back.
+fn watch<K>(
+    changes: &mut SelectAll<BoxStream<'static, Change>>,
+    api: Api<K>,
+    config: watcher::Config,
+    kind: K::DynamicType,
+) -> Store<K>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K::DynamicType: Clone + Debug + Eq + Hash + Send + Sync,
+{
+    let writer = Writer::new(kind);
+    let reader = writer.as_reader();
+    let stream = reflector(writer, watcher(api, config).default_backoff()).map(|event| match event {
+        Ok(Event::InitDone) => Change::Begun,
+        Ok(_) => Change::Other,
+        Err(error) => {
+            tracing::debug!("a watch was interrupted: {error}");
+            Change::Other
+        }
+    });
+    changes.push(stream.boxed());
+    reader
+}
