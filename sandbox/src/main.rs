@@ -1,11 +1,11 @@
 //! `cargo sandbox`: the command line of the sandbox.
 
-use std::{error::Error, process::ExitCode};
+use std::{env, error::Error, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use sandbox::{
     cluster::{self, HiddenCommand},
-    error,
+    error, juju,
     object_store::S3Server,
     progress::Progress,
 };
@@ -27,8 +27,20 @@ enum Command {
     Hidden(HiddenCommand),
 }
 
+fn main() -> ExitCode {
+    // A hook tool is a link to this program, and is called many times: it does not even make a runtime.
+    let mut arguments = env::args_os();
+    if let Some(tool) = arguments.next().as_ref().and_then(juju::tool_name) {
+        return juju::run_tool(tool, arguments);
+    }
+    if arguments.next().is_some_and(|first| first == juju::SUPERVISOR_ARGUMENT) {
+        return juju::supervise();
+    }
+    people()
+}
+
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+async fn people() -> ExitCode {
     match run(Arguments::parse().command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
