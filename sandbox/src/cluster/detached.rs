@@ -54,7 +54,7 @@ struct Record {
 /// # Errors
 /// When it is up already, or does not start.
 pub async fn up(progress: &Progress) -> Result<ClusterAccess, DetachedError> {
-    if leftovers::is_alive(&clusters()?.join(NAME)) {
+    if leftovers::is_alive(&clusters().map_err(ClusterError::from)?.join(NAME)) {
         return Err(DetachedError::AlreadyUp);
     }
     // The guard is not told to end when this value is dropped: it does not listen.
@@ -67,7 +67,7 @@ pub async fn up(progress: &Progress) -> Result<ClusterAccess, DetachedError> {
 /// # Errors
 /// When the user has no folder for it.
 pub fn current() -> Result<Option<ClusterAccess>, DetachedError> {
-    let folder = clusters()?.join(NAME);
+    let folder = clusters().map_err(ClusterError::from)?.join(NAME);
     Ok(if leftovers::is_alive(&folder) { read(&folder).ok().map(|record| record.access) } else { None })
 }
 
@@ -76,11 +76,13 @@ pub fn current() -> Result<Option<ClusterAccess>, DetachedError> {
 /// # Errors
 /// When something cannot be removed.
 pub async fn down() -> Result<bool, DetachedError> {
-    let clusters = clusters()?;
+    let clusters = clusters().map_err(ClusterError::from)?;
     let folder = clusters.join(NAME);
     if !leftovers::is_alive(&folder) {
         let was_left = folder.exists();
+        let lock = leftovers::lock_all().map_err(ClusterError::from)?;
         leftovers::sweep(&clusters).await.map_err(ClusterError::from)?;
+        leftovers::remove_if_empty(&clusters, &lock);
         return Ok(was_left);
     }
     // The guard's lock is let go of when it ends, and it ends when it has cleaned up.

@@ -106,6 +106,9 @@ pub async fn run(orders: &Orders) -> Result<(), GuardError> {
     }
     cluster.end().await?;
     leftovers::remove(&orders.folder, &lock).await?;
+    if let Some(clusters) = orders.folder.parent() {
+        leftovers::remove_if_empty(clusters, &leftovers::lock_all()?);
+    }
     result
 }
 

@@ -20,6 +20,7 @@ mod guard;
 mod init;
 mod kubeconfig;
 mod leftovers;
+mod mounts;
 mod network;
 mod node;
 mod readiness;
@@ -121,7 +122,7 @@ pub enum ClusterError {
 }
 
 /// How many volumes a new cluster has.
-const VOLUMES: u16 = 10;
+const VOLUMES: u16 = 40;
 
 /// An embedded cluster that this process owns: it ends when this value is dropped, or when this process ends.
 #[derive(Debug)]
@@ -210,8 +211,8 @@ impl Guard {
         let clusters = clusters()?;
         let failed = |source| ClusterError::Guard { folder: clusters.clone(), source };
         // A folder without a guard is a leftover. Nobody must think so of the new one, as long as its guard is not there.
-        let lock = File::create(clusters.join(".lock")).map_err(failed)?;
-        lock.lock().map_err(failed)?;
+        let lock = leftovers::lock_all()?;
+        fs::create_dir_all(&clusters).map_err(failed)?;
         leftovers::sweep(&clusters).await?;
         let folder = match name {
             Some(name) => fs::create_dir(clusters.join(name)).map(|()| clusters.join(name)),
@@ -243,6 +244,8 @@ impl Guard {
             .stdin(if detached { Stdio::null() } else { Stdio::piped() })
             .stdout(Stdio::piped())
             .stderr(log)
+            // Of all that the cluster runs, some is where only an administrator's PATH leads.
+            .env("PATH", packages::path())
             // What the user's terminal sends to this process is not for the guard: it has to clean up afterwards.
             .process_group(0);
         let mut child = command.spawn().map_err(failed)?;
@@ -328,9 +331,7 @@ async fn furnish(guard: &Guard, process: u32, archives: &[PathBuf]) -> Result<(N
     Ok((node, access))
 }
 
-/// The folder of all clusters of this user.
-fn clusters() -> Result<PathBuf, ClusterError> {
-    let clusters = folders::state()?.join("clusters");
-    fs::create_dir_all(&clusters).map_err(|source| ClusterError::Guard { folder: clusters.clone(), source })?;
-    Ok(clusters)
+/// The folder of all clusters of this user, which is there when one is.
+fn clusters() -> Result<PathBuf, FolderError> {
+    Ok(folders::state()?.join("clusters"))
 }
