@@ -1,8 +1,19 @@
 //! The charm from outside: its files, its binary, and what both do to a real cluster.
 
 mod charmcraft;
+mod cluster_trouble;
+mod command_line;
+mod configuration;
+mod deployed;
+mod installation;
+mod objects;
 mod packaging;
 mod pins;
+mod removal;
+mod run_action;
+mod secrecy;
+mod storage;
+mod world;
 
 use std::path::Path;
 

@@ -1,0 +1,39 @@
+//! Definitions that are missing or on their way out: these tests have a cluster for themselves.
+
+use serde_json::json;
+
+use crate::{
+    deployed::{Deployed, trusted},
+    world,
+};
+
+#[test]
+fn a_missing_definition_is_made_again() {
+    let (_turn, world) = world::alone();
+    let mut deployed = Deployed::with(world, "missing-definition", &trusted());
+    deployed.relate_s3();
+    deployed.delete("CustomResourceDefinition", "backupstoragelocations.velero.io");
+    deployed.update_status();
+    assert_eq!(deployed.status(), "active: ready");
+    assert_eq!(deployed.expect("BackupStorageLocation", "default")["status"]["phase"], "Available");
+}
+
+#[test]
+fn a_definition_that_is_still_being_deleted_is_waited_for_and_made_again() {
+    let (_turn, world) = world::alone();
+    let mut deployed = Deployed::with(world, "terminating-definition", &trusted());
+    let name = "downloadrequests.velero.io";
+    let held = json!({"metadata": {"finalizers": ["example.test/held-by-the-test"]}});
+    deployed.edit("CustomResourceDefinition", name, &held);
+    deployed.delete("CustomResourceDefinition", name);
+    deployed.update_status();
+    assert_eq!(
+        deployed.status(),
+        format!("waiting: for CustomResourceDefinition {name} to be deleted, to make it anew")
+    );
+    deployed.edit("CustomResourceDefinition", name, &json!({"metadata": {"finalizers": null}}));
+    deployed.update_status();
+    assert!(deployed.status().starts_with("blocked: no storage"), "{}", deployed.status());
+    let definition = deployed.expect("CustomResourceDefinition", name);
+    assert!(definition["metadata"]["deletionTimestamp"].is_null());
+}

@@ -1,0 +1,217 @@
+//! The charm deployed in a model of its own, and the questions that tests have about it.
+
+use std::{collections::BTreeMap, path::Path};
+
+use kube::{
+    Api,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams},
+    core::{ApiResource, GroupVersionKind},
+};
+use sandbox::juju::{ActionResult, DeployOptions, HookRecord, Model, Scripted, UnitName, Whose};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    objects,
+    world::{self, World},
+};
+
+pub const APPLICATION: &str = "velero-operator";
+
+/// The charm in a model.
+pub struct Deployed {
+    pub world: &'static World,
+    pub model: Model,
+    /// Every hook that ran, in order.
+    pub records: Vec<HookRecord>,
+}
+
+pub fn trusted() -> DeployOptions {
+    DeployOptions { trust: true, ..DeployOptions::default() }
+}
+
+impl Deployed {
+    /// Deploys the charm with trust, in the world of all tests.
+    pub fn new(name: &str) -> Self {
+        Self::with(world::shared(), name, &trusted())
+    }
+
+    pub fn with(world: &'static World, name: &str, options: &DeployOptions) -> Self {
+        let model = Model::new(world.cluster.access().clone(), name, world.state.path(), &world.program).unwrap();
+        let records = model.deploy(&world.charm, options).unwrap();
+        Self { world, model, records }
+    }
+
+    pub fn unit() -> UnitName {
+        UnitName::new(APPLICATION, 0)
+    }
+
+    /// Runs a verb and keeps the records of its hooks.
+    pub fn after(&mut self, records: Vec<HookRecord>) -> &mut Self {
+        self.records.extend(records);
+        self
+    }
+
+    /// The first unit's status, as `word: message`.
+    pub fn status(&self) -> String {
+        self.status_of(0)
+    }
+
+    pub fn status_of(&self, unit: u32) -> String {
+        let view = self.model.status().unwrap();
+        let status = &view.applications[APPLICATION].units[&format!("{APPLICATION}/{unit}")].workload_status;
+        let word = serde_json::to_value(status.value).unwrap();
+        format!("{}: {}", word.as_str().unwrap(), status.message)
+    }
+
+    /// Relates an application that a test plays, with what it publishes.
+    pub fn relate(&mut self, endpoint: &str, interface: &str, fields: &[(&str, &str)]) -> u32 {
+        let name = format!("{endpoint}-provider");
+        self.model.deploy_scripted(&Scripted::provider(&name, endpoint, interface)).unwrap();
+        let (relation, records) = self.model.integrate(&format!("{APPLICATION}:{endpoint}"), &name).unwrap();
+        self.after(records);
+        self.publish(relation, endpoint, fields);
+        relation
+    }
+
+    pub fn publish(&mut self, relation: u32, endpoint: &str, fields: &[(&str, &str)]) {
+        let name = format!("{endpoint}-provider");
+        let changes: BTreeMap<String, String> =
+            fields.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let records = self.model.write_databag(relation, &Whose::Application(name), &changes).unwrap();
+        self.after(records);
+    }
+
+    pub fn remove_relation(&mut self, endpoint: &str) {
+        let records =
+            self.model.remove_relation(&format!("{APPLICATION}:{endpoint}"), &format!("{endpoint}-provider")).unwrap();
+        self.after(records);
+    }
+
+    /// Relates a bucket of the S3 server, and tells which.
+    pub fn relate_s3(&mut self) -> String {
+        let bucket = self.world.bucket();
+        let s3 = self.world.s3();
+        let fields = [
+            ("bucket", bucket.as_str()),
+            ("endpoint", &s3.endpoint),
+            ("access-key", &s3.access_key),
+            ("secret-key", &s3.secret_key),
+        ];
+        self.relate("s3-credentials", "s3", &fields);
+        bucket
+    }
+
+    pub fn configure(&mut self, key: &str, value: &str) -> &mut Self {
+        let records = self.model.configure(APPLICATION, key, value).unwrap();
+        self.after(records)
+    }
+
+    pub fn reset(&mut self, key: &str) -> &mut Self {
+        let records = self.model.reset(APPLICATION, &[key]).unwrap();
+        self.after(records)
+    }
+
+    pub fn update_status(&mut self) -> HookRecord {
+        let records = self.model.update_status().unwrap();
+        let record = records.last().unwrap().clone();
+        self.after(records);
+        record
+    }
+
+    /// Runs a command of the Velero CLI by the action.
+    pub fn run(&self, command: &str) -> ActionResult {
+        let parameters = Map::from_iter([("command".to_owned(), Value::from(command))]);
+        self.model.run_action(&Self::unit(), "run", &parameters).unwrap()
+    }
+
+    pub fn run_well(&self, command: &str) -> String {
+        let result = self.run(command);
+        assert_eq!(result.message, "", "{command}: {:?}", result.results);
+        result.results["output"].as_str().unwrap().to_owned()
+    }
+
+    pub fn namespace(&self) -> &str {
+        self.model.name()
+    }
+
+    /// An object of the model's namespace, or of the cluster if its kind has no namespace.
+    pub fn object(&self, kind: &str, name: &str) -> Option<Value> {
+        let api = objects::api(self.world, self.namespace(), kind);
+        self.world.runtime.block_on(api.get_opt(name)).unwrap().map(|object| json!(object))
+    }
+
+    pub fn expect(&self, kind: &str, name: &str) -> Value {
+        self.object(kind, name).unwrap_or_else(|| panic!("no {kind} {name} in {}", self.namespace()))
+    }
+
+    pub fn delete(&self, kind: &str, name: &str) {
+        let api = objects::api(self.world, self.namespace(), kind);
+        self.world.runtime.block_on(api.delete(name, &DeleteParams::default())).unwrap();
+    }
+
+    /// Changes an object as somebody else would, under another field manager.
+    pub fn edit(&self, kind: &str, name: &str, patch: &Value) {
+        let api = objects::api(self.world, self.namespace(), kind);
+        let parameters = PatchParams { field_manager: Some("somebody".into()), ..PatchParams::default() };
+        self.world.runtime.block_on(api.patch(name, &parameters, &Patch::Merge(patch))).unwrap();
+    }
+
+    /// The name and resourceVersion of everything that belongs to Velero.
+    pub fn versions(&self) -> BTreeMap<String, String> {
+        objects::versions(self.world, self.namespace())
+    }
+
+    pub fn charm_directory(&self) -> std::path::PathBuf {
+        self.model.directory().to_owned()
+    }
+}
+
+impl Drop for Deployed {
+    fn drop(&mut self) {
+        // What is left of the model would take memory and time from the tests that still run.
+        objects::forget(self.world, self.namespace());
+    }
+}
+
+/// What makes a namespace look like one with a Velero of its own.
+pub fn other_velero(world: &World, namespace: &str) {
+    objects::make_namespace(world, namespace);
+    let api: Api<DynamicObject> = Api::namespaced_with(
+        world.client.clone(),
+        namespace,
+        &ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", "Deployment")),
+    );
+    let labels = json!({"component": "velero", "deploy": "velero"});
+    let deployment = json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "velero", "labels": labels},
+        "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": {
+            "metadata": {"labels": labels},
+            "spec": {"containers": [{"name": "velero", "image": "velero/velero:v1.18.3"}]}}},
+    });
+    let parameters = PatchParams::apply("somebody").force();
+    world.runtime.block_on(api.patch("velero", &parameters, &Patch::Apply(&deployment))).unwrap();
+}
+
+/// Whether any file below a folder holds the text.
+pub fn files_with(folder: &Path, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_symlink() {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Ok(content) = std::fs::read(&path)
+                && content.windows(text.len()).any(|window| window == text.as_bytes())
+            {
+                found.push(path.display().to_string());
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,138 @@
+//! Removing units and the application.
+
+use std::time::Duration;
+
+use sandbox::juju::{DeployOptions, HookRecord, Level, UnitName};
+use serde_json::json;
+
+use crate::{
+    deployed::{APPLICATION, Deployed, other_velero, trusted},
+    objects, world,
+};
+
+/// Everything of Velero that is left of the model and of the cluster.
+fn left(deployed: &Deployed) -> Vec<String> {
+    let mut left: Vec<_> = deployed.versions().into_keys().collect();
+    left.retain(|name| !name.starts_with("CustomResourceDefinition"));
+    left
+}
+
+#[test]
+fn the_last_unit_takes_velero_along_and_leaves_the_bucket() {
+    let mut deployed = Deployed::new("removed");
+    let bucket = deployed.relate_s3();
+    deployed.configure("use-node-agent", "true");
+    deployed.run_well("backup create nightly --include-namespaces default --wait");
+    deployed.run_well("restore create again --from-backup nightly --wait");
+    let backed_up = |deployed: &Deployed| {
+        let mut keys = deployed.world.s3().bucket(&bucket).unwrap().keys().unwrap();
+        keys.retain(|key| key.starts_with("backups/"));
+        keys
+    };
+    let before = backed_up(&deployed);
+    assert!(!before.is_empty());
+    let records = deployed.model.remove_application(APPLICATION, false).unwrap();
+    assert!(records.iter().all(HookRecord::success), "{records:?}");
+    assert_eq!(left(&deployed), Vec::<String>::new());
+    assert!(deployed.object("Secret", "velero-repo-credentials").is_none());
+    assert_eq!(backed_up(&deployed), before);
+    // The keeper's Velero still needs them.
+    deployed.expect("CustomResourceDefinition", "backups.velero.io");
+}
+
+#[test]
+fn one_unit_of_several_removes_nothing() {
+    let mut deployed = Deployed::with(world::shared(), "one-of-two", &DeployOptions { units: 2, ..trusted() });
+    deployed.relate_s3();
+    let before = deployed.versions();
+    for leader_first in [0, 1] {
+        let records = deployed.model.remove_unit(&UnitName::new(APPLICATION, leader_first)).unwrap();
+        deployed.after(records);
+        if leader_first == 0 {
+            assert_eq!(deployed.versions(), before);
+            assert_eq!(deployed.status_of(1), "active: ready");
+        }
+    }
+    assert_eq!(left(&deployed), Vec::<String>::new());
+}
+
+#[test]
+fn without_rights_the_unit_goes_and_says_what_it_leaves() {
+    let mut deployed = Deployed::new("rightless");
+    deployed.relate_s3();
+    let records = deployed.model.trust(APPLICATION, false).unwrap();
+    deployed.after(records);
+    assert!(deployed.status().contains("juju trust"), "{}", deployed.status());
+    let records = deployed.model.remove_application(APPLICATION, false).unwrap();
+    assert!(records.iter().all(HookRecord::success), "{records:?}");
+    assert!(!deployed.model.status().unwrap().applications.contains_key(APPLICATION));
+    let log = deployed.model.unit_log(&Deployed::unit()).unwrap();
+    let warning = log
+        .iter()
+        .find(|line| line.level == Level::Warning && line.message.contains("remove it by hand"))
+        .expect("a warning");
+    for object in ["Deployment velero", "ServiceAccount velero", "namespace rightless"] {
+        assert!(warning.message.contains(object), "{}", warning.message);
+    }
+    deployed.expect("Deployment", "velero");
+}
+
+#[test]
+fn a_password_of_volume_backups_that_the_user_chose_stays() {
+    let deployed = Deployed::new("password");
+    let chosen = json!({"data": {"repository-password": "Y2hvc2Vu"}});
+    // Velero's server makes the Secret with its default at its start.
+    deployed.world.runtime.block_on(async {
+        let api = objects::api(deployed.world, deployed.namespace(), "Secret");
+        let made = kube::runtime::wait::await_condition(
+            api,
+            "velero-repo-credentials",
+            kube::runtime::conditions::is_created(),
+        );
+        tokio::time::timeout(Duration::from_secs(30), made).await.unwrap().unwrap();
+    });
+    deployed.edit("Secret", "velero-repo-credentials", &chosen);
+    deployed.model.remove_application(APPLICATION, false).unwrap();
+    assert!(deployed.object("Deployment", "velero").is_none());
+    deployed.expect("Secret", "velero-repo-credentials");
+}
+
+#[test]
+fn definitions_go_with_the_last_velero_of_the_cluster_and_not_before() {
+    let (_turn, world) = world::alone();
+    other_velero(world, "another");
+    let deployed = Deployed::with(world, "first-of-two", &trusted());
+    deployed.model.remove_application(APPLICATION, false).unwrap();
+    deployed.expect("CustomResourceDefinition", "backups.velero.io");
+    objects::forget(world, "another");
+    world.runtime.block_on(async {
+        let api = objects::api(world, "another", "Deployment");
+        let gone = kube::runtime::wait::await_condition(api, "velero", |object: Option<&_>| object.is_none());
+        tokio::time::timeout(Duration::from_secs(60), gone).await.unwrap().unwrap();
+    });
+    let mut last = Deployed::with(world, "last", &trusted());
+    last.relate_s3();
+    last.run_well("backup create nightly --include-namespaces default --wait");
+    last.model.remove_application(APPLICATION, false).unwrap();
+    world.runtime.block_on(async {
+        let api = objects::api(world, "", "CustomResourceDefinition");
+        let gone =
+            kube::runtime::wait::await_condition(api, "backups.velero.io", |object: Option<&_>| object.is_none());
+        tokio::time::timeout(Duration::from_secs(30), gone).await.unwrap().unwrap();
+    });
+    let left = last.versions();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_restore_that_the_server_cannot_finish_does_not_hold_the_removal() {
+    let mut deployed = Deployed::new("stuck-restore");
+    deployed.relate_s3();
+    deployed.run_well("backup create nightly --include-namespaces default --wait");
+    deployed.run_well("restore create again --from-backup nightly --wait");
+    deployed.edit("Restore", "again", &json!({"metadata": {"finalizers": ["example.test/nobody-takes-this-off"]}}));
+    let records = deployed.model.remove_application(APPLICATION, false).unwrap();
+    assert!(records.iter().all(HookRecord::success), "{records:?}");
+    assert!(deployed.object("Restore", "again").is_none());
+    assert_eq!(left(&deployed), Vec::<String>::new());
+}

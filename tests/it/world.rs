@@ -1,0 +1,86 @@
+//! What all tests share: a real cluster, a real S3 server and the packed charm, which live as long as the test program.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use sandbox::{
+    charm::{self, PackOptions},
+    cluster::Cluster,
+    object_store::{S3Access, S3Server},
+    program,
+    progress::Progress,
+    tools,
+};
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+
+/// A cluster with what runs beside it.
+pub struct World {
+    pub runtime: Runtime,
+    pub cluster: Cluster,
+    pub client: Client,
+    pub charm: PathBuf,
+    pub program: PathBuf,
+    pub state: TempDir,
+    store: S3Server,
+    buckets: AtomicU32,
+}
+
+impl World {
+    fn start() -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let (cluster, store, client, charm, program) = runtime.block_on(async {
+            let progress = Progress::to_stderr();
+            let cluster = Cluster::start(&progress).await.unwrap();
+            let store = S3Server::start(cluster.access(), &cluster.folder().join("s3"), &progress).await.unwrap();
+            let kubeconfig = Kubeconfig::read_from(&cluster.access().kubeconfig).unwrap();
+            let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+            let client = Client::try_from(config).unwrap();
+            let options = PackOptions::new(tools::velero(&progress).await.unwrap());
+            let charm = charm::pack(&options).await.unwrap();
+            (cluster, store, client, charm, program::path().await.unwrap())
+        });
+        let state = TempDir::new().unwrap();
+        Self { runtime, cluster, client, charm, program, state, store, buckets: AtomicU32::new(0) }
+    }
+
+    /// How to reach the S3 server.
+    pub fn s3(&self) -> &S3Access {
+        self.store.access()
+    }
+
+    /// A new bucket of the S3 server, by its name.
+    pub fn bucket(&self) -> String {
+        let name = format!("backups-{}", self.buckets.fetch_add(1, Ordering::Relaxed));
+        self.s3().bucket(&name).unwrap();
+        name
+    }
+}
+
+/// The world of all tests that can live beside others.
+pub fn shared() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| {
+        let world = World::start();
+        // With another Velero in the cluster no test's removal takes the definitions away from the others.
+        crate::deployed::other_velero(&world, "keeper");
+        world
+    })
+}
+
+/// The world of tests on what Veleros of one cluster share: they run one at a time.
+pub fn alone() -> (MutexGuard<'static, ()>, &'static World) {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    (turn, WORLD.get_or_init(World::start))
+}
