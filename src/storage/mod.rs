@@ -144,3 +144,5 @@ impl StorageError {
     }
 }
 
+#[cfg(test)]
+mod databag_tests;
