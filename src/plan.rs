@@ -5,7 +5,7 @@ use crate::{
     juju::ConfigValues,
     snapshot::{Snapshot, StorageRelation},
     status::Status,
-    storage::{PROVIDERS, StorageError},
+    storage::{FieldSource, PROVIDERS, StorageError},
     velero::{BackupLocation, Installation, LocationPlan},
 };
 
@@ -60,25 +60,25 @@ pub fn plan(snapshot: &Snapshot) -> Result<Plan, Status> {
 
 fn location(relation: &StorageRelation) -> (LocationPlan, Option<Status>) {
     let provider = relation.provider;
-    match provider.storage(&relation.fields) {
+    let error = match provider.storage(&relation.fields) {
         Ok(storage) => {
             let location = BackupLocation { provider: provider.provider(), storage };
-            (LocationPlan::Use(Box::new(location)), None)
+            return (LocationPlan::Use(Box::new(location)), None);
         }
-        // What runs may still work, and must not go because an integrator is being set up anew.
-        Err(error @ StorageError::Incomplete { .. }) => {
-            let message = if relation.secret_withheld {
-                format!("for the secret of {}: it is not granted to this application", provider.endpoint())
-            } else {
-                format!("for {} to be complete: {error}; configure {}", provider.endpoint(), provider.integrator())
-            };
-            (LocationPlan::Keep, Some(Status::Waiting(message)))
+        Err(error) => error,
+    };
+    let FieldSource { endpoint, integrator } = provider.source_of(error.key());
+    let obstacle = match error {
+        StorageError::Incomplete { .. } if relation.secret_withheld => {
+            Status::Waiting(format!("for the secret of {endpoint}: it is not granted to this application"))
         }
-        Err(error @ StorageError::Invalid { .. }) => {
-            let message = format!("{}: {error}", provider.endpoint());
-            (LocationPlan::Keep, Some(Status::Blocked(message)))
+        StorageError::Incomplete { .. } => {
+            Status::Waiting(format!("for {endpoint} to be complete: {error}; configure {integrator}"))
         }
-    }
+        StorageError::Invalid { .. } => Status::Blocked(format!("{endpoint}: {error}")),
+    };
+    // What runs may still work, and must not go because an integrator is being set up anew.
+    (LocationPlan::Keep, Some(obstacle))
 }
 
 fn no_storage(application: &str) -> String {

@@ -86,6 +86,31 @@ fn invalid_storage_needs_a_person_and_names_the_key() {
 }
 
 #[test]
+fn what_a_companion_lacks_is_said_of_the_companion() {
+    let mut fields = vec![("container", "backups"), ("storage-account", "stbackups01"), ("secret-key", "a2V5")];
+    fields.push(("tenant-id", "t"));
+    let obstacles = |fields: &[(&str, &str)], secret_withheld| {
+        let relation = StorageRelation { secret_withheld, ..relation("azure-storage", fields) };
+        plan(&snapshot(&[], vec![relation])).unwrap().obstacles
+    };
+    assert_eq!(
+        obstacles(&fields, false),
+        [Status::Waiting(
+            "for azure-service-principal to be complete: subscription-id, client-id, client-secret missing; \
+             configure azure-auth-integrator"
+                .into()
+        )]
+    );
+    assert_eq!(
+        obstacles(&fields, true),
+        [Status::Waiting("for the secret of azure-service-principal: it is not granted to this application".into())]
+    );
+    fields.extend([("subscription-id", "s"), ("client-id", "c"), ("client-secret", "a\nb")]);
+    let [Status::Blocked(message)] = &obstacles(&fields, false)[..] else { panic!("not blocked") };
+    assert!(message.starts_with("azure-service-principal: client-secret "), "{message}");
+}
+
+#[test]
 fn two_storages_are_both_named_and_nothing_is_planned() {
     let storage = vec![relation("s3-credentials", S3), relation("azure-storage", &[])];
     assert_eq!(

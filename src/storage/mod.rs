@@ -3,8 +3,11 @@
 //! A [`VeleroStorageProvider`] turns the fields of a relation into [`Storage`], or says what is missing or wrong with them.
 //! Nothing here reads relations or talks to a cluster. A new backend is a file here and a line in [`PROVIDERS`].
 
+mod azure;
 mod certificates;
+mod dotenv;
 mod fields;
+mod gcs;
 mod s3;
 
 use std::collections::BTreeMap;
@@ -35,6 +38,14 @@ pub trait VeleroStorageProvider: Sync {
         &[]
     }
 
+    /// The endpoint that a field comes from, and the charm to configure for it.
+    fn source_of(&self, key: &str) -> FieldSource {
+        match self.companions().iter().find(|companion| companion.keys.contains(&key)) {
+            Some(companion) => FieldSource { endpoint: companion.endpoint, integrator: companion.integrator },
+            None => FieldSource { endpoint: self.endpoint(), integrator: self.integrator() },
+        }
+    }
+
     /// What the charm has to publish before the other side answers.
     fn request(&self, seen: &RequestContext<'_>) -> BTreeMap<&'static str, String>;
 
@@ -47,15 +58,28 @@ pub trait VeleroStorageProvider: Sync {
 }
 
 /// Every kind of object store that the charm knows.
-pub static PROVIDERS: &[&dyn VeleroStorageProvider] = &[&s3::S3];
+pub static PROVIDERS: &[&dyn VeleroStorageProvider] = &[&s3::S3, &azure::Azure, &gcs::Gcs];
 
 /// An endpoint that adds fields to those of a storage relation, and makes no storage alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Companion {
     /// The endpoint of the charm.
     pub endpoint: &'static str,
+    /// The charm to integrate with, as messages name it.
+    pub integrator: &'static str,
+    /// The fields that it adds.
+    pub keys: &'static [&'static str],
     /// What the charm has to publish before the other side answers.
     pub request: &'static [(&'static str, &'static str)],
+}
+
+/// Where a field comes from, as messages name it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FieldSource {
+    /// The endpoint of the charm.
+    pub endpoint: &'static str,
+    /// The charm on the other side.
+    pub integrator: &'static str,
 }
 
 /// What a [`VeleroStorageProvider::request`] may depend on.
@@ -109,4 +133,16 @@ impl StorageError {
     pub(crate) fn invalid(key: &'static str, reason: impl Into<String>) -> Self {
         Self::Invalid { key, reason: reason.into() }
     }
+
+    /// The field that it is about; the first one where several are missing.
+    #[must_use]
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Incomplete { missing } => missing.first().copied().unwrap_or_default(),
+            Self::Invalid { key, .. } => key,
+        }
+    }
 }
+
+#[cfg(test)]
+mod databag_tests;

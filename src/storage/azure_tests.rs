@@ -1,0 +1,175 @@
+use secrecy::ExposeSecret;
+
+use super::*;
+
+const ACCOUNT: &[(&str, &str)] = &[("container", "cluster-backups"), ("storage-account", "stbackups01")];
+const KEY: &[(&str, &str)] = &[("secret-key", "ZmFrZS1zdG9yYWdlLWtleQ==")];
+const PRINCIPAL: &[(&str, &str)] =
+    &[("subscription-id", "sub"), ("tenant-id", "ten"), ("client-id", "cli"), ("client-secret", "fake~secret")];
+
+fn storage_with(parts: &[&[(&str, &str)]]) -> Result<Storage, StorageError> {
+    Azure.storage(&[ACCOUNT].iter().chain(parts).flat_map(|part| part.iter().copied()).collect())
+}
+
+fn config(storage: &Storage) -> Vec<(&str, &str)> {
+    storage.backup_location_config.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+}
+
+#[test]
+fn an_account_key_needs_neither_a_resource_group_nor_an_endpoint() {
+    let storage = storage_with(&[KEY]).unwrap();
+    assert_eq!(
+        config(&storage),
+        [("storageAccount", "stbackups01"), ("storageAccountKeyEnvVar", "AZURE_STORAGE_ACCOUNT_ACCESS_KEY")]
+    );
+    assert_eq!(
+        storage.credentials.expose_secret(),
+        "AZURE_CLOUD_NAME=AzurePublicCloud\nAZURE_STORAGE_ACCOUNT_ACCESS_KEY=ZmFrZS1zdG9yYWdlLWtleQ==\n"
+    );
+    assert_eq!(storage.snapshot_location_config, None);
+}
+
+#[test]
+fn an_account_key_makes_no_snapshots_whatever_the_resource_group() {
+    let storage = storage_with(&[KEY, &[("resource-group", "rg-backups")]]).unwrap();
+    assert_eq!(storage.backup_location_config["resourceGroup"], "rg-backups");
+    assert_eq!(storage.snapshot_location_config, None);
+}
+
+#[test]
+fn a_service_principal_takes_the_place_of_the_account_key() {
+    for key in [KEY, &[]] {
+        let storage = storage_with(&[key, PRINCIPAL, &[("resource-group", "rg(backups)")]]).unwrap();
+        assert_eq!(
+            config(&storage),
+            [("resourceGroup", "rg(backups)"), ("storageAccount", "stbackups01"), ("useAAD", "true")]
+        );
+        assert_eq!(
+            storage.credentials.expose_secret(),
+            "AZURE_CLOUD_NAME=AzurePublicCloud\nAZURE_SUBSCRIPTION_ID=sub\nAZURE_TENANT_ID=ten\nAZURE_CLIENT_ID=cli\n\
+             AZURE_CLIENT_SECRET=fake~secret\nAZURE_RESOURCE_GROUP=rg(backups)\n"
+        );
+        assert_eq!(storage.snapshot_location_config, Some(BTreeMap::new()));
+    }
+}
+
+#[test]
+fn a_service_principal_without_a_resource_group_makes_no_snapshots() {
+    let storage = storage_with(&[PRINCIPAL]).unwrap();
+    assert_eq!(config(&storage), [("storageAccount", "stbackups01"), ("useAAD", "true")]);
+    assert_eq!(storage.snapshot_location_config, None);
+}
+
+#[test]
+fn everything_that_is_missing_is_named_at_once_with_where_it_comes_from() {
+    let missing = |fields: &[(&str, &str)]| Azure.storage(&fields.iter().copied().collect()).unwrap_err();
+    assert_eq!(missing(&[]).to_string(), "container, storage-account, secret-key missing");
+    assert_eq!(missing(&PRINCIPAL[..1]).to_string(), "container, storage-account missing");
+    let error = storage_with(&[KEY, &PRINCIPAL[..2]]).unwrap_err();
+    assert_eq!(error.to_string(), "client-id, client-secret missing");
+    assert_eq!(
+        Azure.source_of(error.key()),
+        super::super::FieldSource { endpoint: "azure-service-principal", integrator: "azure-auth-integrator" }
+    );
+    assert_eq!(Azure.source_of("secret-key").endpoint, "azure-storage");
+}
+
+#[test]
+fn the_blob_service_is_found_in_every_form_of_an_endpoint() {
+    for (endpoint, uri, cloud) in [
+        ("https://stbackups01.blob.core.windows.net/cluster-backups", None, PUBLIC_CLOUD),
+        ("https://stbackups01.blob.core.windows.net", None, PUBLIC_CLOUD),
+        ("http://StBackups01.blob.core.windows.net:80/", None, PUBLIC_CLOUD),
+        ("abfss://cluster-backups@stbackups01.dfs.core.windows.net/", None, PUBLIC_CLOUD),
+        ("abfs://cluster-backups@stbackups01.dfs.core.windows.net/", None, PUBLIC_CLOUD),
+        ("wasbs://cluster-backups@stbackups01.blob.core.windows.net/", None, PUBLIC_CLOUD),
+        (
+            "abfss://cluster-backups@stbackups01.dfs.core.chinacloudapi.cn/",
+            Some("https://stbackups01.blob.core.chinacloudapi.cn"),
+            "AzureChinaCloud",
+        ),
+        (
+            "https://stbackups01.blob.core.usgovcloudapi.net/cluster-backups",
+            Some("https://stbackups01.blob.core.usgovcloudapi.net"),
+            "AzureUSGovernment",
+        ),
+        (
+            "https://stbackups01.z13.blob.storage.azure.net/cluster-backups",
+            Some("https://stbackups01.z13.blob.storage.azure.net"),
+            PUBLIC_CLOUD,
+        ),
+        (
+            "https://blobs.example.test:10000/stbackups01/cluster-backups/",
+            Some("https://blobs.example.test:10000/stbackups01"),
+            PUBLIC_CLOUD,
+        ),
+        ("http://192.0.2.7:10000/stbackups01", Some("http://192.0.2.7:10000/stbackups01"), PUBLIC_CLOUD),
+        (
+            "wasb://cluster-backups@192.0.2.7:10000/stbackups01",
+            Some("http://192.0.2.7:10000/stbackups01"),
+            PUBLIC_CLOUD,
+        ),
+        ("https://backups.example.test/cluster-backups", Some("https://backups.example.test"), PUBLIC_CLOUD),
+    ] {
+        let storage = storage_with(&[KEY, &[("endpoint", endpoint)]]).unwrap();
+        assert_eq!(storage.backup_location_config.get("storageAccountURI").map(String::as_str), uri, "{endpoint}");
+        let line = format!("AZURE_CLOUD_NAME={cloud}\n");
+        assert!(storage.credentials.expose_secret().starts_with(&line), "{endpoint}");
+    }
+}
+
+#[test]
+fn wrong_values_are_named_by_their_key() {
+    for (key, value, part) in [
+        ("container", "ab", "3 to 63"),
+        ("container", "Upper", "lower-case"),
+        ("container", "a--b", "hyphen"),
+        ("storage-account", "st-backups", "3 to 24"),
+        ("storage-account", "https://st", "3 to 24"),
+        ("resource-group", "rg backups", "does not allow"),
+        ("resource-group", "rg.", "dot at its end"),
+        ("endpoint", "stbackups01.blob.core.windows.net", "begins with none"),
+        ("endpoint", "s3://bucket", "begins with none"),
+        ("endpoint", "https://", "no URL"),
+        ("endpoint", "https://stbackups01.blob.core.windows.net/other", "not the container"),
+        ("endpoint", "https://stbackups01.blob.core.windows.net/stbackups01/cluster-backups", "not the container"),
+        ("endpoint", "abfss://cluster-backups@stbackups01.dfs.core.windows.net/folder", "not the container"),
+        ("endpoint", "abfss://other@stbackups01.dfs.core.windows.net/", "another container"),
+        ("path", "a\u{1}b", "control character"),
+    ] {
+        let error = storage_with(&[KEY, &[(key, value)]]).unwrap_err().to_string();
+        assert!(error.starts_with(key) && error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn a_service_principal_is_not_sent_in_clear() {
+    let endpoint: &[_] = &[("endpoint", "http://192.0.2.7:10000/stbackups01")];
+    assert!(storage_with(&[KEY, endpoint]).is_ok());
+    let error = storage_with(&[PRINCIPAL, endpoint]).unwrap_err().to_string();
+    assert!(error.starts_with("endpoint is not encrypted"), "{error}");
+}
+
+#[test]
+fn a_credential_that_is_refused_is_not_repeated() {
+    for (key, value) in [
+        ("secret-key", "marked\nkey"),
+        ("endpoint", "https://stbackups01.blob.core.windows.net/cluster-backups?sig=marked"),
+        ("endpoint", "https://user:marked@stbackups01.blob.core.windows.net"),
+    ] {
+        let error = storage_with(&[KEY, &[(key, value)]]).unwrap_err().to_string();
+        assert!(error.starts_with(key) && !error.contains("marked"), "{error}");
+    }
+    for key in SERVICE_PRINCIPAL_KEYS {
+        let error = storage_with(&[PRINCIPAL, &[(key, "marked\u{7}x")]]).unwrap_err().to_string();
+        assert!(error.starts_with(key) && !error.contains("marked"), "{error}");
+    }
+}
+
+#[test]
+fn a_client_secret_is_quoted_for_the_credentials_file() {
+    let storage = storage_with(&[PRINCIPAL, &[("client-secret", "a#b $HOME \"c\\d")]]);
+    assert!(matches!(storage, Err(StorageError::Invalid { key: "client-secret", .. })));
+    let storage = storage_with(&[PRINCIPAL, &[("client-secret", "a#b $HOME c\\d")]]).unwrap();
+    assert!(storage.credentials.expose_secret().ends_with("\nAZURE_CLIENT_SECRET='a#b $HOME c\\d'\n"));
+}

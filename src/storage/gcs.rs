@@ -1,0 +1,114 @@
+//! Google Cloud Storage: the interface `gcs`.
+
+use std::{collections::BTreeMap, net::Ipv4Addr};
+
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+
+use super::{RequestContext, Storage, StorageError, StorageFields, VeleroStorageProvider};
+use crate::contract::{ConfigOption, endpoint, option};
+
+/// GCS, by the interface `gcs` of the gcs-integrator.
+pub(super) struct Gcs;
+
+impl VeleroStorageProvider for Gcs {
+    fn endpoint(&self) -> &'static str {
+        endpoint::GCS_CREDENTIALS
+    }
+
+    fn integrator(&self) -> &'static str {
+        "gcs-integrator"
+    }
+
+    fn provider(&self) -> &'static str {
+        "gcp"
+    }
+
+    fn plugin_image(&self) -> ConfigOption<&'static str> {
+        option::VELERO_GCP_PLUGIN_IMAGE
+    }
+
+    /// A name of a bucket, as other integrators wait for it, would replace the one that the integrator was configured
+    /// with.
+    fn request(&self, _: &RequestContext<'_>) -> BTreeMap<&'static str, String> {
+        BTreeMap::from([("requested-secrets", r#"["secret-key"]"#.to_owned()), ("version", "1".to_owned())])
+    }
+
+    fn storage(&self, fields: &StorageFields) -> Result<Storage, StorageError> {
+        let [bucket, key_file] = fields.require(["bucket", "secret-key"])?;
+        check_bucket(bucket)?;
+        let key = KeyFile::parse(key_file)?;
+        Ok(Storage {
+            bucket: bucket.to_owned(),
+            prefix: fields.prefix("path")?,
+            backup_location_config: BTreeMap::new(),
+            // The plugin takes the project of the disks and their snapshots from the key file.
+            snapshot_location_config: key.text("project_id").map(|_| BTreeMap::new()),
+            credentials: SecretString::from(key_file),
+            certificate_authority: None,
+        })
+    }
+}
+
+/// The JSON file that Google gives out for an account.
+struct KeyFile(Map<String, Value>);
+
+impl KeyFile {
+    fn parse(text: &str) -> Result<Self, StorageError> {
+        let refuse = |reason: &str| Err(StorageError::invalid("secret-key", reason));
+        let Ok(fields) = serde_json::from_str(text) else {
+            return refuse("is no JSON object: set the whole key file of a service account");
+        };
+        let key_file = Self(fields);
+        match key_file.text("type") {
+            // The plugin panics on such a file.
+            None => return refuse("has no \"type\": set the whole key file of a service account"),
+            Some("service_account") => {
+                for name in ["client_email", "private_key"] {
+                    if key_file.text(name).is_none() {
+                        return refuse(&format!("has no {name:?}: set the whole key file of the service account"));
+                    }
+                }
+            }
+            Some(_) => {}
+        }
+        Ok(key_file)
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
+    }
+}
+
+/// The rules for names of buckets in the documentation of Google Cloud Storage.
+fn check_bucket(bucket: &str) -> Result<(), StorageError> {
+    let refuse = |reason: &str| {
+        Err(StorageError::invalid("bucket", format!("is {bucket:?}, which Google does not allow: {reason}")))
+    };
+    let outer = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit();
+    // A name with dots is a domain that its owner has proved to own.
+    let longest = if bucket.contains('.') { 222 } else { 63 };
+    if !(3..=longest).contains(&bucket.chars().count()) || bucket.split('.').any(|part| part.chars().count() > 63) {
+        return refuse("a name has 3 to 63 characters, or 222 with dots and 63 between them");
+    }
+    if !bucket.chars().all(|character| outer(character) || matches!(character, '.' | '-' | '_')) {
+        return refuse("a name has only lower-case letters, digits, dots, hyphens and underscores");
+    }
+    if !bucket.starts_with(outer) || !bucket.ends_with(outer) {
+        return refuse("a name begins and ends with a letter or a digit");
+    }
+    if bucket.contains("..") {
+        return refuse("a name has no two dots in a row");
+    }
+    if bucket.parse::<Ipv4Addr>().is_ok() {
+        return refuse("a name is no IP address");
+    }
+    if bucket.starts_with("goog") || bucket.contains("google") {
+        return refuse("a name neither begins with goog nor contains google");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "gcs_tests.rs"]
+mod tests;
