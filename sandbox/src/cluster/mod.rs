@@ -330,18 +330,23 @@ async fn furnish(guard: &Guard, process: u32, archives: &[PathBuf]) -> Result<(N
         server_address: blueprint.link.node().into(),
     };
     let node = Node::new(folder.clone(), process, blueprint.link.node(), access.clone());
-    let imported = async {
+    let images = async {
         for archive in archives {
             node.import_image(archive).await?;
         }
         Ok::<(), ClusterError>(())
     };
-    let ready = async {
-        Box::pin(readiness::wait(&access)).await?;
-        Ok::<(), ClusterError>(volumes::create_storage(&access).await?)
+    let objects = async {
+        let client = readiness::client(&access).await?;
+        readiness::answer(&client).await?;
+        let volumes = async {
+            volumes::create_storage(&access).await?;
+            Ok::<(), ClusterError>(node.make_local_volumes(VOLUMES).await?)
+        };
+        let settled = async { Ok::<(), ClusterError>(Box::pin(readiness::settle(&client)).await?) };
+        tokio::try_join!(volumes, settled).map(drop)
     };
-    tokio::try_join!(imported, ready)?;
-    node.make_local_volumes(VOLUMES).await?;
+    tokio::try_join!(images, objects)?;
     Ok((node, access))
 }
 
