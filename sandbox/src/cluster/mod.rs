@@ -36,7 +36,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
 };
 
@@ -142,7 +142,7 @@ impl Cluster {
         Box::pin(Self::start_in(None, progress)).await
     }
 
-    /// Starts a cluster; with a `name`, one that outlives this process and has a folder of that name.
+    /// Starts a cluster; with a `name`, its folder has that name.
     async fn start_in(name: Option<&str>, progress: &Progress) -> Result<Self, ClusterError> {
         if !nix::unistd::geteuid().is_root() {
             return Err(ClusterError::NotRoot);
@@ -189,6 +189,16 @@ impl Cluster {
         self.guard.folder.join("logs")
     }
 
+    /// Lets the cluster outlive this process, and writes down how to reach it.
+    async fn detach(mut self) -> Result<ClusterAccess, ClusterError> {
+        let folder = self.guard.folder.clone();
+        let failed = |source| ClusterError::Guard { folder: folder.clone(), source };
+        let process = self.guard.child.id().ok_or_else(|| failed(io::Error::other("the guard has ended")))?;
+        detached::record(&folder, process, &self.access).map_err(failed)?;
+        self.guard.detach().await.map_err(failed)?;
+        Ok(self.access)
+    }
+
     /// Ends the cluster, and returns when nothing is left of it.
     ///
     /// # Errors
@@ -198,7 +208,7 @@ impl Cluster {
     }
 }
 
-/// The guard of a cluster. When this is dropped, the guard notices, and ends the cluster unless it is detached.
+/// The guard of a cluster. When this is dropped, the guard notices, and ends the cluster unless it has been detached.
 #[derive(Debug)]
 struct Guard {
     folder: PathBuf,
@@ -219,7 +229,7 @@ impl Guard {
             None => tempfile::Builder::new().prefix("owned-").tempdir_in(&clusters).map(tempfile::TempDir::keep),
         }
         .map_err(failed)?;
-        let mut guard = Self::spawn(folder, programs, name.is_some()).await?;
+        let mut guard = Self::spawn(folder, programs).await?;
         guard.next_notice().await?;
         drop(lock);
         match guard.next_notice().await? {
@@ -228,7 +238,7 @@ impl Guard {
         }
     }
 
-    async fn spawn(folder: PathBuf, programs: &Programs, detached: bool) -> Result<Self, ClusterError> {
+    async fn spawn(folder: PathBuf, programs: &Programs) -> Result<Self, ClusterError> {
         let program = program::path().await?;
         let failed = |source| ClusterError::Guard { folder: folder.clone(), source };
         let log = File::create(folder.join("guard.log")).map_err(failed)?;
@@ -240,8 +250,7 @@ impl Guard {
             .arg(&programs.kubernetes)
             .arg("--etcd")
             .arg(&programs.etcd)
-            .args(detached.then_some("--detached"))
-            .stdin(if detached { Stdio::null() } else { Stdio::piped() })
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
             // Of all that the cluster runs, some is where only an administrator's PATH leads.
@@ -282,6 +291,14 @@ impl Guard {
         }
     }
 
+    /// Lets the cluster outlive this process.
+    async fn detach(&mut self) -> io::Result<()> {
+        let gone = || io::Error::other("the guard has ended");
+        let stdin = self.child.stdin.as_mut().ok_or_else(gone)?;
+        stdin.write_all(format!("{}\n", guard::DETACH).as_bytes()).await?;
+        stdin.flush().await
+    }
+
     async fn stop(&mut self) -> Result<(), ClusterError> {
         let failed = |source| ClusterError::Guard { folder: self.folder.clone(), source };
         drop(self.child.stdin.take());
@@ -313,21 +330,23 @@ async fn furnish(guard: &Guard, process: u32, archives: &[PathBuf]) -> Result<(N
         server_address: blueprint.link.node().into(),
     };
     let node = Node::new(folder.clone(), process, blueprint.link.node(), access.clone());
-    let imported = async {
+    let images = async {
         for archive in archives {
             node.import_image(archive).await?;
         }
         Ok::<(), ClusterError>(())
     };
-    let ready = async {
-        Box::pin(readiness::wait(&access)).await?;
-        Ok::<(), ClusterError>(volumes::create_storage(&access).await?)
+    let objects = async {
+        let client = readiness::client(&access).await?;
+        readiness::answer(&client).await?;
+        let volumes = async {
+            volumes::create_storage(&access).await?;
+            Ok::<(), ClusterError>(node.make_local_volumes(VOLUMES).await?)
+        };
+        let settled = async { Ok::<(), ClusterError>(Box::pin(readiness::settle(&client)).await?) };
+        tokio::try_join!(volumes, settled).map(drop)
     };
-    tokio::try_join!(imported, ready)?;
-    node.make_local_volumes(VOLUMES).await?;
-    if let Some(guard) = guard.child.id() {
-        detached::record(folder, guard, &access).map_err(failed)?;
-    }
+    tokio::try_join!(images, objects)?;
     Ok((node, access))
 }
 

@@ -71,9 +71,7 @@ pub(super) async fn client(access: &ClusterAccess) -> Result<Client, ReadinessEr
 ///
 /// # Errors
 /// When it takes too long.
-pub(super) async fn wait(access: &ClusterAccess) -> Result<(), ReadinessError> {
-    let client = client(access).await?;
-    answer(&client).await?;
+pub(super) async fn settle(client: &Client) -> Result<(), ReadinessError> {
     let accounts = Api::<ServiceAccount>::namespaced(client.clone(), "default");
     let services = Api::<Service>::namespaced(client.clone(), "default");
     let exists = |object: Option<&ServiceAccount>| object.is_some();
@@ -86,8 +84,11 @@ pub(super) async fn wait(access: &ClusterAccess) -> Result<(), ReadinessError> {
     Ok(())
 }
 
-/// There is nothing to watch before the API server is there, so it is asked until it answers.
-async fn answer(client: &Client) -> Result<(), ReadinessError> {
+/// Waits until the API server answers. There is nothing to watch before, so it is asked until it does.
+///
+/// # Errors
+/// When it takes too long.
+pub(super) async fn answer(client: &Client) -> Result<(), ReadinessError> {
     let deadline = Instant::now() + LIMIT;
     loop {
         let nodes = Api::<Node>::all(client.clone());

@@ -77,6 +77,7 @@ pub async fn folder(tool: &'static Tool, progress: &Progress) -> Result<PathBuf,
     let lock = lock(&cache, tool, progress).await?;
     if !built.is_dir() {
         let programs = tool.programs.join(", ");
+        remove_unfinished(tool, &cache).map_err(failed)?;
         progress.tell(&format!("building {programs} (first run only, about {} min)", tool.minutes));
         let started = Instant::now();
         let mut building = pin!(build(tool, &cache, &built));
@@ -130,6 +131,24 @@ async fn lock(cache: &Path, tool: &'static Tool, progress: &Progress) -> Result<
         .map_err(failed)
 }
 
+fn unfinished_prefix(tool: &Tool) -> String {
+    format!("unfinished-{}-", tool.name)
+}
+
+/// Removes what builds that were killed have left. The caller has the tool's lock, so none of them still runs.
+fn remove_unfinished(tool: &Tool, cache: &Path) -> io::Result<()> {
+    let prefix = unfinished_prefix(tool);
+    for entry in fs::read_dir(cache)? {
+        let entry = entry?;
+        // The name of one tool may begin with that of another: what follows the prefix is random and has no hyphen.
+        let name = entry.file_name();
+        if name.to_str().and_then(|name| name.strip_prefix(&prefix)).is_some_and(|rest| !rest.contains('-')) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 async fn build(tool: &'static Tool, cache: &Path, built: &Path) -> Result<(), ToolError> {
     let failed = |source| ToolError::Cache { tool: tool.name, source };
     let module = tempfile::tempdir().map_err(failed)?;
@@ -137,7 +156,7 @@ async fn build(tool: &'static Tool, cache: &Path, built: &Path) -> Result<(), To
         fs::write(module.path().join(file), text).map_err(failed)?;
     }
     // In the cache folder, so that what is finished can take its place in one step.
-    let unfinished = tempfile::Builder::new().prefix("unfinished-").tempdir_in(cache).map_err(failed)?;
+    let unfinished = tempfile::Builder::new().prefix(&unfinished_prefix(tool)).tempdir_in(cache).map_err(failed)?;
     let mut go = Command::new("go");
     go.current_dir(module.path())
         // What a user has set for their own modules must not change ours.
@@ -156,4 +175,20 @@ async fn build(tool: &'static Tool, cache: &Path, built: &Path) -> Result<(), To
     // A temporary folder is its owner's alone; the programs may be anybody's.
     fs::set_permissions(unfinished.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).map_err(failed)?;
     fs::rename(unfinished.keep(), built).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_build_left_is_removed_and_no_other_tools() {
+        let cache = tempfile::tempdir().unwrap();
+        let names = ["unfinished-velero-aB3", "unfinished-velero-plugin-for-aws-aB3", "velero-0123"];
+        for name in names {
+            fs::create_dir(cache.path().join(name)).unwrap();
+        }
+        remove_unfinished(&VELERO, cache.path()).unwrap();
+        assert_eq!(names.map(|name| cache.path().join(name).exists()), [false, true, true]);
+    }
 }

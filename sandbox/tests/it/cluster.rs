@@ -4,9 +4,8 @@ use std::{
     fmt::Debug,
     fs,
     io::{BufRead, BufReader, Write},
-    net::IpAddr,
-    path::PathBuf,
-    process::{Command, Stdio},
+    path::Path,
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
@@ -26,7 +25,7 @@ use sandbox::{
 };
 use serde_json::json;
 
-use crate::machine::{Traces, this_program};
+use crate::machine::{Traces, kill_process, this_program};
 
 /// The line by which [`hold_a_cluster`] says where its cluster is.
 const HELD: &str = "held: ";
@@ -142,20 +141,43 @@ async fn hold_a_cluster() {
     std::future::pending::<()>().await;
 }
 
-#[test]
-fn nothing_outlives_a_killed_owner() {
+/// Another process that owns a cluster, and keeps its state in the folder `state`.
+fn owner_of_a_cluster(state: &Path) -> (Child, Traces) {
     let mut owner = Command::new(this_program())
         .args(["--ignored", "--exact", "--nocapture", "cluster::hold_a_cluster"])
+        .env("XDG_STATE_HOME", state)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines();
     let held = lines.find_map(|line| line.unwrap().split_once(HELD).map(|(_, held)| held.to_owned())).unwrap();
     let (address, folder) = held.split_once(' ').unwrap();
-    let traces = Traces::of(address.parse::<IpAddr>().unwrap(), &PathBuf::from(folder));
+    let traces = Traces::of(address.parse().unwrap(), Path::new(folder));
     assert!(!traces.found().is_empty());
+    (owner, traces)
+}
 
+#[test]
+fn nothing_outlives_a_killed_owner() {
+    let state = tempfile::tempdir().unwrap();
+    let (mut owner, traces) = owner_of_a_cluster(state.path());
     owner.kill().unwrap();
     owner.wait().unwrap();
     traces.expect_none();
+    assert_eq!(fs::read_dir(state.path()).unwrap().count(), 0, "the state folder is left");
+}
+
+#[test]
+fn what_a_killed_guard_leaves_is_removed_by_the_next_command() {
+    let state = tempfile::tempdir().unwrap();
+    let (mut owner, traces) = owner_of_a_cluster(state.path());
+    kill_process(traces.guard());
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    traces.expect_no_process();
+
+    let down = Command::new(env!("CARGO_BIN_EXE_sandbox")).arg("down").env("XDG_STATE_HOME", state.path()).status();
+    assert!(down.unwrap().success());
+    assert_eq!(traces.found(), Vec::<String>::new());
+    assert_eq!(fs::read_dir(state.path()).unwrap().count(), 0, "the state folder is left");
 }

@@ -1,6 +1,7 @@
 //! What there is of clusters on this machine.
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
     process::Command,
@@ -23,7 +24,7 @@ impl Traces {
 
     /// All that there is, in words.
     pub fn found(&self) -> Vec<String> {
-        let mut found = self.processes();
+        let mut found: Vec<_> = self.processes().into_values().collect();
         let name = format!("velero-sandbox-{}", self.number);
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
         let hierarchies =
@@ -43,24 +44,45 @@ impl Traces {
 
     /// Waits until there is nothing more, and panics with what there is when that takes too long.
     pub fn expect_none(&self) {
-        // Nobody says when the last trace is gone.
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !self.found().is_empty() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        assert_eq!(self.found(), Vec::<String>::new());
+        expect_none(|| self.found());
+    }
+
+    /// Waits until there is no process more, and panics with what there is when that takes too long.
+    pub fn expect_no_process(&self) {
+        expect_none(|| self.processes().into_values().collect());
+    }
+
+    /// The number of the guard's process.
+    pub fn guard(&self) -> u32 {
+        let processes = self.processes();
+        *processes.iter().find(|(_, arguments)| arguments.contains("cluster-guard")).unwrap().0
     }
 
     /// The processes that have the cluster's folder among their arguments: all but pods and the container runtime's.
-    fn processes(&self) -> Vec<String> {
+    fn processes(&self) -> BTreeMap<u32, String> {
         let folder = display(&self.folder);
         let arguments = |entry: fs::DirEntry| {
+            let process = entry.file_name().to_str()?.parse().ok()?;
             let arguments = fs::read(entry.path().join("cmdline")).ok()?;
             let arguments = String::from_utf8_lossy(&arguments).replace('\0', " ");
-            arguments.contains(&folder).then_some(arguments)
+            arguments.contains(&folder).then_some((process, arguments))
         };
         fs::read_dir("/proc").unwrap().flatten().filter_map(arguments).collect()
     }
+}
+
+fn expect_none(find: impl Fn() -> Vec<String>) {
+    // Nobody says when the last trace is gone.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !find().is_empty() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(find(), Vec::<String>::new());
+}
+
+/// Kills a process without giving it a chance to do anything about it.
+pub fn kill_process(process: u32) {
+    assert!(Command::new("kill").args(["-KILL", &process.to_string()]).status().unwrap().success());
 }
 
 fn display(path: &Path) -> String {

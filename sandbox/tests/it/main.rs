@@ -2,3 +2,4 @@
 
 mod cluster;
 mod machine;
+mod object_store;

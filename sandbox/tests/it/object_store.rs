@@ -1,0 +1,46 @@
+//! The S3 server next to a cluster that is not the sandbox's own: on this machine's network.
+
+use std::{net::TcpStream, time::Duration};
+
+use sandbox::{cluster::ClusterAccess, object_store::S3Server, progress::Progress};
+
+fn access_without_namespaces() -> ClusterAccess {
+    ClusterAccess {
+        kubeconfig: "kubeconfig".into(),
+        namespaces_of: None,
+        service_host: "127.0.0.1".into(),
+        service_port: 6443,
+        certificate_authority: String::new(),
+        server_address: [127, 0, 0, 1].into(),
+    }
+}
+
+fn listens(endpoint: &str) -> bool {
+    let (_, address) = endpoint.split_once("://").unwrap();
+    TcpStream::connect_timeout(&address.parse().unwrap(), Duration::from_secs(1)).is_ok()
+}
+
+#[tokio::test]
+async fn a_servers_processes_end_with_it_unless_it_is_detached() {
+    let (cluster, progress) = (access_without_namespaces(), Progress::to_stderr());
+    let (owned_folder, detached_folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+
+    let detached = S3Server::start_detached(&cluster, detached_folder.path(), &progress).await.unwrap();
+    let mut owned = S3Server::start(&cluster, owned_folder.path(), &progress).await.unwrap();
+    let access = owned.access().clone();
+    assert_ne!(access.endpoint, detached.endpoint);
+    assert!(listens(&access.endpoint) && listens(&access.tls_endpoint));
+    owned.pause().await.unwrap();
+    assert!(!listens(&access.endpoint) && !listens(&access.tls_endpoint));
+
+    assert!(listens(&detached.endpoint) && listens(&detached.tls_endpoint));
+    S3Server::end_detached(detached_folder.path()).unwrap();
+    // Killed processes let go of their ports a moment later.
+    let gone = async {
+        while listens(&detached.endpoint) || listens(&detached.tls_endpoint) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), gone).await.unwrap();
+    S3Server::end_detached(detached_folder.path()).unwrap();
+}
