@@ -168,6 +168,11 @@ impl Deployed {
 
 impl Drop for Deployed {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            for line in self.model.log().unwrap_or_default() {
+                eprintln!("{} {} {} {}", line.time, line.entity, line.level.name(), line.message);
+            }
+        }
         // What is left of the model would take memory and time from the tests that still run.
         objects::forget(self.world, self.namespace());
     }
