@@ -27,7 +27,7 @@ pub use remote::Scripted;
 pub use status::{ApplicationView, ModelView, RelationView, UnitView};
 
 /// How long a hook or action may take unless told otherwise.
-const RUN_LIMIT: Duration = Duration::from_secs(15 * 60);
+const RUN_LIMIT: Duration = Duration::from_secs(1000);
 
 /// What happens while a verb works.
 #[derive(Debug)]
