@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     if let Some(tool) = arguments.next().as_ref().and_then(juju::tool_name) {
         return juju::run_tool(tool, arguments);
     }
-    // Joining a mount namespace needs a process with one thread, so this comes before any runtime.
+    // A mount namespace of its own needs a process with one thread, so this comes before any runtime.
     if arguments.next().is_some_and(|first| first == juju::SUPERVISOR_ARGUMENT) {
         return juju::supervise();
     }

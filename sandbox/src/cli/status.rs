@@ -33,6 +33,7 @@ impl Status {
     pub fn run(self, globals: &Globals) -> Result<(), Failure> {
         let mut view = globals.model()?.status()?;
         if !self.only.is_empty() {
+            let known = view.applications.keys().cloned().collect::<Vec<_>>().join(", ");
             view.applications.retain(|name, _| {
                 self.only.iter().any(|only| only == name || only.split('/').next() == Some(name.as_str()))
             });
@@ -40,6 +41,9 @@ impl Status {
                 application.units.retain(|name, _| {
                     self.only.iter().any(|only| only == name || Some(only.as_str()) == name.split('/').next())
                 });
+            }
+            if view.applications.is_empty() {
+                return Err(format!("nothing matched {:?}: the model has {known}", self.only.join(" ")).into());
             }
         }
         let format = match self.format {
