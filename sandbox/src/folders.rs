@@ -40,10 +40,12 @@ pub fn cache() -> Result<PathBuf, FolderError> {
 
 /// The folder of what runs now: one folder for each cluster.
 ///
+/// It is there only while something is in it.
+///
 /// # Errors
-/// When the environment names no place for it, or it cannot be made.
+/// When the environment names no place for it.
 pub fn state() -> Result<PathBuf, FolderError> {
-    made(&place("XDG_STATE_HOME", ".local/state", |variable| env::var_os(variable))?)
+    place("XDG_STATE_HOME", ".local/state", |variable| env::var_os(variable))
 }
 
 fn place(

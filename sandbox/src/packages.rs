@@ -15,7 +15,7 @@ use crate::{
 /// `apt-get` may fetch 40 MB over a slow line.
 const APT_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Where a Debian system has programs, whatever the `PATH` of the user says of the administrator's ones.
+/// Where a Debian system has programs, whatever the `PATH` of the user leaves out of it.
 const FOLDERS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// A file that the cluster needs, and the package that has it.
@@ -90,6 +90,12 @@ pub async fn ensure(progress: &Progress) -> Result<(), PackageError> {
 #[must_use]
 pub fn program(name: &str) -> Option<PathBuf> {
     FOLDERS.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.exists())
+}
+
+/// The `PATH` that leads to all programs of the packages.
+#[must_use]
+pub fn path() -> String {
+    FOLDERS.join(":")
 }
 
 fn missing(exists: impl Fn(&Path) -> bool) -> Vec<&'static str> {

@@ -48,8 +48,19 @@ pub async fn path() -> Result<PathBuf, ProgramError> {
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }
+    // What Cargo tells a test of its package would look to Cargo like a change, and some crates would be compiled again.
+    for (variable, _) in env::vars_os() {
+        if variable.to_str().is_some_and(describes_a_package) {
+            cargo.env_remove(variable);
+        }
+    }
     let messages = process::run(cargo, BUILD_LIMIT).await.map_err(ProgramError::Build)?;
     executable(&messages).ok_or(ProgramError::Missing)
+}
+
+fn describes_a_package(variable: &str) -> bool {
+    let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
+    prefixes.iter().any(|prefix| variable.starts_with(prefix))
 }
 
 /// The program that Cargo's messages, a JSON object on each line, tell of.
@@ -64,6 +75,12 @@ fn executable(messages: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_users_settings_of_cargo_stay() {
+        assert!(describes_a_package("CARGO_PKG_NAME"));
+        assert!(!describes_a_package("CARGO_HOME") && !describes_a_package("CARGO_TARGET_DIR"));
+    }
 
     #[test]
     fn the_program_is_the_one_that_cargo_names_not_the_library() {

@@ -25,9 +25,6 @@ pub enum HiddenCommand {
         /// The folder of etcd.
         #[arg(long)]
         etcd: PathBuf,
-        /// Go on when whoever started this has ended.
-        #[arg(long)]
-        detached: bool,
     },
     /// Is the first process of a cluster's namespaces.
     #[command(hide = true)]
@@ -56,9 +53,9 @@ impl HiddenCommand {
     /// When it ended for a reason other than that it was told to.
     pub async fn run(self) -> Result<(), HiddenCommandError> {
         match self {
-            Self::ClusterGuard { folder, kubernetes, etcd, detached } => {
+            Self::ClusterGuard { folder, kubernetes, etcd } => {
                 let programs = Programs { kubernetes, etcd };
-                Ok(guard::run(&Orders { folder, programs, detached }).await?)
+                Ok(guard::run(&Orders { folder, programs }).await?)
             }
             Self::ClusterInit { folder } => Ok(init::run(&folder)?),
         }

@@ -35,6 +35,9 @@ pub enum DetachedError {
     /// It could not be started.
     #[error("the cluster is not up")]
     Start(#[from] ClusterError),
+    /// It is not yet up, or no more.
+    #[error("the cluster is just starting or ending")]
+    InBetween,
     /// The guard could not be told.
     #[error("cannot end the cluster")]
     Down(#[source] io::Error),
@@ -54,12 +57,12 @@ struct Record {
 /// # Errors
 /// When it is up already, or does not start.
 pub async fn up(progress: &Progress) -> Result<ClusterAccess, DetachedError> {
-    if leftovers::is_alive(&clusters()?.join(NAME)) {
-        return Err(DetachedError::AlreadyUp);
+    let folder = clusters().map_err(ClusterError::from)?.join(NAME);
+    if leftovers::is_alive(&folder) {
+        return Err(if read(&folder).is_ok() { DetachedError::AlreadyUp } else { DetachedError::InBetween });
     }
-    // The guard is not told to end when this value is dropped: it does not listen.
-    let cluster = Cluster::start_in(Some(NAME), progress).await?;
-    Ok(cluster.access().clone())
+    let cluster = Box::pin(Cluster::start_in(Some(NAME), progress)).await?;
+    Ok(cluster.detach().await?)
 }
 
 /// How to reach the user's cluster, if it is up.
@@ -67,7 +70,7 @@ pub async fn up(progress: &Progress) -> Result<ClusterAccess, DetachedError> {
 /// # Errors
 /// When the user has no folder for it.
 pub fn current() -> Result<Option<ClusterAccess>, DetachedError> {
-    let folder = clusters()?.join(NAME);
+    let folder = clusters().map_err(ClusterError::from)?.join(NAME);
     Ok(if leftovers::is_alive(&folder) { read(&folder).ok().map(|record| record.access) } else { None })
 }
 
@@ -76,17 +79,22 @@ pub fn current() -> Result<Option<ClusterAccess>, DetachedError> {
 /// # Errors
 /// When something cannot be removed.
 pub async fn down() -> Result<bool, DetachedError> {
-    let clusters = clusters()?;
+    let clusters = clusters().map_err(ClusterError::from)?;
     let folder = clusters.join(NAME);
     if !leftovers::is_alive(&folder) {
         let was_left = folder.exists();
+        let lock = leftovers::lock_all().map_err(ClusterError::from)?;
         leftovers::sweep(&clusters).await.map_err(ClusterError::from)?;
+        leftovers::remove_if_empty(&clusters, &lock);
         return Ok(was_left);
     }
     // The guard's lock is let go of when it ends, and it ends when it has cleaned up.
     let lock = File::open(folder.join(leftovers::LOCK)).map_err(DetachedError::Down)?;
-    let guard = read(&folder).map_err(DetachedError::Down)?.guard;
-    terminate(guard).map_err(DetachedError::Down)?;
+    let record = match read(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(DetachedError::InBetween),
+        record => record.map_err(DetachedError::Down)?,
+    };
+    terminate(record.guard).map_err(DetachedError::Down)?;
     match tokio::time::timeout(DOWN_LIMIT, tokio::task::spawn_blocking(move || lock.lock())).await {
         Err(_) => Err(DetachedError::TimedOut),
         Ok(Err(panic)) => Err(DetachedError::Down(io::Error::other(panic))),

@@ -57,8 +57,6 @@ pub struct Orders {
     pub folder: PathBuf,
     /// The programs that it runs.
     pub programs: Programs,
-    /// Whether the cluster outlives whoever started the guard.
-    pub detached: bool,
 }
 
 /// Why there is no cluster, or no more.
@@ -87,7 +85,10 @@ pub enum GuardError {
     },
 }
 
-/// Runs a cluster until it is told to end: by the end of standard input unless it is detached, or by SIGTERM.
+/// The line by which a guard is told that its cluster shall outlive whoever started it.
+pub(super) const DETACH: &str = "detach";
+
+/// Runs a cluster until it is told to end: by SIGTERM, or by the end of standard input unless [`DETACH`] came before.
 ///
 /// # Errors
 /// When the cluster could not be started, ended on its own, or left something behind.
@@ -98,7 +99,7 @@ pub async fn run(orders: &Orders) -> Result<(), GuardError> {
     let mut cluster = Running { child: None };
     let result = tokio::select! {
         result = cluster.start_and_wait(orders) => result,
-        () = owner_gone(orders.detached) => Ok(()),
+        () = owner_gone() => Ok(()),
         _ = terminate.recv() => Ok(()),
     };
     if let Err(error) = &result {
@@ -106,6 +107,9 @@ pub async fn run(orders: &Orders) -> Result<(), GuardError> {
     }
     cluster.end().await?;
     leftovers::remove(&orders.folder, &lock).await?;
+    if let Some(clusters) = orders.folder.parent() {
+        leftovers::remove_if_empty(clusters, &leftovers::lock_all()?);
+    }
     result
 }
 
@@ -119,17 +123,15 @@ fn say(notice: &Notice) -> io::Result<()> {
 }
 
 /// The owner holds the other end of standard input, and lets go of it when it ends, however it ends.
-async fn owner_gone(detached: bool) {
-    if detached {
+async fn owner_gone() {
+    let (said, heard) = tokio::sync::oneshot::channel();
+    // A thread of its own, which nobody waits for: a read of standard input cannot be called off.
+    std::thread::spawn(move || said.send(io::stdin().lines().next()));
+    if let Ok(Some(Ok(line))) = heard.await
+        && line == DETACH
+    {
         std::future::pending::<()>().await;
     }
-    let (gone, wait) = tokio::sync::oneshot::channel::<()>();
-    // A thread of its own, which nobody waits for: a read of standard input cannot be called off.
-    std::thread::spawn(move || {
-        drop(io::copy(&mut io::stdin().lock(), &mut io::sink()));
-        drop(gone);
-    });
-    drop(wait.await);
 }
 
 struct Running {

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fs::{self, File},
     io::{self, BufRead, Write},
-    os::unix::{fs::symlink, net::UnixStream},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{self, Command, Stdio},
     thread,
@@ -13,13 +13,13 @@ use std::{
 
 use nix::{
     errno::Errno,
-    mount::{MsFlags, mount},
     sys::wait::{WaitStatus, waitpid},
     unistd::Pid,
 };
 
 use super::{
     blueprint::Blueprint,
+    mounts::{self, MountError},
     services::{self, Service},
 };
 
@@ -31,9 +31,6 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a service waits for the socket of another.
 const SOCKET_LIMIT: Duration = Duration::from_secs(30);
-
-/// Where programs are found: containerd looks for runc, and the network plugins for iptables.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Why init gave up.
 #[derive(Debug, thiserror::Error)]
@@ -47,15 +44,9 @@ pub enum InitError {
         #[source]
         source: io::Error,
     },
-    /// A mount failed.
-    #[error("cannot mount {}", target.display())]
-    Mount {
-        /// What should be mounted on.
-        target: PathBuf,
-        /// What the system said.
-        #[source]
-        source: Errno,
-    },
+    /// The mounts are not as they should be.
+    #[error("cannot set up the mounts of the cluster")]
+    Mount(#[from] MountError),
     /// A service could not be started.
     #[error("cannot start {service}")]
     Start {
@@ -91,7 +82,7 @@ pub fn run(folder: &Path) -> Result<(), InitError> {
         drop(io::copy(&mut io::stdin().lock(), &mut io::sink()));
         process::exit(0);
     });
-    set_up_mounts(&blueprint)?;
+    mounts::set_up(&blueprint)?;
     write("/proc/sys/net/ipv4/ip_forward", "1")?;
     let mut supervisor = Supervisor { logs: blueprint.logs(), running: HashMap::new() };
     for service in services::all(&blueprint) {
@@ -114,57 +105,6 @@ fn write(path: &str, text: &str) -> Result<(), InitError> {
     fs::write(path, text).map_err(file(Path::new(path)))
 }
 
-fn folder(path: &Path) -> Result<(), InitError> {
-    fs::create_dir_all(path).map_err(file(path))
-}
-
-/// What the services write outside of the cluster's folder must not reach this machine's own files: `/run` is a new one, and
-/// what is written to `/var` stays in a layer over it. What is large is kept in the cluster's folder.
-fn set_up_mounts(blueprint: &Blueprint) -> Result<(), InitError> {
-    mount_at(Some("tmpfs"), "/run", "tmpfs", MsFlags::empty(), Some("mode=755"))?;
-    let state = Path::new("/run/cluster");
-    folder(state)?;
-    bind(&blueprint.folder, state)?;
-    folder(Path::new("/run/var/upper"))?;
-    folder(Path::new("/run/var/work"))?;
-    let layers = "lowerdir=/var,upperdir=/run/var/upper,workdir=/run/var/work";
-    mount_at(Some("overlay"), "/var", "overlay", MsFlags::empty(), Some(layers))?;
-    // Should the cluster's folder be below /var, the layer has hidden it.
-    bind(state, &blueprint.folder)?;
-    for (name, target) in
-        [("kubelet", "/var/lib/kubelet"), ("pod-logs", "/var/log/pods"), ("cni-cache", "/var/lib/cni")]
-    {
-        let (from, target) = (blueprint.file(name), Path::new(target));
-        folder(&from)?;
-        folder(target)?;
-        bind(&from, target)?;
-    }
-    // Volumes that the kubelet mounts later must appear in pods that have the folder already: the node agent of Velero.
-    mount_at(None, "/var/lib/kubelet", "", MsFlags::MS_SHARED | MsFlags::MS_REC, None)?;
-    if !Path::new("/var/run").exists() {
-        symlink("/run", "/var/run").map_err(file(Path::new("/var/run")))?;
-    }
-    if let Ok(resolver) = fs::canonicalize("/etc/resolv.conf") {
-        bind(&blueprint.file("resolv.conf"), &resolver)?;
-    }
-    Ok(())
-}
-
-fn bind(from: &Path, to: &Path) -> Result<(), InitError> {
-    mount(Some(from), to, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)
-        .map_err(|source| InitError::Mount { target: to.to_owned(), source })
-}
-
-fn mount_at(
-    from: Option<&str>,
-    target: &str,
-    kind: &str,
-    flags: MsFlags,
-    options: Option<&str>,
-) -> Result<(), InitError> {
-    mount(from, target, Some(kind), flags, options).map_err(|source| InitError::Mount { target: target.into(), source })
-}
-
 struct Supervisor {
     logs: PathBuf,
     running: HashMap<Pid, (Service, Instant)>,
@@ -180,7 +120,6 @@ impl Supervisor {
         let log = File::options().create(true).append(true).open(&log).map_err(file(&log))?;
         let child = Command::new(&service.program)
             .args(&service.arguments)
-            .env("PATH", PATH)
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(failed)?)
             .stderr(log)

@@ -14,6 +14,7 @@ use super::{
     cgroups::{self, CgroupError},
     network::NetworkError,
 };
+use crate::folders::{self, FolderError};
 
 /// The file of a cluster's folder that its guard locks.
 pub(super) const LOCK: &str = "lock";
@@ -39,6 +40,20 @@ pub enum LeftoversError {
         #[source]
         source: io::Error,
     },
+    /// The lock of all clusters cannot be had.
+    #[error("cannot keep other clusters from starting")]
+    LockAll(#[source] io::Error),
+    /// There is no folder for that lock.
+    #[error("cannot keep other clusters from starting")]
+    LockFolder(#[from] FolderError),
+}
+
+/// Waits until no other process makes or removes the folder of a cluster, and keeps all from it as long as the file is open.
+pub(super) fn lock_all() -> Result<File, LeftoversError> {
+    // Not beside the clusters' folders, of which nothing shall be left.
+    let lock = File::create(folders::cache()?.join("clusters.lock")).map_err(LeftoversError::LockAll)?;
+    lock.lock().map_err(LeftoversError::LockAll)?;
+    Ok(lock)
 }
 
 /// Locks the folder of a cluster, for as long as the file is open.
@@ -58,13 +73,27 @@ pub(super) fn is_alive(folder: &Path) -> bool {
     lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
+/// Removes the folder `clusters` and the one above it, unless something is in them. The caller holds [`lock_all`]'s lock.
+pub(super) fn remove_if_empty(clusters: &Path, _lock: &File) {
+    // What is not empty stays, and a folder that cannot be removed although it is empty is no harm.
+    if fs::remove_dir(clusters).is_ok()
+        && let Some(state) = clusters.parent()
+    {
+        drop(fs::remove_dir(state));
+    }
+}
+
 /// Removes all that is left of every cluster of the folder `clusters` whose guard is dead.
 ///
 /// # Errors
 /// When something cannot be removed.
 pub(super) async fn sweep(clusters: &Path) -> Result<(), LeftoversError> {
     let failed = |source| LeftoversError::Folder { path: clusters.to_owned(), source };
-    for entry in fs::read_dir(clusters).map_err(failed)? {
+    let entries = match fs::read_dir(clusters) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
         let folder = entry.map_err(failed)?.path();
         // No lock, no cluster: nobody has started one there yet, or its folder is just being removed.
         if folder.is_dir()

@@ -20,6 +20,7 @@ mod guard;
 mod init;
 mod kubeconfig;
 mod leftovers;
+mod mounts;
 mod network;
 mod node;
 mod readiness;
@@ -35,7 +36,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
 };
 
@@ -121,7 +122,7 @@ pub enum ClusterError {
 }
 
 /// How many volumes a new cluster has.
-const VOLUMES: u16 = 10;
+const VOLUMES: u16 = 40;
 
 /// An embedded cluster that this process owns: it ends when this value is dropped, or when this process ends.
 #[derive(Debug)]
@@ -141,7 +142,7 @@ impl Cluster {
         Box::pin(Self::start_in(None, progress)).await
     }
 
-    /// Starts a cluster; with a `name`, one that outlives this process and has a folder of that name.
+    /// Starts a cluster; with a `name`, its folder has that name.
     async fn start_in(name: Option<&str>, progress: &Progress) -> Result<Self, ClusterError> {
         if !nix::unistd::geteuid().is_root() {
             return Err(ClusterError::NotRoot);
@@ -188,6 +189,16 @@ impl Cluster {
         self.guard.folder.join("logs")
     }
 
+    /// Lets the cluster outlive this process, and writes down how to reach it.
+    async fn detach(mut self) -> Result<ClusterAccess, ClusterError> {
+        let folder = self.guard.folder.clone();
+        let failed = |source| ClusterError::Guard { folder: folder.clone(), source };
+        let process = self.guard.child.id().ok_or_else(|| failed(io::Error::other("the guard has ended")))?;
+        detached::record(&folder, process, &self.access).map_err(failed)?;
+        self.guard.detach().await.map_err(failed)?;
+        Ok(self.access)
+    }
+
     /// Ends the cluster, and returns when nothing is left of it.
     ///
     /// # Errors
@@ -197,7 +208,7 @@ impl Cluster {
     }
 }
 
-/// The guard of a cluster. When this is dropped, the guard notices, and ends the cluster unless it is detached.
+/// The guard of a cluster. When this is dropped, the guard notices, and ends the cluster unless it has been detached.
 #[derive(Debug)]
 struct Guard {
     folder: PathBuf,
@@ -210,15 +221,15 @@ impl Guard {
         let clusters = clusters()?;
         let failed = |source| ClusterError::Guard { folder: clusters.clone(), source };
         // A folder without a guard is a leftover. Nobody must think so of the new one, as long as its guard is not there.
-        let lock = File::create(clusters.join(".lock")).map_err(failed)?;
-        lock.lock().map_err(failed)?;
+        let lock = leftovers::lock_all()?;
+        fs::create_dir_all(&clusters).map_err(failed)?;
         leftovers::sweep(&clusters).await?;
         let folder = match name {
             Some(name) => fs::create_dir(clusters.join(name)).map(|()| clusters.join(name)),
             None => tempfile::Builder::new().prefix("owned-").tempdir_in(&clusters).map(tempfile::TempDir::keep),
         }
         .map_err(failed)?;
-        let mut guard = Self::spawn(folder, programs, name.is_some()).await?;
+        let mut guard = Self::spawn(folder, programs).await?;
         guard.next_notice().await?;
         drop(lock);
         match guard.next_notice().await? {
@@ -227,7 +238,7 @@ impl Guard {
         }
     }
 
-    async fn spawn(folder: PathBuf, programs: &Programs, detached: bool) -> Result<Self, ClusterError> {
+    async fn spawn(folder: PathBuf, programs: &Programs) -> Result<Self, ClusterError> {
         let program = program::path().await?;
         let failed = |source| ClusterError::Guard { folder: folder.clone(), source };
         let log = File::create(folder.join("guard.log")).map_err(failed)?;
@@ -239,10 +250,11 @@ impl Guard {
             .arg(&programs.kubernetes)
             .arg("--etcd")
             .arg(&programs.etcd)
-            .args(detached.then_some("--detached"))
-            .stdin(if detached { Stdio::null() } else { Stdio::piped() })
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
+            // Of all that the cluster runs, some is where only an administrator's PATH leads.
+            .env("PATH", packages::path())
             // What the user's terminal sends to this process is not for the guard: it has to clean up afterwards.
             .process_group(0);
         let mut child = command.spawn().map_err(failed)?;
@@ -277,6 +289,14 @@ impl Guard {
             }
             other => other,
         }
+    }
+
+    /// Lets the cluster outlive this process.
+    async fn detach(&mut self) -> io::Result<()> {
+        let gone = || io::Error::other("the guard has ended");
+        let stdin = self.child.stdin.as_mut().ok_or_else(gone)?;
+        stdin.write_all(format!("{}\n", guard::DETACH).as_bytes()).await?;
+        stdin.flush().await
     }
 
     async fn stop(&mut self) -> Result<(), ClusterError> {
@@ -322,15 +342,10 @@ async fn furnish(guard: &Guard, process: u32, archives: &[PathBuf]) -> Result<(N
     };
     tokio::try_join!(imported, ready)?;
     node.make_local_volumes(VOLUMES).await?;
-    if let Some(guard) = guard.child.id() {
-        detached::record(folder, guard, &access).map_err(failed)?;
-    }
     Ok((node, access))
 }
 
-/// The folder of all clusters of this user.
-fn clusters() -> Result<PathBuf, ClusterError> {
-    let clusters = folders::state()?.join("clusters");
-    fs::create_dir_all(&clusters).map_err(|source| ClusterError::Guard { folder: clusters.clone(), source })?;
-    Ok(clusters)
+/// The folder of all clusters of this user, which is there when one is.
+fn clusters() -> Result<PathBuf, FolderError> {
+    Ok(folders::state()?.join("clusters"))
 }

@@ -85,6 +85,8 @@ impl Link {
             &["link", "set", "lo", "up"][..],
             &["address", "add", &format!("{}/30", self.node()), "dev", "eth0"],
             &["link", "set", "eth0", "up"],
+            // Where a service's packets go is settled after there is a route for them. Of pods, they come by a route.
+            &["route", "add", SERVICES, "dev", "eth0"],
         ] {
             let mut inside = Command::new("nsenter");
             inside.args(["--target", &process, "--net", "ip"]).args(arguments);

@@ -189,6 +189,7 @@ impl S3Server {
         for path in [&buckets, &folder.join("users")] {
             fs::create_dir_all(path).map_err(failed)?;
         }
+        fs::write(folder.join("ca.crt"), authority.certificate()).map_err(failed)?;
         fs::write(folder.join("tls.crt"), certified.certificate).map_err(failed)?;
         fs::write(folder.join("tls.key"), certified.key).map_err(failed)?;
         let listeners = free_ports(address)?;

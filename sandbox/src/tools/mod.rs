@@ -6,10 +6,11 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    time::Duration,
+    pin::pin,
+    time::{Duration, Instant},
 };
 
-use tokio::process::Command;
+use tokio::{process::Command, time::timeout};
 
 pub use pins::{ETCD, KUBERNETES, Tool, VELERO, VELERO_PLUGIN_FOR_AWS, VERSITYGW};
 
@@ -21,6 +22,9 @@ use crate::{
 
 /// Long enough for the slowest build on the slowest machine, short enough that a download that hangs is noticed.
 const BUILD_LIMIT: Duration = Duration::from_secs(60 * 60);
+
+/// How often a build that takes long says so.
+const REMINDER: Duration = Duration::from_secs(30);
 
 /// Why a program is not there.
 #[derive(Debug, thiserror::Error)]
@@ -72,8 +76,16 @@ pub async fn folder(tool: &'static Tool, progress: &Progress) -> Result<PathBuf,
     }
     let lock = lock(&cache, tool, progress).await?;
     if !built.is_dir() {
-        progress.tell(&format!("building {} (first run only, about {} min)", tool.programs.join(", "), tool.minutes));
-        build(tool, &cache, &built).await?;
+        let programs = tool.programs.join(", ");
+        progress.tell(&format!("building {programs} (first run only, about {} min)", tool.minutes));
+        let started = Instant::now();
+        let mut building = pin!(build(tool, &cache, &built));
+        loop {
+            match timeout(REMINDER, &mut building).await {
+                Ok(result) => break result?,
+                Err(_) => progress.tell(&format!("still building {programs} ({} s)", started.elapsed().as_secs())),
+            }
+        }
     }
     drop(lock);
     Ok(built)

@@ -1,0 +1,4 @@
+//! The sandbox against this machine: real clusters, and a real S3 server.
+
+mod cluster;
+mod machine;
