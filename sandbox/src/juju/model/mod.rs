@@ -141,11 +141,6 @@ impl Model {
         *self.disturbance.lock().unwrap_or_else(PoisonError::into_inner) = Some(disturbance);
     }
 
-    /// Kills the charm, with SIGKILL, in its next run.
-    pub fn kill_hook_at(&self, when: Disturbance) {
-        self.disturb_next_run(when);
-    }
-
     fn take_disturbance(&self) -> Option<Disturbance> {
         self.disturbance.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
