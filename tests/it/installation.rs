@@ -115,7 +115,7 @@ fn killed_at_any_moment_the_next_hook_reaches_the_same_end() {
         ("killed-waiting", Disturbance::KillAfter(Duration::from_millis(700))),
     ] {
         let mut deployed = Deployed::new(name);
-        deployed.model.kill_hook_at(moment);
+        deployed.model.disturb_next_run(moment);
         deployed.relate_s3();
         deployed.update_status();
         let killed = deployed.records.iter().filter(|record| !record.success()).count();

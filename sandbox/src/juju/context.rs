@@ -169,7 +169,8 @@ impl<'a> Context<'a> {
     /// Whether `relation-ids` names the relation: not one that breaks, nor one that ends and has no remote units.
     pub(super) fn lists_relation(&self, relation: &Relation) -> bool {
         let breaks = self.execution.hook().is_some_and(|hook| hook.breaks(relation.id));
-        !breaks && !(relation.dying && self.members(relation).is_empty())
+        let ended = relation.dying && self.members(relation).is_empty();
+        !breaks && !ended
     }
 
     /// The remote units that joined as far as this unit was told, with the one that just joins and without the one that

@@ -199,7 +199,6 @@ pub struct Application {
 /// What an application runs.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(clippy::large_enum_variant, reason = "a model has a handful of applications")]
 pub enum ApplicationKind {
     /// A real charm, run as a process.
     Charm {
@@ -262,7 +261,7 @@ impl Application {
     pub fn config_hash(&self, unit: &Unit) -> String {
         let settings = Value::from_iter(self.effective_settings());
         let text = format!("{settings}\n{}\n{}", self.trust, unit.address);
-        Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::hexadecimal::hexadecimal(&Sha256::digest(text))
     }
 }
 
@@ -366,7 +365,7 @@ impl ModelState {
     pub fn add_unit(&mut self, application_name: &str) -> Option<UnitName> {
         let octet = self.next_address;
         let application = self.applications.get_mut(application_name)?;
-        let number = (0..).find(|number| !application.units.contains_key(number))?;
+        let number = (0..=u32::MAX).find(|number| !application.units.contains_key(number))?;
         let unit = Unit {
             address: format!("10.1.{}.{}", 42 + octet / 250, octet % 250),
             life: Life::Alive,

@@ -159,6 +159,14 @@ impl Store {
         remove_directory(&self.agent_directory(unit))
     }
 
+    /// Forgets all copies of an application's charm.
+    ///
+    /// # Errors
+    /// When they cannot be removed.
+    pub fn forget_charms(&self, application: &str, revisions: u32) -> Result<(), StoreError> {
+        (0..=revisions).try_for_each(|revision| remove_directory(&self.charm_directory(application, revision)))
+    }
+
     /// Forgets the whole model.
     ///
     /// # Errors

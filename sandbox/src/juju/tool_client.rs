@@ -47,11 +47,9 @@ fn ask(tool: &str, arguments: Vec<String>) -> Result<u8, String> {
             Response::Read(path) => send(&stream, &read(&path)).map_err(lost)?,
             Response::Done { code, stdout, stderr, output } => {
                 match output {
-                    Some(path) => {
-                        fs::write(&path, stdout).map_err(|error| format!("open {}: {error}", path.display()))?
-                    }
-                    None => io::stdout().write_all(stdout.as_bytes()).map_err(|error| error.to_string())?,
-                }
+                    Some(path) => fs::write(&path, stdout).map_err(|error| format!("open {}: {error}", path.display())),
+                    None => io::stdout().write_all(stdout.as_bytes()).map_err(|error| error.to_string()),
+                }?;
                 io::stderr().write_all(stderr.as_bytes()).map_err(|error| error.to_string())?;
                 return Ok(code);
             }

@@ -1,6 +1,7 @@
 //! The local Juju, driven with charms that are shell scripts: real processes, real hook tools, no cluster.
 
 mod actions;
+mod command_line;
 mod environment;
 mod failures;
 mod harness;

@@ -77,7 +77,7 @@ fn wrong_questions_are_refused_as_juju_does() {
     assert_eq!(refused(&format!("{uri} --peek --refresh")).0, 2);
     assert_eq!(refused(&format!("{uri} --format smart")).0, 2);
     assert_eq!(refused("").0, 2);
-    assert_eq!(fixture.evaluate(&format!("secret-info-get {uri}")).2, format!("ERROR secret {:?} not found\n", uri.id),);
+    assert_eq!(fixture.evaluate(&format!("secret-info-get {uri}")).2, format!("ERROR secret {:?} not found\n", uri.id));
     assert_eq!(fixture.evaluate("secret-ids --format json").1, "null\n");
 }
 

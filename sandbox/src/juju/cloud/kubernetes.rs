@@ -21,7 +21,7 @@ use crate::cluster::ClusterAccess;
 /// How long one verb's requests may take, the removal of a namespace aside.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 /// How long a namespace may take to go.
-const REMOVAL_LIMIT: Duration = Duration::from_secs(120);
+const REMOVAL_LIMIT: Duration = Duration::from_secs(100);
 /// How long a unit's token is valid, in seconds.
 const TOKEN_LIFETIME: i64 = 3600;
 const MANAGER: &str = "juju";

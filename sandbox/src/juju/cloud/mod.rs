@@ -17,7 +17,7 @@ pub struct UnitAccess {
     pub service_port: u16,
     /// The server's version, such as `1.33.1`.
     pub api_version: String,
-    /// The process whose mount and network namespaces the charm process joins.
+    /// The process whose network the charm process joins.
     pub namespaces_of: Option<u32>,
 }
 

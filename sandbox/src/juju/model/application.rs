@@ -135,41 +135,43 @@ impl Model {
         session.finish()
     }
 
-    /// Sets options to the values that the texts stand for, all or none.
+    /// Sets options to the values that the texts stand for and gives others their defaults again, all or none.
     ///
     /// # Errors
     /// When there is no such application or option, or a value is not of the option's type.
-    pub fn configure_all(
+    pub fn reconfigure(
         &self,
         application: &str,
         config: &BTreeMap<String, String>,
+        reset: &[String],
     ) -> Result<Vec<HookRecord>, Error> {
         let mut session = self.begin()?;
-        let settings = parse_settings(application, &options_of(session.application(application)?), config)?;
-        session.application_mut(application)?.settings.extend(settings);
+        let options = options_of(session.application(application)?);
+        let settings = parse_settings(application, &options, config)?;
+        for key in reset {
+            known_option(application, &options, key)?;
+        }
+        let changed = session.application_mut(application)?;
+        changed.settings.retain(|name, _| !reset.contains(name));
+        changed.settings.extend(settings);
         session.finish()
     }
 
     /// Sets one option.
     ///
     /// # Errors
-    /// As [`Model::configure_all`].
+    /// As [`Model::reconfigure`].
     pub fn configure(&self, application: &str, key: &str, value: &str) -> Result<Vec<HookRecord>, Error> {
-        self.configure_all(application, &BTreeMap::from([(key.to_owned(), value.to_owned())]))
+        self.reconfigure(application, &BTreeMap::from([(key.to_owned(), value.to_owned())]), &[])
     }
 
     /// Gives options their defaults again.
     ///
     /// # Errors
-    /// When there is no such application or option.
+    /// As [`Model::reconfigure`].
     pub fn reset(&self, application: &str, keys: &[&str]) -> Result<Vec<HookRecord>, Error> {
-        let mut session = self.begin()?;
-        let options = options_of(session.application(application)?);
-        for key in keys {
-            known_option(application, &options, key)?;
-            session.application_mut(application)?.settings.remove(*key);
-        }
-        session.finish()
+        let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        self.reconfigure(application, &BTreeMap::new(), &keys)
     }
 
     /// The options of an application.

@@ -27,7 +27,7 @@ pub use remote::Scripted;
 pub use status::{ApplicationView, ModelView, RelationView, UnitView};
 
 /// How long a hook or action may take unless told otherwise.
-const RUN_LIMIT: Duration = Duration::from_secs(15 * 60);
+const RUN_LIMIT: Duration = Duration::from_secs(1000);
 
 /// What happens while a verb works.
 #[derive(Debug)]
@@ -139,11 +139,6 @@ impl Model {
     /// Lets something go wrong in the next hook or action of this model, whichever verb runs it.
     pub fn disturb_next_run(&self, disturbance: Disturbance) {
         *self.disturbance.lock().unwrap_or_else(PoisonError::into_inner) = Some(disturbance);
-    }
-
-    /// Kills the charm, with SIGKILL, in its next run.
-    pub fn kill_hook_at(&self, when: Disturbance) {
-        self.disturb_next_run(when);
     }
 
     fn take_disturbance(&self) -> Option<Disturbance> {

@@ -172,15 +172,11 @@ impl Model {
         secret_key: &str,
     ) -> Result<Vec<HookRecord>, Error> {
         let mut session = self.begin()?;
-        match &mut session.application_mut(application)?.kind {
-            ApplicationKind::Simulated { behaviour: Simulated::S3Integrator(integrator), .. } => {
-                integrator.sync_credentials(access_key, secret_key);
-            }
-            _ => {
-                let reason = "is no s3-integrator";
-                return Err(Error::WrongKind { application: application.to_owned(), reason });
-            }
-        }
+        let kind = &mut session.application_mut(application)?.kind;
+        let ApplicationKind::Simulated { behaviour: Simulated::S3Integrator(integrator), .. } = kind else {
+            return Err(Error::WrongKind { application: application.to_owned(), reason: "is no s3-integrator" });
+        };
+        integrator.sync_credentials(access_key, secret_key);
         session.finish()
     }
 }

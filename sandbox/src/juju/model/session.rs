@@ -236,8 +236,11 @@ impl Session<'_> {
             .map(|(name, _)| name.clone())
             .collect();
         for name in ended {
-            if self.application(&name)?.charm().is_some() {
+            let application = self.application(&name)?;
+            if application.charm().is_some() {
+                let revision = application.revision();
                 self.model.cloud.remove_application(&self.state.name, &name)?;
+                self.model.store.forget_charms(&name, revision)?;
             }
             self.state.relations.retain(|_, relation| !(relation.is_peer() && relation.side(&name).is_some()));
             self.state.secrets.retain(|_, secret| secret.owner.application() != name);

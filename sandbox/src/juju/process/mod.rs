@@ -20,7 +20,7 @@ pub struct Launch {
     pub program: PathBuf,
     /// The whole environment.
     pub environment: BTreeMap<String, String>,
-    /// The process whose mount and network namespaces to join first.
+    /// The process whose network to join first.
     pub namespaces_of: Option<u32>,
     /// What the charm process finds in its file system.
     pub surroundings: Surroundings,

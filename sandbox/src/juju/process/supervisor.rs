@@ -1,11 +1,11 @@
 //! The process between the verb and the charm: it enters the namespaces, starts the charm, passes on how it ended.
 //!
-//! It exists because only a process with one thread can join a mount namespace, and because the peak memory of a child
+//! It exists because only a process with one thread can get a mount namespace of its own, and because the peak memory of a child
 //! includes that of the process it was forked from: this one is small, the verb's is not.
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitCode, Stdio};
@@ -66,7 +66,7 @@ fn verb_socket() -> std::io::Result<UnixStream> {
 
 fn start(launch: &Launch) -> Result<std::process::Child, String> {
     if let Some(process) = launch.namespaces_of {
-        join(process).map_err(|error| format!("cannot join the cluster's namespaces (process {process}): {error}"))?;
+        join(process).map_err(|error| format!("cannot join the cluster's network (process {process}): {error}"))?;
     }
     let (user, group) = (geteuid(), nix::unistd::getegid());
     let private =
@@ -90,13 +90,11 @@ fn start(launch: &Launch) -> Result<std::process::Child, String> {
         })
 }
 
-fn join(process: u32) -> nix::Result<()> {
-    let open = |kind: &str| File::open(format!("/proc/{process}/ns/{kind}")).map_err(|_| nix::errno::Errno::ESRCH);
-    // Both are opened before either is joined: /proc may show other processes afterwards.
-    let (network, mounts) = (open("net")?, open("mnt")?);
-    let enter = |namespace: BorrowedFd<'_>, kind| setns(namespace, kind);
-    enter(network.as_fd(), CloneFlags::CLONE_NEWNET)?;
-    enter(mounts.as_fd(), CloneFlags::CLONE_NEWNS)
+/// Enters the network of a process. The file system stays this machine's: what a pod has of its own is mounted anyway,
+/// and the cluster's `/proc` would not know the charm.
+fn join(process: u32) -> std::io::Result<()> {
+    let network = File::open(format!("/proc/{process}/ns/net"))?;
+    Ok(setns(network, CloneFlags::CLONE_NEWNET)?)
 }
 
 fn become_root_of_namespace(user: u32, group: u32) -> std::io::Result<()> {

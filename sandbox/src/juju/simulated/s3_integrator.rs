@@ -127,7 +127,7 @@ impl S3Integrator {
         let mut changes = BTreeMap::new();
         let seen = note(&requested, &mut changes);
         let Some(bucket) = seen.get("bucket").cloned() else {
-            publish(model, application, id, changes);
+            publish(model, application, id, &changes);
             return;
         };
         if !settings.contains_key("bucket") {
@@ -139,7 +139,7 @@ impl S3Integrator {
         }
         changes.insert("access-key".to_owned(), self.access_key.clone());
         changes.insert("secret-key".to_owned(), self.secret_key.clone());
-        publish(model, application, id, changes);
+        publish(model, application, id, &changes);
     }
 
     fn react_v1(&mut self, model: &mut ModelState, application: &str, id: u32, settings: &BTreeMap<String, Value>) {
@@ -155,7 +155,7 @@ impl S3Integrator {
             // The bucket that an old client asks for is a placeholder.
             .or_else(|| requested.get("bucket").filter(|_| asks_for_secret).cloned());
         let (true, true, Some(bucket)) = (started, self.has_credentials(), bucket) else {
-            publish(model, application, id, changes);
+            publish(model, application, id, &changes);
             return;
         };
         changes.extend(published(settings));
@@ -170,7 +170,7 @@ impl S3Integrator {
             changes.insert("access-key".to_owned(), self.access_key.clone());
             changes.insert("secret-key".to_owned(), self.secret_key.clone());
         }
-        publish(model, application, id, changes);
+        publish(model, application, id, &changes);
     }
 
     /// The relation's secret, with the keys as they are now: new keys are a new revision.
@@ -236,9 +236,9 @@ fn certificates(value: &str) -> Vec<String> {
 }
 
 /// Writes what differs from what is there.
-fn publish(model: &mut ModelState, application: &str, id: u32, changes: BTreeMap<String, String>) {
+fn publish(model: &mut ModelState, application: &str, id: u32, changes: &BTreeMap<String, String>) {
     if let Some(side) = model.relations.get_mut(&id).and_then(|relation| relation.side_mut(application)) {
-        side.bag.apply(&changes);
+        side.bag.apply(changes);
     }
 }
 

@@ -1,5 +1,7 @@
 //! How a hook tool writes its answer.
 
+use std::fmt::Write;
+
 use serde_json::Value;
 
 /// The value of `--format`.
@@ -42,7 +44,9 @@ fn json(value: &Value) -> String {
     let mut text = String::new();
     for character in value.to_string().chars() {
         match character {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => text.push_str(&format!("\\u{:04x}", u32::from(character))),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                let _ = write!(text, "\\u{:04x}", u32::from(character));
+            }
             other => text.push(other),
         }
     }

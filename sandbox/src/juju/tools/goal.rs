@@ -22,7 +22,7 @@ pub(super) fn get(context: &mut Context<'_>, call: &Call<'_>) -> Result<Answer, 
             members[name] = goal;
         }
     }
-    let own_units = Map::from_iter(units(own, context.application()));
+    let own_units: Map<String, Value> = units(own, context.application()).collect();
     Ok(writer.write(&json!({"units": own_units, "relations": relations})))
 }
 

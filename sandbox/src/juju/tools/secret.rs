@@ -38,16 +38,16 @@ pub(super) fn get(context: &mut Context<'_>, call: &Call<'_>) -> Result<Answer, 
         Some(uri) => parse_uri(uri)?.id,
         None => by_label(context, label.unwrap_or_default())?,
     };
-    let content = read(context, &id, label, &parsed)?;
+    let values = read(context, &id, label, &parsed)?;
     let decoded = |value: &str| {
         let bytes = STANDARD.decode(value).unwrap_or_default();
         String::from_utf8(bytes).unwrap_or_else(|_| value.to_owned())
     };
     let answer = match parsed.positional.get(1) {
-        None => content.iter().map(|(key, value)| (key.clone(), Value::from(decoded(value)))).collect(),
+        None => values.iter().map(|(key, value)| (key.clone(), Value::from(decoded(value)))).collect(),
         Some(key) => {
             let (name, encoded) = key.strip_suffix("#base64").map_or((key.as_str(), false), |name| (name, true));
-            match content.get(name) {
+            match values.get(name) {
                 Some(value) if encoded => json!(value),
                 Some(value) => json!(decoded(value)),
                 None => return failed(format!("secret key value for {name:?} not found")),
@@ -104,11 +104,11 @@ fn read(
     let known = secret.consumers.get(&unit).map(|consumer| consumer.pinned);
     let pinned = if parsed.is_set("refresh") { latest } else { known.unwrap_or(latest) };
     let revision = if parsed.is_set("peek") { latest } else { pinned };
-    let Some(content) = secret.revisions.get(&revision).cloned() else {
+    let Some(values) = secret.revisions.get(&revision).cloned() else {
         return failed(format!("secret {id:?} revision {revision} not found"));
     };
     context.consume(id, pinned, latest, label);
-    Ok(content)
+    Ok(values)
 }
 
 pub(super) fn info_get(context: &mut Context<'_>, call: &Call<'_>) -> Result<Answer, ToolError> {

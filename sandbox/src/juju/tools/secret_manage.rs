@@ -94,8 +94,8 @@ fn owner(context: &Context<'_>, parsed: &Parsed) -> Result<Owner, ToolError> {
 
 pub(super) fn add(context: &mut Context<'_>, call: &Call<'_>) -> Result<Answer, ToolError> {
     let parsed = call.parse(UPSERT)?;
-    let content = content(call, &parsed, &parsed.positional)?;
-    if content.is_empty() {
+    let values = content(call, &parsed, &parsed.positional)?;
+    if values.is_empty() {
         return usage("missing secret value or filename");
     }
     let rotate = rotation(&parsed)?;
@@ -110,7 +110,7 @@ pub(super) fn add(context: &mut Context<'_>, call: &Call<'_>) -> Result<Answer, 
         return failed(format!("secret label {label:?} for application {whose:?} already exists"));
     }
     let uri = SecretUri::random();
-    let mut secret = Secret::new(owner, content);
+    let mut secret = Secret::new(owner, values);
     label.clone_into(&mut secret.label);
     parsed.get("description").unwrap_or_default().clone_into(&mut secret.description);
     parsed.get("expire").unwrap_or_default().clone_into(&mut secret.expire);
@@ -123,9 +123,9 @@ pub(super) fn set(context: &mut Context<'_>, call: &Call<'_>) -> Result<Answer, 
     let parsed = call.parse(UPSERT)?;
     let Some((uri, arguments)) = parsed.positional.split_first() else { return usage("missing secret URI") };
     let id = parse_uri(uri)?.id;
-    let content = content(call, &parsed, arguments)?;
+    let values = content(call, &parsed, arguments)?;
     let change = SecretChange::Update {
-        content: (!content.is_empty()).then_some(content),
+        content: (!values.is_empty()).then_some(values),
         label: parsed.get("label").map(str::to_owned),
         description: parsed.get("description").map(str::to_owned),
         rotate: rotation(&parsed)?,

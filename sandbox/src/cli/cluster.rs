@@ -1,0 +1,33 @@
+//! `up`, `down`, and the parts of a cluster that are processes of their own.
+
+use sandbox::cluster::{self, HiddenCommand};
+use sandbox::object_store::S3Server;
+use sandbox::progress::Progress;
+
+use super::Failure;
+use super::globals::block_on;
+
+pub fn up() -> Result<(), Failure> {
+    block_on(async {
+        let progress = Progress::to_stderr();
+        let access = cluster::up(&progress).await?;
+        let folder = access.kubeconfig.with_file_name("s3");
+        let store = S3Server::start_detached(&access, &folder, &progress).await?;
+        println!("export KUBECONFIG={}", access.kubeconfig.display());
+        println!("# S3: {} and {}, {} {}", store.endpoint, store.tls_endpoint, store.access_key, store.secret_key);
+        Ok(())
+    })
+}
+
+pub fn down() -> Result<(), Failure> {
+    block_on(async {
+        if !cluster::down().await? {
+            println!("there is no cluster");
+        }
+        Ok(())
+    })
+}
+
+pub fn hidden(command: HiddenCommand) -> Result<(), Failure> {
+    block_on(async { Ok(command.run().await?) })
+}
