@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// `apt-get` may fetch 40 MB over a slow line.
-const APT_LIMIT: Duration = Duration::from_secs(15 * 60);
+const APT_LIMIT: Duration = Duration::from_mins(15);
 
 /// Where a Debian system has programs, whatever the `PATH` of the user leaves out of it.
 const FOLDERS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];

@@ -15,7 +15,7 @@ use crate::process::{self, ProcessError};
 const NAME: &str = "sandbox";
 
 /// Long enough to build it from nothing.
-const BUILD_LIMIT: Duration = Duration::from_secs(20 * 60);
+const BUILD_LIMIT: Duration = Duration::from_mins(20);
 
 /// Why the program is not there.
 #[derive(Debug, thiserror::Error)]

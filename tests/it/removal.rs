@@ -108,7 +108,7 @@ fn definitions_go_with_the_last_velero_of_the_cluster_and_not_before() {
     world.runtime.block_on(async {
         let api = objects::api(world, "another", "Deployment");
         let gone = kube::runtime::wait::await_condition(api, "velero", |object: Option<&_>| object.is_none());
-        tokio::time::timeout(Duration::from_secs(60), gone).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_mins(1), gone).await.unwrap().unwrap();
     });
     let mut last = Deployed::with(world, "last", &trusted());
     last.relate_s3();

@@ -23,7 +23,7 @@ use crate::process::{self, ProcessError};
 const CONTAINERD_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long containerd may take for one image.
-const IMAGE_LIMIT: Duration = Duration::from_secs(2 * 60);
+const IMAGE_LIMIT: Duration = Duration::from_mins(2);
 
 /// Why the node does not have an image.
 #[derive(Debug, thiserror::Error)]

@@ -16,7 +16,7 @@ use kube::{
 use super::{ClusterAccess, blueprint::NODE};
 
 /// How long a cluster may take until pods can be made.
-const LIMIT: Duration = Duration::from_secs(2 * 60);
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// How much of each log is shown when a cluster did not become ready, in lines.
 const LOG_LINES: usize = 5;

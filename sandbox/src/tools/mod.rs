@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Long enough for the slowest build on the slowest machine, short enough that a download that hangs is noticed.
-const BUILD_LIMIT: Duration = Duration::from_secs(60 * 60);
+const BUILD_LIMIT: Duration = Duration::from_hours(1);
 
 /// How often a build that takes long says so.
 const REMINDER: Duration = Duration::from_secs(30);
