@@ -115,11 +115,15 @@ fn killed_at_any_moment_the_next_hook_reaches_the_same_end() {
         ("killed-waiting", Disturbance::KillAfter(Duration::from_millis(700))),
     ] {
         let mut deployed = Deployed::new(name);
+        let s3 = deployed.world.s3().clone();
+        let bucket = deployed.world.bucket();
+        let fields = [("bucket", bucket.as_str()), ("endpoint", &s3.endpoint), ("access-key", &s3.access_key)];
+        let relation = deployed.relate("s3-credentials", "s3", &fields);
         deployed.model.disturb_next_run(moment);
-        deployed.relate_s3();
+        deployed.publish(relation, "s3-credentials", &[("secret-key", &s3.secret_key)]);
         deployed.update_status();
-        let killed = deployed.records.iter().filter(|record| !record.success()).count();
-        assert!(killed > 0, "{name}: nothing was killed");
+        let killed = deployed.records.iter().filter(|record| record.outcome.signal.is_some()).count();
+        assert_eq!(killed, 1, "{name}");
         assert_eq!(deployed.status(), "active: ready", "{name}");
         let before = deployed.versions();
         deployed.update_status();

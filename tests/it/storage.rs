@@ -89,14 +89,14 @@ fn incomplete_data_is_waited_for_and_named() {
 #[test]
 fn invalid_data_is_named_by_its_key_and_what_runs_is_left() {
     let mut deployed = Deployed::new("invalid");
-    deployed.relate_s3();
+    let bucket = deployed.relate_s3();
     let relation = deployed.model.status().unwrap().relations[0].id;
     let endpoint = deployed.world.s3().endpoint.clone();
     let before = deployed.versions();
     for (key, value, right) in [
         ("s3-uri-style", "dns", ""),
         ("tls-ca-chain", "[\"-----BEGIN CERTIFICATE-----\"]", ""),
-        ("bucket", "Not_Allowed", "backups-0"),
+        ("bucket", "Not_Allowed", bucket.as_str()),
         ("endpoint", "https://example.test/path", endpoint.as_str()),
     ] {
         deployed.publish(relation, "s3-credentials", &[(key, value)]);
