@@ -1,6 +1,9 @@
 //! A hook, from start to end.
 
+use std::time::Duration;
+
 use thiserror::Error;
+use tokio::time::Instant;
 
 use crate::{
     error_chain::ErrorChain,
@@ -10,6 +13,9 @@ use crate::{
     status::Status,
     velero::{ClusterError, Velero, VeleroError},
 };
+
+/// How long a hook that changed something waits until all of it works.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Why a hook failed in a way that only running it again may mend.
 #[derive(Debug, Error)]
@@ -69,25 +75,36 @@ async fn bring_about(
     plan: Plan,
 ) -> Result<Status, ReconcileError> {
     let velero = Velero::in_cluster(&environment.charm_directory).map_err(ReconcileError::Connect)?;
+    let deadline = Instant::now() + PATIENCE;
+    let installation = &plan.installation;
     let mut statuses = plan.obstacles;
-    let mut changed = false;
+    let mut changed = Vec::new();
     if snapshot.leader {
-        let applied = velero.install(&plan.installation).await?;
-        changed = !applied.changed.is_empty();
-        if changed {
-            tracing::info!("changed {}", applied.changed.join(", "));
+        let manifests = velero.manifests(installation).await?;
+        let applied = velero.install(installation, &manifests).await?;
+        let update = velero.due_update(&manifests).await?.filter(|_| applied.postponed.is_empty());
+        if !applied.changed.is_empty() || update.is_some() {
+            // Until it is known how the change turns out, what the unit said before it is not true.
+            let interim = Status::Waiting("for Velero to run as configured".to_owned());
+            tools.report_status(&worst(statuses.iter().cloned().chain([interim]).collect())).await?;
         }
+        changed.extend(applied.changed);
         statuses.extend(applied.postponed);
+        if let Some(update) = update {
+            let applied = velero.update_locations(installation, &update, deadline).await?;
+            changed.extend(applied.changed);
+            statuses.extend(applied.postponed);
+        }
+        if !changed.is_empty() {
+            tracing::info!("changed {}", changed.join(", "));
+        }
     }
-    let seen = if changed && statuses.iter().all(|status| !matches!(status, Status::Waiting(_))) {
-        // Until it is known how the change turns out, what the unit said before it is not true.
-        let interim = Status::Waiting("for Velero to run as configured".to_owned());
-        tools.report_status(&interim).await?;
-        velero.settle(&plan.installation).await?
+    let waiting = statuses.iter().any(|status| matches!(status, Status::Waiting(_)));
+    statuses.extend(if changed.is_empty() || waiting {
+        velero.look(installation).await?
     } else {
-        velero.look(&plan.installation).await?
-    };
-    statuses.extend(seen);
+        velero.settle(installation, deadline).await?
+    });
     Ok(worst(statuses))
 }
 

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use futures::{TryStreamExt, future::try_join_all, pin_mut};
-use k8s_openapi::{
-    api::core::v1::Secret, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
-    Api, ResourceExt,
-    api::{DynamicObject, Patch, PatchParams},
+    ResourceExt,
+    api::DynamicObject,
     runtime::{WatchStreamExt, watcher},
 };
 use serde_json::json;
@@ -16,10 +14,9 @@ use tokio::time::timeout;
 
 use super::{
     CREDENTIALS, Installation, LOCATION, LocationPlan, MANIFEST_ANNOTATION, Manifests, NODE_AGENT,
-    cluster::{self, Cluster, ClusterError, call, describe, named},
+    cluster::{Cluster, ClusterError, describe, named},
     comparison::{contains, differs},
-    location,
-    manifests::{CredentialsSecret, MANAGED_BY},
+    manifests::MANAGED_BY,
     observation::operations_in_progress,
 };
 use crate::status::Status;
@@ -36,22 +33,19 @@ pub struct Applied {
     pub postponed: Vec<Status>,
 }
 
-/// Brings the cluster to the manifests of an installation.
+/// Brings the cluster to the manifests of an installation, all but those of the locations that are wanted.
 pub(super) async fn apply(
     cluster: &Cluster,
     installation: &Installation,
-    manifests: Manifests,
+    manifests: &Manifests,
 ) -> Result<Applied, ClusterError> {
     let mut applied = Applied::default();
     if let Some(status) = definitions(cluster, &manifests.definitions, &mut applied).await? {
         applied.postponed.push(status);
         return Ok(applied);
     }
-    let objects = objects(cluster, &manifests.objects);
-    let storage = storage(cluster, manifests.credentials.as_ref(), &manifests.locations);
-    let ((changed, postponed), stored) = futures::try_join!(objects, storage)?;
+    let (changed, postponed) = objects(cluster, &manifests.objects).await?;
     applied.changed.extend(changed);
-    applied.changed.extend(stored);
     applied.postponed.extend(postponed);
     applied.changed.extend(prune(cluster, installation, &manifests.locations).await?);
     Ok(applied)
@@ -122,16 +116,6 @@ async fn definition_becomes(
     Ok(timeout(DEFINITIONS_PATIENCE, becoming).await.unwrap_or(false))
 }
 
-async fn apply_if_different(cluster: &Cluster, desired: &DynamicObject) -> Result<Option<String>, ClusterError> {
-    match cluster.find(desired).await? {
-        Some(live) if !differs(&live, desired) => Ok(None),
-        _ => {
-            cluster.apply(desired).await?;
-            Ok(Some(describe(desired)))
-        }
-    }
-}
-
 /// Applies those objects that differ. What would restart the server or the node agent is held back while a backup or a restore
 /// is in progress, as a restart fails it.
 async fn objects(cluster: &Cluster, desired: &[DynamicObject]) -> Result<(Vec<String>, Option<Status>), ClusterError> {
@@ -162,43 +146,6 @@ fn replaces_pods(live: Option<&DynamicObject>, desired: &DynamicObject) -> bool 
     // Fields that an older manifest had and this one has not are in the template of the cluster alone.
     let same_manifest = live.annotations().get(MANIFEST_ANNOTATION) == desired.annotations().get(MANIFEST_ANNOTATION);
     live.data.pointer("/spec/replicas") != Some(&json!(0)) && !(same_template && same_manifest)
-}
-
-/// Applies the credentials and then the locations, which are validated with them at once.
-async fn storage(
-    cluster: &Cluster,
-    credentials: Option<&CredentialsSecret>,
-    locations: &[DynamicObject],
-) -> Result<Vec<String>, ClusterError> {
-    let mut changed = Vec::new();
-    let Some(credentials) = credentials else {
-        return Ok(changed);
-    };
-    let secrets: Api<Secret> = cluster.namespaced();
-    let name = || format!("Secret {CREDENTIALS}");
-    let live = call("get", name(), || secrets.get_opt(CREDENTIALS)).await?;
-    let secret = match live {
-        Some(live) if credentials.is_in(&live) => live,
-        _ => {
-            let manifest = credentials.manifest();
-            let parameters = PatchParams::apply(cluster::FIELD_MANAGER).force();
-            changed.push(name());
-            let patch = Patch::Apply(&manifest);
-            call("apply", name(), || secrets.patch(CREDENTIALS, &parameters, &patch)).await?
-        }
-    };
-    let version = secret.resource_version().unwrap_or_default();
-    for location in locations {
-        let is_changed = if super::manifests::is_backup_location(location) {
-            location::apply(cluster, location, &version).await?
-        } else {
-            apply_if_different(cluster, location).await?.is_some()
-        };
-        if is_changed {
-            changed.push(describe(location));
-        }
-    }
-    Ok(changed)
 }
 
 /// Deletes what the charm made and an installation does not hold (any more).

@@ -15,14 +15,16 @@ mod readiness;
 mod removal;
 mod watch;
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use thiserror::Error;
+use tokio::time::Instant;
 
 pub use apply::Applied;
 pub use cli::{Cli, CliError, Finish, LineSink};
 pub use cluster::{Cluster, ClusterError};
 pub use installation::{BackupLocation, Installation, LocationPlan};
+pub use location::LocationUpdate;
 pub use manifests::{Manifests, to_yaml};
 pub use removal::Removal;
 
@@ -40,9 +42,6 @@ const CREDENTIALS: &str = "cloud-credentials";
 const LOCATION: &str = "default";
 /// The name of the Service for the server's metrics.
 const METRICS: &str = "velero-metrics";
-
-/// How long a hook that changed something waits until all of it works.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Velero in the namespace of a cluster.
 #[derive(Debug)]
@@ -92,14 +91,50 @@ impl Velero {
         self.cluster.namespace()
     }
 
-    /// Brings the cluster to an installation, changing only what differs from it.
+    /// What an installation consists of.
     ///
     /// # Errors
     ///
-    /// When the CLI or the cluster fails.
-    pub async fn install(&self, installation: &Installation) -> Result<Applied, VeleroError> {
-        let manifests = Manifests::of(&self.cli, self.cluster.namespace(), installation).await?;
+    /// When the CLI fails.
+    pub async fn manifests(&self, installation: &Installation) -> Result<Manifests, VeleroError> {
+        Ok(Manifests::of(&self.cli, self.cluster.namespace(), installation).await?)
+    }
+
+    /// Brings the cluster to an installation, changing only what differs from it; all but its storage locations.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster fails.
+    pub async fn install(&self, installation: &Installation, manifests: &Manifests) -> Result<Applied, VeleroError> {
         Ok(apply::apply(&self.cluster, installation, manifests).await?)
+    }
+
+    /// What is to be changed of the storage locations and their credentials, if anything is.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster fails.
+    pub async fn due_update<'a>(&self, manifests: &'a Manifests) -> Result<Option<LocationUpdate<'a>>, VeleroError> {
+        Ok(location::due_update(&self.cluster, manifests).await?)
+    }
+
+    /// Changes the storage locations once the planned server runs, and no other.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster fails.
+    pub async fn update_locations(
+        &self,
+        installation: &Installation,
+        update: &LocationUpdate<'_>,
+        deadline: Instant,
+    ) -> Result<Applied, VeleroError> {
+        let postponed = watch::until(&self.cluster, installation, deadline, readiness::assess_server).await?;
+        if !postponed.is_empty() {
+            return Ok(Applied { changed: Vec::new(), postponed });
+        }
+        let changed = location::apply(&self.cluster, update).await?;
+        Ok(Applied { changed, postponed })
     }
 
     /// What is to be said of an installation as it runs now.
@@ -112,14 +147,14 @@ impl Velero {
         Ok(readiness::assess(installation, &observed).statuses)
     }
 
-    /// Waits until an installation works, fails in a way that waiting does not mend, or the patience of a hook ends; then
-    /// what is to be said of it.
+    /// Waits until an installation works, fails in a way that waiting does not mend, or the deadline is there; then what is to
+    /// be said of it.
     ///
     /// # Errors
     ///
     /// When the cluster cannot be asked.
-    pub async fn settle(&self, installation: &Installation) -> Result<Vec<Status>, VeleroError> {
-        Ok(watch::settle(&self.cluster, installation, PATIENCE).await?)
+    pub async fn settle(&self, installation: &Installation, deadline: Instant) -> Result<Vec<Status>, VeleroError> {
+        Ok(watch::until(&self.cluster, installation, deadline, readiness::assess).await?)
     }
 
     /// Removes everything that the charm and its Velero made in the namespace, and what of it is cluster-wide and nobody

@@ -27,24 +27,43 @@ impl Readiness {
 
 /// Judges what was observed by what was planned.
 pub(super) fn assess(installation: &Installation, observed: &Observed) -> Readiness {
-    let mut statuses = Vec::new();
+    let Readiness { mut statuses } = assess_server(installation, observed);
+    // Only a server that runs as planned can have validated the location as planned.
+    let validated_as_planned = statuses.is_empty();
+    if installation.node_agent {
+        statuses.extend(node_agent(installation, observed.node_agent.as_ref()));
+    }
+    if validated_as_planned && installation.backup_location().is_some() {
+        statuses.extend(location(observed.location.as_ref(), server_start(&observed.pods)));
+    }
+    Readiness { statuses }
+}
+
+/// Judges the server alone: whether it runs as planned, and no other beside it.
+pub(super) fn assess_server(installation: &Installation, observed: &Observed) -> Readiness {
     let images: Vec<&str> = [Some(&installation.image), installation.plugin_image.as_ref()]
         .into_iter()
         .flatten()
         .map(String::as_str)
         .collect();
-    statuses.extend(pods_trouble(&observed.pods, &images));
-    let server = server(installation, observed.server.as_ref());
-    let server_runs = server.is_none();
-    statuses.extend(server);
-    if installation.node_agent {
-        statuses.extend(node_agent(installation, observed.node_agent.as_ref()));
-    }
-    // Only a server that runs as planned can have validated the location as planned.
-    if server_runs && installation.backup_location().is_some() {
-        statuses.extend(location(observed.location.as_ref(), server_start(&observed.pods)));
-    }
+    let statuses = pods_trouble(&observed.pods, &images)
+        .into_iter()
+        .chain(server(installation, observed.server.as_ref()))
+        .chain(previous_server(&observed.pods))
+        .collect();
     Readiness { statuses }
+}
+
+/// A server that was told to end goes on for a moment, and may still write what it found out with its own plugins.
+fn previous_server(pods: &[Pod]) -> Option<Status> {
+    let ending = |pod: &&Pod| {
+        let labels = pod.metadata.labels.as_ref();
+        pod.metadata.deletion_timestamp.is_some()
+            && labels.and_then(|labels| labels.get("deploy")).is_some_and(|name| name == SERVER)
+    };
+    let pod = pods.iter().find(ending)?;
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    Some(Status::Waiting(format!("for pod {name} of the previous server to end")))
 }
 
 fn server(installation: &Installation, server: Option<&Deployment>) -> Option<Status> {

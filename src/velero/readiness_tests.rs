@@ -223,3 +223,16 @@ fn what_was_found_out_before_the_server_started_or_not_at_all_is_not_believed() 
     stopped.pods.clear();
     assert!(said(&stopped).contains("to be validated"));
 }
+
+#[test]
+fn a_previous_server_that_still_ends_is_waited_for() {
+    let mut ending = pod(&json!({"running": {"startedAt": STARTED}}));
+    ending.metadata.name = Some("velero-0".into());
+    ending.metadata.labels = Some(BTreeMap::from([("deploy".into(), "velero".into())]));
+    ending.metadata.deletion_timestamp = Some(parse(json!(STARTED)));
+    let mut observed = all_well();
+    observed.pods.push(ending);
+    assert_eq!(said(&observed), "waiting: for pod velero-0 of the previous server to end");
+    assert!(!assess_server(&installation(), &observed).is_settled());
+    assert!(assess_server(&installation(), &all_well()).is_settled());
+}

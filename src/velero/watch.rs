@@ -1,6 +1,6 @@
 //! Waiting until an installation works, by watching and not by asking again.
 
-use std::{fmt::Debug, hash::Hash, time::Duration};
+use std::{fmt::Debug, hash::Hash};
 
 use futures::{
     StreamExt,
@@ -28,7 +28,7 @@ use super::{
     Installation, LOCATION, NODE_AGENT, SERVER,
     cluster::{Cluster, ClusterError, api_resource},
     observation::{self, Observed, PODS, backup_location_kind},
-    readiness,
+    readiness::Readiness,
 };
 use crate::status::Status;
 
@@ -58,13 +58,13 @@ impl Watched {
     }
 }
 
-/// Waits until the installation works, a person must act, or the patience ends.
-pub(super) async fn settle(
+/// Waits until the judgement of what runs is settled or the deadline is there; what is to be said then.
+pub(super) async fn until(
     cluster: &Cluster,
     installation: &Installation,
-    patience: Duration,
+    deadline: Instant,
+    judge: impl Fn(&Installation, &Observed) -> Readiness,
 ) -> Result<Vec<Status>, ClusterError> {
-    let deadline = Instant::now() + patience;
     let mut changes = SelectAll::new();
     let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
     let velero = watcher::Config::default().labels(PODS);
@@ -97,14 +97,14 @@ pub(super) async fn settle(
         if beginning > 0 {
             continue;
         }
-        let readiness = readiness::assess(installation, &watched.observed());
+        let readiness = judge(installation, &watched.observed());
         if readiness.is_settled() {
             return Ok(readiness.statuses);
         }
     }
-    // The patience is over: what is said then comes from the cluster itself, also where the watches did not work.
+    // The deadline is there: what is said then comes from the cluster itself, also where the watches did not work.
     let observed = observation::read(cluster, installation).await?;
-    Ok(readiness::assess(installation, &observed).statuses)
+    Ok(judge(installation, &observed).statuses)
 }
 
 /// What a watch tells.
