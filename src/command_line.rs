@@ -143,13 +143,8 @@ async fn print_plan(arguments: PlanArguments) -> Result<(), PlanError> {
 
 /// The options with their defaults, and those of `settings` in their place.
 fn config(settings: &[String]) -> Result<ConfigValues, PlanError> {
-    let mut values: BTreeMap<&str, Value> = OPTIONS
-        .iter()
-        .map(|option| match option {
-            OptionSpec::Boolean(option) => (option.name, option.default.into()),
-            OptionSpec::Text(option) => (option.name, option.default.into()),
-        })
-        .collect();
+    let mut values: BTreeMap<&str, Value> =
+        OPTIONS.iter().map(|option| (option.name(), option.default_value())).collect();
     for setting in settings {
         let (name, value) = setting.split_once('=').ok_or_else(|| PlanError::ConfigForm(setting.clone()))?;
         let option = OPTIONS

@@ -32,6 +32,15 @@ impl OptionSpec {
         }
     }
 
+    /// The default as Juju prints it.
+    #[must_use]
+    pub fn default_value(&self) -> serde_json::Value {
+        match self {
+            Self::Boolean(option) => option.default.into(),
+            Self::Text(option) => option.default.into(),
+        }
+    }
+
     /// Juju's name of the type, as `config.yaml` has it.
     #[must_use]
     pub const fn juju_type(&self) -> &'static str {

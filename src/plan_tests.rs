@@ -6,13 +6,8 @@ use super::*;
 use crate::contract::{OPTIONS, OptionSpec};
 
 fn config(settings: &[(&str, Value)]) -> ConfigValues {
-    let mut values: BTreeMap<&str, Value> = OPTIONS
-        .iter()
-        .map(|option| match option {
-            OptionSpec::Boolean(option) => (option.name, option.default.into()),
-            OptionSpec::Text(option) => (option.name, option.default.into()),
-        })
-        .collect();
+    let mut values: BTreeMap<&str, Value> =
+        OPTIONS.iter().map(|option| (option.name(), option.default_value())).collect();
     values.extend(settings.iter().cloned());
     values.into_iter().collect()
 }
