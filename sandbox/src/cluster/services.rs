@@ -119,6 +119,8 @@ fn api_server_arguments(blueprint: &Blueprint) -> Vec<String> {
     if blueprint.audit {
         arguments.push(format!("--audit-policy-file={}", blueprint.file(AUDIT_POLICY).display()));
         arguments.push(format!("--audit-log-path={}", blueprint.audit_log().display()));
+        // In megabytes; a log that begins anew would have to be followed from file to file.
+        arguments.push("--audit-log-maxsize=10000".into());
     }
     arguments
 }
