@@ -1,5 +1,6 @@
 //! Kubernetes, object stores and Juju on one machine, for the velero-operator charm's demo and tests.
 
+pub mod bench;
 pub mod certificates;
 pub mod charm;
 pub mod cluster;

@@ -40,12 +40,24 @@ pub async fn path() -> Result<PathBuf, ProgramError> {
     if this.file_name().is_some_and(|name| name == NAME) {
         return Ok(this);
     }
+    build(!cfg!(debug_assertions)).await
+}
+
+/// The path of a release build of the program, which Cargo has or makes.
+///
+/// # Errors
+/// When Cargo cannot build it.
+pub async fn release() -> Result<PathBuf, ProgramError> {
+    build(true).await
+}
+
+async fn build(release: bool) -> Result<PathBuf, ProgramError> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
         // The same packages as `cargo test` builds, so that it builds nothing again.
         .args(["build", "--quiet", "--bin", NAME, "--message-format=json"]);
-    if !cfg!(debug_assertions) {
+    if release {
         cargo.arg("--release");
     }
     // What Cargo tells a test of its package would look to Cargo like a change, and some crates would be compiled again.

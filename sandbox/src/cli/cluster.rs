@@ -1,5 +1,6 @@
 //! `up`, `down`, and the parts of a cluster that are processes of their own.
 
+use sandbox::bench;
 use sandbox::cluster::{self, HiddenCommand};
 use sandbox::object_store::S3Server;
 use sandbox::progress::Progress;
@@ -26,6 +27,11 @@ pub fn down() -> Result<(), Failure> {
         }
         Ok(())
     })
+}
+
+pub fn bench(options: bench::Options) -> Result<(), Failure> {
+    print!("{}", bench::run(options, &Progress::to_stderr())?);
+    Ok(())
 }
 
 pub fn hidden(command: HiddenCommand) -> Result<(), Failure> {

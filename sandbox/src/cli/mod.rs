@@ -15,6 +15,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use sandbox::bench;
 use sandbox::cluster::HiddenCommand;
 use sandbox::error;
 
@@ -74,6 +75,8 @@ enum Command {
     Resolved(units::Resolved),
     /// Run the hook `update-status` on every unit, as Juju does every five minutes
     UpdateStatus,
+    /// Measure what the charm's hooks cost, next to what a user would run instead, on a cluster of its own
+    Bench(bench::Options),
     /// Remove a model with everything in it
     DestroyModel(applications::DestroyModel),
     #[command(flatten)]
@@ -111,6 +114,7 @@ fn run(globals: &Globals, command: Command) -> Result<ExitCode, Failure> {
         Command::RemoveUnit(remove) => remove.run(globals),
         Command::Resolved(resolved) => resolved.run(globals),
         Command::UpdateStatus => Ok(globals.model()?.update_status().map(drop)?),
+        Command::Bench(options) => cluster::bench(options),
         Command::DestroyModel(destroy) => destroy.run(globals),
         Command::Hidden(command) => cluster::hidden(command),
     }?;

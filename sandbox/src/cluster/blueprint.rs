@@ -15,6 +15,9 @@ pub const NODE: &str = "sandbox";
 /// The port of the API server.
 pub const API_PORT: u16 = 6443;
 
+/// The name of the log of requests.
+pub(super) const AUDIT_LOG: &str = "audit.log";
+
 /// The file of a cluster's folder that says what there is to clean up when the cluster is gone.
 const FILE: &str = "cluster.json";
 
@@ -36,6 +39,9 @@ pub struct Blueprint {
     pub link: Link,
     /// Its programs.
     pub programs: Programs,
+    /// Whether its API server keeps an audit log.
+    #[serde(default)]
+    pub audit: bool,
 }
 
 impl Blueprint {
@@ -71,6 +77,12 @@ impl Blueprint {
     #[must_use]
     pub fn certificate_authority(&self) -> PathBuf {
         self.file("pki/ca.crt")
+    }
+
+    /// The log of requests, when there is one.
+    #[must_use]
+    pub fn audit_log(&self) -> PathBuf {
+        self.logs().join(AUDIT_LOG)
     }
 
     /// The folder with a log of each service.

@@ -25,6 +25,9 @@ pub enum HiddenCommand {
         /// The folder of etcd.
         #[arg(long)]
         etcd: PathBuf,
+        /// Whether the API server keeps an audit log.
+        #[arg(long)]
+        audit: bool,
     },
     /// Is the first process of a cluster's namespaces.
     #[command(hide = true)]
@@ -53,9 +56,9 @@ impl HiddenCommand {
     /// When it ended for a reason other than that it was told to.
     pub async fn run(self) -> Result<(), HiddenCommandError> {
         match self {
-            Self::ClusterGuard { folder, kubernetes, etcd } => {
+            Self::ClusterGuard { folder, kubernetes, etcd, audit } => {
                 let programs = Programs { kubernetes, etcd };
-                Ok(guard::run(&Orders { folder, programs }).await?)
+                Ok(guard::run(&Orders { folder, programs, audit }).await?)
             }
             Self::ClusterInit { folder } => Ok(init::run(&folder)?),
         }

@@ -61,7 +61,7 @@ pub async fn up(progress: &Progress) -> Result<ClusterAccess, DetachedError> {
     if leftovers::is_alive(&folder) {
         return Err(if read(&folder).is_ok() { DetachedError::AlreadyUp } else { DetachedError::InBetween });
     }
-    let cluster = Box::pin(Cluster::start_in(Some(NAME), progress)).await?;
+    let cluster = Box::pin(Cluster::start_in(Some(NAME), false, progress)).await?;
     Ok(cluster.detach().await?)
 }
 

@@ -57,6 +57,8 @@ pub struct Orders {
     pub folder: PathBuf,
     /// The programs that it runs.
     pub programs: Programs,
+    /// Whether the API server keeps an audit log.
+    pub audit: bool,
 }
 
 /// Why there is no cluster, or no more.
@@ -174,7 +176,8 @@ impl Running {
 
 async fn prepare(orders: &Orders) -> Result<Blueprint, GuardError> {
     let link = Link::reserve().await?;
-    let blueprint = Blueprint { folder: orders.folder.clone(), link, programs: orders.programs.clone() };
+    let blueprint =
+        Blueprint { folder: orders.folder.clone(), link, programs: orders.programs.clone(), audit: orders.audit };
     blueprint.save()?;
     cgroups::create(&link.unique_name())?;
     credentials::write(&blueprint)?;

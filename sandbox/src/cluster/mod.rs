@@ -139,11 +139,19 @@ impl Cluster {
     /// # Errors
     /// When something that it needs cannot be had, or it does not become ready.
     pub async fn start(progress: &Progress) -> Result<Self, ClusterError> {
-        Box::pin(Self::start_in(None, progress)).await
+        Box::pin(Self::start_in(None, false, progress)).await
+    }
+
+    /// Starts a cluster as [`Cluster::start`] does, which keeps a log of the requests of service accounts.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub async fn start_audited(progress: &Progress) -> Result<Self, ClusterError> {
+        Box::pin(Self::start_in(None, true, progress)).await
     }
 
     /// Starts a cluster; with a `name`, its folder has that name.
-    async fn start_in(name: Option<&str>, progress: &Progress) -> Result<Self, ClusterError> {
+    async fn start_in(name: Option<&str>, audit: bool, progress: &Progress) -> Result<Self, ClusterError> {
         if !nix::unistd::geteuid().is_root() {
             return Err(ClusterError::NotRoot);
         }
@@ -154,7 +162,7 @@ impl Cluster {
         };
         let archives = images::archives(progress).await?;
         progress.tell("starting the cluster");
-        let (mut guard, process) = Guard::start(&programs, name).await?;
+        let (mut guard, process) = Guard::start(&programs, name, audit).await?;
         match Box::pin(furnish(&guard, process, &archives)).await {
             Ok((node, access)) => Ok(Self { guard, node, access }),
             Err(error) => {
@@ -189,6 +197,12 @@ impl Cluster {
         self.guard.folder.join("logs")
     }
 
+    /// The log of requests of a cluster that was started by [`Cluster::start_audited`]: an event, as JSON, on each line.
+    #[must_use]
+    pub fn audit_log(&self) -> PathBuf {
+        self.logs().join(blueprint::AUDIT_LOG)
+    }
+
     /// Lets the cluster outlive this process, and writes down how to reach it.
     async fn detach(mut self) -> Result<ClusterAccess, ClusterError> {
         let folder = self.guard.folder.clone();
@@ -217,7 +231,7 @@ struct Guard {
 }
 
 impl Guard {
-    async fn start(programs: &Programs, name: Option<&str>) -> Result<(Self, u32), ClusterError> {
+    async fn start(programs: &Programs, name: Option<&str>, audit: bool) -> Result<(Self, u32), ClusterError> {
         let clusters = clusters()?;
         let failed = |source| ClusterError::Guard { folder: clusters.clone(), source };
         // A folder without a guard is a leftover. Nobody must think so of the new one, as long as its guard is not there.
@@ -229,7 +243,7 @@ impl Guard {
             None => tempfile::Builder::new().prefix("owned-").tempdir_in(&clusters).map(tempfile::TempDir::keep),
         }
         .map_err(failed)?;
-        let mut guard = Self::spawn(folder, programs).await?;
+        let mut guard = Self::spawn(folder, programs, audit).await?;
         guard.next_notice().await?;
         drop(lock);
         match guard.next_notice().await? {
@@ -238,7 +252,7 @@ impl Guard {
         }
     }
 
-    async fn spawn(folder: PathBuf, programs: &Programs) -> Result<Self, ClusterError> {
+    async fn spawn(folder: PathBuf, programs: &Programs, audit: bool) -> Result<Self, ClusterError> {
         let program = program::path().await?;
         let failed = |source| ClusterError::Guard { folder: folder.clone(), source };
         let log = File::create(folder.join("guard.log")).map_err(failed)?;
@@ -250,6 +264,7 @@ impl Guard {
             .arg(&programs.kubernetes)
             .arg("--etcd")
             .arg(&programs.etcd)
+            .args(audit.then_some("--audit"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)

@@ -13,6 +13,9 @@ use crate::images;
 /// Where containerd listens, inside of the cluster's mount namespace.
 pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
 
+/// The file that says which requests the audit log tells of.
+const AUDIT_POLICY: &str = "audit-policy.json";
+
 /// A program that runs for as long as the cluster does.
 #[derive(Debug)]
 pub struct Service {
@@ -70,6 +73,7 @@ pub fn configuration(blueprint: &Blueprint) -> Vec<(&'static str, String)> {
         ("kubelet.json", kubelet_configuration(blueprint).to_string()),
         ("scheduler.json", scheduler_configuration(blueprint).to_string()),
         ("proxy.json", proxy_configuration(blueprint).to_string()),
+        (AUDIT_POLICY, audit_policy().to_string()),
         // Nothing listens there: a name that cannot be known is an error at once, and not after a time limit.
         ("resolv.conf", "nameserver 127.0.0.1\n".to_owned()),
     ]
@@ -92,7 +96,7 @@ fn etcd_arguments(blueprint: &Blueprint) -> Vec<String> {
 
 fn api_server_arguments(blueprint: &Blueprint) -> Vec<String> {
     let file = |flag: &str, name: &str| format!("--{flag}={}", blueprint.file("pki").join(name).display());
-    vec![
+    let mut arguments = vec![
         "--etcd-servers=http://127.0.0.1:2379".into(),
         "--bind-address=0.0.0.0".into(),
         format!("--secure-port={API_PORT}"),
@@ -111,7 +115,28 @@ fn api_server_arguments(blueprint: &Blueprint) -> Vec<String> {
         "--enable-admission-plugins=NodeRestriction".into(),
         "--allow-privileged=true".into(),
         "--profiling=false".into(),
-    ]
+    ];
+    if blueprint.audit {
+        arguments.push(format!("--audit-policy-file={}", blueprint.file(AUDIT_POLICY).display()));
+        arguments.push(format!("--audit-log-path={}", blueprint.audit_log().display()));
+        // In megabytes; a log that begins anew would have to be followed from file to file.
+        arguments.push("--audit-log-maxsize=10000".into());
+    }
+    arguments
+}
+
+/// A line for each request of a service account, the cluster's own aside, before it is answered: once the answer is there, so is
+/// the line.
+fn audit_policy() -> Value {
+    json!({
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["ResponseStarted", "ResponseComplete", "Panic"],
+        "rules": [
+            { "level": "None", "userGroups": ["system:serviceaccounts:kube-system"] },
+            { "level": "Metadata", "userGroups": ["system:serviceaccounts"] },
+        ],
+    })
 }
 
 fn controller_manager_arguments(blueprint: &Blueprint) -> Vec<String> {

@@ -1,0 +1,221 @@
+//! What the charm's hooks cost, next to what a user would run instead: on a real cluster, which is the bench's own.
+
+mod audit;
+mod by_hand;
+mod command;
+mod cost;
+mod hooks;
+mod machine;
+mod objects;
+mod report;
+mod task;
+mod user;
+
+use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
+
+use clap::Args;
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+
+use self::{
+    audit::AuditLog,
+    objects::{Objects, Versions},
+    user::User,
+};
+pub use self::{
+    command::CommandError,
+    cost::{Cost, Spread, Summary},
+    objects::ObjectsError,
+    report::Report,
+    task::Task,
+    user::UserError,
+};
+use crate::{
+    charm::{self, PackError, PackOptions},
+    cluster::{Cluster, ClusterError, NodeError},
+    images, juju,
+    object_store::{S3Error, S3Server},
+    program::{self, ProgramError},
+    progress::Progress,
+    tools::{self, ToolError},
+};
+
+/// How to measure.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Options {
+    /// How often to run each; a run of all takes about two minutes
+    #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub runs: u32,
+}
+
+/// Why there is nothing to report.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// There is no runtime.
+    #[error("cannot start")]
+    Runtime(#[source] io::Error),
+    /// There is no cluster.
+    #[error("the bench needs a cluster")]
+    Cluster(#[from] ClusterError),
+    /// The node does not take a second name of an image.
+    #[error("the bench needs a second image")]
+    Node(#[from] NodeError),
+    /// There is no object store.
+    #[error("the bench needs an object store")]
+    S3(#[from] S3Error),
+    /// There is no program to compare with.
+    #[error("the bench needs programs to compare with")]
+    Tool(#[from] ToolError),
+    /// There is no charm.
+    #[error("the bench needs the charm")]
+    Pack(#[from] PackError),
+    /// There are no hook tools.
+    #[error("the bench needs hook tools")]
+    Program(#[from] ProgramError),
+    /// There is no client.
+    #[error("cannot make a client of the cluster")]
+    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// There is no user of the cluster.
+    #[error("the bench needs a user to compare with")]
+    User(#[from] UserError),
+    /// The objects could not be counted or removed.
+    #[error("cannot follow what changes")]
+    Objects(#[from] ObjectsError),
+    /// The audit log cannot be read.
+    #[error("cannot read the audit log of the cluster")]
+    Audit(#[source] io::Error),
+    /// A file could not be written.
+    #[error("cannot write a file for the bench")]
+    File(#[source] io::Error),
+    /// Juju refused.
+    #[error("cannot drive the charm")]
+    Juju(#[from] juju::Error),
+    /// A hook failed.
+    #[error("the hook {hook} failed: {failure}")]
+    Hook {
+        /// The hook.
+        hook: String,
+        /// Why.
+        failure: String,
+    },
+    /// A hook did not run.
+    #[error("the hook {0} did not run")]
+    NoHook(&'static str),
+    /// The action failed.
+    #[error("the action failed: {0}")]
+    Action(String),
+    /// The unit is not as it should be by then.
+    #[error("the unit is {0}")]
+    Status(String),
+    /// What a user would run failed.
+    #[error("cannot measure a command")]
+    Command(#[from] CommandError),
+}
+
+/// Measures everything as often as wanted, one after the other and all over again, so that a machine that gets slower or faster
+/// on the way does so for all alike.
+///
+/// # Errors
+/// When something that is measured does not do what it should, or what it needs is not there.
+pub fn run(options: Options, progress: &Progress) -> Result<Report, BenchError> {
+    let world = World::start(progress)?;
+    let outcome = world.measure_all(options, progress);
+    let stopped = world.stop();
+    let report = outcome?;
+    stopped?;
+    Ok(report)
+}
+
+/// A cluster with all that is measured on it.
+struct World {
+    runtime: Arc<Runtime>,
+    cluster: Cluster,
+    store: S3Server,
+    objects: Objects,
+    audit: AuditLog,
+    user: User,
+    velero: PathBuf,
+    kubectl: PathBuf,
+    charm: PathBuf,
+    program: PathBuf,
+    state: TempDir,
+}
+
+impl World {
+    /// The same image under another name.
+    const OTHER_IMAGE: &str = "docker.io/velero/velero:bench";
+
+    /// The bucket of all.
+    const BUCKET: &str = "bench";
+
+    fn start(progress: &Progress) -> Result<Self, BenchError> {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(BenchError::Runtime)?;
+        let runtime = Arc::new(runtime);
+        let state = TempDir::new().map_err(BenchError::File)?;
+        let (velero, kubectl, charm, program) = runtime.block_on(async {
+            let velero = tools::velero(progress).await?;
+            let kubectl = tools::kubectl(progress).await?;
+            progress.tell("packing the charm");
+            let charm = charm::pack(&PackOptions::new(&velero)).await?;
+            // As the charm is, so that what a hook costs is not what a debug build of its tools costs.
+            let program = program::release().await?;
+            Ok::<_, BenchError>((velero, kubectl, charm, program))
+        })?;
+        let (cluster, store, client, user) = runtime.block_on(async {
+            let cluster = Box::pin(Cluster::start_audited(progress)).await?;
+            let store = S3Server::start(cluster.access(), &cluster.folder().join("s3"), progress).await?;
+            cluster.node().tag_image(&images::velero_name(), Self::OTHER_IMAGE).await?;
+            let administrators = &cluster.access().kubeconfig;
+            let client = client(administrators).await.map_err(BenchError::Client)?;
+            let user = User::create(&client, administrators, cluster.folder()).await?;
+            Ok::<_, BenchError>((cluster, store, client, user))
+        })?;
+        let (objects, audit) = (Objects::new(client), AuditLog::new(cluster.audit_log()));
+        Ok(Self { runtime, cluster, store, objects, audit, user, velero, kubectl, charm, program, state })
+    }
+
+    fn stop(self) -> Result<(), BenchError> {
+        drop(self.store);
+        Ok(self.runtime.block_on(self.cluster.stop())?)
+    }
+
+    fn measure_all(&self, options: Options, progress: &Progress) -> Result<Report, BenchError> {
+        let mut costs: BTreeMap<Task, Vec<Cost>> = BTreeMap::new();
+        for round in 1..=options.runs {
+            let tell = |what: &str| progress.tell(&format!("run {round} of {}: {what}", options.runs));
+            tell("the charm");
+            let mut measured = self.hooks(round)?;
+            tell("velero install");
+            measured.extend(self.velero_install(round)?);
+            tell("kubectl apply");
+            measured.extend(self.kubectl(round)?);
+            for (task, cost) in measured {
+                costs.entry(task).or_default().push(cost);
+            }
+        }
+        let tasks = costs.iter().filter_map(|(task, costs)| Some((*task, Summary::of(costs)?))).collect();
+        Ok(Report { machine: machine::describe(), runs: options.runs, tasks })
+    }
+
+    fn versions(&self, namespace: &str) -> Result<Versions, BenchError> {
+        Ok(self.runtime.block_on(self.objects.versions(namespace))?)
+    }
+
+    fn rest(&self, namespace: &str) -> Result<(), BenchError> {
+        Ok(self.runtime.block_on(self.objects.rest(namespace))?)
+    }
+
+    fn remove(&self, namespace: &str) -> Result<(), BenchError> {
+        Ok(self.runtime.block_on(self.objects.remove(namespace))?)
+    }
+}
+
+async fn client(kubeconfig: &std::path::Path) -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    Ok(Client::try_from(config)?)
+}

@@ -1,0 +1,94 @@
+//! What is measured.
+
+/// Something that the charm does, or that a user would do instead.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Task {
+    /// The charm's first hook, at whose end Velero runs.
+    Install,
+    /// All hooks of a deployment: `install`, `leader-elected`, `config-changed` and `start`.
+    Deploy,
+    /// `velero install --wait` without storage.
+    VeleroInstall,
+    /// `kubectl apply` of the charm's manifests without storage.
+    KubectlApply,
+    /// The same, and waiting until Velero runs.
+    KubectlApplyAndWait,
+    /// All hooks of the relation with storage, until the unit is Active.
+    Integrate,
+    /// `velero install --wait` with storage.
+    VeleroInstallWithStorage,
+    /// The hook `update-status` with nothing changed.
+    UpdateStatus,
+    /// The hook `s3-credentials-relation-changed` with nothing changed.
+    RelationChanged,
+    /// `kubectl apply` with nothing changed.
+    KubectlApplyAgain,
+    /// The hook `config-changed` after another image of the server is set, until the unit is Active.
+    ConfigChanged,
+    /// `kubectl set image`, and waiting until that image runs.
+    KubectlSetImage,
+    /// The action `run` with the command `backup get`.
+    RunBackupGet,
+    /// The same command of the CLI itself.
+    VeleroBackupGet,
+}
+
+impl Task {
+    /// All tasks, each of the charm's followed by what a user would do instead.
+    pub const ALL: [Self; 14] = [
+        Self::Install,
+        Self::Deploy,
+        Self::VeleroInstall,
+        Self::KubectlApply,
+        Self::KubectlApplyAndWait,
+        Self::Integrate,
+        Self::VeleroInstallWithStorage,
+        Self::UpdateStatus,
+        Self::RelationChanged,
+        Self::KubectlApplyAgain,
+        Self::ConfigChanged,
+        Self::KubectlSetImage,
+        Self::RunBackupGet,
+        Self::VeleroBackupGet,
+    ];
+
+    /// What it is called in the table; what a user would do instead is indented.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Install => "deploy: hook install, until Velero runs",
+            Self::Deploy => "deploy: all its hooks",
+            Self::VeleroInstall => "  velero install --wait, no storage",
+            Self::KubectlApply => "  kubectl apply --server-side",
+            Self::KubectlApplyAndWait => "  kubectl apply, kubectl rollout status",
+            Self::Integrate => "integrate, until Active: all its hooks",
+            Self::VeleroInstallWithStorage => "  velero install --wait, with storage",
+            Self::UpdateStatus => "update-status, nothing changed",
+            Self::RelationChanged => "relation-changed, nothing changed",
+            Self::KubectlApplyAgain => "  kubectl apply --server-side, again",
+            Self::ConfigChanged => "config-changed of an image, until Active",
+            Self::KubectlSetImage => "  kubectl set image, rollout status",
+            Self::RunBackupGet => "run \"backup get\"",
+            Self::VeleroBackupGet => "  velero backup get",
+        }
+    }
+
+    /// Whether the charm runs the Velero CLI for it.
+    #[must_use]
+    pub fn runs_the_cli(self) -> bool {
+        matches!(self, Self::Install | Self::Deploy | Self::Integrate | Self::ConfigChanged | Self::RunBackupGet)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_task_is_listed_once() {
+        let mut tasks = Task::ALL.to_vec();
+        tasks.sort_unstable();
+        tasks.dedup();
+        assert_eq!(tasks, Task::ALL);
+    }
+}
