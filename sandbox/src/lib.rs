@@ -3,6 +3,7 @@
 pub mod certificates;
 pub mod charm;
 pub mod cluster;
+pub mod demo;
 pub mod error;
 pub mod folders;
 mod hexadecimal;
