@@ -121,14 +121,21 @@ pub enum DemoError {
 /// # Errors
 /// When anything is not as the story has it, or something is left behind.
 pub async fn run(options: &DemoOptions, narrator: &Narrator) -> Result<(), DemoError> {
+    // What the user types reaches the programs of the demo too: that one of them has ended is then no news.
     let stage = tokio::select! {
-        stage = Box::pin(Stage::set(options, narrator)) => stage.map_err(|error| narrator.in_step(error))?,
+        biased;
         interruption = interrupted() => return Err(interruption),
+        stage = Box::pin(Stage::set(options, narrator)) => stage.map_err(|error| narrator.in_step(error))?,
     };
     let story = Story::new(&stage, narrator, options);
     let told = tokio::select! {
+        biased;
+        interruption = interrupted() => {
+            narrator.so("interrupted");
+            stage.interrupt().await?;
+            Err(interruption)
+        }
         told = Box::pin(story.tell()) => told,
-        interruption = interrupted() => Err(interruption),
     };
     let told = told.map_err(|error| match error {
         DemoError::Interrupted => error,
@@ -138,8 +145,9 @@ pub async fn run(options: &DemoOptions, narrator: &Narrator) -> Result<(), DemoE
         }
     });
     let struck = tokio::select! {
-        struck = Box::pin(stage.strike(narrator)) => struck,
+        biased;
         interruption = interrupted() => Err(interruption),
+        struck = Box::pin(stage.strike(narrator)) => struck,
     };
     told.and(struck)?;
     narrator.end();

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::{DemoError, DemoOptions, Narrator, kubectl::Kubectl, narrator::one_line, workload, workload::Workload};
 use crate::{
     cluster::{Cluster, ClusterAccess},
-    juju::{Level, Model, Status, UnitName},
+    juju::{Level, Model, UnitName},
     object_store::{Bucket, S3Access, S3Server},
     program,
 };
@@ -26,13 +26,13 @@ const LOG_LINES: usize = 15;
 pub(super) struct Stage {
     /// `None` when the cluster is the user's.
     cluster: Option<Cluster>,
-    /// What is kept outside of the cluster's own folder.
-    _temporary: Option<TempDir>,
     pub(super) folder: PathBuf,
     pub(super) kubectl: Kubectl,
     pub(super) model: Model,
     store: S3Server,
     pub(super) bucket: Bucket,
+    /// What is kept outside of the cluster's own folder; it goes last.
+    _temporary: Option<TempDir>,
 }
 
 impl Stage {
@@ -84,7 +84,7 @@ impl Stage {
     pub(super) fn status(&self) -> Result<Option<String>, DemoError> {
         let view = self.model.status()?;
         let unit = view.applications.get(APPLICATION).and_then(|found| found.units.get(&Self::unit().to_string()));
-        Ok(unit.map(|unit| status_line(&unit.workload_status)))
+        Ok(unit.map(|unit| one_line(&unit.workload_status)))
     }
 
     /// Shows the unit's status and the last that it said. When even that fails, the error that led here says more.
@@ -104,6 +104,12 @@ impl Stage {
         }
     }
 
+    /// Ends the verb that works, if one does.
+    pub(super) async fn interrupt(&self) -> Result<(), DemoError> {
+        let model = self.model.clone();
+        Ok(tokio::task::spawn_blocking(move || model.interrupt()).await.map_err(std::io::Error::other)??)
+    }
+
     /// Takes everything down. Of the user's cluster, only what the story has brought into it.
     pub(super) async fn strike(self, narrator: &Narrator) -> Result<(), DemoError> {
         narrator.step("Clean up");
@@ -120,10 +126,6 @@ impl Stage {
         narrator.so("the namespaces, the S3 server and its bucket are gone");
         Ok(())
     }
-}
-
-fn status_line(status: &Status) -> String {
-    one_line(status)
 }
 
 /// Says which cluster this is, and refuses one on which the story would touch what is not its own, or cannot go on.
