@@ -48,7 +48,7 @@ pub(super) async fn apply(
         return Ok(applied);
     }
     let objects = objects(cluster, &manifests.objects);
-    let storage = storage(cluster, manifests.credentials.as_ref(), &manifests.locations);
+    let storage = storage(cluster, installation, manifests.credentials.as_ref(), &manifests.locations);
     let ((changed, postponed), stored) = futures::try_join!(objects, storage)?;
     applied.changed.extend(changed);
     applied.changed.extend(stored);
@@ -167,6 +167,7 @@ fn replaces_pods(live: Option<&DynamicObject>, desired: &DynamicObject) -> bool 
 /// Applies the credentials and then the locations, which are validated with them at once.
 async fn storage(
     cluster: &Cluster,
+    installation: &Installation,
     credentials: Option<&CredentialsSecret>,
     locations: &[DynamicObject],
 ) -> Result<Vec<String>, ClusterError> {
@@ -190,7 +191,7 @@ async fn storage(
     let version = secret.resource_version().unwrap_or_default();
     for location in locations {
         let is_changed = if super::manifests::is_backup_location(location) {
-            location::apply(cluster, location, &version).await?
+            location::apply(cluster, installation, location, &version).await?
         } else {
             apply_if_different(cluster, location).await?.is_some()
         };

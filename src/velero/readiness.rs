@@ -203,6 +203,19 @@ fn last_end(container: &ContainerStatus) -> String {
         .unwrap_or_default()
 }
 
+/// Whether a pod is, or may still be, a server of an older plan: with another image, or without the planned plugin.
+pub(super) fn is_older_server(installation: &Installation, pod: &Pod) -> bool {
+    let has_ended = |pod: &Pod| {
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        matches!(phase, Some("Succeeded" | "Failed"))
+    };
+    let images = specified_images(pod);
+    let is_server = images.iter().any(|(container, _)| *container == SERVER);
+    let as_planned = images.contains(&(SERVER, &installation.image))
+        && installation.plugin_image.as_ref().is_none_or(|plugin| images.iter().any(|(_, image)| image == plugin));
+    is_server && !as_planned && !has_ended(pod)
+}
+
 /// When the server's process started that runs now.
 fn server_start(pods: &[Pod]) -> Option<Timestamp> {
     let started = |state: &ContainerState| Some(state.running.as_ref()?.started_at.as_ref()?.0);

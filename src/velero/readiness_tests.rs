@@ -223,3 +223,25 @@ fn what_was_found_out_before_the_server_started_or_not_at_all_is_not_believed() 
     stopped.pods.clear();
     assert!(said(&stopped).contains("to be validated"));
 }
+
+#[test]
+fn a_server_of_an_older_plan_is_known_by_its_images_until_it_has_ended() {
+    let server = |image: &str, plugin: &str, phase: &str| -> Pod {
+        parse(json!({
+            "metadata": {"name": "velero-0", "deletionTimestamp": STARTED},
+            "spec": {
+                "containers": [{"name": "velero", "image": image}],
+                "initContainers": [{"name": "plugin", "image": plugin}]},
+            "status": {"phase": phase},
+        }))
+    };
+    let is_older = |pod: &Pod| is_older_server(&installation(), pod);
+    assert!(!is_older(&server(IMAGE, PLUGIN, "Running")));
+    assert!(is_older(&server(IMAGE, "velero/velero-plugin-for-aws:v1.14.2", "Running")));
+    assert!(is_older(&server("velero/velero:v1.18.2", PLUGIN, "Running")));
+    assert!(!is_older(&server("velero/velero:v1.18.2", PLUGIN, "Failed")));
+    // A server that was installed before there was storage has no plugin at all.
+    assert!(is_older(&pod(&json!({"running": {"startedAt": STARTED}}))));
+    let agent = json!({"spec": {"containers": [{"name": "node-agent", "image": "velero/velero:v1.18.2"}]}});
+    assert!(!is_older(&parse(agent)));
+}

@@ -32,6 +32,9 @@ use super::{
 };
 use crate::status::Status;
 
+/// How long a changed storage location is held back for the server to be replaced.
+const ROLLOUT_PATIENCE: Duration = Duration::from_secs(20);
+
 /// Everything that tells whether an installation works, kept up to date by watches.
 struct Watched {
     servers: Store<Deployment>,
@@ -105,6 +108,22 @@ pub(super) async fn settle(
     // The patience is over: what is said then comes from the cluster itself, also where the watches did not work.
     let observed = observation::read(cluster, installation).await?;
     Ok(readiness::assess(installation, &observed).statuses)
+}
+
+/// Waits until no pod is left of a server of an older plan: on its way out, it would still judge a new location, with its
+/// own plugins, and the new server would take its word for a minute. A pod that does not go is not waited for very long.
+pub(super) async fn older_servers_gone(cluster: &Cluster, installation: &Installation) {
+    let deadline = Instant::now() + ROLLOUT_PATIENCE;
+    let mut changes = SelectAll::new();
+    let pods: Store<Pod> = watch(&mut changes, cluster.namespaced(), watcher::Config::default().labels(PODS), ());
+    let mut begun = false;
+    while let Ok(Some(change)) = timeout_at(deadline, changes.next()).await {
+        begun |= matches!(change, Change::Begun);
+        if begun && !pods.state().iter().any(|pod| readiness::is_older_server(installation, pod)) {
+            return;
+        }
+    }
+    tracing::debug!("a server of an older plan is still there");
 }
 
 /// What a watch tells.
