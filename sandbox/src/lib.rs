@@ -4,6 +4,7 @@ pub mod bench;
 pub mod certificates;
 pub mod charm;
 pub mod cluster;
+pub mod demo;
 pub mod error;
 pub mod folders;
 mod hexadecimal;

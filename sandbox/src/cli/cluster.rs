@@ -8,14 +8,19 @@ use sandbox::progress::Progress;
 use super::Failure;
 use super::globals::block_on;
 
+/// The bucket that a new S3 server has.
+const BUCKET: &str = "backups";
+
 pub fn up() -> Result<(), Failure> {
     block_on(async {
         let progress = Progress::to_stderr();
         let access = cluster::up(&progress).await?;
         let folder = access.kubeconfig.with_file_name("s3");
         let store = S3Server::start_detached(&access, &folder, &progress).await?;
+        store.bucket(BUCKET)?;
         println!("export KUBECONFIG={}", access.kubeconfig.display());
-        println!("# S3: {} and {}, {} {}", store.endpoint, store.tls_endpoint, store.access_key, store.secret_key);
+        println!("# S3: {} or {}, bucket {BUCKET}", store.endpoint, store.tls_endpoint);
+        println!("# keys: access-key={} secret-key={}", store.access_key, store.secret_key);
         Ok(())
     })
 }

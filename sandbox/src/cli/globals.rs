@@ -22,6 +22,16 @@ pub struct Globals {
 }
 
 impl Globals {
+    /// The name of the model.
+    pub fn model_name(&self) -> &str {
+        &self.model
+    }
+
+    /// The kubeconfig of the user's own cluster.
+    pub fn kubeconfig(&self) -> Option<&Path> {
+        self.kubeconfig.as_deref()
+    }
+
     /// The model, which tells of its hooks as they run.
     pub fn model(&self) -> Result<Model, Failure> {
         self.named_model(&self.model)

@@ -5,6 +5,7 @@ mod applications;
 mod cluster;
 mod config;
 mod debug_log;
+mod demo;
 mod globals;
 mod relations;
 mod status;
@@ -39,6 +40,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Tell the charm's whole story on a cluster of its own: deploy, back up, lose, restore, remove
+    Demo(demo::Demo),
     /// Start a cluster with an S3 server, which runs until `down`
     Up,
     /// End the cluster, and remove every trace of it
@@ -97,6 +100,7 @@ pub fn main() -> ExitCode {
 
 fn run(globals: &Globals, command: Command) -> Result<ExitCode, Failure> {
     match command {
+        Command::Demo(demo) => demo.run(globals),
         Command::Up => cluster::up(),
         Command::Down => cluster::down(),
         Command::Deploy(deploy) => deploy.run(globals),

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::cloud::{Cloud, CloudError, UnitAccess};
 use super::context::Context;
 use super::environment::{Execution, agent_directory, environment};
+use super::interruption::Interruption;
 use super::log::{Level, Log};
 use super::process::{Child, Launch, Outcome, Report, SpawnError, Surroundings};
 use super::state::UnitName;
@@ -116,9 +117,11 @@ pub(super) struct Agent<'a> {
     pub log: &'a Log,
     pub cloud: &'a dyn Cloud,
     pub limit: Duration,
+    pub interruption: &'a Interruption,
 }
 
 enum Event {
+    Interrupted,
     Tool(UnixStream),
     Report(Report),
     ReportsEnded,
@@ -197,6 +200,9 @@ impl Agent<'_> {
         let accepting = listener.try_clone().map_err(not_listening)?;
         listen_to_pipe(stdout, Pipe::Stdout, events.clone());
         listen_to_pipe(stderr, Pipe::Stderr, events.clone());
+        let interrupted = events.clone();
+        let kill = move || drop(interrupted.send(Event::Interrupted));
+        self.interruption.on_ask(Some(Box::new(kill)));
         let report_events = events.clone();
         thread::spawn(move || {
             for report in reports {
@@ -214,6 +220,7 @@ impl Agent<'_> {
 
         let mut run = Running { agent: self, context, context_id: &context_id, record, open_pipes: 2, ended: None };
         let result = run.until_end(&inbox, &child, disturbance);
+        self.interruption.on_ask(None);
         // Ends the thread that accepts; a tool that is called now finds nobody.
         let _ = shutdown(listener.as_raw_fd(), Shutdown::Both);
         let _ = std::fs::remove_file(directory.join("agent.socket"));
@@ -312,6 +319,7 @@ impl Running<'_, '_, '_> {
                 None => kill_at,
             };
             match inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Event::Interrupted) => child.kill(),
                 Ok(Event::Tool(stream)) => {
                     if disturbance == Some(Disturbance::KillAtToolCall(self.record.tools.len() + 1)) {
                         child.kill();

@@ -145,6 +145,9 @@ pub enum Error {
         /// The last.
         last: String,
     },
+    /// [`super::Model::interrupt`] was called.
+    #[error("interrupted")]
+    Interrupted,
     /// The charm could not be run.
     #[error("cannot run {what} on unit {:?}", unit.to_string())]
     Run {

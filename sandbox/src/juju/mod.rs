@@ -12,6 +12,7 @@ mod context;
 mod environment;
 mod error;
 mod hook;
+mod interruption;
 mod log;
 mod model;
 mod process;

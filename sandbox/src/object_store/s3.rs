@@ -281,15 +281,15 @@ impl S3Server {
         // Unless it is detached, it ends with whoever started it: this process, or the one that has entered the cluster's
         // namespaces for it.
         let mut command = if self.detached {
-            let mut command = Command::from(self.cluster.network_command(&self.program));
-            command.process_group(0);
-            command
+            Command::from(self.cluster.network_command(&self.program))
         } else {
             let mut command = Command::from(self.cluster.network_command("setpriv"));
             command.args(["--pdeathsig", "KILL", "--"]).arg(&self.program);
             command
         };
         command
+            // What the user's terminal sends is not for the server: others may have to finish with it.
+            .process_group(0)
             .args(["--quiet", "--port", &listener.to_string(), "--iam-cache-disable", "--iam-dir"])
             .arg(self.folder.join("users"))
             .env("ROOT_ACCESS_KEY", &self.access.access_key)

@@ -9,7 +9,7 @@ mod status;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use super::agent::{Disturbance, HookRecord};
@@ -17,6 +17,7 @@ use super::cloud::{Cloud, KubernetesCloud};
 use super::environment::Execution;
 use super::error::Error;
 use super::hook::Hook;
+use super::interruption::Interruption;
 use super::log::{Log, LogLine};
 use super::state::{ModelState, Status, UnitName};
 use super::store::Store;
@@ -69,6 +70,8 @@ pub struct Model {
     progress: OnProgress,
     run_limit: Duration,
     disturbance: Arc<Mutex<Option<Disturbance>>>,
+    /// Of the verb that began last.
+    interruption: Arc<Mutex<Weak<Interruption>>>,
 }
 
 impl fmt::Debug for Model {
@@ -107,6 +110,7 @@ impl Model {
             progress: Arc::new(|_| {}),
             run_limit: RUN_LIMIT,
             disturbance: Arc::default(),
+            interruption: Arc::default(),
         })
     }
 
@@ -143,6 +147,26 @@ impl Model {
 
     fn take_disturbance(&self) -> Option<Disturbance> {
         self.disturbance.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Ends the verb that this process has at work on the model, killing the charm that it runs, and returns when it has
+    /// ended: with [`Error::Interrupted`]. The next verb begins with the hook that was killed.
+    ///
+    /// # Errors
+    /// When the model's files cannot be used.
+    pub fn interrupt(&self) -> Result<(), Error> {
+        let at_work = self.interruption.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        if let Some(interruption) = at_work {
+            interruption.ask();
+            drop(self.store.lock(|| {})?);
+        }
+        Ok(())
+    }
+
+    fn at_work(&self) -> Arc<Interruption> {
+        let interruption = Arc::new(Interruption::default());
+        *self.interruption.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&interruption);
+        interruption
     }
 
     /// Runs `update-status` on every unit.

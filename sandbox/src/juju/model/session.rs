@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::sync::Arc;
 
 use super::super::agent::{Agent, HookRecord};
 use super::super::context::{ActionRun, Context};
 use super::super::environment::Execution;
 use super::super::error::Error;
 use super::super::hook::{Hook, RelationEvent};
+use super::super::interruption::Interruption;
 use super::super::log::Log;
 use super::super::resolver::{next_hook, note};
 use super::super::simulated;
@@ -25,6 +27,7 @@ pub(super) struct Session<'m> {
     /// Takes failed hooks as done.
     pub(super) force: bool,
     retried: BTreeSet<UnitName>,
+    interruption: Arc<Interruption>,
     _lock: File,
 }
 
@@ -42,6 +45,7 @@ impl Model {
             records: Vec::new(),
             force: false,
             retried: BTreeSet::new(),
+            interruption: self.at_work(),
             _lock: lock,
         })
     }
@@ -102,6 +106,9 @@ impl Session<'_> {
         loop {
             self.keep_house()?;
             self.save()?;
+            if self.interruption.is_asked() {
+                return Err(Error::Interrupted);
+            }
             let Some((unit, hook)) = self.next() else { return Ok(()) };
             if self.records.len() >= HOOK_LIMIT {
                 return Err(Error::Unsettled { hooks: self.records.len(), last: format!("{} on {unit}", hook.name()) });
@@ -374,6 +381,7 @@ impl Session<'_> {
             log: &self.log,
             cloud: self.model.cloud.as_ref(),
             limit: self.model.run_limit,
+            interruption: &self.interruption,
         };
         let on_log = |message: &str| (self.model.progress)(&Progress::ActionLog { message });
         let Some(mut context) = Context::new(&mut self.state, name, execution, &self.model.store, &self.log, &on_log)

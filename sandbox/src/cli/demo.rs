@@ -1,0 +1,33 @@
+//! `demo`.
+
+use std::io::{Write, stdout};
+
+use clap::Args;
+use sandbox::demo::{self, DemoOptions, Narrator};
+
+use super::Failure;
+use super::globals::Globals;
+
+#[derive(Args)]
+pub struct Demo {
+    /// The storage class of the workload's volume, if not the cluster's default one
+    #[arg(long, value_name = "NAME")]
+    storage_class: Option<String>,
+}
+
+impl Demo {
+    pub fn run(self, globals: &Globals) -> Result<(), Failure> {
+        let options = DemoOptions {
+            kubeconfig: globals.kubeconfig().map(ToOwned::to_owned),
+            model: globals.model_name().to_owned(),
+            storage_class: self.storage_class,
+        };
+        // That nobody reads is no reason to stop half-way.
+        let narrator = Narrator::new(|line| drop(writeln!(stdout(), "{line}")));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let told = runtime.block_on(demo::run(&options, &narrator));
+        // A verb that was interrupted is not waited for: its charm ends with this process.
+        runtime.shutdown_background();
+        Ok(told?)
+    }
+}

@@ -1,0 +1,151 @@
+//! What the story is played on: a cluster, an S3 server, a model; and how it is taken down again.
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::{DemoError, DemoOptions, Narrator, kubectl::Kubectl, narrator::one_line, workload, workload::Workload};
+use crate::{
+    cluster::{Cluster, ClusterAccess},
+    juju::{Level, Model, UnitName},
+    object_store::{Bucket, S3Access, S3Server},
+    program,
+};
+
+/// The application of the charm.
+pub(super) const APPLICATION: &str = "velero-operator";
+
+/// The bucket that backups go to.
+pub(super) const BUCKET: &str = "backups";
+
+/// How much of the unit's log is shown when something went wrong, in lines.
+const LOG_LINES: usize = 15;
+
+/// A cluster with what runs beside it.
+#[derive(Debug)]
+pub(super) struct Stage {
+    /// `None` when the cluster is the user's.
+    cluster: Option<Cluster>,
+    pub(super) folder: PathBuf,
+    pub(super) kubectl: Kubectl,
+    pub(super) model: Model,
+    store: S3Server,
+    pub(super) bucket: Bucket,
+    /// What is kept outside of the cluster's own folder; it goes last.
+    _temporary: Option<TempDir>,
+}
+
+impl Stage {
+    pub(super) async fn set(options: &DemoOptions, narrator: &Narrator) -> Result<Self, DemoError> {
+        let progress = narrator.progress();
+        let (cluster, access, folder, temporary) = match &options.kubeconfig {
+            None => {
+                narrator.step("Start a Kubernetes cluster and an S3 server");
+                let cluster = Box::pin(Cluster::start(&progress)).await?;
+                let (access, folder) = (cluster.access().clone(), cluster.folder().to_owned());
+                (Some(cluster), access, folder, None)
+            }
+            Some(kubeconfig) => {
+                narrator.step("Look at your cluster and start an S3 server");
+                let temporary = TempDir::new()?;
+                let folder = temporary.path().to_owned();
+                (None, ClusterAccess::from_kubeconfig(kubeconfig)?, folder, Some(temporary))
+            }
+        };
+        let kubectl = Kubectl::new(&access.kubeconfig, &folder, &progress).await?;
+        look_around(&kubectl, options, narrator).await?;
+        let store = S3Server::start(&access, &folder.join("s3"), &progress).await?;
+        let bucket = store.access().bucket(BUCKET)?;
+        narrator.so(&format!("an S3 server listens at {}, with an empty bucket {BUCKET}", store.access().endpoint));
+        let model = Model::new(access, &options.model, &folder.join("juju"), &program::path().await?)?;
+        let model = model.with_progress(narrator.of_juju());
+        Ok(Self { cluster, _temporary: temporary, folder, kubectl, model, store, bucket })
+    }
+
+    pub(super) fn s3(&self) -> &S3Access {
+        self.store.access()
+    }
+
+    /// Whether the cluster has other people's work in it.
+    pub(super) fn is_users(&self) -> bool {
+        self.cluster.is_none()
+    }
+
+    pub(super) fn workload(&self) -> Workload {
+        Workload::new(&self.kubectl, self.model.name())
+    }
+
+    /// The charm's only unit.
+    pub(super) fn unit() -> UnitName {
+        UnitName::new(APPLICATION, 0)
+    }
+
+    /// What the unit says, as `word: message`; `None` when there is no such unit.
+    pub(super) fn status(&self) -> Result<Option<String>, DemoError> {
+        let view = self.model.status()?;
+        let unit = view.applications.get(APPLICATION).and_then(|found| found.units.get(&Self::unit().to_string()));
+        Ok(unit.map(|unit| one_line(&unit.workload_status)))
+    }
+
+    /// Shows the unit's status and the last that it said. When even that fails, the error that led here says more.
+    pub(super) fn show_log(&self, narrator: &Narrator) {
+        if let Ok(Some(status)) = self.status() {
+            narrator.so(&format!("{} is {status}", Self::unit()));
+        }
+        let log = self.model.unit_log(&Self::unit()).unwrap_or_default();
+        let shown: Vec<_> = log.iter().filter(|line| line.level > Level::Debug).collect();
+        if shown.is_empty() {
+            return;
+        }
+        narrator.so(&format!("the last lines of its log (juju debug-log --include {}):", Self::unit()));
+        for line in &shown[shown.len().saturating_sub(LOG_LINES)..] {
+            let time = line.time.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string();
+            narrator.output(&format!("{time} {} {}", line.level.name(), line.message));
+        }
+    }
+
+    /// Ends the verb that works, if one does.
+    pub(super) async fn interrupt(&self) -> Result<(), DemoError> {
+        let model = self.model.clone();
+        Ok(tokio::task::spawn_blocking(move || model.interrupt()).await.map_err(std::io::Error::other)??)
+    }
+
+    /// Takes everything down. Of the user's cluster, only what the story has brought into it.
+    pub(super) async fn strike(self, narrator: &Narrator) -> Result<(), DemoError> {
+        narrator.step("Clean up");
+        if let Some(cluster) = self.cluster {
+            drop(self.store);
+            cluster.stop().await?;
+            narrator.so("the cluster and the S3 server have ended, and nothing is left of them");
+            return Ok(());
+        }
+        self.workload().delete().await?;
+        let model = self.model.clone();
+        let destroyed = tokio::task::spawn_blocking(move || model.destroy());
+        destroyed.await.map_err(std::io::Error::other)??;
+        narrator.so("the namespaces, the S3 server and its bucket are gone");
+        Ok(())
+    }
+}
+
+/// Says which cluster this is, and refuses one on which the story would touch what is not its own, or cannot go on.
+async fn look_around(kubectl: &Kubectl, options: &DemoOptions, narrator: &Narrator) -> Result<(), DemoError> {
+    let version = kubectl.json("version").await?;
+    let nodes = kubectl.run("get nodes --output name").await?.lines().count();
+    let version = version["serverVersion"]["gitVersion"].as_str().unwrap_or_default();
+    narrator.so(&format!("Kubernetes {version} answers; it has {nodes} node{}", if nodes == 1 { "" } else { "s" }));
+    for namespace in [options.model.clone(), workload::namespace(&options.model)] {
+        if !kubectl.run(&format!("get namespace {namespace} --ignore-not-found --output name")).await?.is_empty() {
+            return Err(DemoError::NamespaceTaken(namespace));
+        }
+    }
+    let classes = kubectl.json("get storageclass").await?;
+    let is_default = |class: &serde_json::Value| {
+        class["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "true"
+    };
+    let has_default = classes["items"].as_array().is_some_and(|classes| classes.iter().any(is_default));
+    if options.storage_class.is_none() && !has_default {
+        return Err(DemoError::NoStorageClass);
+    }
+    Ok(())
+}

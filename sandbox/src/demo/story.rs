@@ -1,0 +1,267 @@
+//! The story, one function for each step.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::{
+    DemoError, DemoOptions, Narrator, inventory,
+    stage::{APPLICATION, BUCKET, Stage},
+    workload::{self, Workload},
+};
+use crate::{
+    charm::{self, PackOptions},
+    juju::{ActionStatus, DeployOptions, Error, HookRecord, Model},
+    tools,
+};
+
+/// The integrator that tells of the bucket.
+const INTEGRATOR: &str = "s3-integrator";
+
+/// The backup's name.
+const BACKUP: &str = "nightly";
+
+/// What is known once the workload has written its file.
+struct Written {
+    digest: String,
+    volume: String,
+}
+
+/// The story on its stage.
+pub(super) struct Story<'a> {
+    stage: &'a Stage,
+    narrator: &'a Narrator,
+    options: &'a DemoOptions,
+    workload: Workload,
+}
+
+impl<'a> Story<'a> {
+    pub(super) fn new(stage: &'a Stage, narrator: &'a Narrator, options: &'a DemoOptions) -> Self {
+        Self { stage, narrator, options, workload: stage.workload() }
+    }
+
+    /// Tells it to its end.
+    pub(super) async fn tell(&self) -> Result<(), DemoError> {
+        let before = inventory::of_cluster(&self.stage.kubectl).await?;
+        self.deploy().await?;
+        self.integrate().await?;
+        self.configure().await?;
+        let written = self.run_workload().await?;
+        self.back_up().await?;
+        self.lose().await?;
+        self.restore(&written).await?;
+        self.remove(&before).await
+    }
+
+    async fn deploy(&self) -> Result<(), DemoError> {
+        self.narrator.step("Deploy the charm");
+        self.narrator.so("packing the charm of this checkout (which takes minutes when it has to be compiled first)");
+        let velero = tools::velero(&self.narrator.progress()).await?;
+        let charm = charm::pack(&PackOptions::new(velero)).await?;
+        let options = DeployOptions { trust: true, ..DeployOptions::default() };
+        let command = format!("juju deploy {APPLICATION} --trust");
+        self.verb(&command, move |model| model.deploy(&charm, &options)).await?;
+        let status = format!("blocked: no storage: juju integrate {APPLICATION}:s3-credentials {INTEGRATOR}");
+        self.expect_status(&status)
+    }
+
+    async fn integrate(&self) -> Result<(), DemoError> {
+        self.narrator.step("Integrate it with the S3 server");
+        let s3 = self.stage.s3().clone();
+        let (endpoint, bucket) = (s3.endpoint.clone(), BUCKET.to_owned());
+        let command = format!("juju deploy {INTEGRATOR} --config endpoint={endpoint} --config bucket={bucket}");
+        let config = [("endpoint".to_owned(), endpoint), ("bucket".to_owned(), bucket)].into();
+        let options = DeployOptions { config, ..DeployOptions::default() };
+        self.verb(&command, move |model| Ok(model.deploy_built_in(INTEGRATOR, &options)?.unwrap_or_default())).await?;
+        let command = format!("juju run {INTEGRATOR}/leader sync-s3-credentials access-key=… secret-key=…");
+        self.verb(&command, move |model| model.sync_s3_credentials(INTEGRATOR, &s3.access_key, &s3.secret_key)).await?;
+        let command = format!("juju integrate {APPLICATION} {INTEGRATOR}");
+        self.verb(&command, |model| Ok(model.integrate(APPLICATION, INTEGRATOR)?.1)).await?;
+        self.expect_status("active: ready")
+    }
+
+    async fn configure(&self) -> Result<(), DemoError> {
+        self.narrator.step("Let it back up the files of volumes");
+        let options = ["use-node-agent", "default-volumes-to-fs-backup"];
+        let command = format!("juju config {APPLICATION} {}=true {}=true", options[0], options[1]);
+        let config = options.map(|option| (option.to_owned(), "true".to_owned())).into();
+        self.verb(&command, move |model| model.reconfigure(APPLICATION, &config, &[])).await?;
+        self.expect_status("active: ready")
+    }
+
+    async fn run_workload(&self) -> Result<Written, DemoError> {
+        self.narrator.step("Run a workload with something to lose");
+        self.workload.create(self.options.storage_class.as_deref(), &self.stage.folder).await?;
+        let namespace = self.workload.namespace();
+        self.narrator.so(&format!("Deployment {} runs in namespace {namespace}, with a volume", workload::NAME));
+        self.workload.write().await?;
+        let written = Written { digest: self.workload.digest().await?, volume: self.workload.volume().await? };
+        self.narrator.so(&format!(
+            "it wrote 1 MiB of random bytes to {}, on the volume {}",
+            workload::FILE,
+            written.volume
+        ));
+        self.narrator.so(&format!("SHA-256 {}", written.digest));
+        Ok(written)
+    }
+
+    async fn back_up(&self) -> Result<(), DemoError> {
+        self.narrator.step("Back up");
+        // Of somebody's cluster, only what is the demo's own.
+        let only = match self.stage.is_users() {
+            true => format!(" --include-namespaces {}", self.workload.namespace()),
+            false => String::new(),
+        };
+        self.run_velero(&format!("backup create {BACKUP}{only} --wait")).await?;
+        self.expect_phase("backup", BACKUP).await?;
+        let volumes = self.volume_backups().await?;
+        self.expect("backups of the workload's volume by Velero's node agent", "1, Completed", &volumes)?;
+        let keys = self.stage.bucket.keys()?;
+        let (objects, files) = (in_backup(&keys).count(), keys.iter().filter(|key| key.starts_with("kopia/")).count());
+        self.narrator.so(&format!("in the bucket: {objects} objects in backups/{BACKUP}/, {files} in kopia/"));
+        Ok(())
+    }
+
+    async fn lose(&self) -> Result<(), DemoError> {
+        self.narrator.step("Lose the workload");
+        self.narrator.command(&format!("kubectl delete namespace {}", self.workload.namespace()));
+        self.workload.delete().await?;
+        self.narrator.so("the Deployment, its volume's claim and the namespace are gone");
+        Ok(())
+    }
+
+    async fn restore(&self, written: &Written) -> Result<(), DemoError> {
+        self.narrator.step("Restore it");
+        let output = self.run_velero(&format!("restore create --from-backup {BACKUP} --wait")).await?;
+        let name = restore_name(&output);
+        self.expect_phase("restore", &name).await?;
+        self.workload.runs().await?;
+        let digest = self.workload.digest().await?;
+        let volume = self.workload.volume().await?;
+        self.expect(&format!("the SHA-256 of {}", workload::FILE), &written.digest, &digest)?;
+        if volume == written.volume {
+            return self.expect("the workload's volume", "another than before", &volume);
+        }
+        self.narrator.so(&format!(
+            "Deployment {} runs again, with {} on another volume, {volume}",
+            workload::NAME,
+            workload::FILE
+        ));
+        self.narrator.so(&format!("SHA-256 {digest}: the same as before"));
+        Ok(())
+    }
+
+    async fn remove(&self, before: &BTreeSet<String>) -> Result<(), DemoError> {
+        self.narrator.step("Remove the charm");
+        let keys = self.stage.bucket.keys()?;
+        let backup: Vec<_> = in_backup(&keys).collect();
+        self.verb(&format!("juju remove-relation {APPLICATION} {INTEGRATOR}"), |model| {
+            model.remove_relation(APPLICATION, INTEGRATOR)
+        })
+        .await?;
+        self.expect_status("blocked: no storage: juju integrate")?;
+        for application in [APPLICATION, INTEGRATOR] {
+            let command = format!("juju remove-application {application}");
+            self.verb(&command, move |model| model.remove_application(application, false)).await?;
+        }
+        self.expect("the unit", "gone", self.stage.status()?.as_deref().unwrap_or("gone"))?;
+        self.expect_clean(before).await?;
+        let keys = self.stage.bucket.keys()?;
+        let kept: Vec<_> = in_backup(&keys).collect();
+        self.expect("the backup's objects in the bucket", &backup.join(", "), &kept.join(", "))?;
+        self.narrator.so(&format!("in the bucket: still {} objects in backups/{BACKUP}/", kept.len()));
+        Ok(())
+    }
+
+    async fn expect_clean(&self, before: &BTreeSet<String>) -> Result<(), DemoError> {
+        let (kubectl, model) = (&self.stage.kubectl, self.stage.model.name());
+        let added = inventory::of_cluster(kubectl).await?.difference(before).cloned().collect();
+        inventory::await_gone(kubectl, model, &added).await?;
+        let now = inventory::of_cluster(kubectl).await?;
+        let added: Vec<_> = now.difference(before).cloned().collect();
+        self.expect("CustomResourceDefinitions and cluster roles that the charm left", "", &added.join(", "))?;
+        inventory::await_gone(kubectl, model, &inventory::of_namespace(kubectl, model).await?).await?;
+        let left: Vec<_> = inventory::of_namespace(kubectl, model).await?.into_iter().collect();
+        self.expect(&format!("objects that the charm left in namespace {model}"), "", &left.join(", "))?;
+        self.narrator.so(&format!("namespace {model} is empty; no definitions or cluster roles of Velero are left"));
+        Ok(())
+    }
+
+    /// Does what a verb of Juju's does, and checks that every hook of it succeeded.
+    async fn verb<F>(&self, command: &str, verb: F) -> Result<(), DemoError>
+    where
+        F: FnOnce(&Model) -> Result<Vec<HookRecord>, Error> + Send + 'static,
+    {
+        self.narrator.command(command);
+        let model = self.stage.model.clone();
+        let records = tokio::task::spawn_blocking(move || verb(&model)).await.map_err(std::io::Error::other)??;
+        for record in records {
+            let found = record.failure.as_deref().unwrap_or("success");
+            self.expect(&format!("the hook {} of {}", record.name, record.unit), "success", found)?;
+        }
+        Ok(())
+    }
+
+    /// Runs a command of the Velero CLI by the charm's action, and returns what it printed.
+    async fn run_velero(&self, velero: &str) -> Result<String, DemoError> {
+        self.narrator.command(&format!("juju run {} run command=\"{velero}\"", Stage::unit()));
+        let model = self.stage.model.clone();
+        let parameters = Map::from_iter([("command".to_owned(), Value::from(velero))]);
+        let run = move || model.run_action(&Stage::unit(), "run", &parameters);
+        let result = tokio::task::spawn_blocking(run).await.map_err(std::io::Error::other)??;
+        let found = if result.status == ActionStatus::Completed { "completed" } else { &result.message };
+        self.expect(&format!("the action run with {velero:?}"), "completed", found)?;
+        Ok(result.results.get("output").and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
+    async fn expect_phase(&self, kind: &str, name: &str) -> Result<(), DemoError> {
+        let get = format!("get {kind}s.velero.io {name} --namespace {}", self.stage.model.name());
+        let object = self.stage.kubectl.json(&get).await?;
+        let phase = object["status"]["phase"].as_str().unwrap_or("no phase");
+        let reason = object["status"]["failureReason"].as_str().map_or(String::new(), |reason| format!(": {reason}"));
+        self.expect(&format!("the phase of the {kind} {name}"), "Completed", &format!("{phase}{reason}"))
+    }
+
+    /// How many volumes of the workload were backed up, and how that went.
+    async fn volume_backups(&self) -> Result<String, DemoError> {
+        let get = format!("get podvolumebackups.velero.io --namespace {}", self.stage.model.name());
+        let all = self.stage.kubectl.json(&get).await?;
+        let of_workload = |object: &&Value| object["spec"]["pod"]["namespace"] == self.workload.namespace();
+        let phases: Vec<_> = all["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(of_workload)
+            .map(|object| object["status"]["phase"].as_str().unwrap_or("no phase"))
+            .collect();
+        Ok(format!("{}, {}", phases.len(), phases.join(", ")))
+    }
+
+    fn expect_status(&self, beginning: &str) -> Result<(), DemoError> {
+        let found = self.stage.status()?.unwrap_or_else(|| "no unit".to_owned());
+        if found.starts_with(beginning) {
+            return Ok(());
+        }
+        self.expect(&format!("the status of {}", Stage::unit()), beginning, &found)
+    }
+
+    fn expect(&self, what: &str, expected: &str, found: &str) -> Result<(), DemoError> {
+        if expected == found {
+            return Ok(());
+        }
+        let told = |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
+        Err(DemoError::NotSo { what: what.to_owned(), expected: told(expected), found: told(found) })
+    }
+}
+
+/// The keys of the backup itself.
+fn in_backup(keys: &[String]) -> impl Iterator<Item = &str> {
+    let prefix = format!("backups/{BACKUP}/");
+    keys.iter().map(String::as_str).filter(move |key| key.starts_with(&prefix))
+}
+
+/// The name that the CLI gave to the restore: it adds the time to the backup's.
+fn restore_name(output: &str) -> String {
+    let quoted = output.split('"').nth(1).unwrap_or(BACKUP);
+    quoted.to_owned()
+}
