@@ -19,6 +19,7 @@ changed      objects of Velero that came or have another resourceVersion, defini
              the cluster makes not. Of a BackupStorageLocation the spec, labels and annotations count, as the server renews its
              status about once a minute.
 Before each deploy, install and first apply there is nothing of Velero in the cluster: all of them make the definitions.
+kubectl's Velero has no storage, so no plugin to start and no location to validate: its new image runs sooner than the charm's.
 The images are on the node. kubectl has its discovery cache, but in the first run.
 ";
 
@@ -35,7 +36,7 @@ pub struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(formatter, "{}\n{} runs of each\n", self.machine, self.runs)?;
+        writeln!(formatter, "{}; runs of each: {}\n", self.machine, self.runs)?;
         let header = ["", "wall, s", "CPU, s", "memory, MB", "tools", "API", "changed"].map(str::to_owned);
         let rows = Task::ALL.iter().filter_map(|task| Some(row(*task, self.tasks.get(task)?)));
         write!(formatter, "{}\n{NOTES}\n", table(header, rows.collect()))?;
@@ -159,7 +160,7 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_they_must() {
         let rows = vec![["deploy".to_owned(), "1.90 (1.80–2.10)".to_owned()]];
-        let expected = "                  wall\ndeploy  1.90 (1.80–2.10)\n";
+        let expected = "                    wall\ndeploy  1.90 (1.80–2.10)\n";
         assert_eq!(table([String::new(), "wall".to_owned()], rows), expected);
     }
 
