@@ -64,6 +64,10 @@ impl World {
         costs.push((Task::ConfigChanged, total(recorder.take()?)));
         expect(&model, StatusValue::Active)?;
 
+        model.configure(APPLICATION, "velero-image", Self::NO_IMAGE)?;
+        costs.push((Task::FailedPull, total(recorder.take()?)));
+        expect(&model, StatusValue::Blocked)?;
+
         model.destroy()?;
         recorder.take()?;
         self.remove(&name)?;

@@ -148,6 +148,8 @@ struct World {
 impl World {
     /// The same image under another name.
     const OTHER_IMAGE: &str = "docker.io/velero/velero:bench";
+    /// An image that is on no node and in no registry.
+    const NO_IMAGE: &str = "docker.io/velero/velero:none-such";
 
     /// The bucket of all.
     const BUCKET: &str = "bench";

@@ -94,6 +94,10 @@ fn targets(tasks: &BTreeMap<Task, Summary>) -> Vec<[String; 3]> {
             target(&format!("{idle} no object changed in any run"), changed.most.to_string(), changed.most == 0),
         ]);
     }
+    if let Some(Summary { wall, .. }) = tasks.get(&Task::FailedPull) {
+        let text = "an image that cannot be pulled: Blocked within 15 s";
+        targets.push(target(text, seconds(wall.median) + " s", wall.median < 15_000_000));
+    }
     if let (Some(ours), Some(theirs)) = (tasks.get(&Task::Install), tasks.get(&Task::VeleroInstall)) {
         let (ours, theirs) = (ours.wall.median, theirs.wall.median);
         let measured = format!("{} s of {} s", seconds(ours), seconds(theirs));

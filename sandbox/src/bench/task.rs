@@ -27,6 +27,8 @@ pub enum Task {
     ConfigChanged,
     /// `kubectl set image`, and waiting until that image runs.
     KubectlSetImage,
+    /// The hook `config-changed` after an image is set that is nowhere, until the unit is Blocked.
+    FailedPull,
     /// The action `run` with the command `backup get`.
     RunBackupGet,
     /// The same command of the CLI itself.
@@ -35,7 +37,7 @@ pub enum Task {
 
 impl Task {
     /// All tasks, each of the charm's followed by what a user would do instead.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Install,
         Self::Deploy,
         Self::VeleroInstall,
@@ -48,6 +50,7 @@ impl Task {
         Self::KubectlApplyAgain,
         Self::ConfigChanged,
         Self::KubectlSetImage,
+        Self::FailedPull,
         Self::RunBackupGet,
         Self::VeleroBackupGet,
     ];
@@ -68,6 +71,7 @@ impl Task {
             Self::KubectlApplyAgain => "  kubectl apply --server-side, again",
             Self::ConfigChanged => "config-changed of an image, until Active",
             Self::KubectlSetImage => "  kubectl set image, rollout status",
+            Self::FailedPull => "config-changed, no such image, until Blocked",
             Self::RunBackupGet => "run \"backup get\"",
             Self::VeleroBackupGet => "  velero backup get",
         }
@@ -76,7 +80,15 @@ impl Task {
     /// Whether the charm runs the Velero CLI for it.
     #[must_use]
     pub fn runs_the_cli(self) -> bool {
-        matches!(self, Self::Install | Self::Deploy | Self::Integrate | Self::ConfigChanged | Self::RunBackupGet)
+        matches!(
+            self,
+            Self::Install
+                | Self::Deploy
+                | Self::Integrate
+                | Self::ConfigChanged
+                | Self::FailedPull
+                | Self::RunBackupGet
+        )
     }
 }
 
