@@ -4,6 +4,7 @@ mod charmcraft;
 mod cluster_trouble;
 mod command_line;
 mod configuration;
+mod demo;
 mod deployed;
 mod installation;
 mod objects;

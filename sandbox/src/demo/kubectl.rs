@@ -13,7 +13,7 @@ use super::DemoError;
 use crate::{process, progress::Progress, tools};
 
 /// How long kubectl may take for what does not wait.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// How much longer kubectl may take than it was told to wait, so that it is kubectl that says what it waited for.
 const GRACE: Duration = Duration::from_secs(15);

@@ -121,6 +121,7 @@ pub enum DemoError {
 /// # Errors
 /// When anything is not as the story has it, or something is left behind.
 pub async fn run(options: &DemoOptions, narrator: &Narrator) -> Result<(), DemoError> {
+    narrator.begin();
     // What the user types reaches the programs of the demo too: that one of them has ended is then no news.
     let stage = tokio::select! {
         biased;

@@ -33,6 +33,13 @@ impl Narrator {
         Self { started: Instant::now(), tell: Arc::new(tell), step: Arc::default(), status: Arc::default() }
     }
 
+    /// Says what this is going to be.
+    pub(super) fn begin(&self) {
+        (self.tell)(
+            "The story of the charm velero-operator on a real Kubernetes cluster; at the left, the seconds so far.",
+        );
+    }
+
     /// Begins a step.
     pub(super) fn step(&self, title: &str) {
         let number = {

@@ -1,15 +1,23 @@
 //! What the story is played on: a cluster, an S3 server, a model; and how it is taken down again.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use super::{DemoError, DemoOptions, Narrator, kubectl::Kubectl, narrator::one_line, workload, workload::Workload};
 use crate::{
+    charm::{self, PackOptions},
     cluster::{Cluster, ClusterAccess},
     juju::{Level, Model, UnitName},
     object_store::{Bucket, S3Access, S3Server},
     program,
+    progress::Progress,
+    tools,
 };
 
 /// The application of the charm.
@@ -21,11 +29,16 @@ pub(super) const BUCKET: &str = "backups";
 /// How much of the unit's log is shown when something went wrong, in lines.
 const LOG_LINES: usize = 15;
 
+/// How often it is said that the charm is still being compiled.
+const REMINDER: Duration = Duration::from_secs(15);
+
 /// A cluster with what runs beside it.
 #[derive(Debug)]
 pub(super) struct Stage {
     /// `None` when the cluster is the user's.
     cluster: Option<Cluster>,
+    /// The folder of the unpacked charm.
+    pub(super) charm: PathBuf,
     pub(super) folder: PathBuf,
     pub(super) kubectl: Kubectl,
     pub(super) model: Model,
@@ -38,6 +51,9 @@ pub(super) struct Stage {
 impl Stage {
     pub(super) async fn set(options: &DemoOptions, narrator: &Narrator) -> Result<Self, DemoError> {
         let progress = narrator.progress();
+        narrator.step("Pack the charm");
+        let charm = pack(&progress).await?;
+        narrator.so("the charm of this checkout is packed");
         let (cluster, access, folder, temporary) = match &options.kubeconfig {
             None => {
                 narrator.step("Start a Kubernetes cluster and an S3 server");
@@ -59,7 +75,7 @@ impl Stage {
         narrator.so(&format!("an S3 server listens at {}, with an empty bucket {BUCKET}", store.access().endpoint));
         let model = Model::new(access, &options.model, &folder.join("juju"), &program::path().await?)?;
         let model = model.with_progress(narrator.of_juju());
-        Ok(Self { cluster, _temporary: temporary, folder, kubectl, model, store, bucket })
+        Ok(Self { cluster, charm, _temporary: temporary, folder, kubectl, model, store, bucket })
     }
 
     pub(super) fn s3(&self) -> &S3Access {
@@ -125,6 +141,19 @@ impl Stage {
         destroyed.await.map_err(std::io::Error::other)??;
         narrator.so("the namespaces, the S3 server and its bucket are gone");
         Ok(())
+    }
+}
+
+/// Packs the charm of this checkout, which takes minutes when it has to be compiled first.
+async fn pack(progress: &Progress) -> Result<PathBuf, DemoError> {
+    let options = PackOptions::new(tools::velero(progress).await?);
+    let started = Instant::now();
+    let mut packing = pin!(charm::pack(&options));
+    loop {
+        match timeout(REMINDER, &mut packing).await {
+            Ok(packed) => return Ok(packed?),
+            Err(_) => progress.tell(&format!("compiling the charm ({} s)", started.elapsed().as_secs())),
+        }
     }
 }
 

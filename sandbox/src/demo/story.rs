@@ -9,11 +9,7 @@ use super::{
     stage::{APPLICATION, BUCKET, Stage},
     workload::{self, Workload},
 };
-use crate::{
-    charm::{self, PackOptions},
-    juju::{ActionStatus, DeployOptions, Error, HookRecord, Model},
-    tools,
-};
+use crate::juju::{ActionStatus, DeployOptions, Error, HookRecord, Model};
 
 /// The integrator that tells of the bucket.
 const INTEGRATOR: &str = "s3-integrator";
@@ -55,9 +51,7 @@ impl<'a> Story<'a> {
 
     async fn deploy(&self) -> Result<(), DemoError> {
         self.narrator.step("Deploy the charm");
-        self.narrator.so("packing the charm of this checkout (which takes minutes when it has to be compiled first)");
-        let velero = tools::velero(&self.narrator.progress()).await?;
-        let charm = charm::pack(&PackOptions::new(velero)).await?;
+        let charm = self.stage.charm.clone();
         let options = DeployOptions { trust: true, ..DeployOptions::default() };
         let command = format!("juju deploy {APPLICATION} --trust");
         self.verb(&command, move |model| model.deploy(&charm, &options)).await?;
@@ -108,14 +102,15 @@ impl<'a> Story<'a> {
     async fn back_up(&self) -> Result<(), DemoError> {
         self.narrator.step("Back up");
         // Of somebody's cluster, only what is the demo's own.
-        let only = match self.stage.is_users() {
-            true => format!(" --include-namespaces {}", self.workload.namespace()),
-            false => String::new(),
+        let only = if self.stage.is_users() {
+            format!(" --include-namespaces {}", self.workload.namespace())
+        } else {
+            String::new()
         };
         self.run_velero(&format!("backup create {BACKUP}{only} --wait")).await?;
         self.expect_phase("backup", BACKUP).await?;
         let volumes = self.volume_backups().await?;
-        self.expect("backups of the workload's volume by Velero's node agent", "1, Completed", &volumes)?;
+        expect("backups of the workload's volume by Velero's node agent", "1, Completed", &volumes)?;
         let keys = self.stage.bucket.keys()?;
         let (objects, files) = (in_backup(&keys).count(), keys.iter().filter(|key| key.starts_with("kopia/")).count());
         self.narrator.so(&format!("in the bucket: {objects} objects in backups/{BACKUP}/, {files} in kopia/"));
@@ -124,7 +119,11 @@ impl<'a> Story<'a> {
 
     async fn lose(&self) -> Result<(), DemoError> {
         self.narrator.step("Lose the workload");
-        self.narrator.command(&format!("kubectl delete namespace {}", self.workload.namespace()));
+        let namespace = self.workload.namespace();
+        let name = workload::NAME;
+        let objects = format!("deployment/{name} persistentvolumeclaim/{name}");
+        self.narrator.command(&format!("kubectl delete {objects} --namespace {namespace}"));
+        self.narrator.command(&format!("kubectl delete namespace {namespace}"));
         self.workload.delete().await?;
         self.narrator.so("the Deployment, its volume's claim and the namespace are gone");
         Ok(())
@@ -138,9 +137,9 @@ impl<'a> Story<'a> {
         self.workload.runs().await?;
         let digest = self.workload.digest().await?;
         let volume = self.workload.volume().await?;
-        self.expect(&format!("the SHA-256 of {}", workload::FILE), &written.digest, &digest)?;
+        expect(&format!("the SHA-256 of {}", workload::FILE), &written.digest, &digest)?;
         if volume == written.volume {
-            return self.expect("the workload's volume", "another than before", &volume);
+            return expect("the workload's volume", "another than before", &volume);
         }
         self.narrator.so(&format!(
             "Deployment {} runs again, with {} on another volume, {volume}",
@@ -164,11 +163,11 @@ impl<'a> Story<'a> {
             let command = format!("juju remove-application {application}");
             self.verb(&command, move |model| model.remove_application(application, false)).await?;
         }
-        self.expect("the unit", "gone", self.stage.status()?.as_deref().unwrap_or("gone"))?;
+        expect("the unit", "gone", self.stage.status()?.as_deref().unwrap_or("gone"))?;
         self.expect_clean(before).await?;
         let keys = self.stage.bucket.keys()?;
         let kept: Vec<_> = in_backup(&keys).collect();
-        self.expect("the backup's objects in the bucket", &backup.join(", "), &kept.join(", "))?;
+        expect("the backup's objects in the bucket", &backup.join(", "), &kept.join(", "))?;
         self.narrator.so(&format!("in the bucket: still {} objects in backups/{BACKUP}/", kept.len()));
         Ok(())
     }
@@ -179,10 +178,10 @@ impl<'a> Story<'a> {
         inventory::await_gone(kubectl, model, &added).await?;
         let now = inventory::of_cluster(kubectl).await?;
         let added: Vec<_> = now.difference(before).cloned().collect();
-        self.expect("CustomResourceDefinitions and cluster roles that the charm left", "", &added.join(", "))?;
+        expect("CustomResourceDefinitions and cluster roles that the charm left", "", &added.join(", "))?;
         inventory::await_gone(kubectl, model, &inventory::of_namespace(kubectl, model).await?).await?;
         let left: Vec<_> = inventory::of_namespace(kubectl, model).await?.into_iter().collect();
-        self.expect(&format!("objects that the charm left in namespace {model}"), "", &left.join(", "))?;
+        expect(&format!("objects that the charm left in namespace {model}"), "", &left.join(", "))?;
         self.narrator.so(&format!("namespace {model} is empty; no definitions or cluster roles of Velero are left"));
         Ok(())
     }
@@ -197,7 +196,7 @@ impl<'a> Story<'a> {
         let records = tokio::task::spawn_blocking(move || verb(&model)).await.map_err(std::io::Error::other)??;
         for record in records {
             let found = record.failure.as_deref().unwrap_or("success");
-            self.expect(&format!("the hook {} of {}", record.name, record.unit), "success", found)?;
+            expect(&format!("the hook {} of {}", record.name, record.unit), "success", found)?;
         }
         Ok(())
     }
@@ -210,7 +209,7 @@ impl<'a> Story<'a> {
         let run = move || model.run_action(&Stage::unit(), "run", &parameters);
         let result = tokio::task::spawn_blocking(run).await.map_err(std::io::Error::other)??;
         let found = if result.status == ActionStatus::Completed { "completed" } else { &result.message };
-        self.expect(&format!("the action run with {velero:?}"), "completed", found)?;
+        expect(&format!("the action run with {velero:?}"), "completed", found)?;
         Ok(result.results.get("output").and_then(Value::as_str).unwrap_or_default().to_owned())
     }
 
@@ -219,7 +218,7 @@ impl<'a> Story<'a> {
         let object = self.stage.kubectl.json(&get).await?;
         let phase = object["status"]["phase"].as_str().unwrap_or("no phase");
         let reason = object["status"]["failureReason"].as_str().map_or(String::new(), |reason| format!(": {reason}"));
-        self.expect(&format!("the phase of the {kind} {name}"), "Completed", &format!("{phase}{reason}"))
+        expect(&format!("the phase of the {kind} {name}"), "Completed", &format!("{phase}{reason}"))
     }
 
     /// How many volumes of the workload were backed up, and how that went.
@@ -242,16 +241,17 @@ impl<'a> Story<'a> {
         if found.starts_with(beginning) {
             return Ok(());
         }
-        self.expect(&format!("the status of {}", Stage::unit()), beginning, &found)
+        expect(&format!("the status of {}", Stage::unit()), beginning, &found)
     }
+}
 
-    fn expect(&self, what: &str, expected: &str, found: &str) -> Result<(), DemoError> {
-        if expected == found {
-            return Ok(());
-        }
-        let told = |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
-        Err(DemoError::NotSo { what: what.to_owned(), expected: told(expected), found: told(found) })
+/// Goes on only when what was found is what the story has.
+fn expect(what: &str, expected: &str, found: &str) -> Result<(), DemoError> {
+    if expected == found {
+        return Ok(());
     }
+    let told = |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
+    Err(DemoError::NotSo { what: what.to_owned(), expected: told(expected), found: told(found) })
 }
 
 /// The keys of the backup itself.

@@ -68,8 +68,13 @@ impl Workload {
 
     /// Deletes it with its namespace, and waits until all of it has gone.
     pub(super) async fn delete(&self) -> Result<(), DemoError> {
-        let delete = format!("delete namespace {} --ignore-not-found --wait", self.namespace);
-        self.kubectl.wait(&delete, DELETION_LIMIT).await.map(drop)
+        // A namespace that still has a claim in use looks again only after a while.
+        for what in [format!("deployment/{NAME} persistentvolumeclaim/{NAME}"), format!("namespace/{}", self.namespace)]
+        {
+            let delete = format!("delete {what} --namespace {} --ignore-not-found --wait", self.namespace);
+            self.kubectl.wait(&delete, DELETION_LIMIT).await?;
+        }
+        Ok(())
     }
 }
 
@@ -99,7 +104,6 @@ fn manifest(namespace: &str, storage_class: Option<&str>) -> Value {
             "template": {
                 "metadata": {"labels": labels},
                 "spec": {
-                    // A namespace that is deleted waits for half of what its pods are given.
                     "terminationGracePeriodSeconds": 2,
                     // It only waits: that it starts again writes no file.
                     "containers": [{

@@ -1,0 +1,54 @@
+//! `cargo sandbox demo`: the whole story, as a person runs it.
+
+use std::{fs, path::Path, process::Output, time::Duration};
+
+use sandbox::program;
+use tempfile::TempDir;
+use tokio::{process::Command, runtime::Builder, time::timeout};
+
+/// Runs the demo, which keeps its state in the folder `state`.
+fn demo(state: &Path, arguments: &[&str]) -> Output {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut command = Command::new(program::path().await.unwrap());
+        command.arg("demo").args(arguments).env("XDG_STATE_HOME", state).kill_on_drop(true);
+        timeout(Duration::from_mins(10), command.output()).await.unwrap().unwrap()
+    })
+}
+
+#[test]
+fn the_demo_comes_to_its_good_end_and_leaves_nothing() {
+    let state = TempDir::new().unwrap();
+    let output = demo(state.path(), &[]);
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    let mut lines = told.lines();
+    for part in [
+        "$ juju deploy velero-operator --trust",
+        "velero-operator/0 is blocked: no storage",
+        "$ juju integrate velero-operator s3-integrator",
+        "velero-operator/0 is active: ready",
+        r#"$ juju run velero-operator/0 run command="backup create nightly --wait""#,
+        "Backup completed with status: Completed",
+        "$ kubectl delete namespace demo-workload",
+        r#"$ juju run velero-operator/0 run command="restore create --from-backup nightly --wait""#,
+        "Restore completed with status: Completed",
+        ": the same as before",
+        "$ juju remove-application velero-operator",
+        "namespace demo is empty",
+        "in the bucket: still",
+        "All of it was as it should be.",
+    ] {
+        assert!(lines.any(|line| line.contains(part)), "{part:?} is not told, or not in its place: {told}");
+    }
+    assert_eq!(fs::read_dir(state.path()).unwrap().count(), 0, "the state folder is left");
+}
+
+#[test]
+fn a_demo_that_cannot_go_on_says_why_and_fails() {
+    let state = TempDir::new().unwrap();
+    let output = demo(state.path(), &["--kubeconfig", "no-such-kubeconfig"]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("cannot read the kubeconfig no-such-kubeconfig"), "{error}");
+}
