@@ -51,7 +51,8 @@ pub async fn run(tools: &HookTools, environment: &Environment) -> Result<(), Act
 /// What the action fails with, if it does.
 fn failure(finish: &Result<Finish, CliError>, output: &Output, application: &str) -> Option<String> {
     match finish {
-        Ok(Finish::Exited(Some(0))) => None,
+        // With --wait the CLI exits with 0 whatever became of the backup or restore.
+        Ok(Finish::Exited(Some(0))) => output.last_words().filter(|words| tells_of_failure(words)),
         Ok(Finish::Exited(code)) => {
             let words = output.last_words().unwrap_or_else(|| match code {
                 Some(code) => format!("velero ended with exit code {code} and without a word"),
@@ -70,6 +71,13 @@ fn failure(finish: &Result<Finish, CliError>, output: &Output, application: &str
         )),
         Err(error) => Some(ErrorChain(error).to_string()),
     }
+}
+
+/// Whether the CLI's last words are that a backup or restore, for which it waited, did not end well.
+fn tells_of_failure(words: &str) -> bool {
+    words
+        .split_once(" completed with status: ")
+        .is_some_and(|(what, status)| matches!(what, "Backup" | "Restore") && !status.starts_with("Completed"))
 }
 
 /// Shows the user each line as it comes.
@@ -115,6 +123,18 @@ mod tests {
             failure_of(Finish::Exited(Some(3)), &[]).unwrap(),
             "velero ended with exit code 3 and without a word"
         );
+    }
+
+    #[test]
+    fn a_backup_that_did_not_end_well_fails_the_action_that_waited_for_it() {
+        for (words, fails) in [
+            ("Backup completed with status: Completed. You may check for more information", false),
+            ("Backup completed with status: FailedValidation. You may check for more information", true),
+            ("Restore completed with status: PartiallyFailed. You may check for more information", true),
+            ("Phase: Failed", false),
+        ] {
+            assert_eq!(failure_of(Finish::Exited(Some(0)), &[words]).is_some(), fails, "{words}");
+        }
     }
 
     #[test]

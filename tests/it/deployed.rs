@@ -36,7 +36,7 @@ impl Deployed {
     }
 
     pub fn with(world: &'static World, name: &str, options: &DeployOptions) -> Self {
-        let model = Model::new(world.cluster.access().clone(), name, world.state.path(), &world.program).unwrap();
+        let model = Model::new(world.cluster.access().clone(), name, &world.state, &world.program).unwrap();
         let records = model.deploy(&world.charm, options).unwrap();
         Self { world, model, records }
     }

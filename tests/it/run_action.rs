@@ -44,6 +44,7 @@ fn a_failing_command_fails_the_action_with_the_words_of_the_cli() {
         ("backup describe none-such", "backups.velero.io \"none-such\" not found"),
         ("backup get --frobnicate", "unknown flag: --frobnicate"),
         ("restore create --from-backup none-such", "none-such"),
+        ("backup create without-storage --wait", "Backup completed with status: FailedValidation"),
     ] {
         let result = deployed.run(command);
         assert_eq!(result.status, ActionStatus::Failed, "{command}");

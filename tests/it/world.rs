@@ -20,7 +20,6 @@ use sandbox::{
     progress::Progress,
     tools,
 };
-use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
 /// A cluster with what runs beside it.
@@ -30,7 +29,7 @@ pub struct World {
     pub client: Client,
     pub charm: PathBuf,
     pub program: PathBuf,
-    pub state: TempDir,
+    pub state: PathBuf,
     store: S3Server,
     buckets: AtomicU32,
 }
@@ -49,7 +48,8 @@ impl World {
             let charm = charm::pack(&options).await.unwrap();
             (cluster, store, client, charm, program::path().await.unwrap())
         });
-        let state = TempDir::new().unwrap();
+        // In the cluster's folder, which goes with it however this program ends.
+        let state = cluster.folder().join("models");
         Self { runtime, cluster, client, charm, program, state, store, buckets: AtomicU32::new(0) }
     }
 
