@@ -76,6 +76,18 @@ fn a_plan_is_what_kubernetes_takes_and_has_no_credentials() {
 }
 
 #[test]
+fn snapshots_of_volumes_are_planned_on_aws_alone() {
+    let velero = velero();
+    for (more, planned) in [("", true), (", endpoint: 'http://10.0.0.1:9000'", false)] {
+        let storage =
+            format!("s3-credentials: {{bucket: backups, access-key: a, secret-key: s, region: eu-west-3{more}}}");
+        let plan = operator(&["plan", "--storage", "-", "--velero", &velero], &storage);
+        let printed = text(&plan.stdout);
+        assert_eq!(printed.contains("\nkind: VolumeSnapshotLocation\n"), planned, "{}", text(&plan.stderr));
+    }
+}
+
+#[test]
 fn wrong_input_is_told_with_what_would_be_right() {
     for (arguments, input, words) in [
         (vec!["plan", "--config", "image=x"], "", "there is no option image; there are use-node-agent"),

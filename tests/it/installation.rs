@@ -89,7 +89,9 @@ fn what_somebody_changed_or_deleted_is_mended_by_the_next_hook() {
 
 #[test]
 fn fields_that_another_manager_holds_are_taken_over() {
-    let mut deployed = Deployed::new("conflict");
+    // It edits a definition, which all models of a cluster share.
+    let (_turn, world) = world::alone();
+    let mut deployed = Deployed::with(world, "conflict", &trusted());
     let image = json!({"spec": {"template": {"spec": {"containers": [{"name": "velero", "image": "example.test/other:1",
         "args": ["server", "--log-level=debug"]}]}}}});
     deployed.edit("Deployment", "velero", &image);
@@ -129,6 +131,19 @@ fn killed_at_any_moment_the_next_hook_reaches_the_same_end() {
         deployed.update_status();
         assert_eq!(deployed.versions(), before, "{name}");
     }
+}
+
+#[test]
+fn a_refresh_to_the_same_charm_changes_nothing() {
+    let mut deployed = Deployed::new("refreshed");
+    deployed.relate_s3();
+    let before = deployed.versions();
+    let records = deployed.model.refresh(APPLICATION, &deployed.world.charm).unwrap();
+    let hooks: Vec<_> = records.iter().map(|record| record.name.as_str()).collect();
+    assert_eq!(hooks, ["stop", "upgrade-charm", "config-changed", "start"]);
+    deployed.after(records);
+    assert_eq!(deployed.status(), "active: ready");
+    assert_eq!(deployed.versions(), before);
 }
 
 #[test]
