@@ -1,6 +1,8 @@
 //! The Debian packages that the embedded cluster needs.
 
 use std::{
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -8,6 +10,7 @@ use std::{
 use tokio::process::Command;
 
 use crate::{
+    folders::{self, FolderError},
     process::{self, ProcessError},
     progress::Progress,
 };
@@ -60,6 +63,12 @@ pub enum PackageError {
         #[source]
         source: ProcessError,
     },
+    /// There is no cache folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// It cannot be waited for others that install packages too.
+    #[error("cannot lock the installation of Debian packages")]
+    Lock(#[source] io::Error),
     /// The package manager was content, and still a file is missing.
     #[error("these Debian packages are installed, but lack the files that are needed of them: {}", packages.join(" "))]
     Incomplete {
@@ -80,10 +89,33 @@ pub async fn ensure(progress: &Progress) -> Result<(), PackageError> {
     if !nix::unistd::geteuid().is_root() {
         return Err(PackageError::NotRoot { packages });
     }
+    let lock = lock(progress).await?;
+    // Another cluster that was started at the same time may have brought them meanwhile.
+    let packages = missing(Path::exists);
+    if packages.is_empty() {
+        return Ok(());
+    }
     progress.tell(&format!("installing the Debian packages {}", packages.join(" ")));
     install(&packages).await.map_err(|source| PackageError::Install { packages, source })?;
+    drop(lock);
     let packages = missing(Path::exists);
     if packages.is_empty() { Ok(()) } else { Err(PackageError::Incomplete { packages }) }
+}
+
+/// The lock on installing, as `apt-get update` does not wait for another one.
+async fn lock(progress: &Progress) -> Result<File, PackageError> {
+    let cache = folders::cache()?;
+    let file = fs::create_dir_all(&cache)
+        .and_then(|()| File::create(cache.join("packages.lock")))
+        .map_err(PackageError::Lock)?;
+    if file.try_lock().is_ok() {
+        return Ok(file);
+    }
+    progress.tell("waiting until another cluster has installed its Debian packages");
+    tokio::task::spawn_blocking(move || file.lock().map(|()| file))
+        .await
+        .map_err(|panic| PackageError::Lock(io::Error::other(panic)))?
+        .map_err(PackageError::Lock)
 }
 
 /// The path of a program of one of the packages.
