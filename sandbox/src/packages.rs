@@ -1,8 +1,7 @@
 //! The Debian packages that the embedded cluster needs.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -103,10 +102,10 @@ pub async fn ensure(progress: &Progress) -> Result<(), PackageError> {
 }
 
 /// The lock on installing, as `apt-get update` does not wait for another one.
-async fn lock(progress: &Progress) -> Result<File, PackageError> {
+async fn lock(progress: &Progress) -> Result<fs::File, PackageError> {
     let cache = folders::cache()?;
     let file = fs::create_dir_all(&cache)
-        .and_then(|()| File::create(cache.join("packages.lock")))
+        .and_then(|()| fs::File::create(cache.join("packages.lock")))
         .map_err(PackageError::Lock)?;
     if file.try_lock().is_ok() {
         return Ok(file);
