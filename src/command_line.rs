@@ -27,9 +27,8 @@ use crate::{
 
 /// A Juju charm that runs Velero, which backs up and restores Kubernetes.
 ///
-/// Juju runs this program without arguments, once for each hook or action. To use it, deploy the charm:
-///
-///     juju deploy velero-operator --trust
+/// Juju runs this program without arguments, once for each hook or action. To use it, deploy the charm with
+/// `juju deploy velero-operator --trust`.
 #[derive(Debug, Parser)]
 #[command(version, name = "velero-operator", verbatim_doc_comment)]
 struct Arguments {
