@@ -11,7 +11,8 @@ use super::{
 const NOTES: &str = "\
 Each cell is the median of the runs, with the smallest and the largest in brackets where they differ.
 wall, CPU    of the process and of all that it started: for a hook that is the charm with the hook tools and the Velero CLI,
-             from the start of the process, so without Juju's own time. Several hooks, or commands, are added up.
+             from the start of the process, so without Juju's own time. Several hooks, or commands, are added up; between hooks,
+             where Juju would be at work, the cluster goes on.
 memory       resident at most in the largest single process; * where one of the charm's is the Velero CLI.
 tools        calls of Juju's hook tools.
 API          requests to the API server by the hook's service account, or by that of the command, from the audit log.
@@ -19,6 +20,7 @@ changed      objects of Velero that came or have another resourceVersion, defini
              the cluster makes not. Of a BackupStorageLocation the spec, labels and annotations count, as the server renews its
              status about once a minute.
 Before each deploy, install and first apply there is nothing of Velero in the cluster: all of them make the definitions.
+kubectl's Velero has no storage, so no plugin to start and no location to validate: its new image runs sooner than the charm's.
 The images are on the node. kubectl has its discovery cache, but in the first run.
 ";
 
@@ -35,7 +37,7 @@ pub struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(formatter, "{}\n{} runs of each\n", self.machine, self.runs)?;
+        writeln!(formatter, "{}; runs of each: {}\n", self.machine, self.runs)?;
         let header = ["", "wall, s", "CPU, s", "memory, MB", "tools", "API", "changed"].map(str::to_owned);
         let rows = Task::ALL.iter().filter_map(|task| Some(row(*task, self.tasks.get(task)?)));
         write!(formatter, "{}\n{NOTES}\n", table(header, rows.collect()))?;
