@@ -22,7 +22,7 @@ impl World {
         ] {
             let mut install = self.velero(&namespace);
             install.args(["install", "--wait", "--image", &images::velero_name()]).args(arguments);
-            costs.push((task, self.measure(&namespace, &mut install)?));
+            costs.push((task, self.measure(&namespace, install)?));
             self.remove(&namespace)?;
         }
         Ok(costs)
@@ -38,42 +38,57 @@ impl World {
         let apply = || {
             let mut apply = self.kubectl_command(&namespace);
             apply.args(["apply", "--server-side", "--filename"]).arg(&manifests);
-            self.measure(&namespace, &mut apply)
+            apply
         };
         let wait = || {
             let mut status = self.kubectl_command(&namespace);
-            self.measure(&namespace, status.args(["rollout", "status", "deployment/velero"]))
+            status.args(["rollout", "status", "deployment/velero"]);
+            status
         };
-        let first = apply()?;
-        let first_and_wait = first.clone().then(wait()?);
+        let [first, waited] = self.measure_in_turn(&namespace, [apply(), wait()])?;
         self.rest(&namespace)?;
-        let again = apply()?;
-        let image = format!("velero={}", Self::OTHER_IMAGE);
+        let again = self.measure(&namespace, apply())?;
         let mut set_image = self.kubectl_command(&namespace);
-        let set_image =
-            self.measure(&namespace, set_image.args(["set", "image", "deployment/velero", &image]))?.then(wait()?);
+        set_image.args(["set", "image", "deployment/velero", &format!("velero={}", Self::OTHER_IMAGE)]);
+        let [set_image, replaced] = self.measure_in_turn(&namespace, [set_image, wait()])?;
         self.remove(&namespace)?;
         Ok(vec![
-            (Task::KubectlApply, first),
-            (Task::KubectlApplyAndWait, first_and_wait),
+            (Task::KubectlApply, first.clone()),
+            (Task::KubectlApplyAndWait, first.then(waited)),
             (Task::KubectlApplyAgain, again),
-            (Task::KubectlSetImage, set_image),
+            (Task::KubectlSetImage, set_image.then(replaced)),
         ])
     }
 
     /// Lists the backups of a Velero with its own CLI.
     pub(super) fn backup_get(&self, namespace: &str) -> Result<(Task, Cost), BenchError> {
-        let cost = self.measure(namespace, self.velero(namespace).args(["backup", "get"]))?;
-        Ok((Task::VeleroBackupGet, cost))
+        let mut get = self.velero(namespace);
+        get.args(["backup", "get"]);
+        Ok((Task::VeleroBackupGet, self.measure(namespace, get)?))
     }
 
     /// Runs a command and counts what it does to the Velero of a namespace.
-    fn measure(&self, namespace: &str, command: &mut Command) -> Result<Cost, BenchError> {
+    fn measure(&self, namespace: &str, command: Command) -> Result<Cost, BenchError> {
+        let [cost] = self.measure_in_turn(namespace, [command])?;
+        Ok(cost)
+    }
+
+    /// Runs commands right after each other: to look at the objects in between would give the cluster time to do what the next
+    /// command waits for. So what changed is what all of them changed.
+    fn measure_in_turn<const N: usize>(
+        &self,
+        namespace: &str,
+        commands: [Command; N],
+    ) -> Result<[Cost; N], BenchError> {
         let before = self.versions(namespace)?;
-        let log = self.audit.length().map_err(BenchError::Audit)?;
-        let cost = command::measure(command)?;
-        let api_calls = self.audit.requests_since(log, &User::name()).map_err(BenchError::Audit)?;
-        Ok(Cost { api_calls, changed: changed(&before, &self.versions(namespace)?), ..cost })
+        let mut costs = [(); N].map(|()| Cost::default());
+        for (mut command, cost) in commands.into_iter().zip(&mut costs) {
+            let log = self.audit.length().map_err(BenchError::Audit)?;
+            *cost = command::measure(&mut command)?;
+            cost.api_calls = self.audit.requests_since(log, &User::name()).map_err(BenchError::Audit)?;
+        }
+        let changed = changed(&before, &self.versions(namespace)?);
+        Ok(costs.map(|cost| Cost { changed: changed.clone(), ..cost }))
     }
 
     /// The manifests that the charm would apply without storage.

@@ -11,7 +11,8 @@ use super::{
 const NOTES: &str = "\
 Each cell is the median of the runs, with the smallest and the largest in brackets where they differ.
 wall, CPU    of the process and of all that it started: for a hook that is the charm with the hook tools and the Velero CLI,
-             from the start of the process, so without Juju's own time. Several hooks, or commands, are added up.
+             from the start of the process, so without Juju's own time. Several hooks, or commands, are added up; between hooks,
+             where Juju would be at work, the cluster goes on.
 memory       resident at most in the largest single process; * where one of the charm's is the Velero CLI.
 tools        calls of Juju's hook tools.
 API          requests to the API server by the hook's service account, or by that of the command, from the audit log.
