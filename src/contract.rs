@@ -90,7 +90,7 @@ pub mod endpoint {
     pub const S3_CREDENTIALS: &str = "s3-credentials";
     /// Where the container of an Azure storage account and its key come from.
     pub const AZURE_STORAGE: &str = "azure-storage";
-    /// Where the service principal for Azure's volume snapshots comes from.
+    /// Where the service principal comes from that signs in to Azure in place of the account key, and makes volume snapshots.
     pub const AZURE_SERVICE_PRINCIPAL: &str = "azure-service-principal";
     /// Where the bucket of Google Cloud Storage and its service-account key come from.
     pub const GCS_CREDENTIALS: &str = "gcs-credentials";
