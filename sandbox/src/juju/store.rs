@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use super::state::{ModelState, UnitName};
 
-/// Files below this size are copied to each unit, larger ones are links to the application's copy: a charm carries
-/// programs of many megabytes, and nobody writes into a program.
+/// Files below this size are copied, larger ones are links where the file system allows it: a charm carries programs of many
+/// megabytes, nobody writes into a program (who builds one anew puts another file in its place), and dozens of models that
+/// each have them twice would fill a disk.
 const LINK_FROM: u64 = 1024 * 1024;
 
 /// Why the model's files cannot be used.
@@ -139,7 +140,7 @@ impl Store {
     /// When it cannot be read or the copy not be written.
     pub fn keep_charm(&self, source: &Path, application: &str, revision: u32) -> Result<PathBuf, StoreError> {
         let target = self.charm_directory(application, revision);
-        replace_directory(source, &target, None)?;
+        replace_directory(source, &target)?;
         Ok(target)
     }
 
@@ -148,7 +149,7 @@ impl Store {
     /// # Errors
     /// When the copy cannot be written.
     pub fn unpack_charm(&self, kept: &Path, unit: &UnitName) -> Result<(), StoreError> {
-        replace_directory(kept, &self.agent_directory(unit).join("charm"), Some(LINK_FROM))
+        replace_directory(kept, &self.agent_directory(unit).join("charm"))
     }
 
     /// Forgets the folder of a unit's agent.
@@ -188,13 +189,13 @@ fn remove_directory(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn replace_directory(source: &Path, target: &Path, link_from: Option<u64>) -> Result<(), StoreError> {
+fn replace_directory(source: &Path, target: &Path) -> Result<(), StoreError> {
     remove_directory(target)?;
-    copy_directory(source, target, link_from)
+    copy_directory(source, target)
 }
 
 /// Copies as packing does: links become copies of what they lead to, modes are kept.
-fn copy_directory(source: &Path, target: &Path, link_from: Option<u64>) -> Result<(), StoreError> {
+fn copy_directory(source: &Path, target: &Path) -> Result<(), StoreError> {
     fs::create_dir_all(target).map_err(failed("create", target))?;
     for entry in fs::read_dir(source).map_err(failed("read", source))? {
         let from = entry.map_err(failed("read", source))?.path();
@@ -202,14 +203,21 @@ fn copy_directory(source: &Path, target: &Path, link_from: Option<u64>) -> Resul
         let to = target.join(name);
         let metadata = fs::metadata(&from).map_err(failed("read", &from))?;
         if metadata.is_dir() {
-            copy_directory(&from, &to, link_from)?;
-        } else if link_from.is_some_and(|size| metadata.len() >= size) && metadata.permissions().mode() & 0o100 != 0 {
-            fs::hard_link(&from, &to).map_err(failed("link", &to))?;
-        } else {
+            copy_directory(&from, &to)?;
+            continue;
+        }
+        let program = metadata.len() >= LINK_FROM && metadata.permissions().mode() & 0o100 != 0;
+        if !(program && linked(&from, &to)) {
             fs::copy(&from, &to).map_err(failed("copy", &from))?;
         }
     }
     Ok(())
+}
+
+/// Whether a file could be linked: not to another file system, nor where links are forbidden or used up. What a symbolic
+/// link leads to is linked, not the link.
+fn linked(from: &Path, to: &Path) -> bool {
+    fs::canonicalize(from).and_then(|from| fs::hard_link(from, to)).is_ok()
 }
 
 #[cfg(test)]
