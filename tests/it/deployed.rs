@@ -156,7 +156,7 @@ impl Deployed {
         self.world.runtime.block_on(api.patch(name, &parameters, &Patch::Merge(patch))).unwrap();
     }
 
-    /// The name and resourceVersion of everything that belongs to Velero.
+    /// Everything that belongs to Velero by kind and name, with what tells that somebody wrote to it.
     pub fn versions(&self) -> BTreeMap<String, String> {
         objects::versions(self.world, self.namespace())
     }
