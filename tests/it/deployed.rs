@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use kube::{
     Api,
-    api::{DeleteParams, DynamicObject, Patch, PatchParams},
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
     core::{ApiResource, GroupVersionKind},
 };
 use sandbox::juju::{ActionResult, DeployOptions, HookRecord, Model, Scripted, UnitName, Whose};
@@ -142,6 +142,13 @@ impl Deployed {
 
     pub fn expect(&self, kind: &str, name: &str) -> Value {
         self.object(kind, name).unwrap_or_else(|| panic!("no {kind} {name} in {}", self.namespace()))
+    }
+
+    /// The pods with a label.
+    pub fn pods_of(&self, label: &str) -> Vec<Value> {
+        let api = objects::api(self.world, self.namespace(), "Pod");
+        let pods = self.world.runtime.block_on(api.list(&ListParams::default().labels(label))).unwrap();
+        pods.items.into_iter().map(|pod| json!(pod)).collect()
     }
 
     pub fn delete(&self, kind: &str, name: &str) {
