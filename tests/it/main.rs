@@ -1,5 +1,6 @@
 //! The charm from outside: its files, its binary, and what both do to a real cluster.
 
+mod additions;
 mod charmcraft;
 mod cluster_trouble;
 mod command_line;
