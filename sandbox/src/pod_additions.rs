@@ -4,10 +4,10 @@
 //! What that takes is nothing that a charm should know of, so the sandbox adds it to the same objects as somebody else would:
 //! by server-side apply, under a field manager of its own.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, sync::Arc, thread, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use futures::StreamExt;
+use futures::{StreamExt, future};
 use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject, Patch, PatchParams},
@@ -15,7 +15,7 @@ use kube::{
     runtime::{Controller, controller::Action, watcher},
 };
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::{runtime::Builder, sync::oneshot};
 
 use crate::cluster::{self, ClusterAccess, ReadinessError};
 
@@ -56,14 +56,20 @@ pub struct PodAdditions {
 /// Additions that are made to each Deployment and DaemonSet of Velero in a namespace as soon as it appears, for as long as
 /// this value lives.
 #[derive(Debug)]
-pub struct KeptAdditions(Vec<JoinHandle<()>>);
+pub struct KeptAdditions {
+    /// What the thread that makes them ends by.
+    _alive: oneshot::Sender<()>,
+}
 
-impl Drop for KeptAdditions {
-    fn drop(&mut self) {
-        for watching in &self.0 {
-            watching.abort();
-        }
-    }
+/// Why nothing is added.
+#[derive(Debug, thiserror::Error)]
+pub enum AdditionsError {
+    /// There is nothing to do it in.
+    #[error("cannot begin to watch the pods of Velero")]
+    Begin(#[source] io::Error),
+    /// There is no client.
+    #[error("cannot watch the pods of Velero")]
+    Client(#[from] ReadinessError),
 }
 
 impl PodAdditions {
@@ -83,13 +89,41 @@ impl PodAdditions {
         self.with_variable("SSL_CERT_DIR", AUTHORITY_FOLDER)
     }
 
-    /// Begins to make these additions to the Velero of a namespace, which need not be there yet. It goes on in a task of the
-    /// runtime that this is called in.
+    /// Begins to make these additions to the Velero of a namespace, which need not be there yet. It goes on in a thread of its
+    /// own, so that it does not depend on what the caller waits for.
     ///
     /// # Errors
     /// When there is no client for the cluster.
-    pub async fn keep(self, access: &ClusterAccess, namespace: &str) -> Result<KeptAdditions, ReadinessError> {
-        let client = cluster::client(access).await?;
+    pub async fn keep(self, access: &ClusterAccess, namespace: &str) -> Result<KeptAdditions, AdditionsError> {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(AdditionsError::Begin)?;
+        let (begun, beginning) = oneshot::channel();
+        let (alive, mut ended) = oneshot::channel();
+        let (access, namespace) = (access.clone(), namespace.to_owned());
+        let add = move || {
+            runtime.block_on(async {
+                let client = match cluster::client(&access).await {
+                    Ok(client) => client,
+                    Err(error) => return drop(begun.send(Err(error))),
+                };
+                let adding = self.add_to_all(client, &namespace);
+                // That nobody waits for it any more shows in `ended`, too.
+                let _ = begun.send(Ok(()));
+                tokio::select! {
+                    () = adding => {}
+                    _ = &mut ended => {}
+                }
+            });
+        };
+        thread::Builder::new().name("additions".to_owned()).spawn(add).map_err(AdditionsError::Begin)?;
+        match beginning.await {
+            Ok(begun) => begun?,
+            Err(gone) => return Err(AdditionsError::Begin(io::Error::other(gone))),
+        }
+        Ok(KeptAdditions { _alive: alive })
+    }
+
+    /// Makes the additions whenever there is something to add to.
+    async fn add_to_all(self, client: Client, namespace: &str) {
         let additions = Arc::new(self);
         let watching = WORKLOADS.map(|(kind, name, container)| {
             let addition = Arc::new(Addition {
@@ -102,11 +136,11 @@ impl PodAdditions {
             let resource = resource("apps", kind);
             let workloads = Api::namespaced_with(client.clone(), namespace, &resource);
             let named = watcher::Config::default().fields(&format!("metadata.name={name}"));
-            let run =
-                Controller::new_with(workloads, named, resource).run(add, |_, _, _| Action::requeue(RETRY), addition);
-            tokio::spawn(run.for_each(|_| std::future::ready(())))
+            Controller::new_with(workloads, named, resource)
+                .run(add, |_, _, _| Action::requeue(RETRY), addition)
+                .for_each(|_| future::ready(()))
         });
-        Ok(KeptAdditions(watching.into()))
+        future::join_all(watching).await;
     }
 
     /// The Secret with the authority's certificate. It goes with the Deployment.
