@@ -1,7 +1,9 @@
 //! Object stores to back up to.
 
 mod bucket;
+pub(crate) mod daemon;
 mod s3;
 
 pub use bucket::{Bucket, BucketError};
+pub use daemon::DaemonError;
 pub use s3::{S3Access, S3Error, S3Server};

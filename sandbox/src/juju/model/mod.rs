@@ -6,6 +6,7 @@ mod relations;
 mod remote;
 mod session;
 mod status;
+mod user_secrets;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
