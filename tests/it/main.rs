@@ -7,6 +7,7 @@ mod command_line;
 mod configuration;
 mod demo;
 mod deployed;
+mod gcs;
 mod installation;
 mod objects;
 mod packaging;

@@ -7,6 +7,8 @@ tool (
 	github.com/vmware-tanzu/velero-plugin-for-gcp/velero-plugin-for-gcp
 )
 
+require github.com/vmware-tanzu/velero-plugin-for-gcp v1.14.2
+
 require (
 	cel.dev/expr v0.25.1 // indirect
 	cloud.google.com/go v0.121.6 // indirect
@@ -74,7 +76,6 @@ require (
 	github.com/spf13/pflag v1.0.5 // indirect
 	github.com/spiffe/go-spiffe/v2 v2.6.0 // indirect
 	github.com/vmware-tanzu/velero v1.18.0 // indirect
-	github.com/vmware-tanzu/velero-plugin-for-gcp v1.14.2 // indirect
 	github.com/x448/float16 v0.8.4 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/contrib/detectors/gcp v1.39.0 // indirect

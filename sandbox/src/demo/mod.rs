@@ -18,7 +18,7 @@ use crate::{
     charm::PackError,
     cluster::{AccessError, ClusterError},
     juju,
-    object_store::{BucketError, S3Error},
+    object_store::{BucketError, GcsError, S3Error},
     pod_additions::AdditionsError,
     process::ProcessError,
     program::ProgramError,
@@ -58,6 +58,9 @@ pub enum DemoError {
     /// There is no S3 server.
     #[error("there is no S3 server for the demo")]
     ObjectStore(#[from] S3Error),
+    /// There is no GCS server.
+    #[error("there is no GCS server for the demo")]
+    Gcs(#[from] GcsError),
     /// Velero cannot be led to the object store.
     #[error("Velero cannot be led to the object store of the demo")]
     Additions(#[from] AdditionsError),

@@ -1,9 +1,14 @@
 //! The object stores that the story can be told with. A new one is a line in [`StorageKind`], and a type that implements
 //! [`Storage`].
 
+mod gcs;
 mod s3;
 
-use std::path::Path;
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use clap::ValueEnum;
 use futures::future::BoxFuture;
@@ -24,6 +29,8 @@ pub enum StorageKind {
     /// S3.
     #[default]
     S3,
+    /// Google Cloud Storage.
+    Gcs,
 }
 
 impl StorageKind {
@@ -31,13 +38,14 @@ impl StorageKind {
     pub(super) fn server(self) -> (&'static str, &'static str) {
         match self {
             Self::S3 => ("an", "S3 server"),
+            Self::Gcs => ("a", "GCS server"),
         }
     }
 
     /// What it calls the place of a user's objects.
     pub(super) fn container(self) -> &'static str {
         match self {
-            Self::S3 => "bucket",
+            Self::S3 | Self::Gcs => "bucket",
         }
     }
 
@@ -45,6 +53,7 @@ impl StorageKind {
     pub(super) fn integrator(self) -> &'static str {
         match self {
             Self::S3 => "s3-integrator",
+            Self::Gcs => "gcs-integrator",
         }
     }
 
@@ -58,6 +67,7 @@ impl StorageKind {
     ) -> Result<Box<dyn Storage>, DemoError> {
         Ok(match self {
             Self::S3 => Box::new(s3::S3::start(access, folder, progress).await?),
+            Self::Gcs => Box::new(gcs::Gcs::start(access, folder, model, progress).await?),
         })
     }
 }
@@ -101,5 +111,30 @@ impl Verb {
         Self::new(format!("juju deploy {integrator}{}", told.concat()), move |model| {
             Ok(model.deploy_built_in(integrator, &options)?.unwrap_or_default())
         })
+    }
+
+    /// Hands an integrator a secret of the user's, by its option `credentials`. What the user types of the content is `told`.
+    pub(super) fn entrust(
+        integrator: &'static str,
+        secret: &'static str,
+        told: &str,
+        content: BTreeMap<String, String>,
+    ) -> [Self; 3] {
+        let added = Arc::new(OnceLock::new());
+        let uri = Arc::clone(&added);
+        [
+            Self::new(format!("juju add-secret {secret} {told}"), move |model| {
+                // Nobody else has it.
+                let _ = added.set(model.add_user_secret(secret, &content)?.to_string());
+                Ok(Vec::new())
+            }),
+            Self::new(format!("juju grant-secret {secret} {integrator}"), move |model| {
+                model.grant_user_secret(secret, integrator)
+            }),
+            Self::new(format!("juju config {integrator} credentials=secret:…"), move |model| {
+                let uri = uri.get().cloned().unwrap_or_default();
+                model.configure(integrator, "credentials", &uri)
+            }),
+        ]
     }
 }
