@@ -12,8 +12,6 @@ use serde_json::{Value, json};
 
 use crate::{
     deployed::{APPLICATION, Deployed, trusted},
-    volumes,
-    workload::{Chosen, Workload},
     world,
 };
 
@@ -98,18 +96,20 @@ fn a_bucket_takes_backups_their_logs_and_the_files_of_volumes() {
     let managers = server["metadata"]["managedFields"].as_array().unwrap();
     assert!(managers.iter().any(|fields| fields["manager"] == FIELD_MANAGER), "{managers:?}");
 
-    deployed.configure_all(&[("use-node-agent", "true"), ("default-volumes-to-fs-backup", "true")]);
+    deployed.configure("use-node-agent", "true");
     assert_eq!(deployed.status(), "active: ready");
     let before = deployed.versions();
     deployed.update_status();
     assert_eq!(deployed.versions(), before);
 
-    let workload = Workload::new(deployed.world, "gcs-workload", Chosen::ByDefault);
-    volumes::back_and_forth(deployed, &workload);
+    let output = deployed.run_well("backup create nightly --include-namespaces default --wait");
+    assert!(output.contains("Backup completed with status: Completed"), "{output}");
+    let output = deployed.run_well("restore create again --from-backup nightly --wait");
+    assert!(output.contains("Restore completed with status: Completed"), "{output}");
     let logs = deployed.run_well("backup logs nightly");
     assert!(logs.contains("level=info"), "{logs}");
     let keys = deployed.world.gcs().bucket(&integrated.bucket).unwrap().keys().unwrap();
-    for prefix in ["backups/nightly/", "restores/again/", "kopia/gcs-workload/"] {
+    for prefix in ["backups/nightly/", "restores/again/"] {
         assert!(keys.iter().any(|key| key.starts_with(prefix)), "{prefix}: {keys:?}");
     }
 }
