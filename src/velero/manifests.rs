@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::try_join;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     ResourceExt,
@@ -11,7 +12,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{BackupLocation, CREDENTIALS, Cli, CliError, Installation, LOCATION, MANIFEST_ANNOTATION, METRICS, SERVER};
+use super::{
+    BackupLocation, CREDENTIALS, Cli, CliError, Installation, LOCATION, MANIFEST_ANNOTATION, METRICS, SERVER,
+    VERSION_ANNOTATION, Version,
+};
 
 /// The key of the Secret under which the credentials file is.
 const CREDENTIALS_KEY: &str = "creds";
@@ -47,12 +51,17 @@ impl Manifests {
     ///
     /// When the CLI cannot tell.
     pub async fn of(cli: &Cli, namespace: &str, installation: &Installation) -> Result<Self, CliError> {
-        let dry_run = cli.dry_run(namespace, installation).await?;
-        Ok(Self::from_dry_run(dry_run, namespace, installation))
+        let (dry_run, version) = try_join(cli.dry_run(namespace, installation), cli.version()).await?;
+        Ok(Self::from_dry_run(dry_run, version.as_ref(), namespace, installation))
     }
 
     /// What the CLI printed, with what it does not know added.
-    fn from_dry_run(dry_run: Vec<DynamicObject>, namespace: &str, installation: &Installation) -> Self {
+    fn from_dry_run(
+        dry_run: Vec<DynamicObject>,
+        version: Option<&Version>,
+        namespace: &str,
+        installation: &Installation,
+    ) -> Self {
         let location = installation.backup_location();
         let mut manifests = Self {
             definitions: Vec::new(),
@@ -68,7 +77,12 @@ impl Manifests {
             let destination = match kind {
                 // The namespace is the model, and Juju's.
                 "Namespace" => continue,
-                "CustomResourceDefinition" => &mut manifests.definitions,
+                "CustomResourceDefinition" => {
+                    if let Some(version) = version {
+                        object.annotations_mut().insert(VERSION_ANNOTATION.to_owned(), version.to_string());
+                    }
+                    &mut manifests.definitions
+                }
                 "BackupStorageLocation" | "VolumeSnapshotLocation" => {
                     complete_location(&mut object, location);
                     &mut manifests.locations

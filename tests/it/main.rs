@@ -7,6 +7,7 @@ mod configuration;
 mod demo;
 mod deployed;
 mod installation;
+mod models;
 mod objects;
 mod packaging;
 mod pins;
