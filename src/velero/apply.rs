@@ -20,7 +20,8 @@ use super::{
     cluster::{Cluster, ClusterError, describe, named},
     comparison::{contains, differs},
     definitions,
-    manifests::MANAGED_BY,
+    inheritance::Heritage,
+    manifests::{COMPONENT, MANAGED_BY},
     observation::operations_in_progress,
 };
 use crate::status::Status;
@@ -79,6 +80,9 @@ async fn apply_definitions(
             return Ok(Some(Status::Waiting(message)));
         }
     }
+    cluster
+        .inherit(live.iter().filter(|live| due.apply.iter().any(|due| due.metadata.name == live.metadata.name)))
+        .await?;
     let made = try_join_all(due.apply.iter().map(|definition| cluster.apply(definition))).await?;
     let mut pending: BTreeSet<_> =
         made.iter().filter(|made| !is_established(made)).map(ResourceExt::name_any).collect();
@@ -180,6 +184,7 @@ async fn objects(cluster: &Cluster, desired: &[DynamicObject]) -> Result<(Vec<St
         let message = format!("to restart Velero until {operation} has ended");
         postponed = Some(Status::Waiting(message));
     }
+    cluster.inherit(different.iter().filter_map(|(_, live)| live.as_ref())).await?;
     try_join_all(different.iter().map(|(object, _)| cluster.apply(object))).await?;
     let changed = different.iter().map(|(object, _)| describe(object)).collect();
     Ok((changed, postponed))
@@ -225,7 +230,7 @@ async fn prune(
             return Ok(None);
         };
         // What somebody else put there under the same name is not the charm's to delete.
-        if live.labels().get(MANAGED_BY.0).map(String::as_str) != Some(MANAGED_BY.1) {
+        if !is_the_charms(&live) {
             return Ok(None);
         }
         cluster.delete(&object).await?;
@@ -233,4 +238,10 @@ async fn prune(
     }))
     .await?;
     Ok(pruned.into_iter().flatten().collect())
+}
+
+/// Whether an object was made by this charm or by its predecessor, which labelled all that it made as Velero's.
+fn is_the_charms(live: &DynamicObject) -> bool {
+    let has = |(label, value): (&str, &str)| live.labels().get(label).map(String::as_str) == Some(value);
+    has(MANAGED_BY) || has(COMPONENT) && Heritage::Predecessors.is_due(&live.metadata)
 }

@@ -14,13 +14,15 @@ use sha2::{Digest, Sha256};
 
 use super::{
     BackupLocation, CREDENTIALS, Cli, CliError, Installation, LOCATION, MANIFEST_ANNOTATION, METRICS, SERVER,
-    VERSION_ANNOTATION, Version,
+    VERSION_ANNOTATION, Version, inheritance::Heritage,
 };
 
 /// The key of the Secret under which the credentials file is.
 const CREDENTIALS_KEY: &str = "creds";
 /// The port on which the server tells its metrics.
 const METRICS_PORT: u16 = 8085;
+/// The label that the CLI puts on all that belongs to Velero.
+pub(super) const COMPONENT: (&str, &str) = ("component", "velero");
 /// The label by which the charm knows what it made.
 pub(super) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "velero-operator");
 
@@ -118,11 +120,12 @@ impl CredentialsSecret {
         }
     }
 
-    /// Whether a Secret of the cluster is just this one.
+    /// Whether a Secret of the cluster is just this one, and nobody but the charm has a hold on any field of it.
     #[must_use]
     pub fn is_in(&self, live: &Secret) -> bool {
         let wanted = self.manifest();
-        live.data == wanted.data
+        !Heritage::Everybody.is_due(&live.metadata)
+            && live.data == wanted.data
             && live.type_ == wanted.type_
             && labels().iter().all(|(key, value)| live.labels().get(key) == Some(value))
     }
@@ -133,7 +136,7 @@ fn named(name: &str, namespace: &str) -> ObjectMeta {
 }
 
 fn labels() -> BTreeMap<String, String> {
-    [("component", "velero"), MANAGED_BY].map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+    [COMPONENT, MANAGED_BY].map(|(key, value)| (key.to_owned(), value.to_owned())).into()
 }
 
 /// The CLI is not told of credentials and certificates, as it reads them from files only.

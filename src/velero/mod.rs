@@ -8,6 +8,7 @@ mod cli;
 mod cluster;
 mod comparison;
 mod definitions;
+mod inheritance;
 mod installation;
 mod location;
 mod manifests;

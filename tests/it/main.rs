@@ -1,5 +1,6 @@
 //! The charm from outside: its files, its binary, and what both do to a real cluster.
 
+mod adoption;
 mod charmcraft;
 mod cluster_trouble;
 mod command_line;
@@ -11,6 +12,7 @@ mod models;
 mod objects;
 mod packaging;
 mod pins;
+mod predecessor;
 mod removal;
 mod run_action;
 mod secrecy;
