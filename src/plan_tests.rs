@@ -164,3 +164,11 @@ fn a_server_of_another_minor_release_than_the_cli_is_refused_by_its_tag() {
     // A CLI that was built from a branch has no release that anything could differ from.
     assert!(super::plan(&with_image("velero/velero:v1.17.2"), None).is_ok());
 }
+
+#[test]
+fn newer_definitions_of_the_cluster_ask_for_a_newer_charm() {
+    let mismatch = |text: &str| definitions_mismatch("velero-operator", &release(text), &release("v1.18.3"));
+    let Some(Status::Blocked(message)) = mismatch("v1.19.0") else { panic!("not blocked") };
+    assert!(message.contains("juju refresh velero-operator to a charm for Velero 1.19"), "{message}");
+    assert_eq!(mismatch("v1.18.9"), None);
+}

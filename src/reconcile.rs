@@ -104,6 +104,8 @@ async fn bring_about(
     }
     changed.extend(applied.changed);
     statuses.extend(applied.postponed);
+    let versions = applied.definitions.as_ref().zip(cli);
+    statuses.extend(versions.and_then(|(of, cli)| plan::definitions_mismatch(&snapshot.application, of, cli)));
     if let Some(update) = update {
         let applied = velero.update_locations(installation, &update, deadline).await?;
         changed.extend(applied.changed);
