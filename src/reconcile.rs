@@ -6,8 +6,9 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use crate::{
+    contract::hook,
     error_chain::ErrorChain,
-    juju::{Environment, HookTools, ToolError},
+    juju::{Dispatch, Environment, HookTools, ToolError},
     plan::{self, Plan},
     snapshot::{Snapshot, SnapshotError},
     status::Status,
@@ -121,7 +122,7 @@ async fn bring_about(
     };
     statuses.extend(sight.statuses);
     if let Some(server) = sight.server {
-        statuses.extend(tell_version(tools, &velero, &server, cli).await?);
+        statuses.extend(tell_version(tools, environment, &velero, &server, cli).await?);
     }
     Ok(worst(statuses))
 }
@@ -144,6 +145,7 @@ fn waits(statuses: &[Status]) -> bool {
 /// Tells Juju which release runs; what keeps the unit from being Active if it is not the one that the CLI goes with.
 async fn tell_version(
     tools: &HookTools,
+    environment: &Environment,
     velero: &Velero,
     server: &RunningServer,
     cli: Option<&Version>,
@@ -155,7 +157,14 @@ async fn tell_version(
             None => return Ok(Some(Status::Waiting("for the Velero server to tell its version".to_owned()))),
         },
     };
-    tools.set_application_version(&version.to_string()).await?;
+    let noted = server.noted_version().as_ref() == Some(&version);
+    // What a unit told goes with the unit: the next leader has to say it again.
+    if !noted || environment.dispatch == Dispatch::Hook(hook::LEADER_ELECTED.to_owned()) {
+        tools.set_application_version(&version.to_string()).await?;
+    }
+    if !noted {
+        velero.note_version(server, &version).await?;
+    }
     Ok(version.release().zip(cli).and_then(|(release, cli)| plan::server_mismatch(server.image(), release, cli)))
 }
 

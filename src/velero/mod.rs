@@ -196,6 +196,15 @@ impl Velero {
         Ok(server.ask(&self.cluster).await?)
     }
 
+    /// Notes on a server's pod that its version was told.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster fails.
+    pub async fn note_version(&self, server: &RunningServer, version: &ServerVersion) -> Result<(), VeleroError> {
+        Ok(server.note(&self.cluster, version).await?)
+    }
+
     /// Removes everything that the charm and its Velero made in the namespace, and what of it is cluster-wide and nobody
     /// else's; then what is left of it all the same.
     pub async fn remove(&self) -> Removal {
