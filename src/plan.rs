@@ -107,7 +107,7 @@ fn location(relation: &StorageRelation) -> (LocationPlan, Option<Status>) {
         StorageError::Invalid { .. } => Status::Blocked(format!("{endpoint}: {error}")),
     };
     // What runs may still work, and must not go because an integrator is being set up anew.
-    (LocationPlan::Keep, Some(obstacle))
+    (LocationPlan::Keep { provider: provider.provider() }, Some(obstacle))
 }
 
 fn no_storage(application: &str) -> String {

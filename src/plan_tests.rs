@@ -57,7 +57,7 @@ fn with_storage_nothing_is_in_the_way() {
 #[test]
 fn incomplete_storage_is_waited_for_and_what_runs_is_kept() {
     let plan = plan(&snapshot(&[], vec![relation("s3-credentials", &S3[..1])])).unwrap();
-    assert!(matches!(plan.installation.location, LocationPlan::Keep));
+    assert!(matches!(plan.installation.location, LocationPlan::Keep { provider: "aws" }));
     assert_eq!(
         plan.obstacles,
         [Status::Waiting(
@@ -83,7 +83,7 @@ fn invalid_storage_needs_a_person_and_names_the_key() {
     let mut fields = S3.to_vec();
     fields[0] = ("bucket", "No");
     let plan = plan(&snapshot(&[], vec![relation("s3-credentials", &fields)])).unwrap();
-    assert!(matches!(plan.installation.location, LocationPlan::Keep));
+    assert!(matches!(plan.installation.location, LocationPlan::Keep { provider: "aws" }));
     let [Status::Blocked(message)] = plan.obstacles.as_slice() else { panic!("{:?}", plan.obstacles) };
     assert!(message.starts_with("s3-credentials: bucket is \"No\""), "{message}");
 }

@@ -12,7 +12,7 @@ use crate::{
     plan::{self, Plan},
     snapshot::{Snapshot, SnapshotError},
     status::Status,
-    velero::{Cli, ClusterError, RunningServer, Velero, VeleroError, Version},
+    velero::{Cli, ClusterError, DueUpdate, RunningServer, Velero, VeleroError, Version},
 };
 
 /// How long a hook that changed something waits until all of it works.
@@ -97,7 +97,14 @@ async fn bring_about(
     let mut changed = Vec::new();
     let manifests = velero.manifests(installation).await?;
     let applied = velero.install(installation, &manifests).await?;
-    let update = velero.due_update(&manifests).await?.filter(|_| applied.postponed.is_empty());
+    let update = match velero.due_update(&manifests).await? {
+        DueUpdate::Now(update) if applied.postponed.is_empty() || update.is_of_credentials_only() => Some(update),
+        DueUpdate::Postponed(status) => {
+            statuses.push(status);
+            None
+        }
+        DueUpdate::Now(_) | DueUpdate::None => None,
+    };
     if !applied.changed.is_empty() || update.is_some() {
         // Until it is known how the change turns out, what the unit said before it is not true.
         let interim = Status::Waiting("for Velero to run as configured".to_owned());
