@@ -108,7 +108,7 @@ async fn a_cluster_runs_pods_and_leaves_nothing_behind() {
 
     let mut inside = tokio::process::Command::from(access.command("busybox"));
     inside.args(["nc", "-w", "5", &access.service_host, &access.service_port.to_string()]);
-    process::run(inside, Duration::from_secs(60)).await.unwrap();
+    process::run(inside, Duration::from_mins(1)).await.unwrap();
 
     check_s3(&mut store).await;
     drop(store);
