@@ -16,6 +16,8 @@ use crate::{
     world,
 };
 
+const INTEGRATOR: &str = "gcs-integrator";
+
 /// The user's secret with the key file.
 const SECRET: &str = "gcs-key";
 
@@ -38,12 +40,18 @@ impl Integrated {
         let kept = world.runtime.block_on(additions.keep(world.cluster.access(), model)).unwrap();
         let authority = &world.gcs().certificate_authority;
         let mut deployed = Deployed::trusting(world, model, &trusted(), authority);
-        let secret = deployed.model.add_user_secret(SECRET, &content(key_file)).unwrap();
-        let config = [("bucket".to_owned(), bucket.to_owned()), ("credentials".to_owned(), secret.to_string())].into();
+        let config = [("bucket".to_owned(), bucket.to_owned())].into();
         let options = DeployOptions { config, ..DeployOptions::default() };
-        deployed.model.deploy_built_in("gcs-integrator", &options).unwrap().unwrap();
-        deployed.model.grant_user_secret(SECRET, "gcs-integrator").unwrap();
-        let (_, records) = deployed.model.integrate(APPLICATION, "gcs-integrator").unwrap();
+        deployed.model.deploy_built_in(INTEGRATOR, &options).unwrap().unwrap();
+        let (_, records) = deployed.model.integrate(APPLICATION, INTEGRATOR).unwrap();
+        deployed.after(records);
+        // It tells nothing before it has all.
+        let incomplete =
+            "waiting: for gcs-credentials to be complete: bucket, secret-key missing; configure gcs-integrator";
+        assert_eq!(deployed.status(), incomplete);
+        let secret = deployed.model.add_user_secret(SECRET, &content(key_file)).unwrap();
+        deployed.model.grant_user_secret(SECRET, INTEGRATOR).unwrap();
+        let records = deployed.model.configure(INTEGRATOR, "credentials", &secret.to_string()).unwrap();
         deployed.after(records);
         Self { deployed, bucket: bucket.to_owned(), _kept: kept }
     }
