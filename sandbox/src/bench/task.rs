@@ -107,7 +107,6 @@ impl Task {
                 | Self::Integrate
                 | Self::ConfigChanged
                 | Self::FailedPull
-                | Self::Rotate
                 | Self::ToGcs
                 | Self::ToS3
                 | Self::RunBackupGet
