@@ -1,8 +1,12 @@
-//! The S3 server next to a cluster that is not the sandbox's own: on this machine's network.
+//! Object stores next to a cluster that is not the sandbox's own: on this machine's network.
 
 use std::{net::TcpStream, time::Duration};
 
-use sandbox::{cluster::ClusterAccess, object_store::S3Server, progress::Progress};
+use sandbox::{
+    cluster::ClusterAccess,
+    object_store::{GcsServer, S3Server},
+    progress::Progress,
+};
 
 fn access_without_namespaces() -> ClusterAccess {
     ClusterAccess {
@@ -43,4 +47,19 @@ async fn a_servers_processes_end_with_it_unless_it_is_detached() {
     };
     tokio::time::timeout(Duration::from_secs(10), gone).await.unwrap();
     S3Server::end_detached(detached_folder.path()).unwrap();
+}
+
+#[tokio::test]
+async fn a_gcs_server_listens_again_where_it_did_and_has_what_it_had() {
+    let (cluster, progress) = (access_without_namespaces(), Progress::to_stderr());
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = GcsServer::start(&cluster, folder.path(), &progress).await.unwrap();
+    let access = server.access().clone();
+    access.bucket("backups").unwrap();
+    assert!(access.endpoint.starts_with("https://") && listens(&access.endpoint), "{access:?}");
+    server.pause().await.unwrap();
+    assert!(!listens(&access.endpoint));
+    server.resume().await.unwrap();
+    assert!(listens(&access.endpoint));
+    assert!(access.buckets.join("backups").is_dir());
 }
