@@ -8,6 +8,7 @@ pub mod demo;
 pub mod error;
 pub mod folders;
 mod hexadecimal;
+pub mod https;
 pub mod images;
 pub mod juju;
 pub mod object_store;

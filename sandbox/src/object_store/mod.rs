@@ -1,9 +1,11 @@
 //! Object stores to back up to.
 
+mod azure;
 mod bucket;
 pub(crate) mod daemon;
 mod s3;
 
+pub use azure::{AzureAccess, AzureError, AzureRequestError, AzureServer};
 pub use bucket::{Bucket, BucketError};
 pub use daemon::DaemonError;
 pub use s3::{S3Access, S3Error, S3Server};
