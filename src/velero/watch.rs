@@ -30,7 +30,6 @@ use super::{
     observation::{self, Observed, PODS, backup_location_kind},
     readiness::Readiness,
 };
-use crate::status::Status;
 
 /// Everything that tells whether an installation works, kept up to date by watches.
 struct Watched {
@@ -58,13 +57,13 @@ impl Watched {
     }
 }
 
-/// Waits until the judgement of what runs is settled or the deadline is there; what is to be said then.
+/// Waits until the judgement of what runs is settled or the deadline is there; what runs then.
 pub(super) async fn until(
     cluster: &Cluster,
     installation: &Installation,
     deadline: Instant,
     judge: impl Fn(&Installation, &Observed) -> Readiness,
-) -> Result<Vec<Status>, ClusterError> {
+) -> Result<Observed, ClusterError> {
     let mut changes = SelectAll::new();
     let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
     let velero = watcher::Config::default().labels(PODS);
@@ -97,14 +96,13 @@ pub(super) async fn until(
         if beginning > 0 {
             continue;
         }
-        let readiness = judge(installation, &watched.observed());
-        if readiness.is_settled() {
-            return Ok(readiness.statuses);
+        let observed = watched.observed();
+        if judge(installation, &observed).is_settled() {
+            return Ok(observed);
         }
     }
     // The deadline is there: what is said then comes from the cluster itself, also where the watches did not work.
-    let observed = observation::read(cluster, installation).await?;
-    Ok(judge(installation, &observed).statuses)
+    observation::read(cluster, installation).await
 }
 
 /// What a watch tells.

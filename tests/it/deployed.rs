@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use kube::{
     Api,
-    api::{DeleteParams, DynamicObject, Patch, PatchParams},
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
     core::{ApiResource, GroupVersionKind},
 };
 use sandbox::juju::{ActionResult, DeployOptions, HookRecord, Model, Scripted, UnitName, Whose};
@@ -144,6 +144,13 @@ impl Deployed {
         self.object(kind, name).unwrap_or_else(|| panic!("no {kind} {name} in {}", self.namespace()))
     }
 
+    /// The pods with a label.
+    pub fn pods_of(&self, label: &str) -> Vec<Value> {
+        let api = objects::api(self.world, self.namespace(), "Pod");
+        let pods = self.world.runtime.block_on(api.list(&ListParams::default().labels(label))).unwrap();
+        pods.items.into_iter().map(|pod| json!(pod)).collect()
+    }
+
     pub fn delete(&self, kind: &str, name: &str) {
         let api = objects::api(self.world, self.namespace(), kind);
         self.world.runtime.block_on(api.delete(name, &DeleteParams::default())).unwrap();
@@ -156,7 +163,7 @@ impl Deployed {
         self.world.runtime.block_on(api.patch(name, &parameters, &Patch::Merge(patch))).unwrap();
     }
 
-    /// The name and resourceVersion of everything that belongs to Velero.
+    /// Everything that belongs to Velero by kind and name, with what tells that somebody wrote to it.
     pub fn versions(&self) -> BTreeMap<String, String> {
         objects::versions(self.world, self.namespace())
     }

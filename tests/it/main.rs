@@ -14,6 +14,7 @@ mod removal;
 mod run_action;
 mod secrecy;
 mod storage;
+mod version;
 mod world;
 
 use std::path::Path;
