@@ -36,7 +36,19 @@ impl Deployed {
     }
 
     pub fn with(world: &'static World, name: &str, options: &DeployOptions) -> Self {
-        let model = Model::new(world.cluster.access().clone(), name, &world.state, &world.program).unwrap();
+        Self::on(world, Self::model(world, name), options)
+    }
+
+    /// Deploys the charm with units whose system trusts one more authority.
+    pub fn trusting(world: &'static World, name: &str, options: &DeployOptions, authority: &str) -> Self {
+        Self::on(world, Self::model(world, name).trusting(authority), options)
+    }
+
+    fn model(world: &World, name: &str) -> Model {
+        Model::new(world.cluster.access().clone(), name, &world.state, &world.program).unwrap()
+    }
+
+    fn on(world: &'static World, model: Model, options: &DeployOptions) -> Self {
         let records = model.deploy(&world.charm, options).unwrap();
         Self { world, model, records }
     }

@@ -1,11 +1,13 @@
 //! The charm from outside: its files, its binary, and what both do to a real cluster.
 
+mod additions;
 mod charmcraft;
 mod cluster_trouble;
 mod command_line;
 mod configuration;
 mod demo;
 mod deployed;
+mod gcs;
 mod installation;
 mod objects;
 mod packaging;

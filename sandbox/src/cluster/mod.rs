@@ -45,7 +45,7 @@ pub use commands::{HiddenCommand, HiddenCommandError};
 pub use detached::{DetachedError, current, down, up};
 pub use kubeconfig::AccessError;
 pub use node::{Node, NodeError};
-pub use readiness::ReadinessError;
+pub use readiness::{ReadinessError, client};
 pub use volumes::{LOCAL_STORAGE_CLASS, VolumeError};
 
 use self::{

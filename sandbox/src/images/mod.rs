@@ -25,6 +25,10 @@ pub const PAUSE: &str = "docker.io/library/pause:sandbox";
 /// An image with a shell, for workloads.
 pub const BUSYBOX: &str = "docker.io/library/busybox:1.36";
 
+/// The image of Velero's plugin for Google Cloud Storage. It has the tag that the charm asks for; in it is the version of
+/// `tools/`, one patch older, as Go's module proxy has not all that the newer one needs.
+pub const VELERO_PLUGIN_FOR_GCP: &str = "docker.io/velero/velero-plugin-for-gcp:v1.14.3";
+
 /// The image of Velero's plugin for Azure. It has the tag that the charm asks for; in it is the version of `tools/`, as a newer
 /// one cannot be built from Go's module proxy.
 pub const VELERO_PLUGIN_FOR_MICROSOFT_AZURE: &str = "docker.io/velero/velero-plugin-for-microsoft-azure:v1.14.0";
@@ -100,6 +104,7 @@ pub async fn archives(progress: &Progress) -> Result<Vec<PathBuf>, ImageError> {
     let velero = tools::folder(&tools::VELERO, progress).await?;
     let aws = tools::folder(&tools::VELERO_PLUGIN_FOR_AWS, progress).await?;
     let azure = tools::folder(&tools::VELERO_PLUGIN_FOR_MICROSOFT_AZURE, progress).await?;
+    let gcp = tools::folder(&tools::VELERO_PLUGIN_FOR_GCP, progress).await?;
     let busybox = packages::program("busybox").ok_or(ImageError::NotInstalled { program: "busybox" })?;
     let cache = folders::cache()?.join("images");
     [
@@ -112,6 +117,7 @@ pub async fn archives(progress: &Progress) -> Result<Vec<PathBuf>, ImageError> {
             tools::VELERO_PLUGIN_FOR_MICROSOFT_AZURE.name,
             &azure,
         ),
+        plugin_image(VELERO_PLUGIN_FOR_GCP.to_owned(), tools::VELERO_PLUGIN_FOR_GCP.name, &gcp),
     ]
     .iter()
     .map(|image| archived(image, &cache, progress))

@@ -67,6 +67,15 @@ pub static VELERO_PLUGIN_FOR_MICROSOFT_AZURE: Tool = Tool {
     files: files!("velero-plugin-for-microsoft-azure": "go.mod", "go.sum"),
 };
 
+/// Velero's plugin for Google Cloud Storage.
+pub static VELERO_PLUGIN_FOR_GCP: Tool = Tool {
+    name: "velero-plugin-for-gcp",
+    programs: &["cp-plugin", "velero-plugin-for-gcp"],
+    minutes: 2,
+    recipe: Recipe::Go { package: "tool", link_flags: include_str!("../../../tools/velero-plugin-for-gcp/ldflags") },
+    files: files!("velero-plugin-for-gcp": "go.mod", "go.sum"),
+};
+
 /// Kubernetes' control plane, node programs and kubectl.
 pub static KUBERNETES: Tool = Tool {
     name: "kubernetes",
@@ -92,6 +101,15 @@ pub static VERSITYGW: Tool = Tool {
     minutes: 1,
     recipe: Recipe::Go { package: "tool", link_flags: include_str!("../../../tools/versitygw/ldflags") },
     files: files!("versitygw": "go.mod", "go.sum"),
+};
+
+/// The stand-in for Google Cloud Storage.
+pub static FAKE_GCS_SERVER: Tool = Tool {
+    name: "fake-gcs-server",
+    programs: &["fake-gcs-server"],
+    minutes: 2,
+    recipe: Recipe::Go { package: "tool", link_flags: include_str!("../../../tools/fake-gcs-server/ldflags") },
+    files: files!("fake-gcs-server": "go.mod", "go.sum"),
 };
 
 /// The Azure Blob server.
@@ -166,10 +184,12 @@ mod tests {
             &VELERO,
             &VELERO_PLUGIN_FOR_AWS,
             &VELERO_PLUGIN_FOR_MICROSOFT_AZURE,
+            &VELERO_PLUGIN_FOR_GCP,
             &KUBERNETES,
             &ETCD,
             &VERSITYGW,
             &AZURITE,
+            &FAKE_GCS_SERVER,
         ]
         .map(Tool::key);
         let distinct: std::collections::HashSet<_> = keys.iter().collect();

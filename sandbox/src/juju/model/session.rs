@@ -380,6 +380,7 @@ impl Session<'_> {
             store: &self.model.store,
             log: &self.log,
             cloud: self.model.cloud.as_ref(),
+            authority: self.model.authority.as_deref(),
             limit: self.model.run_limit,
             interruption: &self.interruption,
         };

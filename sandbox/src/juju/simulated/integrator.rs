@@ -37,6 +37,16 @@ pub struct Profile {
 /// Every integrator of this kind.
 static PROFILES: &[Profile] = &[
     Profile {
+        name: "gcs-integrator",
+        endpoint: "gcs-credentials",
+        interface: "gcs",
+        options: &[("bucket", None), ("path", None), ("storage-class", Some("STANDARD"))],
+        required: &["bucket"],
+        secret_fields: &["secret-key"],
+        asked_by: &["requested-secrets", "version"],
+        told: std::convert::identity,
+    },
+    Profile {
         name: "azure-storage-integrator",
         endpoint: "azure-storage-credentials",
         interface: "azure_storage",
