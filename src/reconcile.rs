@@ -40,18 +40,14 @@ pub enum ReconcileError {
 ///
 /// When Juju should run the hook again.
 pub async fn reconcile(tools: &HookTools, environment: &Environment) -> Result<(), ReconcileError> {
-    let snapshot = Snapshot::read(tools, environment).await?;
+    let mut snapshot = Snapshot::read(tools, environment).await?;
     publish(tools, &snapshot).await?;
-    let cli = Cli::in_charm(&environment.charm_directory).version().await.map_err(VeleroError::from)?;
-    let status = match plan::plan(&snapshot, cli.as_ref()) {
-        Ok(plan) => match bring_about(tools, environment, &snapshot, plan, cli.as_ref()).await {
-            Err(ReconcileError::Velero(error)) if error.is_forbidden() => {
-                tracing::warn!("the cluster refuses: {}", ErrorChain(&error));
-                without_trust(&snapshot.application)
-            }
-            outcome => outcome?,
-        },
-        Err(status) => status,
+    let status = match plan_and_bring_about(tools, environment, &mut snapshot).await {
+        Err(ReconcileError::Velero(error)) if error.is_forbidden() => {
+            tracing::warn!("the cluster refuses: {}", ErrorChain(&error));
+            without_trust(&snapshot.application)
+        }
+        outcome => outcome?,
     };
     tracing::info!("{status}");
     tools.report_status(&status).await?;
@@ -69,14 +65,31 @@ async fn publish(tools: &HookTools, snapshot: &Snapshot) -> Result<(), ToolError
     Ok(())
 }
 
-async fn bring_about(
+async fn plan_and_bring_about(
     tools: &HookTools,
     environment: &Environment,
+    snapshot: &mut Snapshot,
+) -> Result<Status, ReconcileError> {
+    let cli = Cli::in_charm(&environment.charm_directory).version().await.map_err(VeleroError::from)?;
+    let velero = Velero::in_cluster(&environment.charm_directory).map_err(ReconcileError::Connect)?;
+    for relation in &mut snapshot.storage {
+        if relation.provider.depends_on_machines(&relation.fields) {
+            relation.fields.set_machines(velero.machines().await?);
+        }
+    }
+    match plan::plan(snapshot, cli.as_ref()) {
+        Ok(plan) => bring_about(tools, &velero, snapshot, plan, cli.as_ref()).await,
+        Err(status) => Ok(status),
+    }
+}
+
+async fn bring_about(
+    tools: &HookTools,
+    velero: &Velero,
     snapshot: &Snapshot,
     plan: Plan,
     cli: Option<&Version>,
 ) -> Result<Status, ReconcileError> {
-    let velero = Velero::in_cluster(&environment.charm_directory).map_err(ReconcileError::Connect)?;
     let deadline = Instant::now() + PATIENCE;
     let installation = &plan.installation;
     let mut statuses = plan.obstacles;
@@ -109,7 +122,7 @@ async fn bring_about(
     };
     statuses.extend(sight.statuses);
     if let Some(server) = sight.server.filter(|_| snapshot.leader) {
-        statuses.extend(tell_version(tools, &velero, &server, cli).await?);
+        statuses.extend(tell_version(tools, velero, &server, cli).await?);
     }
     Ok(worst(statuses))
 }

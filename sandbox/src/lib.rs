@@ -5,6 +5,7 @@ pub mod certificates;
 pub mod charm;
 pub mod cluster;
 pub mod demo;
+pub mod entra_id;
 pub mod error;
 pub mod folders;
 mod hexadecimal;

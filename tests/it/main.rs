@@ -1,6 +1,7 @@
 //! The charm from outside: its files, its binary, and what both do to a real cluster.
 
 mod additions;
+mod azure;
 mod charmcraft;
 mod cluster_trouble;
 mod command_line;
