@@ -40,7 +40,12 @@ fn dry_run() -> Vec<DynamicObject> {
 }
 
 fn manifests(certificate_authority: Option<&str>) -> Manifests {
-    Manifests::from_dry_run(dry_run(), "model", &installation(certificate_authority))
+    Manifests::from_dry_run(
+        dry_run(),
+        Version::parse("v1.18.3").as_ref(),
+        "model",
+        &installation(certificate_authority),
+    )
 }
 
 fn object<'a>(objects: &'a [DynamicObject], kind: &str) -> &'a DynamicObject {
@@ -52,6 +57,12 @@ fn the_namespace_is_left_to_juju() {
     let manifests = manifests(None);
     let mut all = manifests.definitions.iter().chain(&manifests.objects).chain(&manifests.locations);
     assert!(all.all(|object| object.types.as_ref().unwrap().kind != "Namespace"));
+}
+
+#[test]
+fn the_definitions_tell_which_velero_they_are_of() {
+    let manifests = manifests(None);
+    assert_eq!(manifests.definitions[0].annotations()["velero-operator/velero-version"], "1.18.3");
 }
 
 #[test]

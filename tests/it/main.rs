@@ -1,6 +1,7 @@
 //! The charm from outside: its files, its binary, and what both do to a real cluster.
 
 mod additions;
+mod adoption;
 mod azure;
 mod charmcraft;
 mod cluster_trouble;
@@ -10,13 +11,16 @@ mod demo;
 mod deployed;
 mod gcs;
 mod installation;
+mod models;
 mod objects;
 mod packaging;
 mod pins;
+mod predecessor;
 mod removal;
 mod run_action;
 mod secrecy;
 mod storage;
+mod units;
 mod version;
 mod world;
 

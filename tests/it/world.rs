@@ -55,11 +55,16 @@ impl Azure {
 }
 
 impl World {
-    fn start() -> Self {
+    /// With `audited`, the cluster keeps a log of the requests of service accounts.
+    fn start(audited: bool) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (cluster, store, client, charm, program) = runtime.block_on(async {
             let progress = Progress::to_stderr();
-            let cluster = Cluster::start(&progress).await.unwrap();
+            let cluster = if audited {
+                Cluster::start_audited(&progress).await.unwrap()
+            } else {
+                Cluster::start(&progress).await.unwrap()
+            };
             let store = S3Server::start(cluster.access(), &cluster.folder().join("s3"), &progress).await.unwrap();
             let kubeconfig = Kubeconfig::read_from(&cluster.access().kubeconfig).unwrap();
             let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
@@ -144,17 +149,17 @@ impl World {
 pub fn shared() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| {
-        let world = World::start();
+        let world = World::start(false);
         // With another Velero in the cluster no test's removal takes the definitions away from the others.
         crate::deployed::other_velero(&world, "keeper");
         world
     })
 }
 
-/// The world of tests on what Veleros of one cluster share: they run one at a time.
+/// The world of tests on what Veleros of one cluster share, or on who writes to the cluster: they run one at a time.
 pub fn alone() -> (MutexGuard<'static, ()>, &'static World) {
     static WORLD: OnceLock<World> = OnceLock::new();
     static TURN: Mutex<()> = Mutex::new(());
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    (turn, WORLD.get_or_init(World::start))
+    (turn, WORLD.get_or_init(|| World::start(true)))
 }

@@ -132,7 +132,7 @@ impl Model {
             ApplicationKind::Charm { charm, .. } => {
                 charm.actions.iter().map(|(name, action)| (name.clone(), action.description.clone())).collect()
             }
-            played => played_actions(played),
+            played @ ApplicationKind::Simulated { .. } => played_actions(played),
         })
     }
 }

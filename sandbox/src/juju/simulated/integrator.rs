@@ -137,7 +137,7 @@ impl Integrator {
         if self.missing.is_empty() {
             return Status::now(StatusValue::Active, "");
         }
-        Status::now(StatusValue::Blocked, &format!("Missing parameters: {}", python_list(&self.missing)))
+        Status::now(StatusValue::Blocked, format!("Missing parameters: {}", python_list(&self.missing)))
     }
 
     pub(super) fn react(&mut self, model: &mut ModelState, application: &str) {
