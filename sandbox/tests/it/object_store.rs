@@ -1,11 +1,11 @@
-//! The object stores next to a cluster that is not the sandbox's own: on this machine's network.
+//! Object stores next to a cluster that is not the sandbox's own: on this machine's network.
 
 use std::{net::TcpStream, time::Duration};
 
 use sandbox::{
     certificates::Authority,
     cluster::ClusterAccess,
-    object_store::{AzureRequestError, AzureServer, S3Server},
+    object_store::{AzureRequestError, AzureServer, GcsServer, S3Server},
     progress::Progress,
 };
 
@@ -70,4 +70,19 @@ async fn an_azure_container_is_made_by_its_account_key_and_by_no_other() {
     assert_eq!(server.access().blobs("backups").await.unwrap(), Vec::<String>::new());
     server.pause().await.unwrap();
     assert!(matches!(server.access().blobs("backups").await, Err(AzureRequestError::Https { .. })));
+}
+
+#[tokio::test]
+async fn a_gcs_server_listens_again_where_it_did_and_has_what_it_had() {
+    let (cluster, progress) = (access_without_namespaces(), Progress::to_stderr());
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = GcsServer::start(&cluster, folder.path(), &progress).await.unwrap();
+    let access = server.access().clone();
+    access.bucket("backups").unwrap();
+    assert!(access.endpoint.starts_with("https://") && listens(&access.endpoint), "{access:?}");
+    server.pause().await.unwrap();
+    assert!(!listens(&access.endpoint));
+    server.resume().await.unwrap();
+    assert!(listens(&access.endpoint));
+    assert!(access.buckets.join("backups").is_dir());
 }
