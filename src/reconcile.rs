@@ -50,18 +50,14 @@ pub async fn reconcile(tools: &HookTools, environment: &Environment) -> Result<(
         tracing::info!("other units stay, and what the relation brought stays with them");
         return Ok(());
     }
-    let snapshot = Snapshot::read(tools, environment).await?;
+    let mut snapshot = Snapshot::read(tools, environment).await?;
     publish(tools, &snapshot).await?;
-    let cli = Cli::in_charm(&environment.charm_directory).version().await.map_err(VeleroError::from)?;
-    let status = match plan::plan(&snapshot, cli.as_ref()) {
-        Ok(plan) => match bring_about(tools, environment, &snapshot, plan, cli.as_ref()).await {
-            Err(ReconcileError::Velero(error)) if error.is_forbidden() => {
-                tracing::warn!("the cluster refuses: {}", ErrorChain(&error));
-                without_trust(&snapshot.application)
-            }
-            outcome => outcome?,
-        },
-        Err(status) => status,
+    let status = match plan_and_bring_about(tools, environment, &mut snapshot).await {
+        Err(ReconcileError::Velero(error)) if error.is_forbidden() => {
+            tracing::warn!("the cluster refuses: {}", ErrorChain(&error));
+            without_trust(&snapshot.application)
+        }
+        outcome => outcome?,
     };
     let status = if snapshot.leader { status } else { status.standing_by() };
     tracing::info!("{status}");
@@ -80,16 +76,33 @@ async fn publish(tools: &HookTools, snapshot: &Snapshot) -> Result<(), ToolError
     Ok(())
 }
 
-async fn bring_about(
+async fn plan_and_bring_about(
     tools: &HookTools,
     environment: &Environment,
+    snapshot: &mut Snapshot,
+) -> Result<Status, ReconcileError> {
+    let cli = Cli::in_charm(&environment.charm_directory).version().await.map_err(VeleroError::from)?;
+    let velero = Velero::in_cluster(&environment.charm_directory).map_err(ReconcileError::Connect)?;
+    for relation in &mut snapshot.storage {
+        if relation.provider.depends_on_machines(&relation.fields) {
+            relation.fields.set_machines(velero.machines().await?);
+        }
+    }
+    match plan::plan(snapshot, cli.as_ref()) {
+        Ok(plan) => bring_about(tools, &velero, snapshot, plan, cli.as_ref()).await,
+        Err(status) => Ok(status),
+    }
+}
+
+async fn bring_about(
+    tools: &HookTools,
+    velero: &Velero,
     snapshot: &Snapshot,
     plan: Plan,
     cli: Option<&Version>,
 ) -> Result<Status, ReconcileError> {
-    let velero = Velero::in_cluster(&environment.charm_directory).map_err(ReconcileError::Connect)?;
     if !snapshot.leader {
-        return stand_by(&velero, plan).await;
+        return stand_by(velero, plan).await;
     }
     let deadline = Instant::now() + PATIENCE;
     let installation = &plan.installation;
@@ -129,7 +142,7 @@ async fn bring_about(
     };
     statuses.extend(sight.statuses);
     if let Some(server) = sight.server {
-        statuses.extend(tell_version(tools, environment, &velero, &server, cli).await?);
+        statuses.extend(tell_version(tools, environment, velero, &server, cli).await?);
     }
     Ok(worst(statuses))
 }

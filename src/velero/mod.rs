@@ -121,6 +121,16 @@ impl Velero {
         self.cluster.namespace()
     }
 
+    /// What the cloud calls the machines that the cluster runs on: `spec.providerID` of the first few nodes, as those of one
+    /// cloud are alike.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster fails.
+    pub async fn machines(&self) -> Result<Vec<String>, VeleroError> {
+        Ok(observation::machines(&self.cluster).await?)
+    }
+
     /// What an installation consists of.
     ///
     /// # Errors

@@ -2,9 +2,9 @@
 
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment},
-    core::v1::Pod,
+    core::v1::{Node, Pod},
 };
-use kube::api::{DynamicObject, TypeMeta};
+use kube::api::{DynamicObject, ListParams, TypeMeta};
 
 use super::{
     Installation, LOCATION, NODE_AGENT, SERVER,
@@ -61,6 +61,17 @@ pub(super) async fn read(cluster: &Cluster, installation: &Installation) -> Resu
     let (server, node_agent, pods, location) =
         futures::try_join!(server, agent, cluster.list(&pods, "the pods of Velero", PODS), location)?;
     Ok(Observed { server, node_agent, pods, location })
+}
+
+/// How many nodes are asked what the cloud calls them. A cluster may have thousands, and each node is some 20 KB.
+const NODES: u32 = 20;
+
+/// What the cloud calls the machines of the first few nodes that it calls something.
+pub(super) async fn machines(cluster: &Cluster) -> Result<Vec<String>, ClusterError> {
+    let nodes = cluster.cluster_wide::<Node>();
+    let parameters = ListParams::default().limit(NODES);
+    let listed = call("list", "the nodes".to_owned(), || nodes.list(&parameters)).await?;
+    Ok(listed.items.into_iter().filter_map(|node| node.spec?.provider_id).collect())
 }
 
 /// A backup or a restore that the server has begun and not ended.

@@ -2,6 +2,7 @@
 
 mod additions;
 mod adoption;
+mod azure;
 mod change;
 mod change_credentials;
 mod change_in_progress;

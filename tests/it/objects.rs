@@ -25,6 +25,7 @@ const KINDS: &[(&str, &str, &str, bool)] = &[
     ("", "v1", "Pod", true),
     ("", "v1", "ConfigMap", true),
     ("", "v1", "Namespace", false),
+    ("", "v1", "Node", false),
     ("velero.io", "v1", "BackupStorageLocation", true),
     ("velero.io", "v1", "VolumeSnapshotLocation", true),
     ("velero.io", "v1", "Backup", true),

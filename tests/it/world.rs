@@ -13,9 +13,11 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use sandbox::{
+    certificates::Authority,
     charm::{self, PackOptions},
     cluster::Cluster,
-    object_store::{GcsAccess, GcsServer, S3Access, S3Server},
+    entra_id::EntraId,
+    object_store::{AzureAccess, AzureServer, GcsAccess, GcsServer, S3Access, S3Server},
     program,
     progress::Progress,
     tools,
@@ -33,7 +35,23 @@ pub struct World {
     store: S3Server,
     /// Started for the first test that wants it.
     gcs: OnceLock<GcsServer>,
+    /// As the one before.
+    azure: OnceLock<Azure>,
     buckets: AtomicU32,
+}
+
+/// The blob service and the directory of an Azure of our own.
+pub struct Azure {
+    pub authority: Authority,
+    pub directory: EntraId,
+    blobs: AzureServer,
+}
+
+impl Azure {
+    /// How to reach the blob service.
+    pub fn blobs(&self) -> &AzureAccess {
+        self.blobs.access()
+    }
 }
 
 impl World {
@@ -66,6 +84,7 @@ impl World {
             state,
             store,
             gcs: OnceLock::new(),
+            azure: OnceLock::new(),
             buckets: AtomicU32::new(0),
         }
     }
@@ -97,6 +116,32 @@ impl World {
     pub fn gcs_bucket(&self) -> String {
         let name = format!("backups-{}", self.buckets.fetch_add(1, Ordering::Relaxed));
         self.gcs().bucket(&name).unwrap();
+        name
+    }
+
+    /// The Azure of the cluster.
+    pub fn azure(&self) -> &Azure {
+        self.azure.get_or_init(|| {
+            let (cluster, folder) = (self.cluster.access(), self.cluster.folder());
+            let authority = Authority::new("velero-operator sandbox Azure").unwrap();
+            let (directory, blobs) = self.runtime.block_on(async {
+                let directory = EntraId::start(cluster, &authority, &folder.join("entra-id")).await.unwrap();
+                (directory, self.azure_server(&authority, "azure").await)
+            });
+            Azure { authority, directory, blobs }
+        })
+    }
+
+    /// A blob service of a test's own.
+    pub async fn azure_server(&self, authority: &Authority, name: &str) -> AzureServer {
+        let folder = self.cluster.folder().join(name);
+        AzureServer::start(self.cluster.access(), authority, &folder, &Progress::to_stderr()).await.unwrap()
+    }
+
+    /// A new container of a blob service, by its name.
+    pub fn container(&self, blobs: &AzureAccess) -> String {
+        let name = format!("backups-{}", self.buckets.fetch_add(1, Ordering::Relaxed));
+        self.runtime.block_on(blobs.create_container(&name)).unwrap();
         name
     }
 
