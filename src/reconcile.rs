@@ -89,13 +89,14 @@ async fn plan_and_bring_about(
         }
     }
     match plan::plan(snapshot, cli.as_ref()) {
-        Ok(plan) => bring_about(tools, &velero, snapshot, plan, cli.as_ref()).await,
+        Ok(plan) => bring_about(tools, environment, &velero, snapshot, plan, cli.as_ref()).await,
         Err(status) => Ok(status),
     }
 }
 
 async fn bring_about(
     tools: &HookTools,
+    environment: &Environment,
     velero: &Velero,
     snapshot: &Snapshot,
     plan: Plan,
