@@ -52,6 +52,10 @@ const WORKLOADS: [(&str, &str, &str); 2] =
 /// # }
 /// ```
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[expect(
+    clippy::unsafe_derive_deserialize,
+    reason = "what is unsafe is inside of a macro, and about none of the fields"
+)]
 pub struct PodAdditions {
     variables: BTreeMap<String, String>,
     authority: Option<String>,

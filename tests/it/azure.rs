@@ -107,7 +107,7 @@ impl Azure {
         let status = self.deployed.status();
         assert!(status.starts_with("blocked: storage is not usable: ") && status.contains(reason), "{status}");
         let location = self.deployed.expect("BackupStorageLocation", "default");
-        assert!(status.ends_with(location["status"]["message"].as_str().unwrap()), "{status} is not of {location}");
+        assert!(location["status"]["message"].as_str().unwrap().contains(reason), "{status} is not of {location}");
     }
 
     fn blobs(&self) -> Vec<String> {
@@ -224,7 +224,7 @@ fn a_service_principal_signs_in_and_its_wrong_secret_is_told_in_microsofts_words
 
     let right = principal.client_secret.clone();
     azure.rotate(PRINCIPAL, &[("client-id", &principal.client_id), ("client-secret", "not the secret")]);
-    azure.expect_unusable("AADSTS7000215");
+    azure.expect_unusable("AADSTS7000215: Invalid client secret provided.");
     azure.rotate(PRINCIPAL, &[("client-id", &principal.client_id), ("client-secret", &right)]);
     assert_eq!(azure.deployed.status(), "active: ready");
 

@@ -6,6 +6,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hyper::StatusCode;
 use jiff::Timestamp;
 use ring::hmac;
+use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -51,23 +52,37 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "invalid_tenant", 90002, text)
     }
 
-    /// The answer as clients read it.
-    pub(super) fn body(&self, now: Timestamp) -> Value {
-        let (trace, correlation) = (Uuid::new_v4(), Uuid::new_v4());
-        let time = now.strftime("%Y-%m-%d %H:%M:%SZ").to_string();
-        json!({
-            "error": self.error,
-            "error_description": format!(
-                "AADSTS{}: {} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {time}",
+    /// The answer as clients read it: JSON, which they show to people from its beginning on.
+    pub(super) fn body(&self, now: Timestamp) -> String {
+        let [trace_id, correlation_id] = [(); 2].map(|()| Uuid::new_v4().to_string());
+        let timestamp = now.strftime("%Y-%m-%d %H:%M:%SZ").to_string();
+        let body = RefusalBody {
+            error: self.error,
+            error_description: format!(
+                "AADSTS{}: {} Trace ID: {trace_id} Correlation ID: {correlation_id} Timestamp: {timestamp}",
                 self.code, self.text
             ),
-            "error_codes": [self.code],
-            "timestamp": time,
-            "trace_id": trace.to_string(),
-            "correlation_id": correlation.to_string(),
-            "error_uri": format!("https://{}/error?code={}", super::HOST, self.code),
-        })
+            error_codes: [self.code],
+            timestamp,
+            trace_id,
+            correlation_id,
+            error_uri: format!("https://{}/error?code={}", super::HOST, self.code),
+        };
+        // Texts and numbers have a form in JSON.
+        serde_json::to_string(&body).unwrap_or_default()
     }
+}
+
+/// The fields of a refusal, in Entra ID's order.
+#[derive(Serialize)]
+struct RefusalBody {
+    error: &'static str,
+    error_description: String,
+    error_codes: [u32; 1],
+    timestamp: String,
+    trace_id: String,
+    correlation_id: String,
+    error_uri: String,
 }
 
 /// Answers a request for a token on the endpoint of `tenant`.
@@ -240,7 +255,7 @@ mod tests {
             ("ten", ("scope", "https://vault.azure.net/.default"), 400, "invalid_resource", "AADSTS500011: "),
         ] {
             let refusal = ask(tenant, &[change]).unwrap_err();
-            let body = refusal.body(Timestamp::UNIX_EPOCH);
+            let body: Value = serde_json::from_str(&refusal.body(Timestamp::UNIX_EPOCH)).unwrap();
             assert_eq!((refusal.status.as_u16(), body["error"].as_str()), (status, Some(error)), "{change:?}");
             let description = body["error_description"].as_str().unwrap();
             assert!(description.starts_with(number), "{description}");

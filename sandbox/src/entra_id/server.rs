@@ -114,23 +114,25 @@ async fn respond(request: Request<Incoming>, directory: &Directory) -> Response<
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
     let (status, body) = match (&method, segments.as_slice()) {
-        (&Method::GET, ["common", "discovery", "instance"]) => (StatusCode::OK, instance(request.uri().query())),
+        (&Method::GET, ["common", "discovery", "instance"]) => {
+            (StatusCode::OK, instance(request.uri().query()).to_string())
+        }
         (&Method::GET, [tenant, "v2.0", ".well-known", "openid-configuration"]) => {
             answer(known_tenant(directory, tenant))
         }
         (&Method::POST, [tenant, "oauth2", "v2.0", "token"]) => answer(token(directory, tenant, request).await),
-        _ => (StatusCode::NOT_FOUND, json!({"error": "not_found"})),
+        _ => (StatusCode::NOT_FOUND, json!({"error": "not_found"}).to_string()),
     };
     eprintln!("{method} {path}: {status}");
-    let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+    let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
     response
 }
 
-fn answer(result: Result<Value, grant::Refusal>) -> (StatusCode, Value) {
+fn answer(result: Result<Value, grant::Refusal>) -> (StatusCode, String) {
     match result {
-        Ok(body) => (StatusCode::OK, body),
+        Ok(body) => (StatusCode::OK, body.to_string()),
         Err(refusal) => (refusal.status, refusal.body(Timestamp::now())),
     }
 }

@@ -79,8 +79,7 @@ impl AzureAccess {
     pub async fn create_container(&self, name: &str) -> Result<(), AzureRequestError> {
         let what = format!("make the container {name}");
         match self.request(&what, Method::PUT, name, &[("restype", "container")]).await {
-            Ok(_) => Ok(()),
-            Err(AzureRequestError::Refused { status: StatusCode::CONFLICT, .. }) => Ok(()),
+            Ok(_) | Err(AzureRequestError::Refused { status: StatusCode::CONFLICT, .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
