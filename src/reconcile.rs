@@ -11,7 +11,7 @@ use crate::{
     plan::{self, Plan},
     snapshot::{Snapshot, SnapshotError},
     status::Status,
-    velero::{ClusterError, Velero, VeleroError},
+    velero::{ClusterError, FoundRoot, Installation, Velero, VeleroError},
 };
 
 /// How long a hook that changed something waits until all of it works.
@@ -76,8 +76,12 @@ async fn bring_about(
 ) -> Result<Status, ReconcileError> {
     let velero = Velero::in_cluster(&environment.charm_directory).map_err(ReconcileError::Connect)?;
     let deadline = Instant::now() + PATIENCE;
-    let installation = &plan.installation;
     let mut statuses = plan.obstacles;
+    let mut installation = plan.installation;
+    if snapshot.leader {
+        statuses.extend(find_kubelet_root(&velero, &mut installation).await?);
+    }
+    let installation = &installation;
     let mut changed = Vec::new();
     if snapshot.leader {
         let manifests = velero.manifests(installation).await?;
@@ -106,6 +110,26 @@ async fn bring_about(
         velero.settle(installation, deadline).await?
     });
     Ok(worst(statuses))
+}
+
+/// Completes an installation with where the node agent finds the volumes of pods, unless the user has said it; what is to be
+/// said where it is not the same on all nodes.
+async fn find_kubelet_root(velero: &Velero, installation: &mut Installation) -> Result<Option<Status>, VeleroError> {
+    if !installation.node_agent || installation.kubelet_root.is_some() {
+        return Ok(None);
+    }
+    match velero.find_kubelet_root().await? {
+        FoundRoot::Common(root) => {
+            installation.kubelet_root = Some(root);
+            Ok(None)
+        }
+        FoundRoot::Several { roots, current } => {
+            // What runs goes on; what would be wrong on some nodes is not begun.
+            installation.node_agent = current.is_some();
+            installation.kubelet_root = current;
+            Ok(Some(plan::several_kubelet_roots(&roots)))
+        }
+    }
 }
 
 fn worst(statuses: Vec<Status>) -> Status {

@@ -17,6 +17,7 @@ use super::{
     cluster::{Cluster, ClusterError, describe, named},
     comparison::{contains, differs},
     manifests::MANAGED_BY,
+    namespace,
     observation::operations_in_progress,
 };
 use crate::status::Status;
@@ -43,6 +44,10 @@ pub(super) async fn apply(
     if let Some(status) = definitions(cluster, &manifests.definitions, &mut applied).await? {
         applied.postponed.push(status);
         return Ok(applied);
+    }
+    // Before the pods that would not be admitted without them.
+    if namespace::label(cluster, &manifests.namespace_labels).await? {
+        applied.changed.push(format!("the labels of Namespace {}", cluster.namespace()));
     }
     let (changed, postponed) = objects(cluster, &manifests.objects).await?;
     applied.changed.extend(changed);

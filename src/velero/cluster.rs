@@ -3,6 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
+use http::{Request, header};
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope, serde::de::DeserializeOwned};
 use kube::{
     Api, Client, Config, Resource,
@@ -225,6 +226,16 @@ impl Cluster {
         let parameters = DeleteParams::background();
         found(call("delete", describe(object), || api.delete(name, &parameters)).await)?;
         Ok(())
+    }
+
+    /// What the API server has at a path that is no object, in a form of its own.
+    ///
+    /// # Errors
+    ///
+    /// When there is nothing at the path, or nothing in that form. It is not tried again.
+    pub(super) async fn read<T: DeserializeOwned>(&self, path: &str, form: &str) -> Result<T, kube::Error> {
+        let request = Request::get(path).header(header::ACCEPT, form).body(Vec::new());
+        self.client.request(request.map_err(kube::Error::HttpError)?).await
     }
 
     /// All objects of an API that have the labels of `selector`; none where the kind does not exist.

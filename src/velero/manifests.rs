@@ -11,7 +11,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{BackupLocation, CREDENTIALS, Cli, CliError, Installation, LOCATION, MANIFEST_ANNOTATION, METRICS, SERVER};
+use super::{
+    BackupLocation, CREDENTIALS, Cli, CliError, Installation, LOCATION, MANIFEST_ANNOTATION, METRICS, SERVER,
+    namespace::pod_security,
+};
 
 /// The key of the Secret under which the credentials file is.
 const CREDENTIALS_KEY: &str = "creds";
@@ -23,6 +26,10 @@ pub(super) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "ve
 /// What an installation consists of, apart by the order in which it is applied.
 #[derive(Clone, Debug)]
 pub struct Manifests {
+    /// The namespace that all of it is in.
+    pub namespace: String,
+    /// The labels that the namespace needs, so that the node agent's pods are admitted.
+    pub namespace_labels: BTreeMap<String, String>,
     /// The CustomResourceDefinitions, which have to be there before their objects.
     pub definitions: Vec<DynamicObject>,
     /// Everything that depends on nothing else but the definitions.
@@ -55,6 +62,8 @@ impl Manifests {
     fn from_dry_run(dry_run: Vec<DynamicObject>, namespace: &str, installation: &Installation) -> Self {
         let location = installation.backup_location();
         let mut manifests = Self {
+            namespace: namespace.to_owned(),
+            namespace_labels: BTreeMap::new(),
             definitions: Vec::new(),
             objects: vec![metrics_service(namespace)],
             credentials: location.map(|location| CredentialsSecret {
@@ -67,7 +76,12 @@ impl Manifests {
             let kind = object.types.as_ref().map_or("", |types| types.kind.as_str());
             let destination = match kind {
                 // The namespace is the model, and Juju's.
-                "Namespace" => continue,
+                "Namespace" => {
+                    if installation.node_agent {
+                        manifests.namespace_labels = pod_security(&object);
+                    }
+                    continue;
+                }
                 "CustomResourceDefinition" => &mut manifests.definitions,
                 "BackupStorageLocation" | "VolumeSnapshotLocation" => {
                     complete_location(&mut object, location);
@@ -76,6 +90,10 @@ impl Manifests {
                 "Deployment" => {
                     // The CLI leaves it to the default, which would not bring back a server that was scaled to zero.
                     object.data["spec"]["replicas"] = json!(1);
+                    &mut manifests.objects
+                }
+                "DaemonSet" => {
+                    complete_node_agent(&mut object);
                     &mut manifests.objects
                 }
                 _ => &mut manifests.objects,
@@ -131,6 +149,24 @@ fn complete_location(object: &mut DynamicObject, location: Option<&BackupLocatio
         && let Some(object_storage) = spec.get_mut("objectStorage")
     {
         object_storage["caCert"] = json!(ByteString(authority.as_bytes().to_vec()));
+    }
+}
+
+/// The node agent looks at its start whether it finds the pods of its node, and ends if not. It is ready when that is done,
+/// which is when it tells its metrics; without a probe it would be from its first moment on. And what it says when it ends is
+/// then in its pod's status.
+fn complete_node_agent(object: &mut DynamicObject) {
+    let Some(containers) = object.data.pointer_mut("/spec/template/spec/containers").and_then(Value::as_array_mut)
+    else {
+        return;
+    };
+    for container in containers {
+        container["readinessProbe"] = json!({
+            "httpGet": {"path": "/metrics", "port": METRICS_PORT, "scheme": "HTTP"},
+            "periodSeconds": 2,
+            "timeoutSeconds": 5,
+        });
+        container["terminationMessagePolicy"] = json!("FallbackToLogsOnError");
     }
 }
 
@@ -192,6 +228,13 @@ pub fn to_yaml(manifests: &Manifests) -> Result<String, serde_yaml::Error> {
         text.push_str(&serde_yaml::to_string(document)?);
         Ok(())
     };
+    if !manifests.namespace_labels.is_empty() {
+        push(&json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": manifests.namespace, "labels": manifests.namespace_labels},
+        }))?;
+    }
     for object in manifests.definitions.iter().chain(&manifests.objects) {
         push(&json!(object))?;
     }

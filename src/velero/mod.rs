@@ -8,8 +8,11 @@ mod cli;
 mod cluster;
 mod comparison;
 mod installation;
+mod kubelet_root;
 mod location;
 mod manifests;
+mod namespace;
+mod nodes;
 mod observation;
 mod readiness;
 mod removal;
@@ -24,6 +27,7 @@ pub use apply::Applied;
 pub use cli::{Cli, CliError, Finish, LineSink};
 pub use cluster::{Cluster, ClusterError};
 pub use installation::{BackupLocation, Installation, LocationPlan};
+pub use kubelet_root::{FoundRoot, KubeletRoot, KubeletRootError, SeveralRoots};
 pub use location::LocationUpdate;
 pub use manifests::{Manifests, to_yaml};
 pub use removal::Removal;
@@ -89,6 +93,15 @@ impl Velero {
     #[must_use]
     pub fn namespace(&self) -> &str {
         self.cluster.namespace()
+    }
+
+    /// Finds out where the node agent has to look for the volumes of pods.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster fails.
+    pub async fn find_kubelet_root(&self) -> Result<FoundRoot, VeleroError> {
+        Ok(nodes::kubelet_root(&self.cluster).await?)
     }
 
     /// What an installation consists of.

@@ -14,6 +14,8 @@ mod removal;
 mod run_action;
 mod secrecy;
 mod storage;
+mod volumes;
+mod workload;
 mod world;
 
 use std::path::Path;

@@ -25,6 +25,7 @@ const KINDS: &[(&str, &str, &str, bool)] = &[
     ("velero.io", "v1", "VolumeSnapshotLocation", true),
     ("velero.io", "v1", "Backup", true),
     ("velero.io", "v1", "Restore", true),
+    ("velero.io", "v1", "PodVolumeBackup", true),
     ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", false),
     ("apiextensions.k8s.io", "v1", "CustomResourceDefinition", false),
 ];
