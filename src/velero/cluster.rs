@@ -187,7 +187,8 @@ impl Cluster {
     pub async fn find(&self, object: &DynamicObject) -> Result<Option<DynamicObject>, ClusterError> {
         let api = self.api_of(object);
         let name = object.metadata.name.as_deref().unwrap_or_default();
-        call("get", describe(object), || api.get_opt(name)).await
+        // A kind that has only just been defined is, for a moment, no object that is missing but a page.
+        Ok(found(call("get", describe(object), || api.get_opt(name)).await)?.flatten())
     }
 
     /// Applies an object under the charm's field manager and takes fields over that others hold.

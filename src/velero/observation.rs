@@ -9,7 +9,7 @@ use kube::api::{DynamicObject, ListParams, TypeMeta};
 
 use super::{
     Installation, LOCATION, NODE_AGENT, SERVER,
-    cluster::{Cluster, ClusterError, call},
+    cluster::{Cluster, ClusterError, call, found},
     namespace, readiness,
 };
 
@@ -62,7 +62,8 @@ pub(super) async fn read(cluster: &Cluster, installation: &Installation) -> Resu
     };
     let location = async {
         if installation.backup_location().is_some() {
-            call("get", format!("BackupStorageLocation {LOCATION}"), || locations.get_opt(LOCATION)).await
+            let got = call("get", format!("BackupStorageLocation {LOCATION}"), || locations.get_opt(LOCATION)).await;
+            Ok(found(got)?.flatten())
         } else {
             Ok(None)
         }

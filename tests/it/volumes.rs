@@ -47,5 +47,5 @@ fn a_volume_that_its_pod_names_is_backed_up_and_without_a_node_agent_is_not_rest
     let result = deployed.run("restore create without --from-backup nightly --wait");
     assert!(result.message.contains("PartiallyFailed"), "{}: {:?}", result.message, result.results);
     let described = deployed.run_well("restore describe without");
-    assert!(described.contains("node-agent"), "{described}");
+    assert!(described.contains("check node agent status: daemonset not found"), "{described}");
 }

@@ -139,7 +139,8 @@ impl Workload {
             // A namespace that still has a claim in use looks again only after a while.
             let pod = pods.delete(NAME, &DeleteParams::default().grace_period(0)).await.unwrap();
             if let Some(pod) = pod.left() {
-                let gone = await_condition(pods, NAME, conditions::is_deleted(&pod.metadata.uid.unwrap()));
+                let uid = pod.metadata.uid.unwrap();
+                let gone = await_condition(pods, NAME, conditions::is_deleted(&uid));
                 tokio::time::timeout(PATIENCE, gone).await.unwrap().unwrap();
             }
             let deleted = namespaces.delete(&self.namespace, &DeleteParams::default()).await.unwrap();

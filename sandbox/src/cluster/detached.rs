@@ -14,7 +14,7 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Cluster, ClusterAccess, ClusterError, clusters, leftovers};
+use super::{Cluster, ClusterAccess, ClusterError, ClusterOptions, clusters, leftovers};
 use crate::progress::Progress;
 
 /// The name of its folder.
@@ -61,7 +61,7 @@ pub async fn up(progress: &Progress) -> Result<ClusterAccess, DetachedError> {
     if leftovers::is_alive(&folder) {
         return Err(if read(&folder).is_ok() { DetachedError::AlreadyUp } else { DetachedError::InBetween });
     }
-    let cluster = Box::pin(Cluster::start_in(Some(NAME), false, progress)).await?;
+    let cluster = Box::pin(Cluster::start_in(Some(NAME), &ClusterOptions::default(), progress)).await?;
     Ok(cluster.detach().await?)
 }
 

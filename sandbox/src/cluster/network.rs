@@ -17,6 +17,23 @@ const IP_LIMIT: Duration = Duration::from_secs(10);
 /// The addresses of pods.
 pub const PODS: &str = "10.244.0.0/16";
 
+/// The addresses of the pods of a node, by its number.
+#[must_use]
+pub fn pods_of(node: u8) -> String {
+    format!("10.244.{node}.0/24")
+}
+
+/// The address of a further node, by its number.
+#[must_use]
+pub fn node_address(node: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 243, node, 2)
+}
+
+/// The address that the first node has on the way to a further one.
+fn gateway_address(node: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 243, node, 1)
+}
+
 /// The addresses of services.
 pub const SERVICES: &str = "10.96.0.0/16";
 
@@ -88,9 +105,7 @@ impl Link {
             // Where a service's packets go is settled after there is a route for them. Of pods, they come by a route.
             &["route", "add", SERVICES, "dev", "eth0"],
         ] {
-            let mut inside = Command::new("nsenter");
-            inside.args(["--target", &process, "--net", "ip"]).args(arguments);
-            process::run(inside, IP_LIMIT).await?;
+            ip_inside(&process, arguments).await?;
         }
         Ok(())
     }
@@ -139,6 +154,46 @@ impl Link {
     fn network(self) -> Ipv4Net {
         Ipv4Net::new_assert(Ipv4Addr::new(10, 213, self.number, 0), 30)
     }
+}
+
+/// Links the network namespace of a further node to that of the first one, each by a process in it: pods and nodes reach each
+/// other, and the further node's reach by way of the first one what that reaches.
+///
+/// # Errors
+/// When `ip` fails.
+pub async fn link_nodes(first: u32, further: u32, node: u8) -> Result<(), NetworkError> {
+    let (first, further) = (first.to_string(), further.to_string());
+    let device = format!("node{node}");
+    let (gateway, address) = (gateway_address(node).to_string(), node_address(node).to_string());
+    // A further node that has gone may have left a link that the system has not yet removed.
+    match ip_inside(&first, &["link", "delete", &device]).await {
+        Err(ProcessError::Failed { stderr, .. }) if stderr.contains("Cannot find device") => {}
+        deleted => drop(deleted?),
+    }
+    ip_inside(&first, &["link", "add", &device, "type", "veth", "peer", "name", "eth0", "netns", &further]).await?;
+    for arguments in [
+        &["link", "set", "lo", "up"][..],
+        &["address", "add", &format!("{address}/30"), "dev", "eth0"],
+        &["link", "set", "eth0", "up"],
+        &["route", "add", "default", "via", &gateway],
+    ] {
+        ip_inside(&further, arguments).await?;
+    }
+    for arguments in [
+        &["address", "add", &format!("{gateway}/30"), "dev", &device][..],
+        &["link", "set", &device, "up"],
+        &["route", "replace", &pods_of(node), "via", &address],
+    ] {
+        ip_inside(&first, arguments).await?;
+    }
+    Ok(())
+}
+
+/// Runs `ip` in the network namespace of a process.
+async fn ip_inside(process: &str, arguments: &[&str]) -> Result<String, ProcessError> {
+    let mut inside = Command::new("nsenter");
+    inside.args(["--target", process, "--net", "ip"]).args(arguments);
+    process::run(inside, IP_LIMIT).await
 }
 
 async fn ip(arguments: &[&str]) -> Result<String, ProcessError> {
