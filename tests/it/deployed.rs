@@ -170,6 +170,13 @@ impl Deployed {
         self.world.runtime.block_on(api.patch(name, &parameters, &Patch::Merge(patch))).unwrap();
     }
 
+    /// Changes an object's status as a controller would.
+    pub fn edit_status(&self, kind: &str, name: &str, patch: &Value) {
+        let api = objects::api(self.world, self.namespace(), kind);
+        let parameters = PatchParams::default();
+        self.world.runtime.block_on(api.patch_status(name, &parameters, &Patch::Merge(patch))).unwrap();
+    }
+
     /// The name and resourceVersion of everything that belongs to Velero.
     pub fn versions(&self) -> BTreeMap<String, String> {
         objects::versions(self.world, self.namespace())

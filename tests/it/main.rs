@@ -7,6 +7,7 @@ mod configuration;
 mod demo;
 mod deployed;
 mod installation;
+mod node_agent;
 mod objects;
 mod packaging;
 mod pins;

@@ -21,6 +21,8 @@ const KINDS: &[(&str, &str, &str, bool)] = &[
     ("", "v1", "Pod", true),
     ("", "v1", "ConfigMap", true),
     ("", "v1", "Namespace", false),
+    ("", "v1", "Node", false),
+    ("", "v1", "Event", true),
     ("velero.io", "v1", "BackupStorageLocation", true),
     ("velero.io", "v1", "VolumeSnapshotLocation", true),
     ("velero.io", "v1", "Backup", true),
@@ -45,7 +47,9 @@ pub fn api(world: &World, namespace: &str, kind: &str) -> Api<DynamicObject> {
 /// of the cluster write at their own time, such as pods and what the server makes for itself, is left out.
 pub fn versions(world: &World, namespace: &str) -> BTreeMap<String, String> {
     let mut versions = BTreeMap::new();
-    for (_, _, kind, _) in KINDS.iter().filter(|(_, _, kind, _)| !matches!(*kind, "Pod" | "ConfigMap" | "Namespace")) {
+    for (_, _, kind, _) in
+        KINDS.iter().filter(|(_, _, kind, _)| !matches!(*kind, "Pod" | "ConfigMap" | "Namespace" | "Node" | "Event"))
+    {
         let selector = ListParams::default().labels("component=velero");
         let listed = world.runtime.block_on(api(world, namespace, kind).list(&selector));
         let Ok(listed) = listed else { continue };

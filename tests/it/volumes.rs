@@ -6,18 +6,17 @@ use crate::{
 };
 
 /// Backs a workload up with its volume, loses it, and restores it.
-fn back_and_forth(deployed: &Deployed, workload: &Workload) {
+pub fn back_and_forth(deployed: &Deployed, workload: &Workload) {
     let namespace = workload.namespace();
     let digest = workload.write();
-    let output = deployed.run_well(&format!("backup create nightly --include-namespaces {namespace} --wait"));
-    assert!(output.contains("Backup completed with status: Completed"), "{output}");
-    let backed_up = deployed.list("PodVolumeBackup");
+    deployed.run_well(&format!("backup create {namespace} --include-namespaces {namespace} --wait"));
+    let mut backed_up = deployed.list("PodVolumeBackup");
+    backed_up.retain(|volume| volume["spec"]["pod"]["namespace"] == namespace);
     assert_eq!(backed_up.len(), 1, "{backed_up:?}");
     assert_eq!(backed_up[0]["status"]["phase"], "Completed");
     assert_eq!(backed_up[0]["spec"]["uploaderType"], "kopia");
     workload.lose();
-    let output = deployed.run_well("restore create again --from-backup nightly --wait");
-    assert!(output.contains("Restore completed with status: Completed"), "{output}");
+    deployed.run_well(&format!("restore create again-{namespace} --from-backup {namespace} --wait"));
     workload.runs();
     assert_eq!(workload.digest(), digest);
 }
@@ -44,7 +43,7 @@ fn a_volume_that_its_pod_names_is_backed_up_and_without_a_node_agent_is_not_rest
     deployed.configure("use-node-agent", "false");
     assert_eq!(deployed.status(), "active: ready");
     workload.lose();
-    let result = deployed.run("restore create without --from-backup nightly --wait");
+    let result = deployed.run(&format!("restore create without --from-backup {} --wait", workload.namespace()));
     assert!(result.message.contains("PartiallyFailed"), "{}: {:?}", result.message, result.results);
     let described = deployed.run_well("restore describe without");
     assert!(described.contains("check node agent status: daemonset not found"), "{described}");

@@ -103,6 +103,7 @@ pub(super) async fn add(
     for archive in images::archives(progress).await? {
         node.import_image(&archive).await?;
     }
+    stdin.write_all(b"join\n").await.map_err(failed)?;
     let client = readiness::client(access).await?;
     Box::pin(readiness::node_ready(&client, &name)).await?;
     node.make_local_volumes(VOLUMES).await?;

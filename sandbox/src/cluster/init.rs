@@ -20,7 +20,7 @@ use nix::{
 use super::{
     blueprint::{Blueprint, NodeBlueprint, NodeNumber},
     mounts::{self, MountError},
-    services::{self, Service},
+    services::{self, KUBELET, Service},
 };
 
 /// The line by which init says that it is there.
@@ -76,14 +76,10 @@ pub enum InitError {
 pub(super) fn run(folder: &Path, number: NodeNumber) -> Result<(), InitError> {
     let cluster = Blueprint::load(folder).map_err(file(folder))?;
     let node = NodeBlueprint::load(&cluster, number).map_err(file(folder))?;
-    let mut stdin = io::stdin().lock();
     say_started().map_err(file(folder))?;
     // Who started this process says with a line that the network is ready, and the guard with the end of its input that the
     // cluster shall end. The latter is true too when the guard has been killed.
-    if stdin.read_line(&mut String::new()).map_err(file(folder))? == 0 {
-        return Err(InitError::Orphaned);
-    }
-    drop(stdin);
+    wait_for_line(folder)?;
     let mut all = Vec::new();
     if number == NodeNumber::FIRST {
         thread::spawn(|| {
@@ -97,9 +93,20 @@ pub(super) fn run(folder: &Path, number: NodeNumber) -> Result<(), InitError> {
     write("/proc/sys/net/ipv4/ip_forward", "1")?;
     let mut supervisor = Supervisor { logs: node.file("logs"), running: HashMap::new() };
     for service in all {
+        // A further node joins a cluster that is in use: pods are put there at once, and want their images.
+        if number != NodeNumber::FIRST && service.name == KUBELET {
+            wait_for_line(folder)?;
+        }
         supervisor.start(service)?;
     }
     supervisor.supervise()
+}
+
+fn wait_for_line(folder: &Path) -> Result<(), InitError> {
+    match io::stdin().lock().read_line(&mut String::new()).map_err(file(folder))? {
+        0 => Err(InitError::Orphaned),
+        _ => Ok(()),
+    }
 }
 
 fn say_started() -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! What a cluster may have beside what every one has.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -34,16 +34,19 @@ pub struct ClusterOptions {
 /// What a node is to be like.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct NodeOptions {
-    /// Where its kubelet keeps its files: an absolute path.
+    /// Where its kubelet keeps its files: an absolute path below `/var`, of which the cluster has a copy of its own.
     pub kubelet_root: PathBuf,
     /// The labels that its kubelet gives it, as `key=value`.
     #[serde(default)]
     pub labels: Vec<String>,
+    /// Features of its kubelet that are on or off other than by default.
+    #[serde(default)]
+    pub feature_gates: BTreeMap<String, bool>,
 }
 
 impl Default for NodeOptions {
     fn default() -> Self {
-        Self { kubelet_root: "/var/lib/kubelet".into(), labels: Vec::new() }
+        Self { kubelet_root: "/var/lib/kubelet".into(), labels: Vec::new(), feature_gates: BTreeMap::new() }
     }
 }
 

@@ -17,6 +17,9 @@ use crate::images;
 /// Where containerd listens, inside of the cluster's mount namespace.
 pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
 
+/// The name of the service that makes a node one of the cluster.
+pub(super) const KUBELET: &str = "kubelet";
+
 /// The file that says which requests the audit log tells of.
 const AUDIT_POLICY: &str = "audit-policy.json";
 
@@ -79,7 +82,7 @@ pub(super) fn of_node(node: &NodeBlueprint) -> Vec<Service> {
         Service {
             // It ends, rather than waits, when there is no container runtime.
             after: Some(Path::new(CONTAINERD_SOCKET)),
-            ..Service::new("kubelet", kubernetes, kubelet)
+            ..Service::new(KUBELET, kubernetes, kubelet)
         },
     ]
 }
@@ -259,6 +262,7 @@ fn kubelet_configuration(node: &NodeBlueprint) -> Value {
         },
         "authorization": { "mode": "AlwaysAllow" },
         "containerRuntimeEndpoint": format!("unix://{CONTAINERD_SOCKET}"),
+        "featureGates": node.options.feature_gates,
         "clusterDomain": "cluster.local",
         // Nothing listens there, but pods that want the cluster's names are not warned of for that.
         "clusterDNS": [node.cluster.link.node()],
