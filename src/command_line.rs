@@ -126,8 +126,8 @@ async fn print_plan(arguments: PlanArguments) -> Result<(), PlanError> {
             None => Vec::new(),
         },
     };
-    let plan = plan::plan(&snapshot).map_err(PlanError::Obstacle)?;
     let cli = Cli::at(arguments.velero.unwrap_or_else(velero_program));
+    let plan = plan::plan(&snapshot, cli.version().await?.as_ref()).map_err(PlanError::Obstacle)?;
     let manifests = Manifests::of(&cli, &arguments.namespace, &plan.installation).await?;
     let text = to_yaml(&manifests)?;
     for obstacle in &plan.obstacles {

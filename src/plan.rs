@@ -6,7 +6,7 @@ use crate::{
     snapshot::{Snapshot, StorageRelation},
     status::Status,
     storage::{FieldSource, PROVIDERS, StorageError},
-    velero::{BackupLocation, Installation, KubeletRoot, LocationPlan, SeveralRoots},
+    velero::{BackupLocation, Installation, KubeletRoot, LocationPlan, SeveralRoots, Version},
 };
 
 /// What the charm is to bring about.
@@ -18,13 +18,17 @@ pub struct Plan {
     pub obstacles: Vec<Status>,
 }
 
-/// Decides what should run.
+/// Decides what should run; `cli` is the release of the CLI that the charm brings along, if it is one.
 ///
 /// # Errors
 ///
 /// The status that says what a person has to mend first. The running configuration is to be left as it is then.
-pub fn plan(snapshot: &Snapshot) -> Result<Plan, Status> {
+pub fn plan(snapshot: &Snapshot, cli: Option<&Version>) -> Result<Plan, Status> {
     let image = image(&snapshot.config, option::VELERO_IMAGE)?;
+    let mismatch = Version::of_image(&image).zip(cli).and_then(|(server, cli)| server_mismatch(&image, &server, cli));
+    if let Some(mismatch) = mismatch {
+        return Err(mismatch);
+    }
     let node_agent = switch(&snapshot.config, option::USE_NODE_AGENT);
     let default_volumes_to_fs_backup = switch(&snapshot.config, option::DEFAULT_VOLUMES_TO_FS_BACKUP);
     if default_volumes_to_fs_backup && !node_agent {
@@ -58,6 +62,17 @@ pub fn plan(snapshot: &Snapshot) -> Result<Plan, Status> {
         several => return Err(Status::Blocked(too_many(several))),
     };
     Ok(Plan { installation, obstacles: obstacle.into_iter().collect() })
+}
+
+/// What to do about a server of another minor release than the CLI that asks it, and the definitions that come with the CLI.
+#[must_use]
+pub fn server_mismatch(image: &str, server: &Version, cli: &Version) -> Option<Status> {
+    (!server.agrees_with(cli)).then(|| {
+        let (option, release) = (option::VELERO_IMAGE.name, cli.minor_release());
+        Status::Blocked(format!(
+            "{option} {image} is Velero {server}, this charm needs {release}: set {option} to an image of {release}, or juju config --reset {option}"
+        ))
+    })
 }
 
 fn location(relation: &StorageRelation) -> (LocationPlan, Option<Status>) {

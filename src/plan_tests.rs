@@ -25,6 +25,14 @@ fn snapshot(settings: &[(&str, Value)], storage: Vec<StorageRelation>) -> Snapsh
     Snapshot { application: "velero-operator".into(), leader: true, config: config(settings), storage }
 }
 
+fn release(text: &str) -> Version {
+    Version::parse(text).unwrap()
+}
+
+fn plan(snapshot: &Snapshot) -> Result<Plan, Status> {
+    super::plan(snapshot, Some(&release("v1.18.3")))
+}
+
 const S3: &[(&str, &str)] = &[("bucket", "backups"), ("access-key", "a"), ("secret-key", "s")];
 
 #[test]
@@ -156,4 +164,22 @@ fn files_of_volumes_need_the_node_agent() {
         error,
         Status::Blocked("default-volumes-to-fs-backup needs the node agent: set use-node-agent=true too".into())
     );
+}
+
+#[test]
+fn a_server_of_another_minor_release_than_the_cli_is_refused_by_its_tag() {
+    let with_image = |image: &str| snapshot(&[("velero-image", json!(image))], vec![]);
+    assert_eq!(
+        plan(&with_image("velero/velero:v1.17.2")).unwrap_err(),
+        Status::Blocked(
+            "velero-image velero/velero:v1.17.2 is Velero 1.17.2, this charm needs 1.18: \
+             set velero-image to an image of 1.18, or juju config --reset velero-image"
+                .into()
+        )
+    );
+    assert!(plan(&with_image("velero/velero:v1.18.0")).is_ok());
+    // Such a server is asked when it runs.
+    assert!(plan(&with_image("velero/velero:nightly")).is_ok());
+    // A CLI that was built from a branch has no release that anything could differ from.
+    assert!(super::plan(&with_image("velero/velero:v1.17.2"), None).is_ok());
 }

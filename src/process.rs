@@ -129,8 +129,25 @@ async fn read_capped(stream: Option<impl AsyncRead + Unpin>, cap: u64) -> io::Re
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::{io::Write, path::Path};
+
     use super::*;
+
+    /// Makes a program of a shell script. Another process writes the file: while this one has it open for writing, a child that
+    /// another test forks at that moment has it too, and nobody can run it.
+    pub(crate) fn write_program(path: &Path, script: &str) {
+        let mut writer = std::process::Command::new("sh")
+            .args(["-c", "cat >\"$0\" && chmod 755 \"$0\""])
+            .arg(path)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = writer.stdin.take().unwrap();
+        stdin.write_all(format!("#!/bin/sh\n{script}\n").as_bytes()).unwrap();
+        drop(stdin);
+        assert!(writer.wait().unwrap().success());
+    }
 
     const LIMITS: Limits = Limits { time: Duration::from_secs(20), output: 1024 };
 

@@ -11,7 +11,7 @@ use crate::{
     plan::{self, Plan},
     snapshot::{Snapshot, SnapshotError},
     status::Status,
-    velero::{ClusterError, FoundRoot, Installation, Velero, VeleroError},
+    velero::{Cli, ClusterError, FoundRoot, Installation, RunningServer, Velero, VeleroError, Version},
 };
 
 /// How long a hook that changed something waits until all of it works.
@@ -42,8 +42,9 @@ pub enum ReconcileError {
 pub async fn reconcile(tools: &HookTools, environment: &Environment) -> Result<(), ReconcileError> {
     let snapshot = Snapshot::read(tools, environment).await?;
     publish(tools, &snapshot).await?;
-    let status = match plan::plan(&snapshot) {
-        Ok(plan) => match bring_about(tools, environment, &snapshot, plan).await {
+    let cli = Cli::in_charm(&environment.charm_directory).version().await.map_err(VeleroError::from)?;
+    let status = match plan::plan(&snapshot, cli.as_ref()) {
+        Ok(plan) => match bring_about(tools, environment, &snapshot, plan, cli.as_ref()).await {
             Err(ReconcileError::Velero(error)) if error.is_forbidden() => {
                 tracing::warn!("the cluster refuses: {}", ErrorChain(&error));
                 without_trust(&snapshot.application)
@@ -73,6 +74,7 @@ async fn bring_about(
     environment: &Environment,
     snapshot: &Snapshot,
     plan: Plan,
+    cli: Option<&Version>,
 ) -> Result<Status, ReconcileError> {
     let velero = Velero::in_cluster(&environment.charm_directory).map_err(ReconcileError::Connect)?;
     let deadline = Instant::now() + PATIENCE;
@@ -104,11 +106,15 @@ async fn bring_about(
         }
     }
     let waiting = statuses.iter().any(|status| matches!(status, Status::Waiting(_)));
-    statuses.extend(if changed.is_empty() || waiting {
+    let sight = if changed.is_empty() || waiting {
         velero.look(installation).await?
     } else {
         velero.settle(installation, deadline).await?
-    });
+    };
+    statuses.extend(sight.statuses);
+    if let Some(server) = sight.server.filter(|_| snapshot.leader) {
+        statuses.extend(tell_version(tools, &velero, &server, cli).await?);
+    }
     Ok(worst(statuses))
 }
 
@@ -130,6 +136,24 @@ async fn find_kubelet_root(velero: &Velero, installation: &mut Installation) -> 
             Ok(Some(plan::several_kubelet_roots(&roots)))
         }
     }
+}
+
+/// Tells Juju which release runs; what keeps the unit from being Active if it is not the one that the CLI goes with.
+async fn tell_version(
+    tools: &HookTools,
+    velero: &Velero,
+    server: &RunningServer,
+    cli: Option<&Version>,
+) -> Result<Option<Status>, ReconcileError> {
+    let version = match server.known_version() {
+        Some(version) => version,
+        None => match velero.ask_version(server).await? {
+            Some(version) => version,
+            None => return Ok(Some(Status::Waiting("for the Velero server to tell its version".to_owned()))),
+        },
+    };
+    tools.set_application_version(&version.to_string()).await?;
+    Ok(version.release().zip(cli).and_then(|(release, cli)| plan::server_mismatch(server.image(), release, cli)))
 }
 
 fn worst(statuses: Vec<Status>) -> Status {

@@ -3,6 +3,7 @@
 //! Every tool goes through [`HookTools`]; what the tools mean is in one file per noun. Nothing here knows of Velero.
 
 mod action;
+mod application;
 mod config;
 mod environment;
 mod goal_state;

@@ -106,7 +106,7 @@ impl HookTools {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use std::fs;
 
     use tempfile::TempDir;
 
@@ -123,12 +123,11 @@ pub(crate) mod tests {
             for (tool, script) in scripts {
                 let path = directory.path().join(tool);
                 let calls = directory.path().join(format!("{tool}.calls"));
-                let text = format!(
-                    "#!/bin/sh\nfor a in \"$@\"; do printf '%s\\n' \"$a\"; done >>'{0}'\ncat >>'{0}'\n{script}\n",
+                let script = format!(
+                    "for a in \"$@\"; do printf '%s\\n' \"$a\"; done >>'{0}'\ncat >>'{0}'\n{script}",
                     calls.display()
                 );
-                fs::write(&path, text).unwrap();
-                fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+                process::tests::write_program(&path, &script);
             }
             Self { directory }
         }

@@ -3,18 +3,16 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    fs,
     io::{self, Write as _},
     mem,
     path::{Path, PathBuf},
     process::Stdio,
-    time::{Duration, UNIX_EPOCH},
+    time::Duration,
 };
 
 use futures::{StreamExt, future};
 use kube::api::DynamicObject;
-use serde::Deserialize;
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tempfile::NamedTempFile;
 use thiserror::Error;
 use tokio::{
@@ -25,11 +23,14 @@ use tokio::{
 };
 use tokio_util::codec::{AnyDelimiterCodec, FramedRead};
 
-use super::Installation;
+use super::{
+    Installation, Version,
+    memo::{Memo, Question},
+};
 use crate::process::{self, Limits, ProcessError};
 
-/// A dry run takes a fraction of a second and prints some 200 KB.
-const DRY_RUN_LIMITS: Limits = Limits { time: Duration::from_mins(1), output: 16 * 1024 * 1024 };
+/// A dry run takes a fraction of a second and prints some 200 KB; nothing that the charm asks for itself takes more.
+const OWN_LIMITS: Limits = Limits { time: Duration::from_mins(1), output: 16 * 1024 * 1024 };
 
 /// Lines that have been read and not yet handed over; a program that prints faster waits.
 const LINES_IN_FLIGHT: usize = 256;
@@ -50,8 +51,8 @@ current-context: none
 #[derive(Clone, Debug)]
 pub struct Cli {
     program: PathBuf,
-    /// Where dry runs are kept; they are a pure function of the program and its arguments.
-    cache: Option<PathBuf>,
+    /// Where its answers are kept that are a pure function of the program and its arguments.
+    memo: Option<Memo>,
 }
 
 /// Why the CLI gave no result.
@@ -95,13 +96,14 @@ impl Cli {
     /// The program in the charm's directory, which keeps its dry runs there too.
     #[must_use]
     pub fn in_charm(charm_directory: &Path) -> Self {
-        Self { program: charm_directory.join("velero"), cache: Some(charm_directory.join(".velero-dry-runs")) }
+        let memo = Memo::new(charm_directory.join(".velero-dry-runs"));
+        Self { program: charm_directory.join("velero"), memo: Some(memo) }
     }
 
     /// A program anywhere.
     #[must_use]
     pub fn at(program: PathBuf) -> Self {
-        Self { program, cache: None }
+        Self { program, memo: None }
     }
 
     /// The objects that `velero install` would make in `namespace`.
@@ -111,22 +113,48 @@ impl Cli {
     /// When the program cannot be run, refuses the installation or prints something else than objects.
     pub async fn dry_run(&self, namespace: &str, installation: &Installation) -> Result<Vec<DynamicObject>, CliError> {
         let arguments = install_arguments(namespace, installation);
-        let kept = self.cache.as_deref().and_then(|cache| Some(cache.join(self.fingerprint(&arguments)?)));
-        if let Some(objects) = kept.as_deref().and_then(read_kept) {
-            return Ok(objects);
+        self.answer("install", &arguments, |output| {
+            let list: List = serde_yaml::from_slice(output).map_err(CliError::DryRun)?;
+            Ok(list.items)
+        })
+        .await
+    }
+
+    /// The release that the program is of; `None` for a build from a branch.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be run.
+    pub async fn version(&self) -> Result<Option<Version>, CliError> {
+        let arguments = ["version", "--client-only"].map(str::to_owned);
+        let told =
+            self.answer("version", &arguments, |output| Ok(told_version(&String::from_utf8_lossy(output)))).await?;
+        Ok(told.as_deref().and_then(Version::parse))
+    }
+
+    /// What `read` makes of the output of the program, which is asked only if it has not answered the same before.
+    async fn answer<T: Serialize + DeserializeOwned>(
+        &self,
+        name: &'static str,
+        arguments: &[String],
+        read: impl FnOnce(&[u8]) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        let memo = self.memo.as_ref().zip(Question::new(name, &self.program, arguments));
+        if let Some(answer) = memo.as_ref().and_then(|(memo, question)| memo.recall(question)) {
+            return Ok(answer);
         }
         let no_cluster = no_cluster().map_err(CliError::NoCluster)?;
         let mut command = Command::new(&self.program);
-        command.arg("--kubeconfig").arg(no_cluster.path()).args(&arguments).env_clear();
-        let finished = process::run(command, None, DRY_RUN_LIMITS).await?;
+        command.arg("--kubeconfig").arg(no_cluster.path()).args(arguments).env_clear();
+        let finished = process::run(command, None, OWN_LIMITS).await?;
         if !finished.status.success() {
             return Err(CliError::Failed(finished.stderr_text()));
         }
-        let list: List = serde_yaml::from_slice(&finished.stdout).map_err(CliError::DryRun)?;
-        if let Some(kept) = kept {
-            keep(&kept, &list.items);
+        let answer = read(&finished.stdout)?;
+        if let Some((memo, question)) = memo {
+            memo.keep(&question, &answer);
         }
-        Ok(list.items)
+        Ok(answer)
     }
 
     /// Runs a command of the user's on Velero in `namespace`, and hands its lines over as they come.
@@ -168,19 +196,6 @@ impl Cli {
             Err(_) => Ok(Finish::TimedOut),
         }
     }
-
-    /// What a dry run depends on: the program, as its size and time tell it apart, and the arguments.
-    fn fingerprint(&self, arguments: &[String]) -> Option<String> {
-        let metadata = fs::metadata(&self.program).ok()?;
-        let modified = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-        let mut hash = Sha256::new();
-        hash.update(format!("{} {}", metadata.len(), modified.as_nanos()));
-        for argument in arguments {
-            hash.update([0]);
-            hash.update(argument);
-        }
-        Some(format!("{}.json", hex(&hash.finalize())))
-    }
 }
 
 /// Sends the lines of a stream until it ends or nobody wants them any more.
@@ -205,31 +220,9 @@ fn no_cluster() -> io::Result<NamedTempFile> {
     Ok(file)
 }
 
-fn read_kept(path: &Path) -> Option<Vec<DynamicObject>> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
-}
-
-/// Keeps a dry run for the next hook, in place of older ones. It saves time and memory and nothing else: where it cannot be
-/// kept, the next hook asks the CLI again.
-fn keep(path: &Path, objects: &[DynamicObject]) {
-    if let Err(error) = try_keep(path, objects) {
-        tracing::debug!("cannot keep the dry run of the velero CLI: {error}");
-    }
-}
-
-fn try_keep(path: &Path, objects: &[DynamicObject]) -> io::Result<()> {
-    let Some(directory) = path.parent() else {
-        return Ok(());
-    };
-    fs::create_dir_all(directory)?;
-    for old in fs::read_dir(directory)? {
-        fs::remove_file(old?.path())?;
-    }
-    let mut file = NamedTempFile::new_in(directory)?;
-    serde_json::to_writer(&mut file, objects)?;
-    file.flush()?;
-    file.persist(path)?;
-    Ok(())
+/// The version among the lines of `velero version`: `Version: v1.18.3`.
+fn told_version(output: &str) -> Option<String> {
+    output.lines().find_map(|line| Some(line.trim().strip_prefix("Version:")?.trim().to_owned()))
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

@@ -1,4 +1,4 @@
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 
 use secrecy::SecretString;
 use tempfile::TempDir;
@@ -75,8 +75,7 @@ fn with_storage_every_value_becomes_a_flag_and_the_credentials_none() {
 fn scripted(script: &str) -> (TempDir, Cli) {
     let directory = TempDir::new().unwrap();
     let program = directory.path().join("velero");
-    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    process::tests::write_program(&program, script);
     let cli = Cli::in_charm(directory.path());
     (directory, cli)
 }
@@ -109,6 +108,26 @@ async fn the_words_of_a_cli_that_refuses_are_in_the_error() {
     let (_directory, cli) = scripted("echo 'An error occurred: --bucket is required' >&2; exit 1");
     let error = cli.dry_run("backups", &without_storage()).await.unwrap_err();
     assert_eq!(error.to_string(), "the velero CLI failed: An error occurred: --bucket is required");
+}
+
+#[tokio::test]
+async fn the_version_is_asked_for_once_and_the_dry_run_stays() {
+    let (directory, cli) = scripted(&format!(
+        "echo run >>\"${{0%/*}}/runs\"\ncase \"$*\" in *version*) printf 'Client:\\n\\tVersion: v1.18.3\\n';; *) {ONE_OBJECT}\n;; esac"
+    ));
+    let runs = || fs::read_to_string(directory.path().join("runs")).unwrap().lines().count();
+    cli.dry_run("backups", &without_storage()).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(cli.version().await.unwrap().unwrap().to_string(), "1.18.3");
+        cli.dry_run("backups", &without_storage()).await.unwrap();
+    }
+    assert_eq!(runs(), 2);
+}
+
+#[tokio::test]
+async fn a_build_from_a_branch_is_of_no_release() {
+    let (_directory, cli) = scripted("printf 'Client:\n\tVersion: main\n\tGit commit: 0123\n'");
+    assert_eq!(cli.version().await.unwrap(), None);
 }
 
 #[derive(Default)]

@@ -11,11 +11,14 @@ mod installation;
 mod kubelet_root;
 mod location;
 mod manifests;
+mod memo;
 mod namespace;
 mod nodes;
 mod observation;
 mod readiness;
 mod removal;
+mod server_version;
+mod version;
 mod watch;
 
 use std::path::Path;
@@ -31,6 +34,8 @@ pub use kubelet_root::{FoundRoot, KubeletRoot, KubeletRootError, SeveralRoots};
 pub use location::LocationUpdate;
 pub use manifests::{Manifests, to_yaml};
 pub use removal::Removal;
+pub use server_version::{RunningServer, ServerVersion};
+pub use version::Version;
 
 use crate::status::Status;
 
@@ -70,6 +75,25 @@ impl VeleroError {
     #[must_use]
     pub fn is_forbidden(&self) -> bool {
         matches!(self, Self::Cluster(error) if error.is_forbidden())
+    }
+}
+
+/// What was seen of an installation.
+#[derive(Debug)]
+pub struct Sight {
+    /// One for each part that is not as it should be.
+    pub statuses: Vec<Status>,
+    /// The server, if it runs as planned and no other beside it.
+    pub server: Option<RunningServer>,
+}
+
+impl Sight {
+    fn of(installation: &Installation, observed: &observation::Observed) -> Self {
+        let as_planned = readiness::assess_server(installation, observed).statuses.is_empty();
+        Self {
+            statuses: readiness::assess(installation, observed).statuses,
+            server: RunningServer::among(&observed.pods).filter(|_| as_planned),
+        }
     }
 }
 
@@ -142,7 +166,8 @@ impl Velero {
         update: &LocationUpdate<'_>,
         deadline: Instant,
     ) -> Result<Applied, VeleroError> {
-        let postponed = watch::until(&self.cluster, installation, deadline, readiness::assess_server).await?;
+        let observed = watch::until(&self.cluster, installation, deadline, readiness::assess_server).await?;
+        let postponed = readiness::assess_server(installation, &observed).statuses;
         if !postponed.is_empty() {
             return Ok(Applied { changed: Vec::new(), postponed });
         }
@@ -155,9 +180,9 @@ impl Velero {
     /// # Errors
     ///
     /// When the cluster cannot be asked.
-    pub async fn look(&self, installation: &Installation) -> Result<Vec<Status>, VeleroError> {
+    pub async fn look(&self, installation: &Installation) -> Result<Sight, VeleroError> {
         let observed = observation::read(&self.cluster, installation).await?;
-        Ok(readiness::assess(installation, &observed).statuses)
+        Ok(Sight::of(installation, &observed))
     }
 
     /// Waits until an installation works, fails in a way that waiting does not mend, or the deadline is there; then what is to
@@ -166,8 +191,18 @@ impl Velero {
     /// # Errors
     ///
     /// When the cluster cannot be asked.
-    pub async fn settle(&self, installation: &Installation, deadline: Instant) -> Result<Vec<Status>, VeleroError> {
-        Ok(watch::until(&self.cluster, installation, deadline, readiness::assess).await?)
+    pub async fn settle(&self, installation: &Installation, deadline: Instant) -> Result<Sight, VeleroError> {
+        let observed = watch::until(&self.cluster, installation, deadline, readiness::assess).await?;
+        Ok(Sight::of(installation, &observed))
+    }
+
+    /// Asks a server for its version; `None` when it does not answer in time.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster fails.
+    pub async fn ask_version(&self, server: &RunningServer) -> Result<Option<ServerVersion>, VeleroError> {
+        Ok(server.ask(&self.cluster).await?)
     }
 
     /// Removes everything that the charm and its Velero made in the namespace, and what of it is cluster-wide and nobody

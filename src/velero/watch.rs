@@ -32,7 +32,6 @@ use super::{
     observation::{self, Observed, PODS, REFUSALS, backup_location_kind},
     readiness::Readiness,
 };
-use crate::status::Status;
 
 /// Everything that tells whether an installation works, kept up to date by watches.
 struct Watched {
@@ -64,13 +63,13 @@ impl Watched {
     }
 }
 
-/// Waits until the judgement of what runs is settled or the deadline is there; what is to be said then.
+/// Waits until the judgement of what runs is settled or the deadline is there; what runs then.
 pub(super) async fn until(
     cluster: &Cluster,
     installation: &Installation,
     deadline: Instant,
     judge: impl Fn(&Installation, &Observed) -> Readiness,
-) -> Result<Vec<Status>, ClusterError> {
+) -> Result<Observed, ClusterError> {
     let labelled_since = if installation.node_agent { namespace::labelled_since(cluster).await? } else { None };
     let mut changes = SelectAll::new();
     let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
@@ -111,14 +110,13 @@ pub(super) async fn until(
         if beginning > 0 {
             continue;
         }
-        let readiness = judge(installation, &watched.observed());
-        if readiness.is_settled() {
-            return Ok(readiness.statuses);
+        let observed = watched.observed();
+        if judge(installation, &observed).is_settled() {
+            return Ok(observed);
         }
     }
     // The deadline is there: what is said then comes from the cluster itself, also where the watches did not work.
-    let observed = observation::read(cluster, installation).await?;
-    Ok(judge(installation, &observed).statuses)
+    observation::read(cluster, installation).await
 }
 
 /// What a watch tells.

@@ -158,6 +158,13 @@ impl Deployed {
         self.object(kind, name).unwrap_or_else(|| panic!("no {kind} {name} in {}", self.namespace()))
     }
 
+    /// The pods with a label.
+    pub fn pods_of(&self, label: &str) -> Vec<Value> {
+        let api = objects::api(self.world, self.namespace(), "Pod");
+        let pods = self.world.runtime.block_on(api.list(&ListParams::default().labels(label))).unwrap();
+        pods.items.into_iter().map(|pod| json!(pod)).collect()
+    }
+
     pub fn delete(&self, kind: &str, name: &str) {
         let api = objects::api(self.world, self.namespace(), kind);
         self.world.runtime.block_on(api.delete(name, &DeleteParams::default())).unwrap();
@@ -177,7 +184,7 @@ impl Deployed {
         self.world.runtime.block_on(api.patch_status(name, &parameters, &Patch::Merge(patch))).unwrap();
     }
 
-    /// The name and resourceVersion of everything that belongs to Velero.
+    /// Everything that belongs to Velero by kind and name, with what tells that somebody wrote to it.
     pub fn versions(&self) -> BTreeMap<String, String> {
         objects::versions(self.world, self.namespace())
     }

@@ -15,6 +15,7 @@ mod removal;
 mod run_action;
 mod secrecy;
 mod storage;
+mod version;
 mod volumes;
 mod workload;
 mod world;

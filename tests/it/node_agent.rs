@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kube::api::DynamicObject;
 use sandbox::{
     cluster::NodeOptions,
     juju::{DeployOptions, UnitName},
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     deployed::{APPLICATION, Deployed, trusted},
+    objects,
     volumes::back_and_forth,
     workload::{Chosen, Workload},
     world,
@@ -36,6 +38,17 @@ fn until(deployed: &mut Deployed, wanted: impl Fn(&str) -> bool) -> Vec<String> 
         }
         assert!(Instant::now() < deadline, "{seen:?}");
     }
+}
+
+/// Waits until the cluster says of the node agent's DaemonSet that it is ready on so many nodes of so many.
+fn await_agents(deployed: &Deployed, ready: i64, wanted: i64) {
+    let api = objects::api(deployed.world, deployed.namespace(), "DaemonSet");
+    let reached = move |agent: Option<&DynamicObject>| {
+        let status = |field: &str| agent.and_then(|agent| agent.data["status"][field].as_i64()).unwrap_or(0);
+        status("desiredNumberScheduled") == wanted && status("numberAvailable") == ready
+    };
+    let waiting = kube::runtime::wait::await_condition(api, "node-agent", reached);
+    deployed.world.runtime.block_on(async { tokio::time::timeout(PATIENCE, waiting).await.unwrap().unwrap() });
 }
 
 fn pod_security(deployed: &Deployed) -> Value {
@@ -159,17 +172,18 @@ fn the_node_agent_follows_nodes_that_come_and_go() {
             let joining = world.cluster.add_node(NodeOptions::default(), &progress);
             world.runtime.block_on(Box::pin(joining)).unwrap()
         });
-        let mut seen = until(&mut deployed, |status| status.starts_with("waiting"));
-        seen.extend(until(&mut deployed, |status| status == "active: ready"));
-        (joining.join().unwrap(), seen)
+        await_agents(&deployed, 1, 2);
+        deployed.update_status();
+        let while_it_starts = deployed.status();
+        await_agents(&deployed, 2, 2);
+        (joining.join().unwrap(), while_it_starts)
     });
-    assert!(
-        seen.iter()
-            .any(|status| status.starts_with("waiting: for DaemonSet node-agent to run on every node: 1 of 2 ready")),
-        "{seen:?}"
+    deployed.update_status();
+    assert_eq!(deployed.status(), "active: ready");
+    assert_eq!(
+        seen,
+        format!("waiting: for DaemonSet node-agent to run on every node: 1 of 2 ready, not yet on {}", second.name())
     );
-    assert!(!seen.iter().any(|status| status.starts_with("blocked")), "{seen:?}");
-    assert_eq!(deployed.expect("DaemonSet", "node-agent")["status"]["numberAvailable"], 2);
     let workload = Workload::on(world, "growing-workload", Chosen::ByAnnotation, Some(second.name()));
     back_and_forth(&deployed, &workload);
     let nodes: Vec<_> = deployed.list("PodVolumeBackup").iter().map(|volume| volume["spec"]["node"].clone()).collect();
@@ -184,9 +198,13 @@ fn the_node_agent_follows_nodes_that_come_and_go() {
     lose_contact(&deployed, second.name());
     let missing =
         format!("waiting: for DaemonSet node-agent to run on every node: 1 of 2 ready, not yet on {}", second.name());
-    until(&mut deployed, |status| status == missing);
+    await_agents(&deployed, 1, 2);
+    deployed.update_status();
+    assert_eq!(deployed.status(), missing);
     deployed.delete("Node", second.name());
-    until(&mut deployed, |status| status == "active: ready");
+    await_agents(&deployed, 1, 1);
+    deployed.update_status();
+    assert_eq!(deployed.status(), "active: ready");
 }
 
 /// Says of a node what Kubernetes says of one that it has not heard of for most of a minute.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::world::World;
 
@@ -28,6 +30,7 @@ const KINDS: &[(&str, &str, &str, bool)] = &[
     ("velero.io", "v1", "Backup", true),
     ("velero.io", "v1", "Restore", true),
     ("velero.io", "v1", "PodVolumeBackup", true),
+    ("velero.io", "v1", "ServerStatusRequest", true),
     ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", false),
     ("apiextensions.k8s.io", "v1", "CustomResourceDefinition", false),
 ];
@@ -43,8 +46,9 @@ pub fn api(world: &World, namespace: &str, kind: &str) -> Api<DynamicObject> {
     }
 }
 
-/// The name and resourceVersion of everything that belongs to the Velero of a namespace, its definitions too. What programs
-/// of the cluster write at their own time, such as pods and what the server makes for itself, is left out.
+/// Everything that belongs to the Velero of a namespace, its definitions too, by kind and name, with what tells that somebody
+/// wrote to it. What programs of the cluster write at their own time is left out: pods, what the server makes for itself, and
+/// what controllers say of an object in its status.
 pub fn versions(world: &World, namespace: &str) -> BTreeMap<String, String> {
     let mut versions = BTreeMap::new();
     for (_, _, kind, _) in
@@ -54,16 +58,38 @@ pub fn versions(world: &World, namespace: &str) -> BTreeMap<String, String> {
         let listed = world.runtime.block_on(api(world, namespace, kind).list(&selector));
         let Ok(listed) = listed else { continue };
         for object in listed {
-            // The server renews its validation of the location about once a minute.
-            let version = match object.data.get("status") {
-                Some(_) if *kind == "BackupStorageLocation" => object.data["spec"].to_string(),
-                _ => object.resource_version().unwrap(),
-            };
-            versions.insert(format!("{kind} {}", object.name_any()), version);
+            versions.insert(format!("{kind} {}", object.name_any()), fingerprint(&object));
         }
     }
     versions.retain(|name, _| !name.starts_with("ClusterRoleBinding") || name.ends_with(namespace));
     versions
+}
+
+/// What changes with every write to an object but those to its status: its resourceVersion, and where there is a status all
+/// the rest of it. Then the charm's own writes are seen by when it last wrote, too.
+fn fingerprint(object: &DynamicObject) -> String {
+    if object.data.get("status").is_none() {
+        return object.resource_version().unwrap();
+    }
+    let (mut metadata, mut data) = (object.metadata.clone(), object.data.clone());
+    metadata.resource_version = None;
+    let by_the_charm = |entry: &ManagedFieldsEntry| entry.manager.as_deref() == Some("velero-operator");
+    metadata.managed_fields.iter_mut().for_each(|entries| entries.retain(by_the_charm));
+    // The Deployment's controller counts its revisions in it.
+    metadata
+        .annotations
+        .iter_mut()
+        .for_each(|annotations| drop(annotations.remove("deployment.kubernetes.io/revision")));
+    data.as_object_mut().unwrap().remove("status");
+    if object.types.as_ref().is_some_and(|types| types.api_version.starts_with("velero.io/")) {
+        // Velero's kinds have the status among their other fields, and the generation counts its changes as well.
+        metadata.generation = None;
+    }
+    format!("{} {}", json!(metadata), hex(&Sha256::digest(data.to_string())))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub fn make_namespace(world: &World, namespace: &str) {

@@ -8,7 +8,7 @@ use std::{
 
 use nix::{
     errno::Errno,
-    mount::{MsFlags, mount},
+    mount::{MntFlags, MsFlags, mount, umount2},
 };
 
 use super::blueprint::{Blueprint, NodeBlueprint};
@@ -45,6 +45,11 @@ pub enum MountError {
 /// # Errors
 /// When the system does not allow it.
 pub(super) fn set_up(node: &NodeBlueprint) -> Result<(), MountError> {
+    // A further node has begun with a copy of the first one's mounts, and containerd, when it looks a folder up, finds the first
+    // mount on it.
+    for kubelet_root in [&node.cluster.options.node.kubelet_root, &node.options.kubelet_root] {
+        while umount2(kubelet_root, MntFlags::MNT_DETACH).is_ok() {}
+    }
     hide_written_files(&node.cluster)?;
     let kubelet_root = node.options.kubelet_root.as_path();
     for (name, target) in
@@ -75,6 +80,8 @@ fn hide_written_files(blueprint: &Blueprint) -> Result<(), MountError> {
     folder(Path::new("/run/var/work"))?;
     let layers = "lowerdir=/var,upperdir=/run/var/upper,workdir=/run/var/work";
     mount_at("/var", Some("overlay"), MsFlags::empty(), Some(layers))?;
+    // As on a node that systemd has started: pods may ask that what is mounted there later appears in them too.
+    mount_at("/var", None, MsFlags::MS_SHARED, None)?;
     // Should the cluster's folder be below /var, the layer has hidden it.
     bind(state, &blueprint.folder)?;
     let run = Path::new("/var/run");

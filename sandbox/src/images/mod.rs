@@ -8,6 +8,7 @@ use std::{
 };
 
 use archive::{Entry, Image};
+use memchr::memmem;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -55,6 +56,9 @@ const APPLETS: [&str; 24] = [
     "wget",
 ];
 
+/// The Go module of Velero.
+const VELERO_MODULE: &str = "github.com/vmware-tanzu/velero";
+
 /// Changes when an image is put together in another way, of the same programs.
 const RECIPE: u32 = 1;
 
@@ -99,10 +103,47 @@ pub async fn archives(progress: &Progress) -> Result<Vec<PathBuf>, ImageError> {
         .collect()
 }
 
+/// The archive of an image whose server is the same as that of [`velero_name`] and calls itself another version, of as many
+/// characters. It and what it is made of are in `folder`.
+///
+/// # Errors
+/// As [`archives`].
+pub async fn velero_that_calls_itself(
+    version: &str,
+    name: &str,
+    folder: &Path,
+    progress: &Progress,
+) -> Result<PathBuf, ImageError> {
+    let built = tools::folder(&tools::VELERO, progress).await?;
+    let failed = |source| ImageError::Write { image: name.to_owned(), source };
+    for program in tools::VELERO.programs {
+        fs::copy(built.join(program), folder.join(program)).map_err(failed)?;
+    }
+    let server = folder.join("velero");
+    let own = tools::VELERO.required_version(VELERO_MODULE).unwrap_or_default();
+    let renamed = replaced(&fs::read(&server).map_err(failed)?, own.as_bytes(), version.as_bytes());
+    fs::write(&server, renamed.ok_or_else(|| failed(io::ErrorKind::InvalidData.into()))?).map_err(failed)?;
+    archived(&Image { name: name.to_owned(), ..velero_image(folder) }, folder, progress)
+}
+
+/// `bytes` with every `old` replaced by a `new` of the same length; `None` when there is none.
+fn replaced(bytes: &[u8], old: &[u8], new: &[u8]) -> Option<Vec<u8>> {
+    if old.len() != new.len() || old.is_empty() {
+        return None;
+    }
+    let mut changed = bytes.to_vec();
+    let mut places = memmem::find_iter(bytes, old).peekable();
+    places.peek()?;
+    for place in places {
+        changed.get_mut(place..place + new.len())?.copy_from_slice(new);
+    }
+    Some(changed)
+}
+
 /// The name of Velero's image, at the version that is built.
 #[must_use]
 pub fn velero_name() -> String {
-    name_of(&tools::VELERO, "github.com/vmware-tanzu/velero")
+    name_of(&tools::VELERO, VELERO_MODULE)
 }
 
 /// The name of the image of Velero's plugin for S3, at the version that is built.
@@ -221,6 +262,13 @@ mod tests {
     fn velero_images_have_the_names_that_the_charm_asks_for() {
         assert_eq!(velero_name(), "docker.io/velero/velero:v1.18.3");
         assert_eq!(velero_plugin_for_aws_name(), "docker.io/velero/velero-plugin-for-aws:v1.14.3");
+    }
+
+    #[test]
+    fn a_version_is_replaced_wherever_it_stands() {
+        assert_eq!(replaced(b"v1.2 and v1.2", b"v1.2", b"v1.9").unwrap(), b"v1.9 and v1.9");
+        assert_eq!(replaced(b"v1.2", b"v1.3", b"v1.9"), None);
+        assert_eq!(replaced(b"v1.2", b"v1.2", b"v1.10"), None);
     }
 
     #[test]

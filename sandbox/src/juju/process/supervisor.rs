@@ -25,6 +25,9 @@ use super::{Launch, Outcome, Report};
 /// The hidden subcommand that makes the program a supervisor.
 pub const SUPERVISOR_ARGUMENT: &str = "charm-supervisor";
 
+/// How long the charm's program may be open for writing elsewhere before its start fails for that.
+const BUSY_LIMIT: Duration = Duration::from_secs(5);
+
 /// Runs a charm as told over standard input, which is a socket to the verb.
 #[must_use]
 pub fn supervise() -> ExitCode {
@@ -77,17 +80,22 @@ fn start(launch: &Launch) -> Result<std::process::Child, String> {
             .map_err(|error| format!("cannot map the user into the namespace: {error}"))?;
     }
     let directory = arrange(&launch.surroundings)?;
-    Command::new(&launch.program)
-        .env_clear()
-        .envs(&launch.environment)
-        .current_dir(directory)
-        .stdin(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .map_err(|error| match error.kind() {
-            ErrorKind::PermissionDenied => format!("fork/exec {}: permission denied", launch.program.display()),
-            _ => format!("fork/exec {}: {error}", launch.program.display()),
-        })
+    let mut command = Command::new(&launch.program);
+    command.env_clear().envs(&launch.environment).current_dir(directory).stdin(Stdio::null()).process_group(0);
+    let deadline = Instant::now() + BUSY_LIMIT;
+    loop {
+        match command.spawn() {
+            // Whoever unpacked the charm may have started another program meanwhile, which has the file open for writing until
+            // it is on its own.
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                return Err(format!("fork/exec {}: permission denied", launch.program.display()));
+            }
+            started => return started.map_err(|error| format!("fork/exec {}: {error}", launch.program.display())),
+        }
+    }
 }
 
 /// Enters the network of a process. The file system stays this machine's: what a pod has of its own is mounted anyway,

@@ -1,0 +1,93 @@
+//! The releases of the CLI, the definitions and the server.
+
+use sandbox::{images, progress::Progress};
+
+use crate::{
+    deployed::{APPLICATION, Deployed},
+    objects,
+    world::World,
+};
+
+fn shown_version(deployed: &Deployed) -> String {
+    deployed.model.status().unwrap().applications[APPLICATION].version.clone()
+}
+
+/// What the server's pods are noted to have told.
+fn noted(deployed: &Deployed) -> Vec<Option<String>> {
+    deployed
+        .pods_of("deploy=velero")
+        .iter()
+        .map(|pod| pod["metadata"]["annotations"]["velero-operator/server-version"].as_str().map(str::to_owned))
+        .collect()
+}
+
+fn open_requests(world: &World, namespace: &str) -> usize {
+    let api = objects::api(world, namespace, "ServerStatusRequest");
+    world.runtime.block_on(api.list(&kube::api::ListParams::default())).unwrap().items.len()
+}
+
+#[test]
+fn juju_shows_the_version_of_the_server() {
+    let deployed = Deployed::new("shown-version");
+    assert_eq!(shown_version(&deployed), "1.18.3");
+    // The tag of the image told: nobody had to be asked.
+    assert_eq!(noted(&deployed), [None]);
+}
+
+#[test]
+fn an_image_of_another_minor_release_is_refused_before_anything_changes() {
+    let mut deployed = Deployed::new("other-minor");
+    let before = deployed.versions();
+    deployed.configure("velero-image", "velero/velero:v1.17.2");
+    assert_eq!(
+        deployed.status(),
+        "blocked: velero-image velero/velero:v1.17.2 is Velero 1.17.2, this charm needs 1.18: \
+         set velero-image to an image of 1.18, or juju config --reset velero-image"
+    );
+    assert_eq!(deployed.versions(), before);
+    deployed.reset("velero-image");
+    assert!(deployed.status().starts_with("blocked: no storage"));
+    assert_eq!(deployed.versions(), before);
+}
+
+#[test]
+fn a_server_whose_tag_tells_no_version_is_asked_once() {
+    let mut deployed = Deployed::new("asked-version");
+    deployed.relate_s3();
+    let world = deployed.world;
+    let nightly = "docker.io/velero/velero:nightly";
+    world.runtime.block_on(world.cluster.node().tag_image(&images::velero_name(), nightly)).unwrap();
+    deployed.configure("velero-image", "velero/velero:nightly");
+    assert_eq!(deployed.status(), "active: ready");
+    assert_eq!(shown_version(&deployed), "1.18.3");
+    assert_eq!(noted(&deployed), [Some("v1.18.3".to_owned())]);
+    assert_eq!(open_requests(world, deployed.namespace()), 0);
+
+    let pods = deployed.pods_of("deploy=velero");
+    deployed.update_status();
+    assert_eq!(deployed.pods_of("deploy=velero"), pods);
+}
+
+#[test]
+fn a_server_that_tells_another_minor_release_blocks_until_it_is_another_image() {
+    let mut deployed = Deployed::new("told-version");
+    deployed.relate_s3();
+    let world = deployed.world;
+    let folder = tempfile::tempdir_in(world.cluster.folder()).unwrap();
+    world.runtime.block_on(async {
+        let name = "docker.io/velero/velero:edge";
+        let archive =
+            images::velero_that_calls_itself("v1.17.9", name, folder.path(), &Progress::silent()).await.unwrap();
+        world.cluster.node().import_image(&archive).await.unwrap();
+    });
+    deployed.configure("velero-image", "velero/velero:edge");
+    assert_eq!(
+        deployed.status(),
+        "blocked: velero-image velero/velero:edge is Velero 1.17.9, this charm needs 1.18: \
+         set velero-image to an image of 1.18, or juju config --reset velero-image"
+    );
+    assert_eq!(shown_version(&deployed), "1.17.9");
+    deployed.reset("velero-image");
+    assert_eq!(deployed.status(), "active: ready");
+    assert_eq!(shown_version(&deployed), "1.18.3");
+}
