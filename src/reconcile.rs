@@ -80,14 +80,11 @@ async fn bring_about(
     let deadline = Instant::now() + PATIENCE;
     let mut statuses = plan.obstacles;
     let mut installation = plan.installation;
-    if snapshot.leader {
-        statuses.extend(find_kubelet_root(&velero, &mut installation).await?);
-    }
-    let installation = &installation;
     let mut changed = Vec::new();
     if snapshot.leader {
-        let manifests = velero.manifests(installation).await?;
-        let applied = velero.install(installation, &manifests).await?;
+        statuses.extend(find_kubelet_root(&velero, &mut installation).await?);
+        let manifests = velero.manifests(&installation).await?;
+        let applied = velero.install(&installation, &manifests).await?;
         let update = velero.due_update(&manifests).await?.filter(|_| applied.postponed.is_empty());
         if !applied.changed.is_empty() || update.is_some() {
             // Until it is known how the change turns out, what the unit said before it is not true.
@@ -97,7 +94,7 @@ async fn bring_about(
         changed.extend(applied.changed);
         statuses.extend(applied.postponed);
         if let Some(update) = update {
-            let applied = velero.update_locations(installation, &update, deadline).await?;
+            let applied = velero.update_locations(&installation, &update, deadline).await?;
             changed.extend(applied.changed);
             statuses.extend(applied.postponed);
         }
@@ -107,9 +104,9 @@ async fn bring_about(
     }
     let waiting = statuses.iter().any(|status| matches!(status, Status::Waiting(_)));
     let sight = if changed.is_empty() || waiting {
-        velero.look(installation).await?
+        velero.look(&installation).await?
     } else {
-        velero.settle(installation, deadline).await?
+        velero.settle(&installation, deadline).await?
     };
     statuses.extend(sight.statuses);
     if let Some(server) = sight.server.filter(|_| snapshot.leader) {

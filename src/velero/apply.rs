@@ -9,7 +9,7 @@ use kube::{
     api::DynamicObject,
     runtime::{WatchStreamExt, watcher},
 };
-use serde_json::json;
+use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{
@@ -45,14 +45,18 @@ pub(super) async fn apply(
         applied.postponed.push(status);
         return Ok(applied);
     }
-    // Before the pods that would not be admitted without them.
-    if namespace::label(cluster, &manifests.namespace_labels).await? {
-        applied.changed.push(format!("the labels of Namespace {}", cluster.namespace()));
+    let labels = &manifests.namespace_labels;
+    // They come before the pods that would not be admitted without them, and go after these.
+    if !labels.is_empty() {
+        applied.changed.extend(namespace::label(cluster, labels).await?);
     }
     let (changed, postponed) = objects(cluster, &manifests.objects).await?;
     applied.changed.extend(changed);
     applied.postponed.extend(postponed);
     applied.changed.extend(prune(cluster, installation, &manifests.locations).await?);
+    if labels.is_empty() && applied.postponed.is_empty() {
+        applied.changed.extend(namespace::label(cluster, labels).await?);
+    }
     Ok(applied)
 }
 
@@ -150,7 +154,15 @@ fn replaces_pods(live: Option<&DynamicObject>, desired: &DynamicObject) -> bool 
     let same_template = live.data.pointer("/spec/template").is_some_and(|live| contains(live, template));
     // Fields that an older manifest had and this one has not are in the template of the cluster alone.
     let same_manifest = live.annotations().get(MANIFEST_ANNOTATION) == desired.annotations().get(MANIFEST_ANNOTATION);
-    live.data.pointer("/spec/replicas") != Some(&json!(0)) && !(same_template && same_manifest)
+    has_available_pods(live) && !(same_template && same_manifest)
+}
+
+/// Whether a Deployment or a DaemonSet has pods that may be at work. Those that keep ending, or cannot start, are not, and a
+/// change is what mends them.
+fn has_available_pods(live: &DynamicObject) -> bool {
+    ["/status/availableReplicas", "/status/numberAvailable"]
+        .iter()
+        .any(|count| live.data.pointer(count).and_then(Value::as_i64).is_some_and(|count| count > 0))
 }
 
 /// Deletes what the charm made and an installation does not hold (any more).

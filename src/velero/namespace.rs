@@ -36,13 +36,13 @@ pub(super) fn pod_security(namespace: &DynamicObject) -> Labels {
     labels.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-/// Brings the labels of the namespace to those that are wanted; whether anything had to be changed.
-pub(super) async fn label(cluster: &Cluster, wanted: &Labels) -> Result<bool, ClusterError> {
-    let Some(live) = read(cluster).await? else { return Ok(false) };
+/// Brings the labels of the namespace to those that are wanted; what was changed, if anything was.
+pub(super) async fn label(cluster: &Cluster, wanted: &Labels) -> Result<Option<String>, ClusterError> {
+    let Some(live) = read(cluster).await? else { return Ok(None) };
     let metadata = &live.metadata;
     let labels = labels_to_apply(metadata, wanted);
     if labels == own_labels(metadata) {
-        return Ok(false);
+        return Ok(None);
     }
     if wanted.is_empty()
         && let Some(former) = own_labels(metadata).get(FORMER)
@@ -51,7 +51,7 @@ pub(super) async fn label(cluster: &Cluster, wanted: &Labels) -> Result<bool, Cl
         cluster.merge(&object(cluster, metadata, Labels::new()), &restored).await?;
     }
     cluster.apply(&object(cluster, metadata, labels)).await?;
-    Ok(true)
+    Ok(Some(format!("the labels of Namespace {}", cluster.namespace())))
 }
 
 /// Since when the namespace has the charm's labels as they are; `None` if it has none of them.

@@ -177,13 +177,6 @@ impl Deployed {
         self.world.runtime.block_on(api.patch(name, &parameters, &Patch::Merge(patch))).unwrap();
     }
 
-    /// Changes an object's status as a controller would.
-    pub fn edit_status(&self, kind: &str, name: &str, patch: &Value) {
-        let api = objects::api(self.world, self.namespace(), kind);
-        let parameters = PatchParams::default();
-        self.world.runtime.block_on(api.patch_status(name, &parameters, &Patch::Merge(patch))).unwrap();
-    }
-
     /// Everything that belongs to Velero by kind and name, with what tells that somebody wrote to it.
     pub fn versions(&self) -> BTreeMap<String, String> {
         objects::versions(self.world, self.namespace())

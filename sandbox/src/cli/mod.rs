@@ -43,7 +43,7 @@ enum Command {
     /// Tell the charm's whole story on a cluster of its own: deploy, back up, lose, restore, remove
     Demo(demo::Demo),
     /// Start a cluster with an S3 server, which runs until `down`
-    Up,
+    Up(cluster::Up),
     /// End the cluster, and remove every trace of it
     Down,
     /// Deploy a charm
@@ -101,7 +101,7 @@ pub fn main() -> ExitCode {
 fn run(globals: &Globals, command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Demo(demo) => demo.run(globals),
-        Command::Up => cluster::up(),
+        Command::Up(up) => cluster::up(&up),
         Command::Down => cluster::down(),
         Command::Deploy(deploy) => deploy.run(globals),
         Command::Refresh(refresh) => refresh.run(globals),

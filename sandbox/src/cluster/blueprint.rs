@@ -49,7 +49,10 @@ pub struct Blueprint {
 
 /// As many nodes can be added to a cluster: their kubelets' certificates are made with all others, as the key that signs them
 /// is then written nowhere.
-pub(super) const FURTHER_NODES: u8 = 3;
+pub(super) const FURTHER_NODES: u8 = MOST_NODES - 1;
+
+/// As many nodes a cluster can have.
+pub const MOST_NODES: u8 = 4;
 
 /// The number of a node of a cluster: the first one is 0.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]

@@ -44,6 +44,7 @@ use tokio::{
 };
 
 pub use access::ClusterAccess;
+pub use blueprint::MOST_NODES;
 pub use commands::{HiddenCommand, HiddenCommandError};
 pub use detached::{DetachedError, current, down, up};
 pub use further_node::FurtherNodeError;
