@@ -13,6 +13,9 @@ use crate::status::Status;
 /// As many nodes are named as a status has room for.
 const NODES_NAMED: usize = 3;
 
+/// After as many new starts a container that is not ready is not taken for one that is just starting.
+const REPEATED_ENDS: i32 = 2;
+
 /// What is to be said of an installation.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Readiness {
@@ -262,6 +265,14 @@ fn unschedulable(name: &str, pod: &Pod) -> Option<Status> {
 }
 
 fn container_trouble(pod: &str, image: &str, container: &ContainerStatus) -> Option<Status> {
+    if keeps_ending(container) {
+        return Some(Status::Blocked(format!(
+            "container {} of pod {pod} keeps ending{}: {}",
+            container.name,
+            last_end(container),
+            last_words(container).unwrap_or("see its log")
+        )));
+    }
     let waiting = container.state.as_ref()?.waiting.as_ref()?;
     let reason = waiting.reason.as_deref()?;
     let detail = waiting.message.as_deref().unwrap_or_default();
@@ -276,18 +287,21 @@ fn container_trouble(pod: &str, image: &str, container: &ContainerStatus) -> Opt
             "cannot pull image {image} ({reason}), check the options for images: {}",
             innermost_cause(detail)
         ))),
-        "CrashLoopBackOff" => Some(Status::Blocked(format!(
-            "container {} of pod {pod} keeps ending{}: {}",
-            container.name,
-            last_end(container),
-            last_words(container).unwrap_or("see its log")
-        ))),
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => Some(Status::Blocked(format!(
             "container {} of pod {pod} cannot start ({reason}): {detail}",
             container.name
         ))),
         _ => None,
     }
+}
+
+/// Whether a container ends soon after each start. Between two ends it runs for a moment, and is not ready.
+fn keeps_ending(container: &ContainerStatus) -> bool {
+    let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+    let backs_off = waiting.is_some_and(|waiting| waiting.reason.as_deref() == Some("CrashLoopBackOff"));
+    let last_end = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+    let failed = last_end.is_some_and(|end| end.exit_code != 0);
+    backs_off || (!container.ready && failed && container.restart_count >= REPEATED_ENDS)
 }
 
 /// The container runtime wraps the cause of a failed pull in what it was doing, each layer ending in a quoted name.

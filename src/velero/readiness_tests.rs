@@ -258,6 +258,10 @@ fn a_server_that_keeps_ending_says_how_it_ended() {
         worst.to_string(),
         "blocked: container velero of pod velero-1 keeps ending (Error, exit code 1): see its log"
     );
+    let mut between = observed.clone();
+    let containers = between.pods[0].status.as_mut().unwrap().container_statuses.as_mut().unwrap();
+    containers[0].state = parse(json!({"running": {"startedAt": STARTED}}));
+    assert_eq!(assess(&installation(), &between).statuses.into_iter().max().unwrap(), worst);
     let containers = observed.pods[0].status.as_mut().unwrap().container_statuses.as_mut().unwrap();
     let end = containers[0].last_state.as_mut().unwrap().terminated.as_mut().unwrap();
     end.message = Some("starting\nAn error occurred: no room\n".into());

@@ -24,19 +24,16 @@ use crate::{
 /// How long the cluster may take for what it does on its own.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Runs `update-status` until the unit's status is as wanted, as it would be within some minutes anyhow; each status on the way.
-fn until(deployed: &mut Deployed, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+/// Runs `update-status` until the unit's status is as wanted, as it would be within some minutes anyhow.
+fn until(deployed: &mut Deployed, wanted: impl Fn(&str) -> bool) -> String {
     let deadline = Instant::now() + PATIENCE;
-    let mut seen = Vec::new();
     loop {
         deployed.update_status();
         let status = deployed.status();
-        let reached = wanted(&status);
-        seen.push(status);
-        if reached {
-            return seen;
+        if wanted(&status) {
+            return status;
         }
-        assert!(Instant::now() < deadline, "{seen:?}");
+        assert!(Instant::now() < deadline, "{status}");
     }
 }
 
@@ -189,9 +186,7 @@ fn the_node_agent_follows_nodes_that_come_and_go() {
             let joining = world.cluster.add_node(NodeOptions::default(), &progress);
             world.runtime.block_on(Box::pin(joining)).unwrap()
         });
-        await_agents(&deployed, 1, 2);
-        deployed.update_status();
-        let while_it_starts = deployed.status();
+        let while_it_starts = until(&mut deployed, |status| status != "active: ready");
         await_agents(&deployed, 2, 2);
         (joining.join().unwrap(), while_it_starts)
     });
