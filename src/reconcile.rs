@@ -16,6 +16,9 @@ use crate::{
 
 /// How long a hook that changed something waits until all of it works.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a unit that does not lead waits for what the leader is doing at the same time, so as not to say until its next
+/// hook that it is not done.
+const STANDBY_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Why a hook failed in a way that only running it again may mend.
 #[derive(Debug, Error)]
@@ -40,6 +43,12 @@ pub enum ReconcileError {
 ///
 /// When Juju should run the hook again.
 pub async fn reconcile(tools: &HookTools, environment: &Environment) -> Result<(), ReconcileError> {
+    // The relations of a unit that goes are broken for it alone. It may lead to its end, and must not take away what the others
+    // still need.
+    if environment.broken_relation().is_some() && tools.goal_state().await?.leaves_others(&environment.unit) {
+        tracing::info!("other units stay, and what the relation brought stays with them");
+        return Ok(());
+    }
     let snapshot = Snapshot::read(tools, environment).await?;
     publish(tools, &snapshot).await?;
     let cli = Cli::in_charm(&environment.charm_directory).version().await.map_err(VeleroError::from)?;
@@ -53,6 +62,7 @@ pub async fn reconcile(tools: &HookTools, environment: &Environment) -> Result<(
         },
         Err(status) => status,
     };
+    let status = if snapshot.leader { status } else { status.standing_by() };
     tracing::info!("{status}");
     tools.report_status(&status).await?;
     Ok(())
@@ -77,39 +87,39 @@ async fn bring_about(
     cli: Option<&Version>,
 ) -> Result<Status, ReconcileError> {
     let velero = Velero::in_cluster(&environment.charm_directory).map_err(ReconcileError::Connect)?;
+    if !snapshot.leader {
+        return stand_by(&velero, plan).await;
+    }
     let deadline = Instant::now() + PATIENCE;
     let mut statuses = plan.obstacles;
     let mut installation = plan.installation;
     let mut changed = Vec::new();
-    if snapshot.leader {
-        statuses.extend(find_kubelet_root(&velero, &mut installation).await?);
-        let manifests = velero.manifests(&installation).await?;
-        let applied = velero.install(&installation, &manifests).await?;
-        let update = velero.due_update(&manifests).await?.filter(|_| applied.postponed.is_empty());
-        if !applied.changed.is_empty() || update.is_some() {
-            // Until it is known how the change turns out, what the unit said before it is not true.
-            let interim = Status::Waiting("for Velero to run as configured".to_owned());
-            tools.report_status(&worst(statuses.iter().cloned().chain([interim]).collect())).await?;
-        }
+    statuses.extend(find_kubelet_root(&velero, &mut installation).await?);
+    let manifests = velero.manifests(&installation).await?;
+    let applied = velero.install(&installation, &manifests).await?;
+    let update = velero.due_update(&manifests).await?.filter(|_| applied.postponed.is_empty());
+    if !applied.changed.is_empty() || update.is_some() {
+        // Until it is known how the change turns out, what the unit said before it is not true.
+        let interim = Status::Waiting("for Velero to run as configured".to_owned());
+        tools.report_status(&worst(statuses.iter().cloned().chain([interim]).collect())).await?;
+    }
+    changed.extend(applied.changed);
+    statuses.extend(applied.postponed);
+    if let Some(update) = update {
+        let applied = velero.update_locations(&installation, &update, deadline).await?;
         changed.extend(applied.changed);
         statuses.extend(applied.postponed);
-        if let Some(update) = update {
-            let applied = velero.update_locations(&installation, &update, deadline).await?;
-            changed.extend(applied.changed);
-            statuses.extend(applied.postponed);
-        }
-        if !changed.is_empty() {
-            tracing::info!("changed {}", changed.join(", "));
-        }
     }
-    let waiting = statuses.iter().any(|status| matches!(status, Status::Waiting(_)));
-    let sight = if changed.is_empty() || waiting {
+    if !changed.is_empty() {
+        tracing::info!("changed {}", changed.join(", "));
+    }
+    let sight = if changed.is_empty() || waits(&statuses) {
         velero.look(&installation).await?
     } else {
         velero.settle(&installation, deadline).await?
     };
     statuses.extend(sight.statuses);
-    if let Some(server) = sight.server.filter(|_| snapshot.leader) {
+    if let Some(server) = sight.server {
         statuses.extend(tell_version(tools, &velero, &server, cli).await?);
     }
     Ok(worst(statuses))
@@ -133,6 +143,21 @@ async fn find_kubelet_root(velero: &Velero, installation: &mut Installation) -> 
             Ok(Some(plan::several_kubelet_roots(&roots)))
         }
     }
+}
+
+/// What a unit does that does not lead: it looks, and changes nothing.
+async fn stand_by(velero: &Velero, plan: Plan) -> Result<Status, ReconcileError> {
+    let mut statuses = plan.obstacles;
+    let mut sight = velero.look(&plan.installation).await?;
+    if statuses.is_empty() && waits(&sight.statuses) {
+        sight = velero.settle(&plan.installation, Instant::now() + STANDBY_PATIENCE).await?;
+    }
+    statuses.extend(sight.statuses);
+    Ok(worst(statuses))
+}
+
+fn waits(statuses: &[Status]) -> bool {
+    statuses.iter().any(|status| matches!(status, Status::Waiting(_)))
 }
 
 /// Tells Juju which release runs; what keeps the unit from being Active if it is not the one that the CLI goes with.

@@ -131,11 +131,7 @@ impl Reader<'_> {
     /// The relation of an endpoint, of which metadata.yaml allows one. One that is just being broken is none.
     async fn relation(&self, endpoint: &str) -> Result<Option<RelationId>, SnapshotError> {
         let ids = self.tools.relation_ids(endpoint).await.map_err(failed(format!("the relations of {endpoint}")))?;
-        let broken = match &self.environment.dispatch {
-            Dispatch::Hook(hook) if hook.ends_with("-relation-broken") => self.environment.relation.as_ref(),
-            _ => None,
-        };
-        Ok(ids.into_iter().find(|id| Some(id) != broken))
+        Ok(ids.into_iter().find(|id| Some(id) != self.environment.broken_relation()))
     }
 
     async fn published(&self, id: &RelationId, leader: bool) -> Result<Published, SnapshotError> {

@@ -41,6 +41,19 @@ impl Status {
     }
 }
 
+impl Status {
+    /// What a unit says that does not lead. It has nothing to do and nobody can do anything about it: the leader's status is
+    /// where a person is asked to act.
+    #[must_use]
+    pub fn standing_by(self) -> Self {
+        match self {
+            Self::Active(message) => Self::Active(format!("{message}, standing by for the leader")),
+            Self::Waiting(message) => Self::Waiting(format!("for the leader, which waits {message}")),
+            Self::Blocked(message) => Self::Waiting(format!("for the leader, which is blocked: {message}")),
+        }
+    }
+}
+
 impl fmt::Display for Status {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", self.word(), self.message())
@@ -61,6 +74,14 @@ mod tests {
         .into_iter()
         .max();
         assert_eq!(worst, Some(Status::Blocked("the image cannot be pulled".into())));
+    }
+
+    #[test]
+    fn a_unit_that_stands_by_is_never_blocked() {
+        let said = |status: Status| status.standing_by().to_string();
+        assert_eq!(said(Status::Active("ready".into())), "active: ready, standing by for the leader");
+        assert_eq!(said(Status::Blocked("no storage".into())), "waiting: for the leader, which is blocked: no storage");
+        assert_eq!(said(Status::Waiting("for x".into())), "waiting: for the leader, which waits for x");
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod images;
 pub mod juju;
 pub mod object_store;
 pub mod packages;
+pub mod pod_additions;
 pub mod process;
 pub mod program;
 pub mod progress;

@@ -31,7 +31,7 @@ enum File {
     At(&'static str),
 }
 
-const NEEDS: [Need; 10] = [
+const NEEDS: [Need; 11] = [
     Need { package: "containerd", file: File::Program("containerd") },
     Need { package: "containerd", file: File::Program("ctr") },
     Need { package: "runc", file: File::Program("runc") },
@@ -41,6 +41,7 @@ const NEEDS: [Need; 10] = [
     Need { package: "busybox-static", file: File::Program("busybox") },
     Need { package: "util-linux", file: File::Program("unshare") },
     Need { package: "util-linux", file: File::Program("nsenter") },
+    Need { package: "openssl", file: File::Program("openssl") },
     Need { package: "ca-certificates", file: File::At("/etc/ssl/certs/ca-certificates.crt") },
 ];
 

@@ -45,6 +45,15 @@ pub enum EnvironmentError {
 }
 
 impl Environment {
+    /// The relation that ends with this hook, for this unit at least.
+    #[must_use]
+    pub fn broken_relation(&self) -> Option<&RelationId> {
+        match &self.dispatch {
+            Dispatch::Hook(hook) if hook.ends_with("-relation-broken") => self.relation.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Reads the variables through `get`, which answers as [`std::env::var`] would.
     ///
     /// # Errors

@@ -28,6 +28,12 @@ impl GoalState {
     pub fn is_last(&self, unit: &str) -> bool {
         !self.units.iter().any(|(name, goal)| name != unit && goal.status != "dying")
     }
+
+    /// Whether `unit` goes away while others stay.
+    #[must_use]
+    pub fn leaves_others(&self, unit: &str) -> bool {
+        self.units.get(unit).is_some_and(|goal| goal.status == "dying") && !self.is_last(unit)
+    }
 }
 
 impl HookTools {
@@ -53,6 +59,15 @@ mod tests {
                 .map(|(name, status)| ((*name).to_owned(), UnitGoal { status: (*status).to_owned() }))
                 .collect(),
         }
+    }
+
+    #[test]
+    fn a_unit_leaves_others_when_it_goes_and_they_do_not() {
+        let leaves = |units: &[(&str, &str)]| goal(units).leaves_others("velero-operator/0");
+        assert!(leaves(&[("velero-operator/0", "dying"), ("velero-operator/1", "active")]));
+        assert!(!leaves(&[("velero-operator/0", "dying"), ("velero-operator/1", "dying")]));
+        assert!(!leaves(&[("velero-operator/0", "active"), ("velero-operator/1", "active")]));
+        assert!(!leaves(&[("velero-operator/1", "active")]));
     }
 
     #[test]

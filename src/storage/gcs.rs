@@ -2,11 +2,15 @@
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
+use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::{RequestContext, Storage, StorageError, StorageFields, VeleroStorageProvider};
 use crate::contract::{ConfigOption, endpoint, option};
+
+/// The domain of Google's public cloud.
+const PUBLIC_UNIVERSE: &str = "googleapis.com";
 
 /// GCS, by the interface `gcs` of the gcs-integrator.
 pub(super) struct Gcs;
@@ -41,7 +45,12 @@ impl VeleroStorageProvider for Gcs {
         Ok(Storage {
             bucket: bucket.to_owned(),
             prefix: fields.prefix("path")?,
-            backup_location_config: BTreeMap::new(),
+            // The plugin knows Google's own universe by itself, and another only since its version 1.13.
+            backup_location_config: key
+                .text("universe_domain")
+                .filter(|domain| *domain != PUBLIC_UNIVERSE)
+                .map(|domain| BTreeMap::from([("universeDomain".to_owned(), domain.to_owned())]))
+                .unwrap_or_default(),
             // The plugin takes the project of the disks and their snapshots from the key file.
             snapshot_location_config: key.text("project_id").map(|_| BTreeMap::new()),
             credentials: SecretString::from(key_file),
@@ -68,6 +77,13 @@ impl KeyFile {
                     if key_file.text(name).is_none() {
                         return refuse(&format!("has no {name:?}: set the whole key file of the service account"));
                     }
+                }
+                // The plugin finds out as late as when it signs the first request.
+                let private_key = key_file.text("private_key").unwrap_or_default();
+                if PrivateKeyDer::from_pem_slice(private_key.as_bytes()).is_err() {
+                    return refuse(
+                        "has a \"private_key\" that is no PEM: set the whole key file of the service account",
+                    );
                 }
             }
             Some(_) => {}

@@ -7,7 +7,7 @@ fn key_file() -> Value {
     json!({
         "type": "service_account",
         "project_id": "example-proj",
-        "private_key": "-----BEGIN PRIVATE KEY-----\nmarked\n-----END PRIVATE KEY-----\n",
+        "private_key": "-----BEGIN PRIVATE KEY-----\nbWFya2Vk\n-----END PRIVATE KEY-----\n",
         "client_email": "velero@example-proj.iam.gserviceaccount.com",
     })
 }
@@ -35,6 +35,16 @@ fn without_a_project_there_are_no_snapshots() {
 }
 
 #[test]
+fn a_key_of_another_universe_leads_there() {
+    let mut key_file = key_file();
+    for (domain, config) in [("googleapis.com", None), ("apis.example.test", Some("apis.example.test"))] {
+        key_file["universe_domain"] = json!(domain);
+        let storage = storage_of("cluster-backups", &key_file.to_string()).unwrap();
+        assert_eq!(storage.backup_location_config.get("universeDomain").map(String::as_str), config);
+    }
+}
+
+#[test]
 fn a_key_file_of_another_type_is_left_to_the_plugin() {
     let key_file = json!({"type": "external_account", "audience": "//iam.example.test"}).to_string();
     assert_eq!(storage_of("cluster-backups", &key_file).unwrap().credentials.expose_secret(), key_file);
@@ -55,9 +65,16 @@ fn a_key_file_that_is_refused_is_not_repeated() {
         (without("type"), "has no \"type\""),
         (without("client_email"), "has no \"client_email\""),
         (without("private_key"), "has no \"private_key\""),
+        (key_file().to_string().replace("PRIVATE KEY", "marked"), "\"private_key\" that is no PEM"),
     ] {
         let error = storage_of("cluster-backups", &key_file).unwrap_err().to_string();
-        assert!(error.starts_with("secret-key ") && error.contains(part) && !error.contains("marked"), "{error}");
+        assert!(
+            error.starts_with("secret-key ")
+                && error.contains(part)
+                && !error.contains("marked")
+                && !error.contains("bWFya2Vk"),
+            "{error}"
+        );
     }
 }
 

@@ -1,22 +1,27 @@
 //! Bringing a cluster to an installation: definitions first, then everything else at once, then what is to go.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use futures::{TryStreamExt, future::try_join_all, pin_mut};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use futures::{StreamExt, future::try_join_all, pin_mut};
 use kube::{
-    ResourceExt,
-    api::DynamicObject,
-    runtime::{WatchStreamExt, watcher},
+    Api, ResourceExt,
+    api::{DynamicObject, TypeMeta},
+    runtime::{
+        WatchStreamExt,
+        wait::await_condition,
+        watcher::{self, watcher},
+    },
 };
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{
-    CREDENTIALS, Installation, LOCATION, LocationPlan, MANIFEST_ANNOTATION, Manifests, NODE_AGENT,
+    CREDENTIALS, Installation, LOCATION, LocationPlan, MANIFEST_ANNOTATION, Manifests, NODE_AGENT, Version,
     cluster::{Cluster, ClusterError, describe, named},
     comparison::{contains, differs},
-    manifests::MANAGED_BY,
+    definitions,
+    inheritance::Heritage,
+    manifests::{COMPONENT, MANAGED_BY},
     namespace,
     observation::operations_in_progress,
 };
@@ -25,6 +30,9 @@ use crate::status::Status;
 /// How long a hook waits for definitions to be deleted, or to be ready for objects.
 const DEFINITIONS_PATIENCE: Duration = Duration::from_secs(20);
 
+/// The label that Velero's definitions have.
+const LABELLED_DEFINITIONS: &str = "component=velero";
+
 /// What applying an installation did.
 #[derive(Debug, Default)]
 pub struct Applied {
@@ -32,6 +40,8 @@ pub struct Applied {
     pub changed: Vec<String>,
     /// What could not be done yet, as it is to be said of the unit.
     pub postponed: Vec<Status>,
+    /// The release that the CustomResourceDefinitions of the cluster are of, which may be a newer Velero's.
+    pub definitions: Option<Version>,
 }
 
 /// Brings the cluster to the manifests of an installation, all but those of the locations that are wanted.
@@ -41,7 +51,7 @@ pub(super) async fn apply(
     manifests: &Manifests,
 ) -> Result<Applied, ClusterError> {
     let mut applied = Applied::default();
-    if let Some(status) = definitions(cluster, &manifests.definitions, &mut applied).await? {
+    if let Some(status) = apply_definitions(cluster, &manifests.definitions, &mut applied).await? {
         applied.postponed.push(status);
         return Ok(applied);
     }
@@ -61,68 +71,110 @@ pub(super) async fn apply(
 }
 
 /// Applies the definitions; what the unit waits for if they are not ready for objects.
-async fn definitions(
+async fn apply_definitions(
     cluster: &Cluster,
     desired: &[DynamicObject],
     applied: &mut Applied,
 ) -> Result<Option<Status>, ClusterError> {
-    let live = try_join_all(desired.iter().map(|definition| cluster.find(definition))).await?;
-    let mut to_apply = Vec::new();
-    let mut terminating = Vec::new();
-    for (desired, live) in desired.iter().zip(live) {
-        match live {
-            Some(live) if live.metadata.deletion_timestamp.is_some() => {
-                terminating.push(desired.name_any());
-                to_apply.push(desired);
-            }
-            Some(live) if !differs(&live, desired) => {}
-            _ => to_apply.push(desired),
+    let live = live_definitions(cluster, desired).await?;
+    let due = definitions::due(desired, &live);
+    let told = if due.newer.is_empty() { desired } else { &live };
+    applied.definitions = told.iter().filter_map(definitions::version).max();
+    if !due.newer.is_empty() {
+        tracing::info!("a newer Velero of the cluster has brought {}: they stay as they are", due.newer.join(", "));
+    }
+    for name in &due.terminating {
+        if !is_gone(cluster, name).await? {
+            let message = format!("for CustomResourceDefinition {name} to be deleted, to make it anew");
+            return Ok(Some(Status::Waiting(message)));
         }
     }
-    let wait =
-        |what: &str, name: &str| Ok(Some(Status::Waiting(format!("for CustomResourceDefinition {name} {what}"))));
-    for name in &terminating {
-        if !definition_becomes(cluster, name, |definition| definition.is_none()).await? {
-            return wait("to be deleted, to make it anew", name);
-        }
+    cluster
+        .inherit(live.iter().filter(|live| due.apply.iter().any(|due| due.metadata.name == live.metadata.name)))
+        .await?;
+    let made = try_join_all(due.apply.iter().map(|definition| cluster.apply(definition))).await?;
+    let mut pending: BTreeSet<_> =
+        made.iter().filter(|made| !is_established(made)).map(ResourceExt::name_any).collect();
+    establish(cluster, &mut pending).await;
+    if let Some(name) = pending.first() {
+        let message = format!("for CustomResourceDefinition {name} to be established");
+        return Ok(Some(Status::Waiting(message)));
     }
-    try_join_all(to_apply.iter().map(|definition| cluster.apply(definition))).await?;
-    for definition in &to_apply {
-        if !definition_becomes(cluster, &definition.name_any(), is_established).await? {
-            return wait("to be established", &definition.name_any());
-        }
-    }
-    if !to_apply.is_empty() {
-        applied.changed.push(format!("{} CustomResourceDefinitions", to_apply.len()));
+    if !made.is_empty() {
+        applied.changed.push(format!("{} CustomResourceDefinitions", made.len()));
     }
     Ok(None)
 }
 
-fn is_established(definition: Option<&CustomResourceDefinition>) -> bool {
-    definition.and_then(|definition| definition.status.as_ref()?.conditions.as_ref()).is_some_and(|conditions| {
-        conditions.iter().any(|condition| condition.type_ == "Established" && condition.status == "True")
-    })
+/// What the cluster has of the definitions: by the label that they have unless somebody took it off, which is one request, and
+/// by name.
+async fn live_definitions(cluster: &Cluster, desired: &[DynamicObject]) -> Result<Vec<DynamicObject>, ClusterError> {
+    let api = definitions_api(cluster);
+    let mut live = cluster.list(&api, "CustomResourceDefinitions of Velero", LABELLED_DEFINITIONS).await?;
+    // The server says of what kind a list's objects are only once.
+    for definition in &mut live {
+        definition.types = Some(definition_kind());
+    }
+    let unlabelled =
+        desired.iter().filter(|desired| !live.iter().any(|live| live.metadata.name == desired.metadata.name));
+    let found = try_join_all(unlabelled.map(|definition| cluster.find(definition))).await?;
+    live.extend(found.into_iter().flatten());
+    Ok(live)
 }
 
-/// Watches a definition until it is as `wanted`; `false` when it does not become so in time.
-async fn definition_becomes(
-    cluster: &Cluster,
-    name: &str,
-    wanted: impl Fn(Option<&CustomResourceDefinition>) -> bool,
-) -> Result<bool, ClusterError> {
-    let changes = watcher::watch_object(cluster.cluster_wide::<CustomResourceDefinition>(), name).default_backoff();
+fn definition_kind() -> TypeMeta {
+    TypeMeta { api_version: "apiextensions.k8s.io/v1".to_owned(), kind: "CustomResourceDefinition".to_owned() }
+}
+
+fn definitions_api(cluster: &Cluster) -> Api<DynamicObject> {
+    cluster.everywhere(&definition_kind())
+}
+
+/// Watches a definition that is being deleted until it is gone; `false` when it does not go in time.
+async fn is_gone(cluster: &Cluster, name: &str) -> Result<bool, ClusterError> {
+    let gone = await_condition(definitions_api(cluster), name, |live: Option<&DynamicObject>| live.is_none());
+    match timeout(DEFINITIONS_PATIENCE, gone).await {
+        Ok(Ok(_)) => Ok(true),
+        Ok(Err(error)) => {
+            tracing::debug!("cannot watch CustomResourceDefinition {name}: {error}");
+            Ok(false)
+        }
+        Err(_) => Ok(false),
+    }
+}
+
+/// Watches until definitions are ready for objects, and takes them off `pending`, or until the time is over.
+async fn establish(cluster: &Cluster, pending: &mut BTreeSet<String>) {
+    if pending.is_empty() {
+        return;
+    }
+    let labelled = watcher::Config::default().labels(LABELLED_DEFINITIONS);
+    let changes = watcher(definitions_api(cluster), labelled).default_backoff().applied_objects();
     pin_mut!(changes);
     let becoming = async {
-        loop {
-            match changes.try_next().await {
-                Ok(Some(definition)) if wanted(definition.as_ref()) => return true,
-                Ok(Some(_)) => {}
-                Ok(None) => return false,
-                Err(error) => tracing::debug!("cannot watch CustomResourceDefinition {name}: {error}"),
+        while let Some(change) = changes.next().await {
+            match change {
+                Ok(definition) if is_established(&definition) => {
+                    pending.remove(&definition.name_any());
+                }
+                Ok(_) => {}
+                Err(error) => tracing::debug!("cannot watch CustomResourceDefinitions: {error}"),
+            }
+            if pending.is_empty() {
+                break;
             }
         }
     };
-    Ok(timeout(DEFINITIONS_PATIENCE, becoming).await.unwrap_or(false))
+    // Those that are left say how it went.
+    let _ = timeout(DEFINITIONS_PATIENCE, becoming).await;
+}
+
+fn is_established(definition: &DynamicObject) -> bool {
+    let conditions = definition.data["status"]["conditions"].as_array();
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == "Established" && condition["status"] == "True")
 }
 
 /// Applies those objects that differ. What would restart the server or the node agent is held back while a backup or a restore
@@ -141,6 +193,7 @@ async fn objects(cluster: &Cluster, desired: &[DynamicObject]) -> Result<(Vec<St
         let message = format!("to restart Velero until {operation} has ended");
         postponed = Some(Status::Waiting(message));
     }
+    cluster.inherit(different.iter().filter_map(|(_, live)| live.as_ref())).await?;
     try_join_all(different.iter().map(|(object, _)| cluster.apply(object))).await?;
     let changed = different.iter().map(|(object, _)| describe(object)).collect();
     Ok((changed, postponed))
@@ -194,7 +247,7 @@ async fn prune(
             return Ok(None);
         };
         // What somebody else put there under the same name is not the charm's to delete.
-        if live.labels().get(MANAGED_BY.0).map(String::as_str) != Some(MANAGED_BY.1) {
+        if !is_the_charms(&live) {
             return Ok(None);
         }
         cluster.delete(&object).await?;
@@ -202,4 +255,10 @@ async fn prune(
     }))
     .await?;
     Ok(pruned.into_iter().flatten().collect())
+}
+
+/// Whether an object was made by this charm or by its predecessor, which labelled all that it made as Velero's.
+fn is_the_charms(live: &DynamicObject) -> bool {
+    let has = |(label, value): (&str, &str)| live.labels().get(label).map(String::as_str) == Some(value);
+    has(MANAGED_BY) || has(COMPONENT) && Heritage::Predecessors.is_due(&live.metadata)
 }

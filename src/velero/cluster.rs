@@ -3,6 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
+use futures::future::try_join_all;
 use http::{Request, header};
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope, serde::de::DeserializeOwned};
 use kube::{
@@ -13,6 +14,8 @@ use kube::{
 use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::time::timeout;
+
+use super::inheritance::Heritage;
 
 /// The name under which the charm owns fields of objects.
 pub(super) const FIELD_MANAGER: &str = "velero-operator";
@@ -202,6 +205,37 @@ impl Cluster {
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(object);
         call("apply", describe(object), || api.patch(name, &parameters, &patch)).await
+    }
+
+    /// Takes over what the charm's predecessors have set in objects of the cluster.
+    ///
+    /// # Errors
+    ///
+    /// When a call fails.
+    pub(super) async fn inherit(&self, live: impl IntoIterator<Item = &DynamicObject>) -> Result<(), ClusterError> {
+        let heritage = Heritage::Predecessors;
+        let due = live.into_iter().filter(|live| heritage.is_due(&live.metadata));
+        try_join_all(due.map(|live| self.take_over(live, heritage))).await.map(drop)
+    }
+
+    /// Makes the charm the holder of fields that others have set, so that those which it does not apply go when it applies the
+    /// object the next time. Nothing happens where there is no such object or field.
+    ///
+    /// # Errors
+    ///
+    /// When the call fails.
+    pub(super) async fn take_over(&self, object: &DynamicObject, heritage: Heritage) -> Result<(), ClusterError> {
+        let api = &self.api_of(object);
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        // Each attempt begins with the object as it is then, as the server refuses what is based on an older one.
+        call("take over", describe(object), || async move {
+            let Some(live) = api.get_opt(name).await? else { return Ok(()) };
+            let Some(entries) = heritage.taken_over(&live.metadata) else { return Ok(()) };
+            let version = live.metadata.resource_version;
+            let patch = json!({"metadata": {"resourceVersion": version, "managedFields": entries}});
+            api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.map(drop)
+        })
+        .await
     }
 
     /// Changes fields of an object by a JSON merge patch; `null` removes a field.

@@ -3,17 +3,18 @@
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
-use super::MANIFEST_ANNOTATION;
+use super::{MANIFEST_ANNOTATION, inheritance::Heritage};
 
 /// Whether applying `desired` could change `live`.
 ///
 /// It would when the object was applied from another manifest (which may have had fields that are to go), or when somebody
-/// changed what we applied. Fields that others added beside ours are theirs.
+/// changed what we applied. Fields that others added beside ours are theirs, unless they were the charm's predecessors.
 #[must_use]
 pub(super) fn differs(live: &DynamicObject, desired: &DynamicObject) -> bool {
     live.annotations().get(MANIFEST_ANNOTATION) != desired.annotations().get(MANIFEST_ANNOTATION)
         || !desired.labels().iter().all(|(key, value)| live.labels().get(key) == Some(value))
         || !contains(&live.data, &desired.data)
+        || Heritage::Predecessors.is_due(&live.metadata)
 }
 
 /// Whether every field of `desired` is in `live` with the same value. Of a list of objects each desired one has to be there,
@@ -85,6 +86,15 @@ mod tests {
         let mut unlabelled = object("a", &json!({"spec": {"replicas": 1}}));
         unlabelled.metadata.labels = None;
         assert!(differs(&unlabelled, &desired));
+    }
+
+    #[test]
+    fn a_field_that_a_predecessor_holds_is_a_difference() {
+        let desired = object("a", &json!({"spec": {"replicas": 1}}));
+        let mut live = desired.clone();
+        live.metadata.managed_fields =
+            serde_json::from_value(json!([{"manager": "velero", "operation": "Update"}])).unwrap();
+        assert!(differs(&live, &desired));
     }
 
     #[test]

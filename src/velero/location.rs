@@ -16,8 +16,9 @@ use sha2::{Digest, Sha256};
 
 use super::{
     CREDENTIALS, Manifests,
-    cluster::{self, Cluster, ClusterError, call, describe},
+    cluster::{self, Cluster, ClusterError, call, describe, named},
     comparison,
+    inheritance::Heritage,
     manifests::{CredentialsSecret, is_backup_location},
 };
 
@@ -69,9 +70,12 @@ pub(super) async fn apply(cluster: &Cluster, update: &LocationUpdate<'_>) -> Res
         if live.as_ref().is_some_and(|live| is_same(live, &desired)) {
             continue;
         }
-        if let Some(live) = live.filter(|live| live.data.get("status").is_some_and(|status| *status != json!({}))) {
-            cluster.merge(&live, &json!({"status": null})).await?;
+        if let Some(live) =
+            live.as_ref().filter(|live| live.data.get("status").is_some_and(|status| *status != json!({})))
+        {
+            cluster.merge(live, &json!({"status": null})).await?;
         }
+        cluster.inherit(&live).await?;
         cluster.apply(&desired).await?;
         changed.push(describe(&desired));
     }
@@ -85,6 +89,8 @@ async fn live_credentials(cluster: &Cluster) -> Result<Option<Secret>, ClusterEr
 
 async fn apply_credentials(cluster: &Cluster, credentials: &CredentialsSecret) -> Result<Secret, ClusterError> {
     let secrets: Api<Secret> = cluster.namespaced();
+    // No other credentials are to be left in it, whoever put them there.
+    cluster.take_over(&cluster.own(named("v1", "Secret", CREDENTIALS)), Heritage::Everybody).await?;
     let manifest = credentials.manifest();
     let (parameters, patch) = (PatchParams::apply(cluster::FIELD_MANAGER).force(), Patch::Apply(&manifest));
     call("apply", format!("Secret {CREDENTIALS}"), || secrets.patch(CREDENTIALS, &parameters, &patch)).await

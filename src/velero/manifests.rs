@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::try_join;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     ResourceExt,
@@ -13,13 +14,15 @@ use sha2::{Digest, Sha256};
 
 use super::{
     BackupLocation, CREDENTIALS, Cli, CliError, Installation, LOCATION, MANIFEST_ANNOTATION, METRICS, SERVER,
-    namespace::pod_security,
+    VERSION_ANNOTATION, Version, inheritance::Heritage, namespace::pod_security,
 };
 
 /// The key of the Secret under which the credentials file is.
 const CREDENTIALS_KEY: &str = "creds";
 /// The port on which the server tells its metrics.
 const METRICS_PORT: u16 = 8085;
+/// The label that the CLI puts on all that belongs to Velero.
+pub(super) const COMPONENT: (&str, &str) = ("component", "velero");
 /// The label by which the charm knows what it made.
 pub(super) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "velero-operator");
 
@@ -54,12 +57,17 @@ impl Manifests {
     ///
     /// When the CLI cannot tell.
     pub async fn of(cli: &Cli, namespace: &str, installation: &Installation) -> Result<Self, CliError> {
-        let dry_run = cli.dry_run(namespace, installation).await?;
-        Ok(Self::from_dry_run(dry_run, namespace, installation))
+        let (dry_run, version) = try_join(cli.dry_run(namespace, installation), cli.version()).await?;
+        Ok(Self::from_dry_run(dry_run, version.as_ref(), namespace, installation))
     }
 
     /// What the CLI printed, with what it does not know added.
-    fn from_dry_run(dry_run: Vec<DynamicObject>, namespace: &str, installation: &Installation) -> Self {
+    fn from_dry_run(
+        dry_run: Vec<DynamicObject>,
+        version: Option<&Version>,
+        namespace: &str,
+        installation: &Installation,
+    ) -> Self {
         let location = installation.backup_location();
         let mut manifests = Self {
             namespace: namespace.to_owned(),
@@ -82,7 +90,12 @@ impl Manifests {
                     }
                     continue;
                 }
-                "CustomResourceDefinition" => &mut manifests.definitions,
+                "CustomResourceDefinition" => {
+                    if let Some(version) = version {
+                        object.annotations_mut().insert(VERSION_ANNOTATION.to_owned(), version.to_string());
+                    }
+                    &mut manifests.definitions
+                }
                 "BackupStorageLocation" | "VolumeSnapshotLocation" => {
                     complete_location(&mut object, location);
                     &mut manifests.locations
@@ -122,11 +135,12 @@ impl CredentialsSecret {
         }
     }
 
-    /// Whether a Secret of the cluster is just this one.
+    /// Whether a Secret of the cluster is just this one, and nobody but the charm has a hold on any field of it.
     #[must_use]
     pub fn is_in(&self, live: &Secret) -> bool {
         let wanted = self.manifest();
-        live.data == wanted.data
+        !Heritage::Everybody.is_due(&live.metadata)
+            && live.data == wanted.data
             && live.type_ == wanted.type_
             && labels().iter().all(|(key, value)| live.labels().get(key) == Some(value))
     }
@@ -137,7 +151,7 @@ fn named(name: &str, namespace: &str) -> ObjectMeta {
 }
 
 fn labels() -> BTreeMap<String, String> {
-    [("component", "velero"), MANAGED_BY].map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+    [COMPONENT, MANAGED_BY].map(|(key, value)| (key.to_owned(), value.to_owned())).into()
 }
 
 /// The CLI is not told of credentials and certificates, as it reads them from files only.

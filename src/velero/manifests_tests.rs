@@ -44,7 +44,12 @@ fn dry_run() -> Vec<DynamicObject> {
 }
 
 fn manifests(certificate_authority: Option<&str>) -> Manifests {
-    Manifests::from_dry_run(dry_run(), "model", &installation(certificate_authority))
+    Manifests::from_dry_run(
+        dry_run(),
+        Version::parse("v1.18.3").as_ref(),
+        "model",
+        &installation(certificate_authority),
+    )
 }
 
 fn object<'a>(objects: &'a [DynamicObject], kind: &str) -> &'a DynamicObject {
@@ -62,7 +67,7 @@ fn the_namespace_is_left_to_juju() {
 fn only_the_node_agent_needs_a_namespace_that_admits_privileged_pods() {
     assert_eq!(manifests(None).namespace_labels, BTreeMap::new());
     let installation = Installation { node_agent: true, ..installation(None) };
-    let manifests = Manifests::from_dry_run(dry_run(), "model", &installation);
+    let manifests = Manifests::from_dry_run(dry_run(), None, "model", &installation);
     let label = ("pod-security.kubernetes.io/enforce".to_owned(), "privileged".to_owned());
     assert_eq!(manifests.namespace_labels, BTreeMap::from([label]));
     assert!(to_yaml(&manifests).unwrap().contains("pod-security.kubernetes.io/enforce: privileged"));
@@ -74,6 +79,12 @@ fn the_node_agent_is_ready_when_it_says_so_and_leaves_its_last_words() {
     let agent = &object(&manifests.objects, "DaemonSet").data["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(agent["readinessProbe"]["httpGet"]["path"], json!("/metrics"));
     assert_eq!(agent["terminationMessagePolicy"], json!("FallbackToLogsOnError"));
+}
+
+#[test]
+fn the_definitions_tell_which_velero_they_are_of() {
+    let manifests = manifests(None);
+    assert_eq!(manifests.definitions[0].annotations()["velero-operator/velero-version"], "1.18.3");
 }
 
 #[test]

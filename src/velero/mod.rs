@@ -7,6 +7,8 @@ mod apply;
 mod cli;
 mod cluster;
 mod comparison;
+mod definitions;
+mod inheritance;
 mod installation;
 mod kubelet_root;
 mod location;
@@ -41,6 +43,8 @@ use crate::status::Status;
 
 /// The annotation that tells which manifest an object was last applied from.
 const MANIFEST_ANNOTATION: &str = "velero-operator/manifest";
+/// The annotation of a CustomResourceDefinition that tells which Velero's it is.
+const VERSION_ANNOTATION: &str = "velero-operator/velero-version";
 /// The name of the Deployment of the server, and of its ServiceAccount.
 const SERVER: &str = "velero";
 /// The name of the node agent's DaemonSet.
@@ -169,10 +173,10 @@ impl Velero {
         let observed = watch::until(&self.cluster, installation, deadline, readiness::assess_server).await?;
         let postponed = readiness::assess_server(installation, &observed).statuses;
         if !postponed.is_empty() {
-            return Ok(Applied { changed: Vec::new(), postponed });
+            return Ok(Applied { postponed, ..Applied::default() });
         }
         let changed = location::apply(&self.cluster, update).await?;
-        Ok(Applied { changed, postponed })
+        Ok(Applied { changed, ..Applied::default() })
     }
 
     /// What is to be said of an installation as it runs now.

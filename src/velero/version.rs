@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A release of Velero. Written as Juju shows versions: `1.18.3`, without the `v` of Velero's tags.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Version(semver::Version);
 
 impl Version {
@@ -63,6 +63,13 @@ mod tests {
         for image in untold {
             assert_eq!(of_image(image), None, "{image}");
         }
+    }
+
+    #[test]
+    fn releases_are_ordered_as_numbers_and_not_as_text() {
+        let version = |text| Version::parse(text).unwrap();
+        assert!(version("v1.9.7") < version("v1.18.3"));
+        assert!(version("v1.18.0-rc.1") < version("v1.18.0"));
     }
 
     #[test]

@@ -36,7 +36,19 @@ impl Deployed {
     }
 
     pub fn with(world: &'static World, name: &str, options: &DeployOptions) -> Self {
-        let model = Model::new(world.cluster.access().clone(), name, &world.state, &world.program).unwrap();
+        Self::on(world, Self::model(world, name), options)
+    }
+
+    /// Deploys the charm with units whose system trusts one more authority.
+    pub fn trusting(world: &'static World, name: &str, options: &DeployOptions, authority: &str) -> Self {
+        Self::on(world, Self::model(world, name).trusting(authority), options)
+    }
+
+    fn model(world: &World, name: &str) -> Model {
+        Model::new(world.cluster.access().clone(), name, &world.state, &world.program).unwrap()
+    }
+
+    fn on(world: &'static World, model: Model, options: &DeployOptions) -> Self {
         let records = model.deploy(&world.charm, options).unwrap();
         Self { world, model, records }
     }
@@ -127,8 +139,12 @@ impl Deployed {
 
     /// Runs a command of the Velero CLI by the action.
     pub fn run(&self, command: &str) -> ActionResult {
+        self.run_on(0, command)
+    }
+
+    pub fn run_on(&self, unit: u32, command: &str) -> ActionResult {
         let parameters = Map::from_iter([("command".to_owned(), Value::from(command))]);
-        self.model.run_action(&Self::unit(), "run", &parameters).unwrap()
+        self.model.run_action(&UnitName::new(APPLICATION, unit), "run", &parameters).unwrap()
     }
 
     pub fn run_well(&self, command: &str) -> String {
@@ -172,9 +188,17 @@ impl Deployed {
 
     /// Changes an object as somebody else would, under another field manager.
     pub fn edit(&self, kind: &str, name: &str, patch: &Value) {
+        self.edit_as("somebody", kind, name, patch);
+    }
+
+    pub fn edit_as(&self, manager: &str, kind: &str, name: &str, patch: &Value) {
         let api = objects::api(self.world, self.namespace(), kind);
-        let parameters = PatchParams { field_manager: Some("somebody".into()), ..PatchParams::default() };
+        let parameters = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
         self.world.runtime.block_on(api.patch(name, &parameters, &Patch::Merge(patch))).unwrap();
+    }
+
+    pub fn uid(&self, kind: &str, name: &str) -> String {
+        self.expect(kind, name)["metadata"]["uid"].as_str().unwrap().to_owned()
     }
 
     /// Everything that belongs to Velero by kind and name, with what tells that somebody wrote to it.

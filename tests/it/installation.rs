@@ -145,17 +145,3 @@ fn a_refresh_to_the_same_charm_changes_nothing() {
     assert_eq!(deployed.status(), "active: ready");
     assert_eq!(deployed.versions(), before);
 }
-
-#[test]
-fn a_unit_that_does_not_lead_looks_and_writes_nothing() {
-    let mut deployed = Deployed::with(world::shared(), "two-units", &DeployOptions { units: 2, ..trusted() });
-    deployed.relate_s3();
-    assert_eq!(deployed.status_of(0), "active: ready");
-    let before = deployed.versions();
-    deployed.update_status();
-    assert_eq!(deployed.versions(), before);
-    assert_eq!(deployed.status_of(1), "active: ready");
-    for record in deployed.records.iter().filter(|record| record.unit.number == 1) {
-        assert!(record.tools.iter().all(|call| call.tool != "relation-set"), "{record:?}");
-    }
-}

@@ -1,20 +1,26 @@
 //! The charm from outside: its files, its binary, and what both do to a real cluster.
 
+mod additions;
+mod adoption;
 mod charmcraft;
 mod cluster_trouble;
 mod command_line;
 mod configuration;
 mod demo;
 mod deployed;
+mod gcs;
 mod installation;
+mod models;
 mod node_agent;
 mod objects;
 mod packaging;
 mod pins;
+mod predecessor;
 mod removal;
 mod run_action;
 mod secrecy;
 mod storage;
+mod units;
 mod version;
 mod volumes;
 mod workload;

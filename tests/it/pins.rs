@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use sandbox::images;
 use velero_operator::contract::option;
 
 use crate::project;
@@ -37,6 +38,25 @@ fn the_default_images_are_of_the_versions_that_are_tested() {
     assert_eq!(option::VELERO_IMAGE.default, format!("velero/velero:{velero}"));
     let aws_plugin = go_version("velero-plugin-for-aws", "github.com/vmware-tanzu/velero-plugin-for-aws");
     assert_eq!(option::VELERO_AWS_PLUGIN_IMAGE.default, format!("velero/velero-plugin-for-aws:{aws_plugin}"));
+}
+
+/// As for Azure.
+#[test]
+fn the_image_of_the_gcs_plugin_is_found_under_the_tag_that_the_charm_asks_for() {
+    let default = format!("docker.io/{}", option::VELERO_GCP_PLUGIN_IMAGE.default);
+    assert_eq!(images::VELERO_PLUGIN_FOR_GCP, default);
+    let built = go_version("velero-plugin-for-gcp", "github.com/vmware-tanzu/velero-plugin-for-gcp");
+    assert_eq!(built, "v1.14.2", "the README says which version is built");
+}
+
+/// Go's module proxy does not have the version whole that users run, so the sandbox gives its tag to what can be built.
+#[test]
+fn the_image_of_the_azure_plugin_is_found_under_the_tag_that_the_charm_asks_for() {
+    let default = format!("docker.io/{}", option::VELERO_AZURE_PLUGIN_IMAGE.default);
+    assert_eq!(images::VELERO_PLUGIN_FOR_MICROSOFT_AZURE, default);
+    let built =
+        go_version("velero-plugin-for-microsoft-azure", "github.com/vmware-tanzu/velero-plugin-for-microsoft-azure");
+    assert_eq!(built, "v1.9.2", "the README says which version is built");
 }
 
 /// `velero install` takes the tag of some images from it.

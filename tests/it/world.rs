@@ -15,7 +15,7 @@ use kube::{
 use sandbox::{
     charm::{self, PackOptions},
     cluster::{Cluster, ClusterOptions, NodeOptions, PodSecurityLevel},
-    object_store::{S3Access, S3Server},
+    object_store::{GcsAccess, GcsServer, S3Access, S3Server},
     program,
     progress::Progress,
     tools,
@@ -31,6 +31,8 @@ pub struct World {
     pub program: PathBuf,
     pub state: PathBuf,
     store: S3Server,
+    /// Started for the first test that wants it.
+    gcs: OnceLock<GcsServer>,
     buckets: AtomicU32,
 }
 
@@ -50,12 +52,39 @@ impl World {
         });
         // In the cluster's folder, which goes with it however this program ends.
         let state = cluster.folder().join("models");
-        Self { runtime, cluster, client, charm, program, state, store, buckets: AtomicU32::new(0) }
+        Self {
+            runtime,
+            cluster,
+            client,
+            charm,
+            program,
+            state,
+            store,
+            gcs: OnceLock::new(),
+            buckets: AtomicU32::new(0),
+        }
     }
 
     /// How to reach the S3 server.
     pub fn s3(&self) -> &S3Access {
         self.store.access()
+    }
+
+    /// How to reach the GCS server.
+    pub fn gcs(&self) -> &GcsAccess {
+        let start = || {
+            let folder = self.cluster.folder().join("gcs");
+            let progress = Progress::to_stderr();
+            self.runtime.block_on(GcsServer::start(self.cluster.access(), &folder, &progress)).unwrap()
+        };
+        self.gcs.get_or_init(start).access()
+    }
+
+    /// A new bucket of the GCS server, by its name.
+    pub fn gcs_bucket(&self) -> String {
+        let name = format!("backups-{}", self.buckets.fetch_add(1, Ordering::Relaxed));
+        self.gcs().bucket(&name).unwrap();
+        name
     }
 
     /// A new bucket of the S3 server, by its name.
@@ -77,10 +106,10 @@ pub fn shared() -> &'static World {
     })
 }
 
-/// The world of tests on what Veleros of one cluster share: they run one at a time.
+/// The world of tests on what Veleros of one cluster share, or on who writes to the cluster: they run one at a time.
 pub fn alone() -> (MutexGuard<'static, ()>, &'static World) {
     static ALONE: InTurn = InTurn::new();
-    ALONE.take(&ClusterOptions::default())
+    ALONE.take(&ClusterOptions { audit: true, ..ClusterOptions::default() })
 }
 
 /// The world of tests on the first node of which everything is as MicroK8s has it, and whose API server enforces the pod

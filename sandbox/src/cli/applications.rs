@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sandbox::charm::{self, PackOptions};
-use sandbox::juju::DeployOptions;
+use sandbox::juju::{self, DeployOptions};
 use sandbox::progress::Progress;
 use sandbox::tools;
 
@@ -17,8 +17,8 @@ const OWN_CHARM: &str = "velero-operator";
 
 #[derive(Args)]
 pub struct Deploy {
-    /// `velero-operator` (this checkout, packed now), `s3-integrator` (played by the sandbox), or the directory of an
-    /// unpacked charm, such as ./charm
+    /// `velero-operator` (this checkout, packed now), an integrator that the sandbox plays (`s3-integrator`,
+    /// `azure-storage-integrator`, `azure-auth-integrator`), or the directory of an unpacked charm, such as ./charm
     charm: String,
     /// The application's name, if not the charm's
     name: Option<String>,
@@ -70,7 +70,9 @@ fn charm_directory(charm: &str) -> Result<PathBuf, Failure> {
     if path.is_file() {
         return Err(format!("{charm} is a file: unpack it first (it is a zip archive) and name the directory").into());
     }
-    Err(format!("there is no charm {charm:?}: name {OWN_CHARM}, s3-integrator or a directory such as ./charm").into())
+    let played: Vec<_> = juju::built_in_names().collect();
+    let played = played.join(", ");
+    Err(format!("there is no charm {charm:?}: name {OWN_CHARM}, {played} or a directory such as ./charm").into())
 }
 
 /// The options of `--config`, as `juju deploy` reads them.

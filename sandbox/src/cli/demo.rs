@@ -3,13 +3,16 @@
 use std::io::{Write, stdout};
 
 use clap::Args;
-use sandbox::demo::{self, DemoOptions, Narrator};
+use sandbox::demo::{self, DemoOptions, Narrator, StorageKind};
 
 use super::Failure;
 use super::globals::Globals;
 
 #[derive(Args)]
 pub struct Demo {
+    /// The kind of object store that backups go to
+    #[arg(long, value_enum, default_value_t)]
+    storage: StorageKind,
     /// The storage class of the workload's volume, if not the cluster's default one
     #[arg(long, value_name = "NAME")]
     storage_class: Option<String>,
@@ -20,6 +23,7 @@ impl Demo {
         let options = DemoOptions {
             kubeconfig: globals.kubeconfig().map(ToOwned::to_owned),
             model: globals.model_name().to_owned(),
+            storage: self.storage,
             storage_class: self.storage_class,
         };
         // That nobody reads is no reason to stop half-way.

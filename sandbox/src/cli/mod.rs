@@ -8,6 +8,7 @@ mod debug_log;
 mod demo;
 mod globals;
 mod relations;
+mod secrets;
 mod status;
 mod table;
 mod units;
@@ -61,6 +62,12 @@ enum Command {
     RemoveRelation(relations::Remove),
     /// Show, set or reset an application's options
     Config(config::Config),
+    /// Add a secret of the user's, which prints its URI for the options of integrators
+    AddSecret(secrets::Add),
+    /// Let applications read a secret of the user's
+    GrantSecret(secrets::Grant),
+    /// Give a secret of the user's another content
+    UpdateSecret(secrets::Update),
     /// Run an action on a unit
     Run(actions::Run),
     /// List an application's actions
@@ -110,6 +117,9 @@ fn run(globals: &Globals, command: Command) -> Result<ExitCode, Failure> {
         Command::Integrate(integrate) => integrate.run(globals),
         Command::RemoveRelation(remove) => remove.run(globals),
         Command::Config(config) => config.run(globals),
+        Command::AddSecret(add) => add.run(globals),
+        Command::GrantSecret(grant) => grant.run(globals),
+        Command::UpdateSecret(update) => update.run(globals),
         Command::Run(run) => return run.run(globals),
         Command::Actions(list) => list.run(globals),
         Command::Status(status) => status.run(globals),

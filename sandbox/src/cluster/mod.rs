@@ -51,7 +51,7 @@ pub use further_node::FurtherNodeError;
 pub use kubeconfig::AccessError;
 pub use node::{Node, NodeError};
 pub use options::{ClusterOptions, NodeOptions, PodSecurityLevel};
-pub use readiness::ReadinessError;
+pub use readiness::{ReadinessError, client};
 pub use volumes::{LOCAL_STORAGE_CLASS, VolumeError};
 
 use self::{

@@ -60,7 +60,7 @@ pub enum ReadinessError {
 ///
 /// # Errors
 /// When the kubeconfig cannot be used.
-pub(super) async fn client(access: &ClusterAccess) -> Result<Client, ReadinessError> {
+pub async fn client(access: &ClusterAccess) -> Result<Client, ReadinessError> {
     let failed = |source| ReadinessError::Kubeconfig { path: access.kubeconfig.clone(), source: Box::new(source) };
     let kubeconfig = Kubeconfig::read_from(&access.kubeconfig).map_err(failed)?;
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(failed)?;

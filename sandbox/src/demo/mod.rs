@@ -4,6 +4,7 @@ mod inventory;
 mod kubectl;
 mod narrator;
 mod stage;
+mod storage;
 mod story;
 mod workload;
 
@@ -11,13 +12,14 @@ use std::{io, path::PathBuf};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-pub use self::narrator::Narrator;
+pub use self::{narrator::Narrator, storage::StorageKind};
 use self::{stage::Stage, story::Story};
 use crate::{
     charm::PackError,
     cluster::{AccessError, ClusterError},
     juju,
-    object_store::{BucketError, S3Error},
+    object_store::{BucketError, GcsError, S3Error},
+    pod_additions::AdditionsError,
     process::ProcessError,
     program::ProgramError,
     tools::ToolError,
@@ -30,6 +32,8 @@ pub struct DemoOptions {
     pub kubeconfig: Option<PathBuf>,
     /// The model, which is also the name of its namespace. The workload's namespace is named after it.
     pub model: String,
+    /// The kind of object store that backups go to.
+    pub storage: StorageKind,
     /// The storage class of the workload's volume, if not the cluster's default one.
     pub storage_class: Option<String>,
 }
@@ -54,6 +58,12 @@ pub enum DemoError {
     /// There is no S3 server.
     #[error("there is no S3 server for the demo")]
     ObjectStore(#[from] S3Error),
+    /// There is no GCS server.
+    #[error("there is no GCS server for the demo")]
+    Gcs(#[from] GcsError),
+    /// Velero cannot be led to the object store.
+    #[error("Velero cannot be led to the object store of the demo")]
+    Additions(#[from] AdditionsError),
     /// The bucket cannot be looked into.
     #[error("cannot look into the bucket")]
     Bucket(#[from] BucketError),

@@ -1,4 +1,4 @@
-//! What the story is played on: a cluster, an S3 server, a model; and how it is taken down again.
+//! What the story is played on: a cluster, an object store, a model; and how it is taken down again.
 
 use std::{
     path::PathBuf,
@@ -9,12 +9,18 @@ use std::{
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use super::{DemoError, DemoOptions, Narrator, kubectl::Kubectl, narrator::one_line, workload, workload::Workload};
+use super::{
+    DemoError, DemoOptions, Narrator, StorageKind,
+    kubectl::Kubectl,
+    narrator::one_line,
+    storage::{BUCKET, Storage},
+    workload,
+    workload::Workload,
+};
 use crate::{
     charm::{self, PackOptions},
     cluster::{Cluster, ClusterAccess},
     juju::{Level, Model, UnitName},
-    object_store::{Bucket, S3Access, S3Server},
     program,
     progress::Progress,
     tools,
@@ -22,9 +28,6 @@ use crate::{
 
 /// The application of the charm.
 pub(super) const APPLICATION: &str = "velero-operator";
-
-/// The bucket that backups go to.
-pub(super) const BUCKET: &str = "backups";
 
 /// How much of the unit's log is shown when something went wrong, in lines.
 const LOG_LINES: usize = 15;
@@ -42,8 +45,8 @@ pub(super) struct Stage {
     pub(super) folder: PathBuf,
     pub(super) kubectl: Kubectl,
     pub(super) model: Model,
-    store: S3Server,
-    pub(super) bucket: Bucket,
+    pub(super) kind: StorageKind,
+    pub(super) storage: Box<dyn Storage>,
     /// What is kept outside of the cluster's own folder; it goes last.
     _temporary: Option<TempDir>,
 }
@@ -51,18 +54,19 @@ pub(super) struct Stage {
 impl Stage {
     pub(super) async fn set(options: &DemoOptions, narrator: &Narrator) -> Result<Self, DemoError> {
         let progress = narrator.progress();
+        let (article, server) = options.storage.server();
         narrator.step("Pack the charm");
         let charm = pack(&progress).await?;
         narrator.so("the charm of this checkout is packed");
         let (cluster, access, folder, temporary) = match &options.kubeconfig {
             None => {
-                narrator.step("Start a Kubernetes cluster and an S3 server");
+                narrator.step(&format!("Start a Kubernetes cluster and {article} {server}"));
                 let cluster = Box::pin(Cluster::start(&progress)).await?;
                 let (access, folder) = (cluster.access().clone(), cluster.folder().to_owned());
                 (Some(cluster), access, folder, None)
             }
             Some(kubeconfig) => {
-                narrator.step("Look at your cluster and start an S3 server");
+                narrator.step(&format!("Look at your cluster and start {article} {server}"));
                 let temporary = TempDir::new()?;
                 let folder = temporary.path().to_owned();
                 (None, ClusterAccess::from_kubeconfig(kubeconfig)?, folder, Some(temporary))
@@ -70,16 +74,13 @@ impl Stage {
         };
         let kubectl = Kubectl::new(&access.kubeconfig, &folder, &progress).await?;
         look_around(&kubectl, options, narrator).await?;
-        let store = S3Server::start(&access, &folder.join("s3"), &progress).await?;
-        let bucket = store.access().bucket(BUCKET)?;
-        narrator.so(&format!("an S3 server listens at {}, with an empty bucket {BUCKET}", store.access().endpoint));
+        let kind = options.storage;
+        let storage = kind.start(&access, &folder, &options.model, &progress).await?;
+        let (address, container) = (storage.address(), kind.container());
+        narrator.so(&format!("{article} {server} listens at {address}, with an empty {container} {BUCKET}"));
         let model = Model::new(access, &options.model, &folder.join("juju"), &program::path().await?)?;
         let model = model.with_progress(narrator.of_juju());
-        Ok(Self { cluster, charm, _temporary: temporary, folder, kubectl, model, store, bucket })
-    }
-
-    pub(super) fn s3(&self) -> &S3Access {
-        self.store.access()
+        Ok(Self { cluster, charm, _temporary: temporary, folder, kubectl, model, kind, storage })
     }
 
     /// Whether the cluster has other people's work in it.
@@ -129,17 +130,18 @@ impl Stage {
     /// Takes everything down. Of the user's cluster, only what the story has brought into it.
     pub(super) async fn strike(self, narrator: &Narrator) -> Result<(), DemoError> {
         narrator.step("Clean up");
+        let (server, container) = (self.kind.server().1, self.kind.container());
         if let Some(cluster) = self.cluster {
-            drop(self.store);
+            drop(self.storage);
             cluster.stop().await?;
-            narrator.so("the cluster and the S3 server have ended, and nothing is left of them");
+            narrator.so(&format!("the cluster and the {server} have ended, and nothing is left of them"));
             return Ok(());
         }
         self.workload().delete().await?;
         let model = self.model.clone();
         let destroyed = tokio::task::spawn_blocking(move || model.destroy());
         destroyed.await.map_err(std::io::Error::other)??;
-        narrator.so("the namespaces, the S3 server and its bucket are gone");
+        narrator.so(&format!("the namespaces, the {server} and its {container} are gone"));
         Ok(())
     }
 }

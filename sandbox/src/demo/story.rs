@@ -6,13 +6,10 @@ use serde_json::{Map, Value};
 
 use super::{
     DemoError, DemoOptions, Narrator, inventory,
-    stage::{APPLICATION, BUCKET, Stage},
+    stage::{APPLICATION, Stage},
     workload::{self, Workload},
 };
 use crate::juju::{ActionStatus, DeployOptions, Error, HookRecord, Model};
-
-/// The integrator that tells of the bucket.
-const INTEGRATOR: &str = "s3-integrator";
 
 /// The backup's name.
 const BACKUP: &str = "nightly";
@@ -55,22 +52,17 @@ impl<'a> Story<'a> {
         let options = DeployOptions { trust: true, ..DeployOptions::default() };
         let command = format!("juju deploy {APPLICATION} --trust");
         self.verb(&command, move |model| model.deploy(&charm, &options)).await?;
-        let status = format!("blocked: no storage: juju integrate {APPLICATION}:s3-credentials {INTEGRATOR}");
-        self.expect_status(&status)
+        self.expect_status(&format!("blocked: no storage: juju integrate {APPLICATION}:"))
     }
 
     async fn integrate(&self) -> Result<(), DemoError> {
-        self.narrator.step("Integrate it with the S3 server");
-        let s3 = self.stage.s3().clone();
-        let (endpoint, bucket) = (s3.endpoint.clone(), BUCKET.to_owned());
-        let command = format!("juju deploy {INTEGRATOR} --config endpoint={endpoint} --config bucket={bucket}");
-        let config = [("endpoint".to_owned(), endpoint), ("bucket".to_owned(), bucket)].into();
-        let options = DeployOptions { config, ..DeployOptions::default() };
-        self.verb(&command, move |model| Ok(model.deploy_built_in(INTEGRATOR, &options)?.unwrap_or_default())).await?;
-        let command = format!("juju run {INTEGRATOR}/leader sync-s3-credentials access-key=… secret-key=…");
-        self.verb(&command, move |model| model.sync_s3_credentials(INTEGRATOR, &s3.access_key, &s3.secret_key)).await?;
-        let command = format!("juju integrate {APPLICATION} {INTEGRATOR}");
-        self.verb(&command, |model| Ok(model.integrate(APPLICATION, INTEGRATOR)?.1)).await?;
+        self.narrator.step(&format!("Integrate it with the {}", self.stage.kind.server().1));
+        for verb in self.stage.storage.offer() {
+            self.verb(&verb.command, verb.run).await?;
+        }
+        let integrator = self.stage.kind.integrator();
+        let command = format!("juju integrate {APPLICATION} {integrator}");
+        self.verb(&command, move |model| Ok(model.integrate(APPLICATION, integrator)?.1)).await?;
         self.expect_status("active: ready")
     }
 
@@ -111,9 +103,10 @@ impl<'a> Story<'a> {
         self.expect_phase("backup", BACKUP).await?;
         let volumes = self.volume_backups().await?;
         expect("backups of the workload's volume by Velero's node agent", "1, Completed", &volumes)?;
-        let keys = self.stage.bucket.keys()?;
+        let keys = self.stage.storage.keys().await?;
         let (objects, files) = (in_backup(&keys).count(), keys.iter().filter(|key| key.starts_with("kopia/")).count());
-        self.narrator.so(&format!("in the bucket: {objects} objects in backups/{BACKUP}/, {files} in kopia/"));
+        let container = self.stage.kind.container();
+        self.narrator.so(&format!("in the {container}: {objects} objects in backups/{BACKUP}/, {files} in kopia/"));
         Ok(())
     }
 
@@ -152,23 +145,25 @@ impl<'a> Story<'a> {
 
     async fn remove(&self, before: &BTreeSet<String>) -> Result<(), DemoError> {
         self.narrator.step("Remove the charm");
-        let keys = self.stage.bucket.keys()?;
+        let keys = self.stage.storage.keys().await?;
         let backup: Vec<_> = in_backup(&keys).collect();
-        self.verb(&format!("juju remove-relation {APPLICATION} {INTEGRATOR}"), |model| {
-            model.remove_relation(APPLICATION, INTEGRATOR)
+        let integrator = self.stage.kind.integrator();
+        self.verb(&format!("juju remove-relation {APPLICATION} {integrator}"), move |model| {
+            model.remove_relation(APPLICATION, integrator)
         })
         .await?;
         self.expect_status("blocked: no storage: juju integrate")?;
-        for application in [APPLICATION, INTEGRATOR] {
+        for application in [APPLICATION, integrator] {
             let command = format!("juju remove-application {application}");
             self.verb(&command, move |model| model.remove_application(application, false)).await?;
         }
         expect("the unit", "gone", self.stage.status()?.as_deref().unwrap_or("gone"))?;
         self.expect_clean(before).await?;
-        let keys = self.stage.bucket.keys()?;
+        let keys = self.stage.storage.keys().await?;
         let kept: Vec<_> = in_backup(&keys).collect();
-        expect("the backup's objects in the bucket", &backup.join(", "), &kept.join(", "))?;
-        self.narrator.so(&format!("in the bucket: still {} objects in backups/{BACKUP}/", kept.len()));
+        let container = self.stage.kind.container();
+        expect(&format!("the backup's objects in the {container}"), &backup.join(", "), &kept.join(", "))?;
+        self.narrator.so(&format!("in the {container}: still {} objects in backups/{BACKUP}/", kept.len()));
         Ok(())
     }
 

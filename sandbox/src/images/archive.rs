@@ -57,7 +57,7 @@ pub struct Image {
     /// What is in it.
     pub entries: Vec<Entry>,
     /// What a container of it runs, unless told otherwise.
-    pub entrypoint: Vec<&'static str>,
+    pub entrypoint: Vec<String>,
     /// Who it runs as, `user` or `user:group` by number.
     pub user: &'static str,
     /// The environment of a container of it, `NAME=value` each.
@@ -241,7 +241,7 @@ mod tests {
                 Entry::Text { path: "hello", text: "world".into(), mode: 0o644 },
                 Entry::Link { path: "greeting".into(), target: "hello" },
             ],
-            entrypoint: vec!["/hello"],
+            entrypoint: vec!["/hello".to_owned()],
             user: "65532",
             environment: vec!["HOME=/tmp"],
         };

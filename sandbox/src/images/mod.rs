@@ -25,6 +25,14 @@ pub const PAUSE: &str = "docker.io/library/pause:sandbox";
 /// An image with a shell, for workloads.
 pub const BUSYBOX: &str = "docker.io/library/busybox:1.36";
 
+/// The image of Velero's plugin for Google Cloud Storage. It has the tag that the charm asks for; in it is the version of
+/// `tools/`, one patch older, as Go's module proxy has not all that the newer one needs.
+pub const VELERO_PLUGIN_FOR_GCP: &str = "docker.io/velero/velero-plugin-for-gcp:v1.14.3";
+
+/// The image of Velero's plugin for Azure. It has the tag that the charm asks for; in it is the version of `tools/`, as a newer
+/// one cannot be built from Go's module proxy.
+pub const VELERO_PLUGIN_FOR_MICROSOFT_AZURE: &str = "docker.io/velero/velero-plugin-for-microsoft-azure:v1.14.0";
+
 /// What Debian's certificates of authorities are read from, and where images have them.
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 
@@ -94,13 +102,26 @@ pub enum ImageError {
 /// When a program of an image cannot be built or is not installed, or an archive cannot be written.
 pub async fn archives(progress: &Progress) -> Result<Vec<PathBuf>, ImageError> {
     let velero = tools::folder(&tools::VELERO, progress).await?;
-    let plugin = tools::folder(&tools::VELERO_PLUGIN_FOR_AWS, progress).await?;
+    let aws = tools::folder(&tools::VELERO_PLUGIN_FOR_AWS, progress).await?;
+    let azure = tools::folder(&tools::VELERO_PLUGIN_FOR_MICROSOFT_AZURE, progress).await?;
+    let gcp = tools::folder(&tools::VELERO_PLUGIN_FOR_GCP, progress).await?;
     let busybox = packages::program("busybox").ok_or(ImageError::NotInstalled { program: "busybox" })?;
     let cache = folders::cache()?.join("images");
-    [pause_image(&busybox), busybox_image(&busybox), velero_image(&velero), plugin_image(&plugin)]
-        .iter()
-        .map(|image| archived(image, &cache, progress))
-        .collect()
+    [
+        pause_image(&busybox),
+        busybox_image(&busybox),
+        velero_image(&velero),
+        plugin_image(velero_plugin_for_aws_name(), tools::VELERO_PLUGIN_FOR_AWS.name, &aws),
+        plugin_image(
+            VELERO_PLUGIN_FOR_MICROSOFT_AZURE.to_owned(),
+            tools::VELERO_PLUGIN_FOR_MICROSOFT_AZURE.name,
+            &azure,
+        ),
+        plugin_image(VELERO_PLUGIN_FOR_GCP.to_owned(), tools::VELERO_PLUGIN_FOR_GCP.name, &gcp),
+    ]
+    .iter()
+    .map(|image| archived(image, &cache, progress))
+    .collect()
 }
 
 /// The archive of an image whose server is the same as that of [`velero_name`] and calls itself another version, of as many
@@ -207,7 +228,7 @@ fn pause_image(busybox: &Path) -> Image {
         name: PAUSE.to_owned(),
         entries: vec![program("bin/busybox", busybox.to_owned())],
         // The runtime ends a pod's sandbox with a signal that nothing can ignore, so there is none to wait for.
-        entrypoint: vec!["/bin/busybox", "sleep", "2147483647"],
+        entrypoint: ["/bin/busybox", "sleep", "2147483647"].map(str::to_owned).into(),
         user: "65532:65532",
         environment: vec![],
     }
@@ -220,7 +241,7 @@ fn busybox_image(busybox: &Path) -> Image {
     Image {
         name: BUSYBOX.to_owned(),
         entries,
-        entrypoint: vec!["/bin/sh"],
+        entrypoint: vec!["/bin/sh".to_owned()],
         user: "",
         environment: vec!["PATH=/usr/sbin:/usr/bin:/sbin:/bin"],
     }
@@ -241,14 +262,15 @@ fn velero_image(velero: &Path) -> Image {
     }
 }
 
-fn plugin_image(plugin: &Path) -> Image {
+/// As upstream's: the plugin, and what copies it into the server's pod.
+fn plugin_image(name: String, plugin: &str, folder: &Path) -> Image {
     Image {
-        name: velero_plugin_for_aws_name(),
+        name,
         entries: vec![
-            program("bin/cp-plugin", plugin.join("cp-plugin")),
-            program("plugins/velero-plugin-for-aws", plugin.join("velero-plugin-for-aws")),
+            program("bin/cp-plugin", folder.join("cp-plugin")),
+            program(&format!("plugins/{plugin}"), folder.join(plugin)),
         ],
-        entrypoint: vec!["/bin/cp-plugin", "/plugins/velero-plugin-for-aws", "/target/velero-plugin-for-aws"],
+        entrypoint: vec!["/bin/cp-plugin".to_owned(), format!("/plugins/{plugin}"), format!("/target/{plugin}")],
         user: "65532:65532",
         environment: vec![],
     }

@@ -116,6 +116,7 @@ pub(super) struct Agent<'a> {
     pub store: &'a Store,
     pub log: &'a Log,
     pub cloud: &'a dyn Cloud,
+    pub authority: Option<&'a str>,
     pub limit: Duration,
     pub interruption: &'a Interruption,
 }
@@ -240,6 +241,7 @@ impl Agent<'_> {
                 charm_directory: directory.join("charm"),
                 socket: directory.join("agent.socket"),
                 tools_program: self.program.to_owned(),
+                authority: self.authority.map(str::to_owned),
                 service_account: BTreeMap::from([
                     ("token".to_owned(), access.token),
                     ("ca.crt".to_owned(), access.certificate_authority),

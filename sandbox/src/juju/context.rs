@@ -260,6 +260,7 @@ impl<'a> Context<'a> {
         match owner {
             Owner::Application(application) => *application == self.unit.application && self.is_leader(),
             Owner::Unit(unit) => *unit == self.unit,
+            Owner::User => false,
         }
     }
 

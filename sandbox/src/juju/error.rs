@@ -119,6 +119,9 @@ pub enum Error {
     /// No such secret.
     #[error("secret {0:?} not found")]
     SecretNotFound(String),
+    /// The name of a secret is taken.
+    #[error("secret with name {0:?} already exists")]
+    SecretExists(String),
     /// The new charm is another one.
     #[error("cannot upgrade application {application:?} to charm {name:?}: it runs {runs:?}")]
     OtherCharm {

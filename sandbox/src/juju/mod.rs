@@ -38,7 +38,7 @@ pub use model::{
 };
 pub use process::{Outcome, SUPERVISOR_ARGUMENT, supervise};
 pub use secret::{InvalidSecretUri, SecretUri};
-pub use simulated::{Dialect, built_in};
+pub use simulated::{Dialect, built_in, built_in_names};
 pub use state::{InvalidUnitName, Life, ModelState, Status, StatusValue, UnitName};
 pub use store::StoreError;
 pub use tool_client::{run as run_tool, tool_name};

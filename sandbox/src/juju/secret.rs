@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::state::{ModelState, UnitName};
@@ -16,25 +18,28 @@ pub enum Owner {
     Application(String),
     /// A unit.
     Unit(UnitName),
+    /// The user, who manages it by `add-secret`, `update-secret` and `grant-secret`.
+    User,
 }
 
 impl Owner {
-    /// The application that it is or belongs to.
+    /// The application that it is or belongs to; `None` for the user.
     #[must_use]
-    pub fn application(&self) -> &str {
+    pub fn application(&self) -> Option<&str> {
         match self {
-            Self::Application(name) => name,
-            Self::Unit(unit) => &unit.application,
+            Self::Application(name) => Some(name),
+            Self::Unit(unit) => Some(&unit.application),
+            Self::User => None,
         }
     }
 }
 
-/// Who may read a secret, as long as a relation exists.
+/// Who may read a secret.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Grant {
-    /// The relation.
-    pub relation: u32,
-    /// The application at the other side.
+    /// The relation for as long as which it holds; `None` for a grant by the user.
+    pub relation: Option<u32>,
+    /// The application that may read it.
     pub application: String,
     /// Just one of its units.
     pub unit: Option<u32>,
@@ -110,12 +115,23 @@ impl ModelState {
         let own = match &secret.owner {
             Owner::Application(application) => *application == unit.application,
             Owner::Unit(owner) => owner == unit,
+            Owner::User => false,
         };
         own || secret.grants.iter().any(|grant| {
             grant.application == unit.application
                 && grant.unit.is_none_or(|number| number == unit.number)
-                && self.relations.get(&grant.relation).is_some_and(|relation| !relation.dying)
+                && grant.relation.is_none_or(|id| self.relations.get(&id).is_some_and(|relation| !relation.dying))
         })
+    }
+
+    /// The content of the newest revision of a secret that the user has granted to the application.
+    #[must_use]
+    pub fn granted_by_user(&self, uri: &str, application: &str) -> Option<BTreeMap<String, String>> {
+        let secret = self.secrets.get(&uri.parse::<SecretUri>().ok()?.id)?;
+        let granted = secret.grants.iter().any(|grant| grant.relation.is_none() && grant.application == application);
+        let (_, content) = secret.revisions.last_key_value().filter(|_| secret.owner == Owner::User && granted)?;
+        let decoded = |value: &String| String::from_utf8(STANDARD.decode(value).ok()?).ok();
+        content.iter().map(|(key, value)| Some((key.clone(), decoded(value)?))).collect()
     }
 
     /// The first secret whose newest revision the unit has read before but was not told of.

@@ -5,8 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What the server keeps in a bucket for itself.
+/// The folder that the S3 server keeps in a bucket for itself.
 const INTERNAL: &str = ".sgwtmp";
+
+/// The end of the names of the files that the GCS server keeps beside objects, where the file system has no attributes for it.
+const METADATA: &str = ".metadata";
 
 /// Why a bucket cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +43,8 @@ impl Bucket {
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(&folder).map_err(failed("list", &folder))? {
                 let path = entry.map_err(failed("list", &folder))?.path();
-                if path.file_name().is_some_and(|name| name == INTERNAL) {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                if name == INTERNAL || name.ends_with(METADATA) {
                     continue;
                 }
                 if path.is_dir() {
@@ -85,7 +89,7 @@ mod tests {
     fn keys_are_the_files_below_the_bucket_without_the_servers_own() {
         let folder = tempfile::tempdir().unwrap();
         let bucket = Bucket::create(folder.path().join("bucket")).unwrap();
-        for file in ["backups/one/one.tar.gz", "kopia/x", ".sgwtmp/half"] {
+        for file in ["backups/one/one.tar.gz", "kopia/x", "kopia/x.metadata", ".sgwtmp/half"] {
             let path = folder.path().join("bucket").join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, file).unwrap();

@@ -1,7 +1,11 @@
 //! Object stores to back up to.
 
 mod bucket;
+pub(crate) mod daemon;
+mod gcs;
 mod s3;
 
 pub use bucket::{Bucket, BucketError};
+pub use daemon::DaemonError;
+pub use gcs::{GcsAccess, GcsError, GcsServer, service_account_key};
 pub use s3::{S3Access, S3Error, S3Server};

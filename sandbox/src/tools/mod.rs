@@ -1,8 +1,9 @@
-//! The programs that are built from Go modules: built once a machine, and kept in a cache folder of the user's.
+//! The programs that are built from Go modules or installed from npm packages: built once a machine, and kept in a cache folder of the user's.
 
 mod pins;
 
 use std::{
+    env,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -12,7 +13,11 @@ use std::{
 
 use tokio::{process::Command, time::timeout};
 
-pub use pins::{ETCD, KUBERNETES, Tool, VELERO, VELERO_PLUGIN_FOR_AWS, VERSITYGW};
+use pins::Recipe;
+pub use pins::{
+    AZURITE, ETCD, FAKE_GCS_SERVER, KUBERNETES, Tool, VELERO, VELERO_PLUGIN_FOR_AWS, VELERO_PLUGIN_FOR_GCP,
+    VELERO_PLUGIN_FOR_MICROSOFT_AZURE, VERSITYGW,
+};
 
 use crate::{
     folders::{self, FolderError},
@@ -37,11 +42,19 @@ pub enum ToolError {
     Build {
         /// The tool's folder under `tools/`.
         tool: &'static str,
-        /// What Go said.
+        /// What Go or npm said.
         #[source]
         source: ProcessError,
     },
-    /// Go said that all was well, and a program is missing.
+    /// What npm packages need is not installed.
+    #[error("{tool} needs {program}, which is not installed: it comes with Node.js 20 or newer")]
+    NoNode {
+        /// The tool's folder under `tools/`.
+        tool: &'static str,
+        /// The program that is missing.
+        program: &'static str,
+    },
+    /// The builder said that all was well, and a program is missing.
     #[error("a build of {tool} made no {program}")]
     Missing {
         /// The tool's folder under `tools/`.
@@ -65,7 +78,7 @@ pub enum ToolError {
 /// Two processes that want the same program at once build it once: the second waits for the first.
 ///
 /// # Errors
-/// When there is no cache folder, or Go cannot build it.
+/// When there is no cache folder, or it cannot be built.
 pub async fn folder(tool: &'static Tool, progress: &Progress) -> Result<PathBuf, ToolError> {
     let failed = |source| ToolError::Cache { tool: tool.name, source };
     let cache = folders::cache()?.join("tools");
@@ -157,16 +170,16 @@ async fn build(tool: &'static Tool, cache: &Path, built: &Path) -> Result<(), To
     }
     // In the cache folder, so that what is finished can take its place in one step.
     let unfinished = tempfile::Builder::new().prefix(&unfinished_prefix(tool)).tempdir_in(cache).map_err(failed)?;
-    let mut go = Command::new("go");
-    go.current_dir(module.path())
-        // What a user has set for their own modules must not change ours.
-        .env_remove("GOFLAGS")
-        .env("GOWORK", "off")
-        .env("CGO_ENABLED", "0")
-        .args(["build", "-mod=readonly", "-trimpath", "-ldflags", tool.link_flags.trim(), "-o"])
-        .arg(format!("{}/", unfinished.path().display()))
-        .arg(tool.package);
-    process::run(go, BUILD_LIMIT).await.map_err(|source| ToolError::Build { tool: tool.name, source })?;
+    let command = match tool.recipe {
+        Recipe::Go { package, link_flags } => go(module.path(), package, link_flags, unfinished.path()),
+        Recipe::Npm => {
+            for (file, text) in tool.files {
+                fs::write(unfinished.path().join(file), text).map_err(failed)?;
+            }
+            npm(tool, unfinished.path())?
+        }
+    };
+    process::run(command, BUILD_LIMIT).await.map_err(|source| ToolError::Build { tool: tool.name, source })?;
     for program in tool.programs {
         if !unfinished.path().join(program).is_file() {
             return Err(ToolError::Missing { tool: tool.name, program });
@@ -175,6 +188,33 @@ async fn build(tool: &'static Tool, cache: &Path, built: &Path) -> Result<(), To
     // A temporary folder is its owner's alone; the programs may be anybody's.
     fs::set_permissions(unfinished.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).map_err(failed)?;
     fs::rename(unfinished.keep(), built).map_err(failed)
+}
+
+fn go(module: &Path, package: &str, link_flags: &str, output: &Path) -> Command {
+    let mut go = Command::new("go");
+    go.current_dir(module)
+        // What a user has set for their own modules must not change ours.
+        .env_remove("GOFLAGS")
+        .env("GOWORK", "off")
+        .env("CGO_ENABLED", "0")
+        .args(["build", "-mod=readonly", "-trimpath", "-ldflags", link_flags.trim(), "-o"])
+        .arg(format!("{}/", output.display()))
+        .arg(package);
+    go
+}
+
+fn npm(tool: &Tool, folder: &Path) -> Result<Command, ToolError> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    for program in ["node", "npm"] {
+        if !env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
+            return Err(ToolError::NoNode { tool: tool.name, program });
+        }
+    }
+    let mut npm = Command::new("npm");
+    npm.current_dir(folder)
+        // A package's own scripts could do anything to this machine, and none of those that are pinned needs them.
+        .args(["ci", "--ignore-scripts", "--omit=dev", "--omit=optional", "--no-audit", "--no-fund"]);
+    Ok(npm)
 }
 
 #[cfg(test)]

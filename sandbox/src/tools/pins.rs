@@ -4,19 +4,30 @@ use sha2::{Digest, Sha256};
 
 use crate::hexadecimal::hexadecimal;
 
-/// A Go module of `tools/` whose programs the sandbox runs or the charm bundles.
+/// A folder of `tools/` that pins programs which the sandbox runs or the charm bundles.
 #[derive(Debug)]
 pub struct Tool {
-    /// The module's folder under `tools/`.
+    /// The folder's name.
     pub name: &'static str,
-    /// The programs that a build of it makes.
+    /// The programs that a build of it makes, by their paths inside of the build.
     pub programs: &'static [&'static str],
     /// What a build takes on two cores with nothing cached, in minutes: to say so to whoever waits.
     pub(super) minutes: u8,
-    /// What `go build` is told to build: `tool`, the module's `tool` lines, or `.`, its own main package.
-    pub(super) package: &'static str,
+    pub(super) recipe: Recipe,
     pub(super) files: &'static [(&'static str, &'static str)],
-    pub(super) link_flags: &'static str,
+}
+
+/// How programs are made of pins.
+#[derive(Debug)]
+pub(super) enum Recipe {
+    /// Go builds its main packages.
+    Go {
+        /// What it is told to build: `tool`, the module's `tool` lines, or `.`, its own main package.
+        package: &'static str,
+        link_flags: &'static str,
+    },
+    /// npm installs its packages.
+    Npm,
 }
 
 /// The files of a folder under `tools/`. They are a part of this binary so that what is built is what is hashed.
@@ -31,9 +42,8 @@ pub static VELERO: Tool = Tool {
     name: "velero",
     programs: &["velero", "velero-helper", "velero-restore-helper"],
     minutes: 3,
-    package: "tool",
+    recipe: Recipe::Go { package: "tool", link_flags: include_str!("../../../tools/velero/ldflags") },
     files: files!("velero": "go.mod", "go.sum"),
-    link_flags: include_str!("../../../tools/velero/ldflags"),
 };
 
 /// Velero's plugin for S3.
@@ -41,9 +51,29 @@ pub static VELERO_PLUGIN_FOR_AWS: Tool = Tool {
     name: "velero-plugin-for-aws",
     programs: &["cp-plugin", "velero-plugin-for-aws"],
     minutes: 2,
-    package: "tool",
+    recipe: Recipe::Go { package: "tool", link_flags: include_str!("../../../tools/velero-plugin-for-aws/ldflags") },
     files: files!("velero-plugin-for-aws": "go.mod", "go.sum"),
-    link_flags: include_str!("../../../tools/velero-plugin-for-aws/ldflags"),
+};
+
+/// Velero's plugin for Azure.
+pub static VELERO_PLUGIN_FOR_MICROSOFT_AZURE: Tool = Tool {
+    name: "velero-plugin-for-microsoft-azure",
+    programs: &["cp-plugin", "velero-plugin-for-microsoft-azure"],
+    minutes: 3,
+    recipe: Recipe::Go {
+        package: "tool",
+        link_flags: include_str!("../../../tools/velero-plugin-for-microsoft-azure/ldflags"),
+    },
+    files: files!("velero-plugin-for-microsoft-azure": "go.mod", "go.sum"),
+};
+
+/// Velero's plugin for Google Cloud Storage.
+pub static VELERO_PLUGIN_FOR_GCP: Tool = Tool {
+    name: "velero-plugin-for-gcp",
+    programs: &["cp-plugin", "velero-plugin-for-gcp"],
+    minutes: 2,
+    recipe: Recipe::Go { package: "tool", link_flags: include_str!("../../../tools/velero-plugin-for-gcp/ldflags") },
+    files: files!("velero-plugin-for-gcp": "go.mod", "go.sum"),
 };
 
 /// Kubernetes' control plane, node programs and kubectl.
@@ -51,9 +81,8 @@ pub static KUBERNETES: Tool = Tool {
     name: "kubernetes",
     programs: &["kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet"],
     minutes: 6,
-    package: "tool",
+    recipe: Recipe::Go { package: "tool", link_flags: include_str!("../../../tools/kubernetes/ldflags") },
     files: files!("kubernetes": "go.mod", "go.sum"),
-    link_flags: include_str!("../../../tools/kubernetes/ldflags"),
 };
 
 /// The database of Kubernetes.
@@ -61,9 +90,8 @@ pub static ETCD: Tool = Tool {
     name: "etcd",
     programs: &["etcd"],
     minutes: 1,
-    package: ".",
+    recipe: Recipe::Go { package: ".", link_flags: include_str!("../../../tools/etcd/ldflags") },
     files: files!("etcd": "go.mod", "go.sum", "main.go"),
-    link_flags: include_str!("../../../tools/etcd/ldflags"),
 };
 
 /// The S3 server.
@@ -71,9 +99,26 @@ pub static VERSITYGW: Tool = Tool {
     name: "versitygw",
     programs: &["versitygw"],
     minutes: 1,
-    package: "tool",
+    recipe: Recipe::Go { package: "tool", link_flags: include_str!("../../../tools/versitygw/ldflags") },
     files: files!("versitygw": "go.mod", "go.sum"),
-    link_flags: include_str!("../../../tools/versitygw/ldflags"),
+};
+
+/// The stand-in for Google Cloud Storage.
+pub static FAKE_GCS_SERVER: Tool = Tool {
+    name: "fake-gcs-server",
+    programs: &["fake-gcs-server"],
+    minutes: 2,
+    recipe: Recipe::Go { package: "tool", link_flags: include_str!("../../../tools/fake-gcs-server/ldflags") },
+    files: files!("fake-gcs-server": "go.mod", "go.sum"),
+};
+
+/// The Azure Blob server.
+pub static AZURITE: Tool = Tool {
+    name: "azurite",
+    programs: &["node_modules/azurite/dist/src/blob/main.js"],
+    minutes: 2,
+    recipe: Recipe::Npm,
+    files: files!("azurite": "package.json", "package-lock.json"),
 };
 
 impl Tool {
@@ -87,11 +132,19 @@ impl Tool {
         })
     }
 
+    /// Go's flags for the linker as one more file, for they are an input of the build.
+    fn link_flags(&self) -> Option<(&'static str, &'static str)> {
+        match self.recipe {
+            Recipe::Go { link_flags, .. } => Some(("ldflags", link_flags)),
+            Recipe::Npm => None,
+        }
+    }
+
     /// What a build of this tool is known by: it changes with every input of the build, 16 hexadecimal digits long.
     #[must_use]
     pub fn key(&self) -> String {
         let mut hash = Sha256::new();
-        for (file, text) in self.files.iter().chain([&("ldflags", self.link_flags)]) {
+        for (file, text) in self.files.iter().chain(&self.link_flags()) {
             hash.update(file);
             hash.update([0]);
             hash.update(text);
@@ -120,13 +173,25 @@ mod tests {
             (&VERSITYGW, "github.com/versity/versitygw"),
         ] {
             let version = tool.required_version(module).unwrap();
-            assert!(tool.link_flags.contains(&format!("={version}")), "{}: {version}", tool.name);
+            let (_, link_flags) = tool.link_flags().unwrap();
+            assert!(link_flags.contains(&format!("={version}")), "{}: {version}", tool.name);
         }
     }
 
     #[test]
     fn each_tool_has_a_key_of_its_own() {
-        let keys = [&VELERO, &VELERO_PLUGIN_FOR_AWS, &KUBERNETES, &ETCD, &VERSITYGW].map(Tool::key);
+        let keys = [
+            &VELERO,
+            &VELERO_PLUGIN_FOR_AWS,
+            &VELERO_PLUGIN_FOR_MICROSOFT_AZURE,
+            &VELERO_PLUGIN_FOR_GCP,
+            &KUBERNETES,
+            &ETCD,
+            &VERSITYGW,
+            &AZURITE,
+            &FAKE_GCS_SERVER,
+        ]
+        .map(Tool::key);
         let distinct: std::collections::HashSet<_> = keys.iter().collect();
         assert_eq!(distinct.len(), keys.len());
         assert!(keys.iter().all(|key| key.len() == 16));

@@ -36,6 +36,18 @@ fn only_one_unit_leads_and_another_follows_when_it_goes() {
 }
 
 #[test]
+fn leadership_moves_when_the_lease_runs_out_and_may_come_back() {
+    let fixture = Fixture::new();
+    fixture.deploy(r#"juju-log "$hook leader=$(is-leader --format json)""#);
+    fixture.model.add_unit("example").expect("added");
+    for (new, old) in [(1, 0), (0, 1)] {
+        fixture.model.elect(&unit(new)).expect("elected");
+        assert_eq!(fixture.said(&unit(new)).last().expect("a line").1, "leader-elected leader=true");
+        assert_eq!(fixture.said(&unit(old)).last().expect("a line").1, "leader-settings-changed leader=false");
+    }
+}
+
+#[test]
 fn a_leader_that_goes_may_keep_its_lease() {
     let fixture = Fixture::new();
     fixture.deploy(r#"juju-log "$hook leader=$(is-leader --format json)""#);

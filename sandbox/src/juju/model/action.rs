@@ -77,8 +77,9 @@ impl Model {
             record: None,
         };
         let Some(charm) = application.charm() else {
-            if action != S3Integrator::SYNC_ACTION {
-                return Err(unknown(vec![S3Integrator::SYNC_ACTION.to_owned()]));
+            let there = played_actions(&application.kind);
+            if there.iter().all(|(name, _)| name != action) {
+                return Err(unknown(there.into_iter().map(|(name, _)| name).collect()));
             }
             drop(session);
             return self.run_played(parameters, result);
@@ -131,10 +132,17 @@ impl Model {
             ApplicationKind::Charm { charm, .. } => {
                 charm.actions.iter().map(|(name, action)| (name.clone(), action.description.clone())).collect()
             }
-            ApplicationKind::Simulated { behaviour: Simulated::S3Integrator(_), .. } => {
-                vec![(S3Integrator::SYNC_ACTION.to_owned(), "Tell the keys of the S3 store".to_owned())]
-            }
-            ApplicationKind::Simulated { .. } => Vec::new(),
+            played @ ApplicationKind::Simulated { .. } => played_actions(played),
         })
+    }
+}
+
+/// The actions of an application that the sandbox plays, by name, with what they do.
+fn played_actions(kind: &ApplicationKind) -> Vec<(String, String)> {
+    match kind {
+        ApplicationKind::Simulated { behaviour: Simulated::S3Integrator(_), .. } => {
+            vec![(S3Integrator::SYNC_ACTION.to_owned(), "Tell the keys of the S3 store".to_owned())]
+        }
+        _ => Vec::new(),
     }
 }

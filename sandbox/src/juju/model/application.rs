@@ -238,6 +238,22 @@ impl Model {
         session.finish()
     }
 
+    /// Lets a unit lead, as when the lease of the leader before has run out.
+    ///
+    /// # Errors
+    /// When there is no such unit, or a charm cannot be run.
+    pub fn elect(&self, unit: &UnitName) -> Result<Vec<HookRecord>, Error> {
+        let mut session = self.begin()?;
+        session.unit(unit)?;
+        let application = session.application_mut(&unit.application)?;
+        let before = application.leader.replace(unit.number).filter(|number| *number != unit.number);
+        if let Some(before) = before.and_then(|number| application.units.get_mut(&number)) {
+            before.seen.leader = false;
+            before.seen.leader_settings = false;
+        }
+        session.finish()
+    }
+
     /// Replaces the pod of a unit without a word, as when its node dies: what the charm wrote to its directory is lost,
     /// and `upgrade-charm`, `config-changed`, `start` follow.
     ///

@@ -6,6 +6,7 @@ mod relations;
 mod remote;
 mod session;
 mod status;
+mod user_secrets;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -66,6 +67,7 @@ pub struct Model {
     name: String,
     store: Store,
     cloud: Arc<dyn Cloud>,
+    authority: Option<Arc<str>>,
     program: PathBuf,
     progress: OnProgress,
     run_limit: Duration,
@@ -106,6 +108,7 @@ impl Model {
             name: name.to_owned(),
             store,
             cloud,
+            authority: None,
             program: program.to_owned(),
             progress: Arc::new(|_| {}),
             run_limit: RUN_LIMIT,
@@ -125,6 +128,13 @@ impl Model {
     #[must_use]
     pub fn with_run_limit(mut self, limit: Duration) -> Self {
         self.run_limit = limit;
+        self
+    }
+
+    /// The same model with units whose system trusts one more authority, given as PEM.
+    #[must_use]
+    pub fn trusting(mut self, certificate: &str) -> Self {
+        self.authority = Some(certificate.into());
         self
     }
 

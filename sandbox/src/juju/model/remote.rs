@@ -132,11 +132,11 @@ impl Model {
     /// When there is no such secret or relation.
     pub fn grant_secret(&self, uri: &SecretUri, relation: u32) -> Result<(), Error> {
         let mut session = self.begin()?;
-        let owner = session.secret(uri)?.owner.application().to_owned();
+        let owner = session.secret(uri)?.owner.application().unwrap_or_default().to_owned();
         let remote = session.state.relations.get(&relation).and_then(|each| each.remote(&owner));
         let application =
             remote.map(|side| side.application.clone()).ok_or_else(|| Error::RelationNotFound(relation.to_string()))?;
-        session.secret(uri)?.grants.push(Grant { relation, application, unit: None });
+        session.secret(uri)?.grants.push(Grant { relation: Some(relation), application, unit: None });
         session.finish().map(|_| ())
     }
 
@@ -202,12 +202,12 @@ impl Session<'_> {
         found.ok_or_else(missing)
     }
 
-    fn secret(&mut self, uri: &SecretUri) -> Result<&mut Secret, Error> {
+    pub(super) fn secret(&mut self, uri: &SecretUri) -> Result<&mut Secret, Error> {
         self.state.secrets.get_mut(&uri.id).ok_or_else(|| Error::SecretNotFound(uri.to_string()))
     }
 }
 
-fn encoded(content: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+pub(super) fn encoded(content: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     content.iter().map(|(key, value)| (key.clone(), STANDARD.encode(value))).collect()
 }
 

@@ -225,7 +225,7 @@ impl Session<'_> {
         for id in ended {
             self.state.relations.remove(&id);
             for secret in self.state.secrets.values_mut() {
-                secret.grants.retain(|grant| grant.relation != id);
+                secret.grants.retain(|grant| grant.relation != Some(id));
             }
         }
     }
@@ -250,7 +250,7 @@ impl Session<'_> {
                 self.model.store.forget_charms(&name, revision)?;
             }
             self.state.relations.retain(|_, relation| !(relation.is_peer() && relation.side(&name).is_some()));
-            self.state.secrets.retain(|_, secret| secret.owner.application() != name);
+            self.state.secrets.retain(|_, secret| secret.owner.application() != Some(name.as_str()));
             self.state.applications.remove(&name);
         }
         Ok(())
@@ -380,6 +380,7 @@ impl Session<'_> {
             store: &self.model.store,
             log: &self.log,
             cloud: self.model.cloud.as_ref(),
+            authority: self.model.authority.as_deref(),
             limit: self.model.run_limit,
             interruption: &self.interruption,
         };

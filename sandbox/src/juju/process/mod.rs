@@ -37,6 +37,8 @@ pub struct Surroundings {
     pub socket: PathBuf,
     /// The program that the tools are links to.
     pub tools_program: PathBuf,
+    /// The certificate of an authority that the system trusts beside its own, as PEM.
+    pub authority: Option<String>,
     /// The files of the service account, by name.
     pub service_account: BTreeMap<String, String>,
 }

@@ -15,6 +15,9 @@ use super::Surroundings;
 
 const SERVICE_ACCOUNT: &str = "/run/secrets/kubernetes.io/serviceaccount";
 
+/// Where the system has the certificates of all authorities that it trusts.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// Arranges the files and returns the charm's directory as its process sees it.
 pub(super) fn arrange(surroundings: &Surroundings) -> Result<PathBuf, String> {
     mount_with(None, Path::new("/"), None, MsFlags::MS_REC | MsFlags::MS_PRIVATE)?;
@@ -33,6 +36,10 @@ pub(super) fn arrange(surroundings: &Surroundings) -> Result<PathBuf, String> {
     for (name, content) in &surroundings.service_account {
         let path = account.join(name);
         fs::write(&path, content).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    }
+
+    if let Some(authority) = &surroundings.authority {
+        trust(authority)?;
     }
 
     cover("/var/lib")?;
@@ -91,6 +98,14 @@ impl Resolver {
         }
         fs::write(&self.path, &self.content).map_err(|error| format!("cannot write {}: {error}", self.path.display()))
     }
+}
+
+/// Lets the system trust one more authority.
+fn trust(authority: &str) -> Result<(), String> {
+    let (system, more) = (Path::new(AUTHORITIES), Path::new("/run/ca-certificates.crt"));
+    let certificates = fs::read_to_string(system).map_err(|error| format!("cannot read {AUTHORITIES}: {error}"))?;
+    fs::write(more, certificates + authority).map_err(|error| format!("cannot write {}: {error}", more.display()))?;
+    Source::open(more)?.bind_to(system)
 }
 
 fn bind_file(source: &Source, target: &Path) -> Result<(), String> {

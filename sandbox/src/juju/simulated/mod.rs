@@ -1,5 +1,7 @@
 //! Applications that the sandbox plays itself, without a charm process.
 
+mod exchange;
+mod integrator;
 mod s3_integrator;
 
 use std::collections::BTreeMap;
@@ -8,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::charm::{ConfigOption, Metadata};
 use super::state::{ModelState, Status};
+pub use integrator::Integrator;
 pub use s3_integrator::{Dialect, S3Integrator};
 
 /// How an application behaves that has no charm process.
@@ -16,6 +19,8 @@ pub use s3_integrator::{Dialect, S3Integrator};
 pub enum Simulated {
     /// Tells bucket and keys of an S3 store to whom it is related.
     S3Integrator(S3Integrator),
+    /// Tells what it is configured with to whom it is related.
+    Integrator(Integrator),
     /// Does nothing of its own: a test writes its settings.
     Scripted,
 }
@@ -26,6 +31,7 @@ impl Simulated {
     pub fn options(&self) -> BTreeMap<String, ConfigOption> {
         match self {
             Self::S3Integrator(_) => S3Integrator::options(),
+            Self::Integrator(integrator) => integrator.options(),
             Self::Scripted => BTreeMap::new(),
         }
     }
@@ -35,6 +41,7 @@ impl Simulated {
     pub fn status(&self) -> Status {
         match self {
             Self::S3Integrator(integrator) => integrator.status(),
+            Self::Integrator(integrator) => integrator.status(),
             Self::Scripted => Status::now(super::state::StatusValue::Active, ""),
         }
     }
@@ -43,11 +50,16 @@ impl Simulated {
 /// The charms that the sandbox plays, by the name that `deploy` knows them by.
 #[must_use]
 pub fn built_in(charm: &str, channel: Option<&str>) -> Option<(Simulated, Metadata)> {
-    if charm != S3Integrator::NAME {
-        return None;
+    if charm == S3Integrator::NAME {
+        let integrator = S3Integrator::new(Dialect::of_channel(channel));
+        return Some((Simulated::S3Integrator(integrator), S3Integrator::metadata()));
     }
-    let integrator = S3Integrator::new(Dialect::of_channel(channel));
-    Some((Simulated::S3Integrator(integrator), S3Integrator::metadata()))
+    Integrator::named(charm).map(|(integrator, metadata)| (Simulated::Integrator(integrator), metadata))
+}
+
+/// The names of all charms that the sandbox plays.
+pub fn built_in_names() -> impl Iterator<Item = &'static str> {
+    std::iter::once(S3Integrator::NAME).chain(integrator::names())
 }
 
 /// Lets the application react to what is the case now; doing it twice changes nothing more.
@@ -55,8 +67,10 @@ pub fn react(model: &mut ModelState, application: &str) {
     let Some(ours) = model.applications.get(application) else { return };
     let super::state::ApplicationKind::Simulated { behaviour, .. } = &ours.kind else { return };
     let mut behaviour = behaviour.clone();
-    if let Simulated::S3Integrator(integrator) = &mut behaviour {
-        integrator.react(model, application);
+    match &mut behaviour {
+        Simulated::S3Integrator(integrator) => integrator.react(model, application),
+        Simulated::Integrator(integrator) => integrator.react(model, application),
+        Simulated::Scripted => {}
     }
     let status = behaviour.status();
     let Some(ours) = model.applications.get_mut(application) else { return };

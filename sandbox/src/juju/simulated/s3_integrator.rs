@@ -9,12 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::charm::{ConfigOption, Endpoint, Metadata, OptionType};
-use super::super::secret::{Grant, Owner, Secret, SecretUri};
 use super::super::state::{ModelState, Status, StatusValue};
+use super::exchange::{self, REQUESTED_SECRETS, note, publish, python_list, requester};
 
 const ENDPOINT: &str = "s3-credentials";
-/// Kept by the library in its own settings: what it last saw of the other side.
-const CACHE: &str = "data";
 const OPTIONS: [&str; 10] = [
     "attributes",
     "bucket",
@@ -111,8 +109,7 @@ impl S3Integrator {
     pub(super) fn react(&mut self, model: &mut ModelState, application: &str) {
         let Some(ours) = model.applications.get(application) else { return };
         let settings = ours.settings.clone();
-        let relations: Vec<u32> =
-            model.relations_of(application, ENDPOINT).filter(|relation| !relation.dying).map(|each| each.id).collect();
+        let relations = exchange::relations(model, application, ENDPOINT);
         self.secrets.retain(|id, _| relations.contains(id));
         for id in relations {
             match self.dialect {
@@ -146,7 +143,7 @@ impl S3Integrator {
         let mut changes = BTreeMap::from([("lib-version".to_owned(), "1.0".to_owned())]);
         let requested = requester(model, application, id).unwrap_or_default();
         note(&requested, &mut changes);
-        let asks_for_secret = requested.contains_key("requested-secrets");
+        let asks_for_secret = requested.contains_key(REQUESTED_SECRETS);
         let started = ["lib-version", "version", "bucket"].iter().any(|key| requested.contains_key(*key));
         let bucket = settings
             .get("bucket")
@@ -164,49 +161,18 @@ impl S3Integrator {
             changes.insert("path".to_owned(), path.clone());
         }
         if asks_for_secret {
-            let secret = self.keep_secret(model, application, id);
-            changes.insert("secret-extra".to_owned(), format!("secret:{secret}"));
+            let content = BTreeMap::from([
+                ("access-key".to_owned(), self.access_key.clone()),
+                ("secret-key".to_owned(), self.secret_key.clone()),
+            ]);
+            let relation = (application, ENDPOINT, id);
+            changes.extend([exchange::keep_secret(model, &mut self.secrets, relation, &content)]);
         } else {
             changes.insert("access-key".to_owned(), self.access_key.clone());
             changes.insert("secret-key".to_owned(), self.secret_key.clone());
         }
         publish(model, application, id, &changes);
     }
-
-    /// The relation's secret, with the keys as they are now: new keys are a new revision.
-    fn keep_secret(&mut self, model: &mut ModelState, application: &str, relation: u32) -> String {
-        let content = BTreeMap::from([
-            ("access-key".to_owned(), STANDARD.encode(&self.access_key)),
-            ("secret-key".to_owned(), STANDARD.encode(&self.secret_key)),
-        ]);
-        let id = self.secrets.entry(relation).or_insert_with(|| SecretUri::random().id).clone();
-        let remote = model.relations.get(&relation).and_then(|each| each.remote(application));
-        let client = remote.map(|side| side.application.clone()).unwrap_or_default();
-        let secret = model.secrets.entry(id.clone()).or_insert_with(|| {
-            let mut secret = Secret::new(Owner::Application(application.to_owned()), content.clone());
-            secret.label = format!("{ENDPOINT}.{relation}.extra.secret");
-            secret.grants.push(Grant { relation, application: client, unit: None });
-            secret
-        });
-        secret.update(content);
-        id
-    }
-}
-
-/// The settings of the application at the other side.
-fn requester(model: &ModelState, application: &str, id: u32) -> Option<BTreeMap<String, String>> {
-    Some(model.relations.get(&id)?.remote(application)?.bag.data.clone())
-}
-
-/// Notes in the cache what the other side has written, and returns it.
-fn note<'a>(
-    requested: &'a BTreeMap<String, String>,
-    changes: &mut BTreeMap<String, String>,
-) -> &'a BTreeMap<String, String> {
-    if !requested.is_empty() {
-        changes.insert(CACHE.to_owned(), python_json(requested));
-    }
-    requested
 }
 
 /// Every option under the name and in the form that it has in the relation; an empty text where none is set.
@@ -235,31 +201,11 @@ fn certificates(value: &str) -> Vec<String> {
     text.split_inclusive(END).map(str::trim).filter(|each| !each.is_empty()).map(str::to_owned).collect()
 }
 
-/// Writes what differs from what is there.
-fn publish(model: &mut ModelState, application: &str, id: u32, changes: &BTreeMap<String, String>) {
-    if let Some(side) = model.relations.get_mut(&id).and_then(|relation| relation.side_mut(application)) {
-        side.bag.apply(changes);
-    }
-}
-
-/// JSON as Python writes it, with a space after each colon and comma.
-fn python_json(map: &BTreeMap<String, String>) -> String {
-    let pairs: Vec<String> = map
-        .iter()
-        .map(|(key, value)| format!("{}: {}", Value::from(key.as_str()), Value::from(value.as_str())))
-        .collect();
-    format!("{{{}}}", pairs.join(", "))
-}
-
-fn python_list(items: &[String]) -> String {
-    let items: Vec<String> = items.iter().map(|item| Value::from(item.as_str()).to_string()).collect();
-    format!("[{}]", items.join(", "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::super::charm::Role;
     use super::super::super::relation::{Relation, Side};
+    use super::super::super::secret::SecretUri;
     use super::super::super::state::{Application, ApplicationKind, Life};
     use super::super::{Simulated, react};
     use super::*;

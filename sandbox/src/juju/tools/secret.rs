@@ -134,7 +134,7 @@ pub(super) fn info_get(context: &mut Context<'_>, call: &Call<'_>) -> Result<Ans
     let mut info = json!({
         "revision": secret.latest(),
         "label": secret.label,
-        "owner": match secret.owner { Owner::Application(_) => "application", Owner::Unit(_) => "unit" },
+        "owner": match secret.owner { Owner::Unit(_) => "unit", Owner::Application(_) | Owner::User => "application" },
         "rotation": secret.rotate,
     });
     if !secret.description.is_empty() {

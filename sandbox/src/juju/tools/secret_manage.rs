@@ -106,7 +106,7 @@ pub(super) fn add(context: &mut Context<'_>, call: &Call<'_>) -> Result<Answer, 
     let label = parsed.get("label").unwrap_or_default();
     let taken = |secret: &Secret| secret.owner == owner && secret.label == label;
     if !label.is_empty() && context.secrets().values().any(taken) {
-        let whose = owner.application();
+        let whose = &context.unit.application;
         return failed(format!("secret label {label:?} for application {whose:?} already exists"));
     }
     let uri = SecretUri::random();
@@ -154,7 +154,7 @@ fn access(context: &Context<'_>, parsed: &Parsed) -> Result<(String, Option<Gran
             Err(error) => return usage(error.to_string()),
         },
     };
-    Ok((id, Some(Grant { relation, application, unit })))
+    Ok((id, Some(Grant { relation: Some(relation), application, unit })))
 }
 
 pub(super) fn grant(context: &mut Context<'_>, call: &Call<'_>) -> Result<Answer, ToolError> {
