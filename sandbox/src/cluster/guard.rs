@@ -22,7 +22,7 @@ use super::{
     credentials::{self, CredentialsError},
     init,
     leftovers::{self, LeftoversError},
-    network::{Link, NetworkError},
+    network::{Link, NetworkError, Reservation},
     options::ClusterOptions,
     services,
 };
@@ -100,7 +100,7 @@ pub async fn run(orders: &Orders) -> Result<(), GuardError> {
     let lock = leftovers::lock(&orders.folder)?;
     say(&Notice::Locked)?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut cluster = Running { child: None };
+    let mut cluster = Running { child: None, reservation: None };
     let result = tokio::select! {
         result = cluster.start_and_wait(orders) => result,
         () = owner_gone() => Ok(()),
@@ -110,7 +110,7 @@ pub async fn run(orders: &Orders) -> Result<(), GuardError> {
         say(&Notice::Failed { reason: crate::error::chain(error) })?;
     }
     cluster.end().await?;
-    leftovers::remove(&orders.folder, &lock).await?;
+    leftovers::remove(&orders.folder, &lock, cluster.reservation.take()).await?;
     if let Some(clusters) = orders.folder.parent() {
         leftovers::remove_if_empty(clusters, &leftovers::lock_all()?);
     }
@@ -140,11 +140,14 @@ async fn owner_gone() {
 
 struct Running {
     child: Option<Child>,
+    reservation: Option<Reservation>,
 }
 
 impl Running {
     async fn start_and_wait(&mut self, orders: &Orders) -> Result<(), GuardError> {
-        let blueprint = prepare(orders).await?;
+        let (link, reservation) = Link::reserve().await?;
+        self.reservation = Some(reservation);
+        let blueprint = prepare(orders, link)?;
         let log = File::create(blueprint.logs().join("init.log"))?;
         let child = self.child.insert(init_command(&orders.folder, log)?.spawn()?);
         let (Some(stdout), Some(mut stdin)) = (child.stdout.take(), child.stdin.take()) else {
@@ -177,8 +180,7 @@ impl Running {
     }
 }
 
-async fn prepare(orders: &Orders) -> Result<Blueprint, GuardError> {
-    let link = Link::reserve().await?;
+fn prepare(orders: &Orders, link: Link) -> Result<Blueprint, GuardError> {
     let blueprint = Blueprint {
         folder: orders.folder.clone(),
         link,

@@ -3,13 +3,21 @@
 //! A cluster has a network namespace, so its pods and services may have the same addresses as any other cluster's. Only
 //! the link's network must be one that this machine does not use yet.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    net::Ipv4Addr,
+    time::Duration,
+};
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
-use crate::process::{self, ProcessError};
+use crate::{
+    folders::{self, FolderError},
+    process::{self, ProcessError},
+};
 
 /// `ip` answers at once, or something is very wrong.
 const IP_LIMIT: Duration = Duration::from_secs(10);
@@ -49,6 +57,12 @@ pub enum NetworkError {
     /// `ip` printed something other than what it should.
     #[error("cannot read what ip says of this machine's network")]
     Unreadable(#[from] serde_json::Error),
+    /// There is no folder for the reservations of numbers.
+    #[error("cannot reserve a number for the network of the cluster")]
+    ReservationFolder(#[from] FolderError),
+    /// A number could not be reserved.
+    #[error("cannot reserve a number for the network of the cluster")]
+    Reserve(#[source] io::Error),
     /// Every one of the networks that a link may have is in use.
     #[error("all networks from 10.213.0.0/30 to 10.213.255.0/30 are in use on this machine")]
     Exhausted,
@@ -60,17 +74,24 @@ pub struct Link {
     number: u8,
 }
 
+/// Keeps the number of a link from other clusters.
+#[derive(Debug)]
+pub struct Reservation {
+    _lock: File,
+}
+
 #[derive(Deserialize)]
 struct Route {
     dst: String,
 }
 
 impl Link {
-    /// Makes a link of the first number that is free. Both ends are on this machine until [`Link::attach`].
+    /// Makes a link of the first number that is free, which is this cluster's for as long as the reservation is held. Both ends
+    /// are on this machine until [`Link::attach`].
     ///
     /// # Errors
     /// When `ip` fails, or no number is free.
-    pub async fn reserve() -> Result<Self, NetworkError> {
+    pub async fn reserve() -> Result<(Self, Reservation), NetworkError> {
         let routes: Vec<Route> = serde_json::from_str(&ip(&["-json", "-4", "route", "show", "table", "all"]).await?)?;
         let used = networks(routes.iter().map(|route| route.dst.as_str()));
         for number in 0..=u8::MAX {
@@ -78,14 +99,32 @@ impl Link {
             if used.iter().any(|network| overlap(*network, link.network())) {
                 continue;
             }
-            // The system makes a device of a name only once, so two clusters that start at once get different numbers.
+            let Some(reservation) = link.take_over()? else { continue };
             match ip(&["link", "add", &link.device(), "type", "veth", "peer", "name", &link.peer()]).await {
-                Ok(_) => return Ok(link),
+                Ok(_) => return Ok((link, reservation)),
                 Err(ProcessError::Failed { stderr, .. }) if stderr.contains("File exists") => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Err(NetworkError::Exhausted)
+    }
+
+    /// Reserves the number of a link that is there; `None` when another cluster has it.
+    ///
+    /// The device of a cluster goes with the cluster's last process, a moment before what else bears its number is removed. But
+    /// for the reservation, another cluster could come to have the number in that moment, and lose its own.
+    ///
+    /// # Errors
+    /// When the file cannot be made or locked.
+    pub fn take_over(self) -> Result<Option<Reservation>, NetworkError> {
+        let folder = folders::cache()?.join("links");
+        fs::create_dir_all(&folder).map_err(NetworkError::Reserve)?;
+        let file = File::create(folder.join(self.number.to_string())).map_err(NetworkError::Reserve)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Reservation { _lock: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(NetworkError::Reserve(error)),
+        }
     }
 
     /// Moves the far end into the network namespace of `process`, as its `eth0`, and brings both ends up.
