@@ -60,6 +60,8 @@ pub mod option {
     /// Whether every volume of a pod is backed up by its files unless the pod says otherwise.
     pub const DEFAULT_VOLUMES_TO_FS_BACKUP: ConfigOption<bool> =
         ConfigOption { name: "default-volumes-to-fs-backup", default: false };
+    /// Where the nodes' kubelets keep the volumes of pods; empty for finding it out.
+    pub const KUBELET_ROOT_DIR: ConfigOption<&str> = ConfigOption { name: "kubelet-root-dir", default: "" };
     /// The image of the Velero server and of the node agent.
     pub const VELERO_IMAGE: ConfigOption<&str> =
         ConfigOption { name: "velero-image", default: "velero/velero:v1.18.3" };
@@ -78,6 +80,7 @@ pub mod option {
 pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec::Boolean(option::USE_NODE_AGENT),
     OptionSpec::Boolean(option::DEFAULT_VOLUMES_TO_FS_BACKUP),
+    OptionSpec::Text(option::KUBELET_ROOT_DIR),
     OptionSpec::Text(option::VELERO_IMAGE),
     OptionSpec::Text(option::VELERO_AWS_PLUGIN_IMAGE),
     OptionSpec::Text(option::VELERO_AZURE_PLUGIN_IMAGE),

@@ -6,7 +6,7 @@ use crate::{
     snapshot::{Snapshot, StorageRelation},
     status::Status,
     storage::{FieldSource, PROVIDERS, StorageError},
-    velero::{BackupLocation, Installation, LocationPlan, Version},
+    velero::{BackupLocation, Installation, KubeletRoot, LocationPlan, SeveralRoots, Version},
 };
 
 /// What the charm is to bring about.
@@ -38,6 +38,7 @@ pub fn plan(snapshot: &Snapshot, cli: Option<&Version>) -> Result<Plan, Status> 
             option::USE_NODE_AGENT.name
         )));
     }
+    let kubelet_root = kubelet_root(&snapshot.config)?;
     // An empty image of a plugin that is not in use would only be found out on the day when it is.
     for provider in PROVIDERS {
         self::image(&snapshot.config, provider.plugin_image())?;
@@ -45,6 +46,7 @@ pub fn plan(snapshot: &Snapshot, cli: Option<&Version>) -> Result<Plan, Status> 
     let mut installation = Installation {
         image,
         node_agent,
+        kubelet_root,
         default_volumes_to_fs_backup,
         plugin_image: None,
         location: LocationPlan::None,
@@ -133,6 +135,25 @@ fn image(config: &ConfigValues, option: ConfigOption<&str>) -> Result<String, St
         }
         Some(image) => Ok(image.to_owned()),
     }
+}
+
+/// The directory that the user has set, if any.
+fn kubelet_root(config: &ConfigValues) -> Result<Option<KubeletRoot>, Status> {
+    let name = option::KUBELET_ROOT_DIR.name;
+    match config.text(name).map(str::trim) {
+        None | Some("") => Ok(None),
+        Some(text) => text
+            .parse()
+            .map(Some)
+            .map_err(|error| Status::Blocked(format!("the option {name} {error}: juju config --reset {name}"))),
+    }
+}
+
+/// What is to be said where no one directory is that of all nodes.
+#[must_use]
+pub fn several_kubelet_roots(roots: &SeveralRoots) -> Status {
+    let name = option::KUBELET_ROOT_DIR.name;
+    Status::Blocked(format!("{roots}: set the option {name} to the one whose volumes are to be backed up"))
 }
 
 fn switch(config: &ConfigValues, option: ConfigOption<bool>) -> bool {

@@ -130,12 +130,31 @@ fn an_empty_image_is_named_by_its_option() {
         let OptionSpec::Text(option) = option else {
             continue;
         };
+        if !option.name.ends_with("-image") {
+            continue;
+        }
         let error = plan(&snapshot(&[(option.name, json!(" "))], vec![])).unwrap_err();
         assert_eq!(
             error,
             Status::Blocked(format!("the option {0} is empty: set an image, or juju config --reset {0}", option.name))
         );
     }
+}
+
+#[test]
+fn the_directory_of_the_kubelets_is_taken_as_a_clean_path_or_refused_by_name() {
+    let root = |value: &str| {
+        let plan = plan(&snapshot(&[("kubelet-root-dir", json!(value))], vec![]));
+        plan.map(|plan| plan.installation.kubelet_root.map(|root| root.to_string()))
+    };
+    assert_eq!(root(" "), Ok(None));
+    assert_eq!(root("/data//kubelet/ "), Ok(Some("/data/kubelet".into())));
+    assert_eq!(
+        root("data/kubelet"),
+        Err(Status::Blocked(
+            "the option kubelet-root-dir is no absolute path: juju config --reset kubelet-root-dir".into()
+        ))
+    );
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::{
     plan::{self, Plan},
     snapshot::{Snapshot, SnapshotError},
     status::Status,
-    velero::{Cli, ClusterError, DueUpdate, RunningServer, Velero, VeleroError, Version},
+    velero::{Cli, ClusterError, DueUpdate, FoundRoot, Installation, RunningServer, Velero, VeleroError, Version},
 };
 
 /// How long a hook that changed something waits until all of it works.
@@ -106,11 +106,12 @@ async fn bring_about(
         return stand_by(velero, plan).await;
     }
     let deadline = Instant::now() + PATIENCE;
-    let installation = &plan.installation;
     let mut statuses = plan.obstacles;
+    let mut installation = plan.installation;
     let mut changed = Vec::new();
-    let manifests = velero.manifests(installation).await?;
-    let applied = velero.install(installation, &manifests).await?;
+    statuses.extend(find_kubelet_root(velero, &mut installation).await?);
+    let manifests = velero.manifests(&installation).await?;
+    let applied = velero.install(&installation, &manifests).await?;
     let update = match velero.due_update(&manifests).await? {
         DueUpdate::Now(update) if applied.postponed.is_empty() || update.is_of_credentials_only() => Some(update),
         DueUpdate::Postponed(status) => {
@@ -129,7 +130,7 @@ async fn bring_about(
     let versions = applied.definitions.as_ref().zip(cli);
     statuses.extend(versions.and_then(|(of, cli)| plan::definitions_mismatch(&snapshot.application, of, cli)));
     if let Some(update) = update {
-        let applied = velero.update_locations(installation, &update, deadline).await?;
+        let applied = velero.update_locations(&installation, &update, deadline).await?;
         changed.extend(applied.changed);
         statuses.extend(applied.postponed);
     }
@@ -137,15 +138,35 @@ async fn bring_about(
         tracing::info!("changed {}", changed.join(", "));
     }
     let sight = if changed.is_empty() || waits(&statuses) {
-        velero.look(installation).await?
+        velero.look(&installation).await?
     } else {
-        velero.settle(installation, deadline).await?
+        velero.settle(&installation, deadline).await?
     };
     statuses.extend(sight.statuses);
     if let Some(server) = sight.server {
         statuses.extend(tell_version(tools, environment, velero, &server, cli).await?);
     }
     Ok(worst(statuses))
+}
+
+/// Completes an installation with where the node agent finds the volumes of pods, unless the user has said it; what is to be
+/// said where it is not the same on all nodes.
+async fn find_kubelet_root(velero: &Velero, installation: &mut Installation) -> Result<Option<Status>, VeleroError> {
+    if !installation.node_agent || installation.kubelet_root.is_some() {
+        return Ok(None);
+    }
+    match velero.find_kubelet_root().await? {
+        FoundRoot::Common(root) => {
+            installation.kubelet_root = Some(root);
+            Ok(None)
+        }
+        FoundRoot::Several { roots, current } => {
+            // What runs goes on; what would be wrong on some nodes is not begun.
+            installation.node_agent = current.is_some();
+            installation.kubelet_root = current;
+            Ok(Some(plan::several_kubelet_roots(&roots)))
+        }
+    }
 }
 
 /// What a unit does that does not lead: it looks, and changes nothing.

@@ -1,6 +1,7 @@
 //! Running other programs: always with a time limit, and with their own words in the error.
 
 use std::{
+    fs, io,
     process::{ExitStatus, Output, Stdio},
     time::Duration,
 };
@@ -65,6 +66,16 @@ fn checked(program: String, output: &Output) -> Result<String, ProcessError> {
     let kept = output.stderr.len().saturating_sub(STDERR_KEPT);
     let stderr = String::from_utf8_lossy(&output.stderr[kept..]).trim().to_owned();
     Err(ProcessError::Failed { program, status: output.status, stderr })
+}
+
+/// The process that another one has started, of which it starts one only.
+///
+/// # Errors
+/// When it has none, or has ended.
+pub fn only_child(parent: u32) -> io::Result<u32> {
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"))?;
+    let child = children.split_whitespace().next().and_then(|child| child.parse().ok());
+    child.ok_or_else(|| io::Error::other(format!("process {parent} has no child")))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use futures::future::try_join_all;
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{ResourceExt, api::DynamicObject};
-use serde_json::json;
+use serde_json::Value;
 
 use super::{
     CREDENTIALS, Installation, LOCATION, LocationPlan, MANIFEST_ANNOTATION, Manifests, NODE_AGENT, SERVER, Version,
@@ -13,6 +13,7 @@ use super::{
     inheritance::Heritage,
     location,
     manifests::{COMPONENT, MANAGED_BY, is_backup_location},
+    namespace,
     observation::{PODS, operations_in_progress},
     shadows,
 };
@@ -40,8 +41,16 @@ pub(super) async fn apply(
         applied.postponed.push(status);
         return Ok(applied);
     }
+    let labels = &manifests.namespace_labels;
+    // They come before the pods that would not be admitted without them, and go after these.
+    if !labels.is_empty() {
+        applied.changed.extend(namespace::label(cluster, labels).await?);
+    }
     objects(cluster, &manifests.objects, &mut applied).await?;
     prune(cluster, installation, &manifests.locations, &mut applied).await?;
+    if labels.is_empty() && applied.postponed.is_empty() {
+        applied.changed.extend(namespace::label(cluster, labels).await?);
+    }
     Ok(applied)
 }
 
@@ -120,7 +129,15 @@ fn replaces_pods(live: Option<&DynamicObject>, desired: &DynamicObject) -> bool 
     let same_selector = live.data.pointer("/spec/selector") == desired.data.pointer("/spec/selector");
     // Fields that an older manifest had and this one has not are in the template of the cluster alone.
     let same_manifest = live.annotations().get(MANIFEST_ANNOTATION) == desired.annotations().get(MANIFEST_ANNOTATION);
-    live.data.pointer("/spec/replicas") != Some(&json!(0)) && !(same_template && same_selector && same_manifest)
+    has_available_pods(live) && !(same_template && same_selector && same_manifest)
+}
+
+/// Whether a Deployment or a DaemonSet has pods that may be at work. Those that keep ending, or cannot start, are not, and a
+/// change is what mends them.
+fn has_available_pods(live: &DynamicObject) -> bool {
+    ["/status/availableReplicas", "/status/numberAvailable"]
+        .iter()
+        .any(|count| live.data.pointer(count).and_then(Value::as_i64).is_some_and(|count| count > 0))
 }
 
 /// Deletes what the charm made and an installation does not hold (any more), unless a backup or a restore still needs it.

@@ -250,6 +250,9 @@ fn install_arguments(namespace: &str, installation: &Installation) -> Vec<String
     .to_vec();
     if installation.node_agent {
         arguments.push("--use-node-agent".to_owned());
+        if let Some(root) = &installation.kubelet_root {
+            arguments.push(format!("--kubelet-root-dir={root}"));
+        }
     }
     if installation.default_volumes_to_fs_backup {
         arguments.push("--default-volumes-to-fs-backup".to_owned());

@@ -13,6 +13,7 @@ fn without_storage() -> Installation {
     Installation {
         image: "velero/velero:v1.18.3".into(),
         node_agent: false,
+        kubelet_root: None,
         default_volumes_to_fs_backup: false,
         plugin_image: None,
         location: LocationPlan::None,
@@ -33,6 +34,7 @@ fn with_storage() -> Installation {
     };
     Installation {
         node_agent: true,
+        kubelet_root: Some("/var/lib/k0s/kubelet".parse().unwrap()),
         default_volumes_to_fs_backup: true,
         plugin_image: Some("velero/velero-plugin-for-aws:v1.14.3".into()),
         location: LocationPlan::Use(Box::new(BackupLocation { provider: "aws", storage })),
@@ -55,6 +57,7 @@ fn with_storage_every_value_becomes_a_flag_and_the_credentials_none() {
     let arguments = install_arguments("backups", &with_storage());
     for flag in [
         "--use-node-agent",
+        "--kubelet-root-dir=/var/lib/k0s/kubelet",
         "--default-volumes-to-fs-backup",
         "--plugins=velero/velero-plugin-for-aws:v1.14.3",
         "--provider=aws",

@@ -4,6 +4,7 @@ use std::{future::Future, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
 use futures::future::try_join_all;
+use http::{Request, header};
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope, serde::de::DeserializeOwned};
 use kube::{
     Api, Client, Config, Resource,
@@ -195,7 +196,8 @@ impl Cluster {
     pub async fn find(&self, object: &DynamicObject) -> Result<Option<DynamicObject>, ClusterError> {
         let api = self.api_of(object);
         let name = object.metadata.name.as_deref().unwrap_or_default();
-        call("get", describe(object), || api.get_opt(name)).await
+        // A kind that has only just been defined is, for a moment, no object that is missing but a page.
+        Ok(found(call("get", describe(object), || api.get_opt(name)).await)?.flatten())
     }
 
     /// Applies an object under the charm's field manager and takes fields over that others hold.
@@ -274,6 +276,16 @@ impl Cluster {
         let parameters = DeleteParams::background();
         found(call("delete", describe(object), || api.delete(name, &parameters)).await)?;
         Ok(())
+    }
+
+    /// What the API server has at a path that is no object, in a form of its own.
+    ///
+    /// # Errors
+    ///
+    /// When there is nothing at the path, or nothing in that form. It is not tried again.
+    pub(super) async fn read<T: DeserializeOwned>(&self, path: &str, form: &str) -> Result<T, kube::Error> {
+        let request = Request::get(path).header(header::ACCEPT, form).body(Vec::new());
+        self.client.request(request.map_err(kube::Error::HttpError)?).await
     }
 
     /// All objects of an API that have the labels of `selector`; none where the kind does not exist.

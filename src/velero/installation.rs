@@ -1,5 +1,6 @@
 //! What is to be installed.
 
+use super::KubeletRoot;
 use crate::storage::Storage;
 
 /// A Velero, described by what the charm decides of it.
@@ -9,6 +10,8 @@ pub struct Installation {
     pub image: String,
     /// Whether the node agent runs on every node.
     pub node_agent: bool,
+    /// Where the node agent finds the volumes of pods; `None` for where almost every kubelet keeps them.
+    pub kubelet_root: Option<KubeletRoot>,
     /// Whether volumes are backed up by their files unless something says otherwise.
     pub default_volumes_to_fs_backup: bool,
     /// The image of the plugin for the storage, if there is any.

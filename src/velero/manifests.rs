@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     BackupLocation, CREDENTIALS, Cli, CliError, Installation, LOCATION, MANIFEST_ANNOTATION, METRICS, SERVER,
-    VERSION_ANNOTATION, Version, inheritance::Heritage,
+    VERSION_ANNOTATION, Version, inheritance::Heritage, namespace::pod_security,
 };
 
 /// The key of the Secret under which the credentials file is.
@@ -29,6 +29,10 @@ pub(super) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "ve
 /// What an installation consists of, apart by the order in which it is applied.
 #[derive(Clone, Debug)]
 pub struct Manifests {
+    /// The namespace that all of it is in.
+    pub namespace: String,
+    /// The labels that the namespace needs, so that the node agent's pods are admitted.
+    pub namespace_labels: BTreeMap<String, String>,
     /// The CustomResourceDefinitions, which have to be there before their objects.
     pub definitions: Vec<DynamicObject>,
     /// Everything that depends on nothing else but the definitions.
@@ -66,6 +70,8 @@ impl Manifests {
     ) -> Self {
         let location = installation.backup_location();
         let mut manifests = Self {
+            namespace: namespace.to_owned(),
+            namespace_labels: BTreeMap::new(),
             definitions: Vec::new(),
             objects: vec![metrics_service(namespace)],
             credentials: location.map(|location| CredentialsSecret {
@@ -78,7 +84,12 @@ impl Manifests {
             let kind = object.types.as_ref().map_or("", |types| types.kind.as_str());
             let destination = match kind {
                 // The namespace is the model, and Juju's.
-                "Namespace" => continue,
+                "Namespace" => {
+                    if installation.node_agent {
+                        manifests.namespace_labels = pod_security(&object);
+                    }
+                    continue;
+                }
                 "CustomResourceDefinition" => {
                     if let Some(version) = version {
                         object.annotations_mut().insert(VERSION_ANNOTATION.to_owned(), version.to_string());
@@ -92,6 +103,10 @@ impl Manifests {
                 "Deployment" => {
                     // The CLI leaves it to the default, which would not bring back a server that was scaled to zero.
                     object.data["spec"]["replicas"] = json!(1);
+                    &mut manifests.objects
+                }
+                "DaemonSet" => {
+                    complete_node_agent(&mut object);
                     &mut manifests.objects
                 }
                 _ => &mut manifests.objects,
@@ -153,6 +168,24 @@ fn complete_location(object: &mut DynamicObject, location: Option<&BackupLocatio
     }
 }
 
+/// The node agent looks at its start whether it finds the pods of its node, and ends if not. It is ready when that is done,
+/// which is when it tells its metrics; without a probe it would be from its first moment on. And what it says when it ends is
+/// then in its pod's status.
+fn complete_node_agent(object: &mut DynamicObject) {
+    let Some(containers) = object.data.pointer_mut("/spec/template/spec/containers").and_then(Value::as_array_mut)
+    else {
+        return;
+    };
+    for container in containers {
+        container["readinessProbe"] = json!({
+            "httpGet": {"path": "/metrics", "port": METRICS_PORT, "scheme": "HTTP"},
+            "periodSeconds": 2,
+            "timeoutSeconds": 5,
+        });
+        container["terminationMessagePolicy"] = json!("FallbackToLogsOnError");
+    }
+}
+
 fn metrics_service(namespace: &str) -> DynamicObject {
     DynamicObject {
         types: Some(TypeMeta { api_version: "v1".to_owned(), kind: "Service".to_owned() }),
@@ -211,6 +244,13 @@ pub fn to_yaml(manifests: &Manifests) -> Result<String, serde_yaml::Error> {
         text.push_str(&serde_yaml::to_string(document)?);
         Ok(())
     };
+    if !manifests.namespace_labels.is_empty() {
+        push(&json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": manifests.namespace, "labels": manifests.namespace_labels},
+        }))?;
+    }
     for object in manifests.definitions.iter().chain(&manifests.objects) {
         push(&json!(object))?;
     }

@@ -15,6 +15,7 @@ fn installation(certificate_authority: Option<&str>) -> Installation {
     Installation {
         image: "velero/velero:v1.18.3".into(),
         node_agent: false,
+        kubelet_root: None,
         default_volumes_to_fs_backup: false,
         plugin_image: None,
         location: LocationPlan::Use(Box::new(BackupLocation { provider: "aws", storage })),
@@ -26,7 +27,8 @@ fn dry_run() -> Vec<DynamicObject> {
     let objects = json!([
         {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
          "metadata": {"name": "backups.velero.io", "labels": {"component": "velero"}}, "spec": {"group": "velero.io"}},
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "model", "creationTimestamp": null}, "spec": {}},
+        {"apiVersion": "v1", "kind": "Namespace", "spec": {}, "metadata": {"name": "model", "creationTimestamp": null,
+         "labels": {"component": "velero", "pod-security.kubernetes.io/enforce": "privileged"}}},
         {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
          "metadata": {"name": "velero-model", "creationTimestamp": null}, "subjects": []},
         {"apiVersion": "velero.io/v1", "kind": "BackupStorageLocation",
@@ -35,6 +37,8 @@ fn dry_run() -> Vec<DynamicObject> {
         {"apiVersion": "apps/v1", "kind": "Deployment",
          "metadata": {"name": "velero", "namespace": "model", "creationTimestamp": null},
          "spec": {"template": {"metadata": {"creationTimestamp": null}}}},
+        {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "node-agent", "namespace": "model"},
+         "spec": {"template": {"spec": {"containers": [{"name": "node-agent"}]}}}},
     ]);
     serde_json::from_value(objects).unwrap()
 }
@@ -57,6 +61,24 @@ fn the_namespace_is_left_to_juju() {
     let manifests = manifests(None);
     let mut all = manifests.definitions.iter().chain(&manifests.objects).chain(&manifests.locations);
     assert!(all.all(|object| object.types.as_ref().unwrap().kind != "Namespace"));
+}
+
+#[test]
+fn only_the_node_agent_needs_a_namespace_that_admits_privileged_pods() {
+    assert_eq!(manifests(None).namespace_labels, BTreeMap::new());
+    let installation = Installation { node_agent: true, ..installation(None) };
+    let manifests = Manifests::from_dry_run(dry_run(), None, "model", &installation);
+    let label = ("pod-security.kubernetes.io/enforce".to_owned(), "privileged".to_owned());
+    assert_eq!(manifests.namespace_labels, BTreeMap::from([label]));
+    assert!(to_yaml(&manifests).unwrap().contains("pod-security.kubernetes.io/enforce: privileged"));
+}
+
+#[test]
+fn the_node_agent_is_ready_when_it_says_so_and_leaves_its_last_words() {
+    let manifests = manifests(None);
+    let agent = &object(&manifests.objects, "DaemonSet").data["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(agent["readinessProbe"]["httpGet"]["path"], json!("/metrics"));
+    assert_eq!(agent["terminationMessagePolicy"], json!("FallbackToLogsOnError"));
 }
 
 #[test]

@@ -10,9 +10,12 @@ mod comparison;
 mod definitions;
 mod inheritance;
 mod installation;
+mod kubelet_root;
 mod location;
 mod manifests;
 mod memo;
+mod namespace;
+mod nodes;
 mod observation;
 mod readiness;
 mod removal;
@@ -31,6 +34,7 @@ pub use apply::Applied;
 pub use cli::{Cli, CliError, Finish, LineSink};
 pub use cluster::{Cluster, ClusterError};
 pub use installation::{BackupLocation, Installation, LocationPlan};
+pub use kubelet_root::{FoundRoot, KubeletRoot, KubeletRootError, SeveralRoots};
 pub use location::{DueUpdate, LocationUpdate};
 pub use manifests::{Manifests, to_yaml};
 pub use removal::Removal;
@@ -129,6 +133,15 @@ impl Velero {
     /// When the cluster fails.
     pub async fn machines(&self) -> Result<Vec<String>, VeleroError> {
         Ok(observation::machines(&self.cluster).await?)
+    }
+
+    /// Finds out where the node agent has to look for the volumes of pods.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster fails.
+    pub async fn find_kubelet_root(&self) -> Result<FoundRoot, VeleroError> {
+        Ok(nodes::kubelet_root(&self.cluster).await?)
     }
 
     /// What an installation consists of.

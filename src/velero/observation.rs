@@ -1,18 +1,23 @@
 //! What runs in the namespace.
 
+use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment},
-    core::v1::{Node, Pod},
+    core::v1::{Event, Node, Pod},
 };
 use kube::api::{DynamicObject, ListParams, TypeMeta};
 
 use super::{
     Installation, LOCATION, NODE_AGENT, SERVER,
-    cluster::{Cluster, ClusterError, call},
+    cluster::{Cluster, ClusterError, call, found},
+    namespace, readiness,
 };
 
 /// The label that all pods of Velero have.
 pub(super) const PODS: &str = "component=velero";
+
+/// The events that tell of pods of the node agent that could not be made.
+pub(super) const REFUSALS: &str = "involvedObject.kind=DaemonSet,involvedObject.name=node-agent,reason=FailedCreate";
 
 /// The objects that tell whether an installation works.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +28,10 @@ pub(super) struct Observed {
     pub node_agent: Option<DaemonSet>,
     /// The pods of both, and others of Velero.
     pub pods: Vec<Pod>,
+    /// What is told of pods of the node agent that could not be made. A DaemonSet's status does not tell it.
+    pub refusals: Vec<Event>,
+    /// Since when the namespace has the labels that the charm put there: what was refused before says nothing.
+    pub labelled_since: Option<Timestamp>,
     /// The BackupStorageLocation.
     pub location: Option<DynamicObject>,
 }
@@ -53,14 +62,25 @@ pub(super) async fn read(cluster: &Cluster, installation: &Installation) -> Resu
     };
     let location = async {
         if installation.backup_location().is_some() {
-            call("get", format!("BackupStorageLocation {LOCATION}"), || locations.get_opt(LOCATION)).await
+            let got = call("get", format!("BackupStorageLocation {LOCATION}"), || locations.get_opt(LOCATION)).await;
+            Ok(found(got)?.flatten())
         } else {
             Ok(None)
         }
     };
     let (server, node_agent, pods, location) =
         futures::try_join!(server, agent, cluster.list(&pods, "the pods of Velero", PODS), location)?;
-    Ok(Observed { server, node_agent, pods, location })
+    let mut observed = Observed { server, node_agent, pods, location, ..Observed::default() };
+    // Only then is it asked for; all else is asked for in every hook.
+    if observed.node_agent.as_ref().is_some_and(|agent| !readiness::runs_everywhere(agent)) {
+        let events = cluster.namespaced::<Event>();
+        let parameters = ListParams::default().fields(REFUSALS);
+        let listed = call("list", format!("the events of DaemonSet {NODE_AGENT}"), || events.list(&parameters));
+        let (listed, since) = futures::try_join!(listed, namespace::labelled_since(cluster))?;
+        observed.refusals = listed.items;
+        observed.labelled_since = since;
+    }
+    Ok(observed)
 }
 
 /// How many nodes are asked what the cloud calls them. A cluster may have thousands, and each node is some 20 KB.

@@ -3,12 +3,18 @@
 use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment},
-    core::v1::{ContainerState, ContainerStatus, Pod},
+    core::v1::{ContainerState, ContainerStatus, Event, Pod},
 };
 use kube::api::DynamicObject;
 
 use super::{Installation, NODE_AGENT, SERVER, observation::Observed, validation};
 use crate::status::Status;
+
+/// As many nodes are named as a status has room for.
+const NODES_NAMED: usize = 3;
+
+/// After as many new starts a container that is not ready is not taken for one that is just starting.
+const REPEATED_ENDS: i32 = 2;
 
 /// What is to be said of an installation.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -31,7 +37,7 @@ pub(super) fn assess(installation: &Installation, observed: &Observed) -> Readin
     // Only a server that runs as planned can have validated the location as planned.
     let validated_as_planned = statuses.is_empty();
     if installation.node_agent {
-        statuses.extend(node_agent(installation, observed.node_agent.as_ref()));
+        statuses.extend(node_agent(installation, observed));
     }
     if validated_as_planned && installation.backup_location().is_some() {
         statuses.extend(location(observed.location.as_ref(), server_start(&observed.pods)));
@@ -87,6 +93,14 @@ fn server(installation: &Installation, server: Option<&Deployment>) -> Option<St
     if !runs_planned_image || !has_planned_plugin {
         return waiting("to get its planned images".to_owned());
     }
+    let refusal = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True");
+    if let Some(message) = refusal.and_then(|refusal| refusal.message.as_deref()) {
+        return Some(not_admitted(&format!("Deployment {SERVER}"), message));
+    }
     let observed = status.observed_generation >= server.metadata.generation;
     let count = |number: Option<i32>| number.unwrap_or(0);
     let wanted = spec.replicas.unwrap_or(1);
@@ -106,9 +120,33 @@ fn server(installation: &Installation, server: Option<&Deployment>) -> Option<St
     ))
 }
 
-fn node_agent(installation: &Installation, agent: Option<&DaemonSet>) -> Option<Status> {
+/// Pods that the API server does not take are not made later either: mostly a person has to allow them.
+fn not_admitted(whose: &str, message: &str) -> Status {
+    // What comes before has a name in it that is another one each time.
+    let reason = message.split_once("is forbidden: ").map_or(message, |(_, reason)| reason);
+    Status::Blocked(format!("the cluster does not admit the pods of {whose}: {reason}"))
+}
+
+/// Whether a DaemonSet has pods on all nodes that it should have, which are its latest and have been looked at.
+pub(super) fn runs_everywhere(agent: &DaemonSet) -> bool {
+    agent.status.as_ref().is_some_and(|status| {
+        let wanted = status.desired_number_scheduled;
+        status.observed_generation >= agent.metadata.generation
+            && wanted > 0
+            && status.updated_number_scheduled == Some(wanted)
+            && status.number_available == Some(wanted)
+    })
+}
+
+/// Whether the pods of a DaemonSet count as ready only when their program says so.
+pub(super) fn is_probed(agent: &DaemonSet) -> bool {
+    let pod = agent.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    pod.is_some_and(|pod| pod.containers.iter().all(|container| container.readiness_probe.is_some()))
+}
+
+fn node_agent(installation: &Installation, observed: &Observed) -> Option<Status> {
     let waiting = |what: String| Some(Status::Waiting(format!("for DaemonSet {NODE_AGENT} {what}")));
-    let Some(agent) = agent else {
+    let Some(agent) = &observed.node_agent else {
         return waiting("to be made".to_owned());
     };
     let (Some(spec), Some(status)) = (&agent.spec, &agent.status) else {
@@ -120,15 +158,64 @@ fn node_agent(installation: &Installation, agent: Option<&DaemonSet>) -> Option<
     if !runs_planned_image {
         return waiting("to get its planned image".to_owned());
     }
-    let wanted = status.desired_number_scheduled;
-    let complete = status.observed_generation >= agent.metadata.generation
-        && wanted > 0
-        && status.updated_number_scheduled == Some(wanted)
-        && status.number_available == Some(wanted);
-    if complete {
+    if runs_everywhere(agent) {
         return None;
     }
-    waiting(format!("to run on every node: {} of {wanted} ready", status.number_ready))
+    if status.observed_generation < agent.metadata.generation {
+        return waiting("to be rolled out".to_owned());
+    }
+    let wanted = status.desired_number_scheduled;
+    if wanted == 0 {
+        return waiting("to have a node: there is none that it may run on".to_owned());
+    }
+    if status.current_number_scheduled < wanted
+        && let Some(message) = latest_refusal(agent, observed)
+    {
+        return Some(not_admitted(&format!("DaemonSet {NODE_AGENT}"), message));
+    }
+    let ready = status.number_available.unwrap_or(0).min(status.updated_number_scheduled.unwrap_or(0));
+    waiting(format!("to run on every node: {ready} of {wanted} ready{}", missing_on(&observed.pods)))
+}
+
+/// The nodes whose pod of the node agent is not ready, as far as they have one.
+fn missing_on(pods: &[Pod]) -> String {
+    let is_ready = |pod: &Pod| {
+        let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        pod.metadata.deletion_timestamp.is_none()
+            && conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    };
+    let mut nodes: Vec<&str> = pods
+        .iter()
+        .filter(|pod| {
+            pod.metadata.labels.as_ref().and_then(|labels| labels.get("name")).is_some_and(|name| name == NODE_AGENT)
+        })
+        .filter(|pod| !is_ready(pod))
+        .filter_map(|pod| pod.spec.as_ref()?.node_name.as_deref())
+        .collect();
+    nodes.sort_unstable();
+    nodes.dedup();
+    let named = nodes.iter().take(NODES_NAMED).copied().collect::<Vec<_>>().join(", ");
+    match nodes.len() {
+        0 => String::new(),
+        1..=NODES_NAMED => format!(", not yet on {named}"),
+        more => format!(", not yet on {named} and {} more", more - NODES_NAMED),
+    }
+}
+
+/// Why a pod of this very DaemonSet could not be made, by the latest word on it.
+fn latest_refusal<'a>(agent: &DaemonSet, observed: &'a Observed) -> Option<&'a str> {
+    let said = |event: &Event| {
+        let series = event.series.as_ref().and_then(|series| Some(series.last_observed_time.as_ref()?.0));
+        series.or(event.last_timestamp.as_ref().map(|time| time.0)).or(event.event_time.as_ref().map(|time| time.0))
+    };
+    observed
+        .refusals
+        .iter()
+        .filter(|event| event.involved_object.uid == agent.metadata.uid)
+        .filter(|event| said(event) >= observed.labelled_since)
+        .max_by_key(|event| said(event))?
+        .message
+        .as_deref()
 }
 
 /// What keeps a pod from starting that runs one of the planned images; pods of an older plan are on their way out.
@@ -178,6 +265,14 @@ fn unschedulable(name: &str, pod: &Pod) -> Option<Status> {
 }
 
 fn container_trouble(pod: &str, image: &str, container: &ContainerStatus) -> Option<Status> {
+    if keeps_ending(container) {
+        return Some(Status::Blocked(format!(
+            "container {} of pod {pod} keeps ending{}: {}",
+            container.name,
+            last_end(container),
+            last_words(container).unwrap_or("see its log")
+        )));
+    }
     let waiting = container.state.as_ref()?.waiting.as_ref()?;
     let reason = waiting.reason.as_deref()?;
     let detail = waiting.message.as_deref().unwrap_or_default();
@@ -192,17 +287,21 @@ fn container_trouble(pod: &str, image: &str, container: &ContainerStatus) -> Opt
             "cannot pull image {image} ({reason}), check the options for images: {}",
             innermost_cause(detail)
         ))),
-        "CrashLoopBackOff" => Some(Status::Blocked(format!(
-            "container {} of pod {pod} keeps ending{}: see its log",
-            container.name,
-            last_end(container)
-        ))),
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => Some(Status::Blocked(format!(
             "container {} of pod {pod} cannot start ({reason}): {detail}",
             container.name
         ))),
         _ => None,
     }
+}
+
+/// Whether a container ends soon after each start. Between two ends it runs for a moment, and is not ready.
+fn keeps_ending(container: &ContainerStatus) -> bool {
+    let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+    let backs_off = waiting.is_some_and(|waiting| waiting.reason.as_deref() == Some("CrashLoopBackOff"));
+    let last_end = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+    let failed = last_end.is_some_and(|end| end.exit_code != 0);
+    backs_off || (!container.ready && failed && container.restart_count >= REPEATED_ENDS)
 }
 
 /// The container runtime wraps the cause of a failed pull in what it was doing, each layer ending in a quoted name.
@@ -220,6 +319,12 @@ fn last_end(container: &ContainerStatus) -> String {
             format!(" ({reason}, exit code {})", end.exit_code)
         })
         .unwrap_or_default()
+}
+
+/// The last line that a container has said before it ended, where its status has it.
+fn last_words(container: &ContainerStatus) -> Option<&str> {
+    let end = container.last_state.as_ref()?.terminated.as_ref()?;
+    end.message.as_deref()?.lines().map(str::trim).rfind(|line| !line.is_empty())
 }
 
 /// When the server's process started that runs now.

@@ -24,6 +24,7 @@ fn installation() -> Installation {
     Installation {
         image: IMAGE.into(),
         node_agent: true,
+        kubelet_root: None,
         default_volumes_to_fs_backup: false,
         plugin_image: Some(PLUGIN.into()),
         location: LocationPlan::Use(Box::new(BackupLocation { provider: "aws", storage })),
@@ -52,6 +53,20 @@ fn daemon_set(status: &Value) -> DaemonSet {
     }))
 }
 
+/// A status of the node agent: on how many nodes it should be, is and is ready.
+fn agents(wanted: u32, present: u32, ready: u32) -> Value {
+    json!({"observedGeneration": 1, "desiredNumberScheduled": wanted, "currentNumberScheduled": present,
+        "updatedNumberScheduled": present, "numberReady": ready, "numberAvailable": ready, "numberMisscheduled": 0})
+}
+
+fn agent_pod(node: &str, ready: &str) -> Pod {
+    parse(json!({
+        "metadata": {"name": format!("node-agent-{node}"), "labels": {"name": "node-agent"}},
+        "spec": {"nodeName": node, "containers": [{"name": "node-agent", "image": IMAGE}]},
+        "status": {"conditions": [{"type": "Ready", "status": ready}]},
+    }))
+}
+
 fn pod(state: &Value) -> Pod {
     parse(json!({
         "metadata": {"name": "velero-1"},
@@ -73,10 +88,10 @@ fn all_well() -> Observed {
         server: Some(deployment(
             &json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}),
         )),
-        node_agent: Some(daemon_set(&json!({"observedGeneration": 1, "desiredNumberScheduled": 2, "numberReady": 2,
-            "updatedNumberScheduled": 2, "numberAvailable": 2, "currentNumberScheduled": 2, "numberMisscheduled": 0}))),
+        node_agent: Some(daemon_set(&agents(2, 2, 2))),
         pods: vec![pod(&json!({"running": {"startedAt": STARTED}}))],
         location: Some(location_of(&json!({"phase": "Available", "lastValidationTime": "2026-01-31T10:20:32Z"}))),
+        ..Observed::default()
     }
 }
 
@@ -125,14 +140,75 @@ fn a_server_without_pods_or_with_another_image_is_not_ready() {
 
 #[test]
 fn the_node_agent_has_to_run_on_every_node() {
-    let observed = Observed {
-        node_agent: Some(daemon_set(&json!({"observedGeneration": 1, "desiredNumberScheduled": 2, "numberReady": 1,
-            "updatedNumberScheduled": 2, "numberAvailable": 1, "currentNumberScheduled": 2, "numberMisscheduled": 0}))),
-        ..all_well()
-    };
-    assert_eq!(said(&observed), "waiting: for DaemonSet node-agent to run on every node: 1 of 2 ready");
+    let mut observed = Observed { node_agent: Some(daemon_set(&agents(2, 2, 1))), ..all_well() };
+    observed.pods.extend([agent_pod("first", "True"), agent_pod("second", "False")]);
+    assert_eq!(
+        said(&observed),
+        "waiting: for DaemonSet node-agent to run on every node: 1 of 2 ready, not yet on second"
+    );
     let without = Installation { node_agent: false, ..installation() };
     assert_eq!(assess(&without, &observed).statuses, []);
+}
+
+#[test]
+fn a_node_agent_without_a_node_or_of_an_older_kind_is_not_ready() {
+    let nowhere = Observed { node_agent: Some(daemon_set(&agents(0, 0, 0))), ..all_well() };
+    assert_eq!(said(&nowhere), "waiting: for DaemonSet node-agent to have a node: there is none that it may run on");
+    let mut unseen = all_well();
+    unseen.node_agent.as_mut().unwrap().metadata.generation = Some(2);
+    assert_eq!(said(&unseen), "waiting: for DaemonSet node-agent to be rolled out");
+    let mut older = agents(2, 2, 2);
+    older["updatedNumberScheduled"] = json!(1);
+    let older = Observed { node_agent: Some(daemon_set(&older)), ..all_well() };
+    assert_eq!(said(&older), "waiting: for DaemonSet node-agent to run on every node: 1 of 2 ready");
+}
+
+fn refusal(uid: &str, time: &str, message: &str) -> Event {
+    parse(json!({
+        "metadata": {"name": message}, "reason": "FailedCreate", "message": message, "lastTimestamp": time,
+        "involvedObject": {"kind": "DaemonSet", "name": "node-agent", "uid": uid},
+    }))
+}
+
+#[test]
+fn pods_of_the_node_agent_that_are_not_admitted_block_with_the_reason() {
+    let latest =
+        "Error creating: pods \"node-agent-x7x2p\" is forbidden: violates PodSecurity \"baseline:latest\": hostPath";
+    let mut observed = Observed {
+        node_agent: Some(daemon_set(&agents(2, 1, 1))),
+        refusals: vec![
+            refusal("u", "2026-01-31T10:20:31Z", latest),
+            refusal("u", STARTED, "is forbidden: an older reason"),
+            refusal("another", "2026-01-31T10:20:40Z", "is forbidden: a reason of another DaemonSet"),
+        ],
+        ..all_well()
+    };
+    observed.node_agent.as_mut().unwrap().metadata.uid = Some("u".into());
+    assert_eq!(
+        said(&observed),
+        "blocked: the cluster does not admit the pods of DaemonSet node-agent: violates PodSecurity \"baseline:latest\": hostPath"
+    );
+    // The charm has put labels there since, which may well allow them.
+    observed.labelled_since = Some("2026-01-31T10:20:32Z".parse().unwrap());
+    assert!(said(&observed).starts_with("waiting: for DaemonSet node-agent to run on every node"));
+    observed.labelled_since = None;
+    observed.node_agent.as_mut().unwrap().status = parse(agents(2, 2, 1));
+    assert!(said(&observed).starts_with("waiting: for DaemonSet node-agent to run on every node"));
+}
+
+#[test]
+fn a_server_that_is_not_admitted_blocks_with_the_reason() {
+    let observed = Observed {
+        server: Some(deployment(&json!({"observedGeneration": 2, "conditions": [
+            {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+             "message": "pods \"velero-5f-x\" is forbidden: exceeded quota: small"}]}))),
+        ..all_well()
+    };
+    let worst = assess(&installation(), &observed).statuses.into_iter().max().unwrap();
+    assert_eq!(
+        worst.to_string(),
+        "blocked: the cluster does not admit the pods of Deployment velero: exceeded quota: small"
+    );
 }
 
 #[test]
@@ -182,6 +258,15 @@ fn a_server_that_keeps_ending_says_how_it_ended() {
         worst.to_string(),
         "blocked: container velero of pod velero-1 keeps ending (Error, exit code 1): see its log"
     );
+    let mut between = observed.clone();
+    let containers = between.pods[0].status.as_mut().unwrap().container_statuses.as_mut().unwrap();
+    containers[0].state = parse(json!({"running": {"startedAt": STARTED}}));
+    assert_eq!(assess(&installation(), &between).statuses.into_iter().max().unwrap(), worst);
+    let containers = observed.pods[0].status.as_mut().unwrap().container_statuses.as_mut().unwrap();
+    let end = containers[0].last_state.as_mut().unwrap().terminated.as_mut().unwrap();
+    end.message = Some("starting\nAn error occurred: no room\n".into());
+    let worst = assess(&installation(), &observed).statuses.into_iter().max().unwrap();
+    assert!(worst.to_string().ends_with("(Error, exit code 1): An error occurred: no room"), "{worst}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Nothing here touches the object store: the objects of backups go with the namespace's Velero, and another Velero on the
 //! same bucket finds the backups again.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::{join_all, try_join_all};
 use k8s_openapi::{
@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use super::{
     CREDENTIALS, METRICS, NODE_AGENT, SERVER,
     cluster::{Cluster, ClusterError, call, describe, named},
+    namespace,
 };
 use crate::error_chain::ErrorChain;
 
@@ -79,6 +80,8 @@ pub(super) async fn remove(cluster: &Cluster) -> Removal {
     let rest =
         [named("v1", "Secret", CREDENTIALS), named("v1", "Service", METRICS), named("v1", "ServiceAccount", SERVER)];
     delete_all(cluster, &rest, &mut removal).await;
+    let labels = namespace::label(cluster, &BTreeMap::new()).await;
+    removal.note(&format!("the labels of Namespace {}", cluster.namespace()), labels);
     let bindings = delete_bindings(cluster).await;
     removal.note("ClusterRoleBinding of Velero", bindings);
     let definitions = delete_unused(cluster, &definitions, &kinds).await;

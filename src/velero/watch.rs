@@ -6,10 +6,11 @@ use futures::{
     StreamExt,
     stream::{BoxStream, SelectAll},
 };
+use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         apps::v1::{DaemonSet, Deployment},
-        core::v1::Pod,
+        core::v1::{Event as ClusterEvent, Pod},
     },
     serde::de::DeserializeOwned,
 };
@@ -27,7 +28,8 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     Installation, LOCATION, NODE_AGENT, SERVER,
     cluster::{Cluster, ClusterError, api_resource},
-    observation::{self, Observed, PODS, backup_location_kind},
+    namespace,
+    observation::{self, Observed, PODS, REFUSALS, backup_location_kind},
     readiness::Readiness,
 };
 
@@ -36,7 +38,9 @@ struct Watched {
     servers: Store<Deployment>,
     agents: Store<DaemonSet>,
     pods: Store<Pod>,
+    refusals: Store<ClusterEvent>,
     locations: Store<DynamicObject>,
+    labelled_since: Option<Timestamp>,
 }
 
 impl Watched {
@@ -52,6 +56,8 @@ impl Watched {
             server: first(&self.servers),
             node_agent: first(&self.agents),
             pods: self.pods.state().iter().map(|pod| Pod::clone(pod)).collect(),
+            refusals: self.refusals.state().iter().map(|event| ClusterEvent::clone(event)).collect(),
+            labelled_since: self.labelled_since,
             location: first(&self.locations),
         }
     }
@@ -64,6 +70,7 @@ pub(super) async fn until(
     deadline: Instant,
     judge: impl Fn(&Installation, &Observed) -> Readiness,
 ) -> Result<Observed, ClusterError> {
+    let labelled_since = if installation.node_agent { namespace::labelled_since(cluster).await? } else { None };
     let mut changes = SelectAll::new();
     let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
     let velero = watcher::Config::default().labels(PODS);
@@ -76,6 +83,13 @@ pub(super) async fn until(
         } else {
             Writer::new(()).as_reader()
         },
+        refusals: if installation.node_agent {
+            let refusals = watcher::Config::default().fields(REFUSALS);
+            watch(&mut changes, cluster.namespaced(), refusals, ())
+        } else {
+            Writer::new(()).as_reader()
+        },
+        labelled_since,
         locations: match installation.backup_location() {
             Some(_) => {
                 let api = cluster.here(&location_kind);

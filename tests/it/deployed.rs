@@ -128,6 +128,13 @@ impl Deployed {
         self.after(records)
     }
 
+    /// Sets several options at once, as one `juju config` does.
+    pub fn configure_all(&mut self, settings: &[(&str, &str)]) -> &mut Self {
+        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let records = self.model.reconfigure(APPLICATION, &settings, &[]).unwrap();
+        self.after(records)
+    }
+
     pub fn reset(&mut self, key: &str) -> &mut Self {
         let records = self.model.reset(APPLICATION, &[key]).unwrap();
         self.after(records)
@@ -164,6 +171,13 @@ impl Deployed {
     pub fn object(&self, kind: &str, name: &str) -> Option<Value> {
         let api = objects::api(self.world, self.namespace(), kind);
         self.world.runtime.block_on(api.get_opt(name)).unwrap().map(|object| json!(object))
+    }
+
+    /// All objects of a kind in the model's namespace.
+    pub fn list(&self, kind: &str) -> Vec<Value> {
+        let api = objects::api(self.world, self.namespace(), kind);
+        let listed = self.world.runtime.block_on(api.list(&ListParams::default())).unwrap();
+        listed.into_iter().map(|object| json!(object)).collect()
     }
 
     pub fn expect(&self, kind: &str, name: &str) -> Value {

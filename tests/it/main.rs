@@ -18,6 +18,7 @@ mod gate;
 mod gcs;
 mod installation;
 mod models;
+mod node_agent;
 mod objects;
 mod packaging;
 mod pins;
@@ -28,6 +29,8 @@ mod secrecy;
 mod storage;
 mod units;
 mod version;
+mod volumes;
+mod workload;
 mod world;
 
 use std::path::Path;

@@ -26,11 +26,13 @@ const KINDS: &[(&str, &str, &str, bool)] = &[
     ("", "v1", "ConfigMap", true),
     ("", "v1", "Namespace", false),
     ("", "v1", "Node", false),
+    ("", "v1", "Event", true),
     ("velero.io", "v1", "BackupStorageLocation", true),
     ("velero.io", "v1", "VolumeSnapshotLocation", true),
     ("velero.io", "v1", "Backup", true),
     ("velero.io", "v1", "Restore", true),
     ("velero.io", "v1", "BackupRepository", true),
+    ("velero.io", "v1", "PodVolumeBackup", true),
     ("velero.io", "v1", "Schedule", true),
     ("velero.io", "v1", "ServerStatusRequest", true),
     ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", false),
@@ -53,7 +55,9 @@ pub fn api(world: &World, namespace: &str, kind: &str) -> Api<DynamicObject> {
 /// what controllers say of an object in its status.
 pub fn versions(world: &World, namespace: &str) -> BTreeMap<String, String> {
     let mut versions = BTreeMap::new();
-    for (_, _, kind, _) in KINDS.iter().filter(|(_, _, kind, _)| !matches!(*kind, "Pod" | "ConfigMap" | "Namespace")) {
+    for (_, _, kind, _) in
+        KINDS.iter().filter(|(_, _, kind, _)| !matches!(*kind, "Pod" | "ConfigMap" | "Namespace" | "Node" | "Event"))
+    {
         let selector = ListParams::default().labels("component=velero");
         let listed = world.runtime.block_on(api(world, namespace, kind).list(&selector));
         let Ok(listed) = listed else { continue };

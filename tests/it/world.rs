@@ -15,7 +15,7 @@ use kube::{
 use sandbox::{
     certificates::Authority,
     charm::{self, PackOptions},
-    cluster::Cluster,
+    cluster::{Cluster, ClusterOptions, NodeOptions, PodSecurityLevel},
     entra_id::EntraId,
     object_store::{AzureAccess, AzureServer, GcsAccess, GcsServer, S3Access, S3Server},
     program,
@@ -55,16 +55,11 @@ impl Azure {
 }
 
 impl World {
-    /// With `audited`, the cluster keeps a log of the requests of service accounts.
-    fn start(audited: bool) -> Self {
+    fn start(options: &ClusterOptions) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (cluster, store, client, charm, program) = runtime.block_on(async {
             let progress = Progress::to_stderr();
-            let cluster = if audited {
-                Cluster::start_audited(&progress).await.unwrap()
-            } else {
-                Cluster::start(&progress).await.unwrap()
-            };
+            let cluster = Cluster::start_with(options, &progress).await.unwrap();
             let store = S3Server::start(cluster.access(), &cluster.folder().join("s3"), &progress).await.unwrap();
             let kubeconfig = Kubeconfig::read_from(&cluster.access().kubeconfig).unwrap();
             let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
@@ -163,7 +158,7 @@ fn turn_to_listen() -> MutexGuard<'static, ()> {
 pub fn shared() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| {
-        let world = World::start(false);
+        let world = World::start(&ClusterOptions::default());
         // With another Velero in the cluster no test's removal takes the definitions away from the others.
         crate::deployed::other_velero(&world, "keeper");
         world
@@ -172,8 +167,42 @@ pub fn shared() -> &'static World {
 
 /// The world of tests on what Veleros of one cluster share, or on who writes to the cluster: they run one at a time.
 pub fn alone() -> (MutexGuard<'static, ()>, &'static World) {
-    static WORLD: OnceLock<World> = OnceLock::new();
-    static TURN: Mutex<()> = Mutex::new(());
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    (turn, WORLD.get_or_init(|| World::start(true)))
+    static ALONE: InTurn = InTurn::new();
+    ALONE.take(&ClusterOptions { audit: true, ..ClusterOptions::default() })
+}
+
+/// The world of tests on the first node of which everything is as MicroK8s has it, and whose API server enforces the pod
+/// security standards as hardened clusters do. They run one at a time.
+pub fn hardened() -> (MutexGuard<'static, ()>, &'static World) {
+    static HARDENED: InTurn = InTurn::new();
+    let node = NodeOptions {
+        kubelet_root: "/var/snap/microk8s/common/var/lib/kubelet".into(),
+        labels: vec!["microk8s.io/cluster=true".into()],
+        // As the kubelets of all versions of Kubernetes before 1.36: it does not tell its flags.
+        feature_gates: [("ComponentFlagz".into(), false)].into(),
+    };
+    HARDENED.take(&ClusterOptions { pod_security: Some(PodSecurityLevel::Baseline), node, ..ClusterOptions::default() })
+}
+
+/// The world of tests that add nodes and take them away: they run one at a time.
+pub fn growing() -> (MutexGuard<'static, ()>, &'static World) {
+    static GROWING: InTurn = InTurn::new();
+    GROWING.take(&ClusterOptions::default())
+}
+
+/// A world that tests have one at a time.
+struct InTurn {
+    world: OnceLock<World>,
+    turn: Mutex<()>,
+}
+
+impl InTurn {
+    const fn new() -> Self {
+        Self { world: OnceLock::new(), turn: Mutex::new(()) }
+    }
+
+    fn take(&'static self, options: &ClusterOptions) -> (MutexGuard<'static, ()>, &'static World) {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        (turn, self.world.get_or_init(|| World::start(options)))
+    }
 }

@@ -37,7 +37,7 @@ pub use self::{
 };
 use crate::{
     charm::{self, PackError, PackOptions},
-    cluster::{Cluster, ClusterError, NodeError},
+    cluster::{Cluster, ClusterError, ClusterOptions, NodeError},
     images, juju,
     object_store::{GcsError, GcsServer, S3Error, S3Server},
     pod_additions::AdditionsError,
@@ -177,7 +177,8 @@ impl World {
             Ok::<_, BenchError>((velero, kubectl, charm, program))
         })?;
         let (cluster, store, second_store, client, user) = runtime.block_on(async {
-            let cluster = Box::pin(Cluster::start_audited(progress)).await?;
+            let options = ClusterOptions { audit: true, ..ClusterOptions::default() };
+            let cluster = Box::pin(Cluster::start_with(&options, progress)).await?;
             let store = S3Server::start(cluster.access(), &cluster.folder().join("s3"), progress).await?;
             let second_store = GcsServer::start(cluster.access(), &cluster.folder().join("gcs"), progress).await?;
             cluster.node().tag_image(&images::velero_name(), Self::OTHER_IMAGE).await?;

@@ -17,11 +17,15 @@ use super::globals::block_on;
 /// The bucket, or what the store has in place of one, that a new server has.
 const BUCKET: &str = "backups";
 
+/// How to start a cluster.
 #[derive(Args)]
 pub struct Up {
     /// The object stores to run beside it
     #[arg(long, value_enum, value_delimiter = ',', default_value = "s3", value_name = "KIND,…")]
     storage: Vec<Store>,
+    /// How many nodes it has; each has a kubelet, containerd and volumes of its own
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=i64::from(cluster::MOST_NODES)))]
+    nodes: u8,
 }
 
 /// An object store that runs until `down`.
@@ -37,7 +41,7 @@ impl Up {
     pub fn run(&self) -> Result<(), Failure> {
         block_on(async {
             let progress = Progress::to_stderr();
-            let access = cluster::up(&progress).await?;
+            let access = cluster::up(self.nodes, &progress).await?;
             let folder = access.kubeconfig.parent().unwrap_or(Path::new("/"));
             println!("export KUBECONFIG={}", access.kubeconfig.display());
             if self.storage.contains(&Store::S3) {

@@ -5,9 +5,10 @@ use std::{net::IpAddr, path::PathBuf};
 use clap::Subcommand;
 
 use super::{
-    blueprint::Programs,
+    blueprint::{NodeNumber, Programs},
     guard::{self, GuardError, Orders},
     init::{self, InitError},
+    options::ClusterOptions,
 };
 use crate::entra_id::{self, ServeError};
 
@@ -26,16 +27,19 @@ pub enum HiddenCommand {
         /// The folder of etcd.
         #[arg(long)]
         etcd: PathBuf,
-        /// Whether the API server keeps an audit log.
+        /// What it has beside what every one has.
         #[arg(long)]
-        audit: bool,
+        options: ClusterOptions,
     },
-    /// Is the first process of a cluster's namespaces.
+    /// Is the first process of a cluster's namespaces, or of one of its nodes'.
     #[command(hide = true)]
     ClusterInit {
         /// The cluster's folder.
         #[arg(long)]
         folder: PathBuf,
+        /// The number of the node.
+        #[arg(long, default_value_t = NodeNumber::FIRST.0)]
+        node: u8,
     },
     /// Is Entra ID for the pods of a cluster.
     #[command(hide = true)]
@@ -70,11 +74,11 @@ impl HiddenCommand {
     /// When it ended for a reason other than that it was told to.
     pub async fn run(self) -> Result<(), HiddenCommandError> {
         match self {
-            Self::ClusterGuard { folder, kubernetes, etcd, audit } => {
+            Self::ClusterGuard { folder, kubernetes, etcd, options } => {
                 let programs = Programs { kubernetes, etcd };
-                Ok(guard::run(&Orders { folder, programs, audit }).await?)
+                Ok(guard::run(&Orders { folder, programs, options }).await?)
             }
-            Self::ClusterInit { folder } => Ok(init::run(&folder)?),
+            Self::ClusterInit { folder, node } => Ok(init::run(&folder, NodeNumber(node))?),
             Self::EntraId { address, folder } => Ok(entra_id::serve(address, &folder).await?),
         }
     }

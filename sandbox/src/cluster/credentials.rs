@@ -1,11 +1,11 @@
 //! The certificates and kubeconfigs of a cluster.
 
-use std::{fs, io, net::IpAddr};
+use std::{fs, io, iter, net::IpAddr};
 
 use serde_json::{Value, json};
 
 use super::{
-    blueprint::{Blueprint, NODE},
+    blueprint::{Blueprint, NODE, NodeNumber},
     network::KUBERNETES_SERVICE,
 };
 use crate::certificates::{Authority, CertificateError, Certified, SigningKeys};
@@ -22,12 +22,11 @@ pub enum CredentialsError {
 }
 
 /// Who has a kubeconfig: its file, and the user and group that Kubernetes knows them by.
-const CLIENTS: [(&str, &str, &str); 5] = [
+const CLIENTS: [(&str, &str, &str); 4] = [
     ("kubeconfig", "sandbox-admin", "system:masters"),
     ("kube-controller-manager.kubeconfig", "system:kube-controller-manager", "system:kube-controller-manager"),
     ("kube-scheduler.kubeconfig", "system:kube-scheduler", "system:kube-scheduler"),
     ("kube-proxy.kubeconfig", "system:kube-proxy", "system:node-proxier"),
-    ("kubelet.kubeconfig", "system:node:sandbox", "system:nodes"),
 ];
 
 /// Makes all of them, and writes them into the cluster's folder.
@@ -47,12 +46,19 @@ pub fn write(blueprint: &Blueprint) -> Result<(), CredentialsError> {
     fs::write(blueprint.file("pki/service-account.key"), service_accounts.private)?;
     fs::write(blueprint.file("pki/service-account.pub"), service_accounts.public)?;
 
-    for (file, user, group) in CLIENTS {
-        let client = authority.client(user, Some(group))?;
-        let text = kubeconfig(&blueprint.api_server(), authority.certificate(), user, &client);
-        fs::write(blueprint.file(file), serde_yaml::to_string(&text).map_err(io::Error::other)?)?;
+    let clients = CLIENTS.map(|(file, user, group)| (file.to_owned(), user.to_owned(), group));
+    let kubelets = iter::once(NodeNumber::FIRST).chain(NodeNumber::further()).map(kubelet);
+    for (file, user, group) in clients.into_iter().chain(kubelets) {
+        let client = authority.client(&user, Some(group))?;
+        let text = kubeconfig(&blueprint.api_server(), authority.certificate(), &user, &client);
+        fs::write(blueprint.file(&file), serde_yaml::to_string(&text).map_err(io::Error::other)?)?;
     }
     Ok(())
+}
+
+/// What a kubelet has: its user is its node.
+fn kubelet(node: NodeNumber) -> (String, String, &'static str) {
+    (node.kubeconfig(), format!("system:node:{}", node.name()), "system:nodes")
 }
 
 fn save(blueprint: &Blueprint, name: &str, certified: &Certified) -> io::Result<()> {
@@ -83,7 +89,8 @@ mod tests {
 
     #[test]
     fn the_kubelets_user_is_the_node() {
-        assert!(CLIENTS.iter().any(|(_, user, _)| *user == format!("system:node:{NODE}")));
+        assert_eq!(kubelet(NodeNumber::FIRST).1, "system:node:sandbox");
+        assert_eq!(kubelet(NodeNumber(1)).0, "sandbox-2.kubeconfig");
     }
 
     #[test]

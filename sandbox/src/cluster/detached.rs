@@ -14,7 +14,7 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Cluster, ClusterAccess, ClusterError, clusters, leftovers};
+use super::{Cluster, ClusterAccess, ClusterError, ClusterOptions, FurtherNodeError, NodeOptions, clusters, leftovers};
 use crate::progress::Progress;
 
 /// The name of its folder.
@@ -35,6 +35,9 @@ pub enum DetachedError {
     /// It could not be started.
     #[error("the cluster is not up")]
     Start(#[from] ClusterError),
+    /// One of its nodes could not be added.
+    #[error("the cluster has not as many nodes as asked for")]
+    Node(#[from] FurtherNodeError),
     /// It is not yet up, or no more.
     #[error("the cluster is just starting or ending")]
     InBetween,
@@ -52,16 +55,19 @@ struct Record {
     access: ClusterAccess,
 }
 
-/// Starts the user's cluster, which runs until [`down`].
+/// Starts the user's cluster of so many nodes, which runs until [`down`].
 ///
 /// # Errors
 /// When it is up already, or does not start.
-pub async fn up(progress: &Progress) -> Result<ClusterAccess, DetachedError> {
+pub async fn up(nodes: u8, progress: &Progress) -> Result<ClusterAccess, DetachedError> {
     let folder = clusters().map_err(ClusterError::from)?.join(NAME);
     if leftovers::is_alive(&folder) {
         return Err(if read(&folder).is_ok() { DetachedError::AlreadyUp } else { DetachedError::InBetween });
     }
-    let cluster = Box::pin(Cluster::start_in(Some(NAME), false, progress)).await?;
+    let cluster = Box::pin(Cluster::start_in(Some(NAME), &ClusterOptions::default(), progress)).await?;
+    for _ in 1..nodes {
+        cluster.add_node(NodeOptions::default(), progress).await?;
+    }
     Ok(cluster.detach().await?)
 }
 

@@ -22,9 +22,11 @@ use super::{
     credentials::{self, CredentialsError},
     init,
     leftovers::{self, LeftoversError},
-    network::{Link, NetworkError},
+    network::{Link, NetworkError, Reservation},
+    options::ClusterOptions,
     services,
 };
+use crate::process;
 
 /// How long init may take to end every process of the cluster.
 const END_LIMIT: Duration = Duration::from_secs(10);
@@ -57,8 +59,8 @@ pub struct Orders {
     pub folder: PathBuf,
     /// The programs that it runs.
     pub programs: Programs,
-    /// Whether the API server keeps an audit log.
-    pub audit: bool,
+    /// What it has beside what every one has.
+    pub options: ClusterOptions,
 }
 
 /// Why there is no cluster, or no more.
@@ -98,7 +100,7 @@ pub async fn run(orders: &Orders) -> Result<(), GuardError> {
     let lock = leftovers::lock(&orders.folder)?;
     say(&Notice::Locked)?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut cluster = Running { child: None };
+    let mut cluster = Running { child: None, reservation: None };
     let result = tokio::select! {
         result = cluster.start_and_wait(orders) => result,
         () = owner_gone() => Ok(()),
@@ -108,7 +110,7 @@ pub async fn run(orders: &Orders) -> Result<(), GuardError> {
         say(&Notice::Failed { reason: crate::error::chain(error) })?;
     }
     cluster.end().await?;
-    leftovers::remove(&orders.folder, &lock).await?;
+    leftovers::remove(&orders.folder, &lock, cluster.reservation.take()).await?;
     if let Some(clusters) = orders.folder.parent() {
         leftovers::remove_if_empty(clusters, &leftovers::lock_all()?);
     }
@@ -138,11 +140,14 @@ async fn owner_gone() {
 
 struct Running {
     child: Option<Child>,
+    reservation: Option<Reservation>,
 }
 
 impl Running {
     async fn start_and_wait(&mut self, orders: &Orders) -> Result<(), GuardError> {
-        let blueprint = prepare(orders).await?;
+        let (link, reservation) = Link::reserve().await?;
+        self.reservation = Some(reservation);
+        let blueprint = prepare(orders, link)?;
         let log = File::create(blueprint.logs().join("init.log"))?;
         let child = self.child.insert(init_command(&orders.folder, log)?.spawn()?);
         let (Some(stdout), Some(mut stdin)) = (child.stdout.take(), child.stdin.take()) else {
@@ -153,7 +158,8 @@ impl Running {
         if said.trim_end() != init::STARTED {
             return Err(ended(&blueprint));
         }
-        let process = only_child(child)?;
+        let unshare = child.id().ok_or_else(|| io::Error::other("unshare has ended"))?;
+        let process = process::only_child(unshare)?;
         blueprint.link.attach(process).await?;
         stdin.write_all(b"go\n").await?;
         say(&Notice::Running { process })?;
@@ -174,17 +180,20 @@ impl Running {
     }
 }
 
-async fn prepare(orders: &Orders) -> Result<Blueprint, GuardError> {
-    let link = Link::reserve().await?;
-    let blueprint =
-        Blueprint { folder: orders.folder.clone(), link, programs: orders.programs.clone(), audit: orders.audit };
+fn prepare(orders: &Orders, link: Link) -> Result<Blueprint, GuardError> {
+    let blueprint = Blueprint {
+        folder: orders.folder.clone(),
+        link,
+        programs: orders.programs.clone(),
+        options: orders.options.clone(),
+    };
     blueprint.save()?;
+    let node = blueprint.first_node();
+    node.save()?;
     cgroups::create(&link.unique_name())?;
     credentials::write(&blueprint)?;
-    for folder in ["logs", "cni", "volume-plugins"] {
-        fs::create_dir_all(blueprint.file(folder))?;
-    }
-    for (file, text) in services::configuration(&blueprint) {
+    services::write_node_configuration(&node)?;
+    for (file, text) in services::cluster_configuration(&blueprint) {
         fs::write(blueprint.file(file), text)?;
     }
     Ok(blueprint)
@@ -193,7 +202,7 @@ async fn prepare(orders: &Orders) -> Result<Blueprint, GuardError> {
 fn init_command(folder: &Path, log: File) -> io::Result<Command> {
     let mut command = Command::new("unshare");
     command
-        .args(["--mount", "--net", "--ipc", "--pid", "--fork", "--mount-proc", "--kill-child", "--"])
+        .args(init::NAMESPACES)
         .arg(std::env::current_exe()?)
         .args(["cluster-init", "--folder"])
         .arg(folder)
@@ -202,17 +211,6 @@ fn init_command(folder: &Path, log: File) -> io::Result<Command> {
         .stderr(log)
         .kill_on_drop(true);
     Ok(command)
-}
-
-/// The process that `unshare` has started: the first of the cluster's.
-fn only_child(unshare: &Child) -> io::Result<u32> {
-    let parent = unshare.id().ok_or_else(|| io::Error::other("unshare has ended"))?;
-    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"))?;
-    children
-        .split_whitespace()
-        .next()
-        .and_then(|child| child.parse().ok())
-        .ok_or_else(|| io::Error::other(format!("unshare (process {parent}) has no child")))
 }
 
 fn ended(blueprint: &Blueprint) -> GuardError {

@@ -18,13 +18,17 @@ use nix::{
 };
 
 use super::{
-    blueprint::Blueprint,
+    blueprint::{Blueprint, NodeBlueprint, NodeNumber},
     mounts::{self, MountError},
-    services::{self, Service},
+    services::{self, KUBELET, Service},
 };
 
 /// The line by which init says that it is there.
 pub(super) const STARTED: &str = "started";
+
+/// How `unshare` gives init namespaces of its own, of which it is the first process.
+pub(super) const NAMESPACES: [&str; 8] =
+    ["--mount", "--net", "--ipc", "--pid", "--fork", "--mount-proc", "--kill-child", "--"];
 
 /// A service that ends sooner than this after its start is given as long before the next.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
@@ -64,31 +68,45 @@ pub enum InitError {
     Orphaned,
 }
 
-/// Sets up the mounts of the cluster in `folder`, and runs its services until standard input ends.
+/// Sets up the mounts of a node of the cluster in `folder`, and runs its services: the first node's until standard input ends,
+/// and a further one's until the first node ends, whose processes those of the others are too.
 ///
 /// # Errors
 /// When a mount fails or a service cannot be started. It does not return otherwise.
-pub fn run(folder: &Path) -> Result<(), InitError> {
-    let blueprint = Blueprint::load(folder).map_err(file(folder))?;
-    let mut stdin = io::stdin().lock();
+pub(super) fn run(folder: &Path, number: NodeNumber) -> Result<(), InitError> {
+    let cluster = Blueprint::load(folder).map_err(file(folder))?;
+    let node = NodeBlueprint::load(&cluster, number).map_err(file(folder))?;
     say_started().map_err(file(folder))?;
-    // The guard, which started this process, says with a line that the network is ready, and with the end of its input that
-    // the cluster shall end. The latter is true too when the guard has been killed.
-    if stdin.read_line(&mut String::new()).map_err(file(folder))? == 0 {
-        return Err(InitError::Orphaned);
+    // Who started this process says with a line that the network is ready, and the guard with the end of its input that the
+    // cluster shall end. The latter is true too when the guard has been killed.
+    wait_for_line(folder)?;
+    let mut all = Vec::new();
+    if number == NodeNumber::FIRST {
+        thread::spawn(|| {
+            drop(io::copy(&mut io::stdin().lock(), &mut io::sink()));
+            process::exit(0);
+        });
+        all.extend(services::of_cluster(&cluster));
     }
-    drop(stdin);
-    thread::spawn(|| {
-        drop(io::copy(&mut io::stdin().lock(), &mut io::sink()));
-        process::exit(0);
-    });
-    mounts::set_up(&blueprint)?;
+    all.extend(services::of_node(&node));
+    mounts::set_up(&node)?;
     write("/proc/sys/net/ipv4/ip_forward", "1")?;
-    let mut supervisor = Supervisor { logs: blueprint.logs(), running: HashMap::new() };
-    for service in services::all(&blueprint) {
+    let mut supervisor = Supervisor { logs: node.file("logs"), running: HashMap::new() };
+    for service in all {
+        // A further node joins a cluster that is in use: pods are put there at once, and want their images.
+        if number != NodeNumber::FIRST && service.name == KUBELET {
+            wait_for_line(folder)?;
+        }
         supervisor.start(service)?;
     }
     supervisor.supervise()
+}
+
+fn wait_for_line(folder: &Path) -> Result<(), InitError> {
+    match io::stdin().lock().read_line(&mut String::new()).map_err(file(folder))? {
+        0 => Err(InitError::Orphaned),
+        _ => Ok(()),
+    }
 }
 
 fn say_started() -> io::Result<()> {

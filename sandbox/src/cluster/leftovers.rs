@@ -12,7 +12,7 @@ use std::{
 use super::{
     blueprint::Blueprint,
     cgroups::{self, CgroupError},
-    network::NetworkError,
+    network::{NetworkError, Reservation},
 };
 use crate::folders::{self, FolderError};
 
@@ -99,21 +99,32 @@ pub(super) async fn sweep(clusters: &Path) -> Result<(), LeftoversError> {
         if folder.is_dir()
             && let Ok(lock) = lock(&folder)
         {
-            remove(&folder, &lock).await?;
+            remove(&folder, &lock, None).await?;
         }
     }
     Ok(())
 }
 
-/// Removes all that is left of the cluster in `folder`, which the caller has locked, and whose processes are at their end.
+/// Removes all that is left of the cluster in `folder`, which the caller has locked, and whose processes are at their end. What
+/// bears its number is removed only if nobody else has the number by now.
 ///
 /// # Errors
 /// When something cannot be removed.
-pub(super) async fn remove(folder: &Path, _lock: &File) -> Result<(), LeftoversError> {
+pub(super) async fn remove(
+    folder: &Path,
+    _lock: &File,
+    reservation: Option<Reservation>,
+) -> Result<(), LeftoversError> {
     // Without a blueprint, there was nothing but the folder.
     if let Ok(blueprint) = Blueprint::load(folder) {
-        blueprint.link.remove().await?;
-        cgroups::remove(&blueprint.link.unique_name())?;
+        let reservation = match reservation {
+            Some(held) => Some(held),
+            None => blueprint.link.take_over()?,
+        };
+        if reservation.is_some() {
+            blueprint.link.remove().await?;
+            cgroups::remove(&blueprint.link.unique_name())?;
+        }
     }
     let deadline = Instant::now() + REMOVAL_LIMIT;
     loop {

@@ -16,6 +16,7 @@ mod cgroups;
 mod commands;
 mod credentials;
 mod detached;
+mod further_node;
 mod guard;
 mod init;
 mod kubeconfig;
@@ -23,6 +24,7 @@ mod leftovers;
 mod mounts;
 mod network;
 mod node;
+mod options;
 mod readiness;
 mod services;
 mod volumes;
@@ -32,6 +34,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     process::Stdio,
+    sync::atomic::{AtomicU8, Ordering},
     time::Duration,
 };
 
@@ -41,10 +44,13 @@ use tokio::{
 };
 
 pub use access::ClusterAccess;
+pub use blueprint::MOST_NODES;
 pub use commands::{HiddenCommand, HiddenCommandError};
 pub use detached::{DetachedError, current, down, up};
+pub use further_node::FurtherNodeError;
 pub use kubeconfig::AccessError;
 pub use node::{Node, NodeError};
+pub use options::{ClusterOptions, NodeOptions, PodSecurityLevel};
 pub use readiness::{ReadinessError, client};
 pub use volumes::{LOCAL_STORAGE_CLASS, VolumeError};
 
@@ -130,6 +136,7 @@ pub struct Cluster {
     guard: Guard,
     node: Node,
     access: ClusterAccess,
+    further_nodes: AtomicU8,
 }
 
 impl Cluster {
@@ -139,19 +146,19 @@ impl Cluster {
     /// # Errors
     /// When something that it needs cannot be had, or it does not become ready.
     pub async fn start(progress: &Progress) -> Result<Self, ClusterError> {
-        Box::pin(Self::start_in(None, false, progress)).await
+        Self::start_with(&ClusterOptions::default(), progress).await
     }
 
-    /// Starts a cluster as [`Cluster::start`] does, which keeps a log of the requests of service accounts.
+    /// Starts a cluster as [`Cluster::start`] does, with what `options` say.
     ///
     /// # Errors
     /// As [`Cluster::start`].
-    pub async fn start_audited(progress: &Progress) -> Result<Self, ClusterError> {
-        Box::pin(Self::start_in(None, true, progress)).await
+    pub async fn start_with(options: &ClusterOptions, progress: &Progress) -> Result<Self, ClusterError> {
+        Box::pin(Self::start_in(None, options, progress)).await
     }
 
     /// Starts a cluster; with a `name`, its folder has that name.
-    async fn start_in(name: Option<&str>, audit: bool, progress: &Progress) -> Result<Self, ClusterError> {
+    async fn start_in(name: Option<&str>, options: &ClusterOptions, progress: &Progress) -> Result<Self, ClusterError> {
         if !nix::unistd::geteuid().is_root() {
             return Err(ClusterError::NotRoot);
         }
@@ -162,9 +169,9 @@ impl Cluster {
         };
         let archives = images::archives(progress).await?;
         progress.tell("starting the cluster");
-        let (mut guard, process) = Guard::start(&programs, name, audit).await?;
+        let (mut guard, process) = Guard::start(&programs, name, options).await?;
         match Box::pin(furnish(&guard, process, &archives)).await {
-            Ok((node, access)) => Ok(Self { guard, node, access }),
+            Ok((node, access)) => Ok(Self { guard, node, access, further_nodes: AtomicU8::new(0) }),
             Err(error) => {
                 let error = guard.blame(error);
                 guard.stop().await?;
@@ -179,10 +186,20 @@ impl Cluster {
         &self.access
     }
 
-    /// The cluster's only node, to give it images and volumes.
+    /// The cluster's first node, to give it images and volumes.
     #[must_use]
     pub fn node(&self) -> &Node {
         &self.node
+    }
+
+    /// Adds a node, and waits until pods can be made on it: it has volumes and images as the first one has. It goes with the
+    /// cluster.
+    ///
+    /// # Errors
+    /// When there are three more than the first one already, or it does not become ready.
+    pub async fn add_node(&self, options: NodeOptions, progress: &Progress) -> Result<Node, FurtherNodeError> {
+        let number = self.further_nodes.fetch_add(1, Ordering::Relaxed) + 1;
+        further_node::add(&self.guard.folder, &self.access, number, options, progress).await
     }
 
     /// The cluster's folder, which goes with it.
@@ -197,7 +214,7 @@ impl Cluster {
         self.guard.folder.join("logs")
     }
 
-    /// The log of requests of a cluster that was started by [`Cluster::start_audited`]: an event, as JSON, on each line.
+    /// The log of requests of a cluster that was started with that option: an event, as JSON, on each line.
     #[must_use]
     pub fn audit_log(&self) -> PathBuf {
         self.logs().join(blueprint::AUDIT_LOG)
@@ -231,7 +248,11 @@ struct Guard {
 }
 
 impl Guard {
-    async fn start(programs: &Programs, name: Option<&str>, audit: bool) -> Result<(Self, u32), ClusterError> {
+    async fn start(
+        programs: &Programs,
+        name: Option<&str>,
+        options: &ClusterOptions,
+    ) -> Result<(Self, u32), ClusterError> {
         let clusters = clusters()?;
         let failed = |source| ClusterError::Guard { folder: clusters.clone(), source };
         // A folder without a guard is a leftover. Nobody must think so of the new one, as long as its guard is not there.
@@ -243,7 +264,7 @@ impl Guard {
             None => tempfile::Builder::new().prefix("owned-").tempdir_in(&clusters).map(tempfile::TempDir::keep),
         }
         .map_err(failed)?;
-        let mut guard = Self::spawn(folder, programs, audit).await?;
+        let mut guard = Self::spawn(folder, programs, options).await?;
         guard.next_notice().await?;
         drop(lock);
         match guard.next_notice().await? {
@@ -252,7 +273,7 @@ impl Guard {
         }
     }
 
-    async fn spawn(folder: PathBuf, programs: &Programs, audit: bool) -> Result<Self, ClusterError> {
+    async fn spawn(folder: PathBuf, programs: &Programs, options: &ClusterOptions) -> Result<Self, ClusterError> {
         let program = program::path().await?;
         let failed = |source| ClusterError::Guard { folder: folder.clone(), source };
         let log = File::create(folder.join("guard.log")).map_err(failed)?;
@@ -264,7 +285,7 @@ impl Guard {
             .arg(&programs.kubernetes)
             .arg("--etcd")
             .arg(&programs.etcd)
-            .args(audit.then_some("--audit"))
+            .args(["--options", &options.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -344,7 +365,7 @@ async fn furnish(guard: &Guard, process: u32, archives: &[PathBuf]) -> Result<(N
         certificate_authority: fs::read_to_string(blueprint.certificate_authority()).map_err(failed)?,
         server_address: blueprint.link.node().into(),
     };
-    let node = Node::new(folder.clone(), process, blueprint.link.node(), access.clone());
+    let node = Node::new(&blueprint.first_node(), process, &access);
     let images = async {
         for archive in archives {
             node.import_image(archive).await?;

@@ -8,10 +8,10 @@ use std::{
 
 use nix::{
     errno::Errno,
-    mount::{MsFlags, mount},
+    mount::{MntFlags, MsFlags, mount, umount2},
 };
 
-use super::blueprint::Blueprint;
+use super::blueprint::{Blueprint, NodeBlueprint};
 
 /// How many processors the node says that it has. Velero's pods ask for half of one each, and use next to nothing of it: on
 /// a machine with two, the third model's pods would wait for ever.
@@ -44,20 +44,27 @@ pub enum MountError {
 ///
 /// # Errors
 /// When the system does not allow it.
-pub fn set_up(blueprint: &Blueprint) -> Result<(), MountError> {
-    hide_written_files(blueprint)?;
+pub(super) fn set_up(node: &NodeBlueprint) -> Result<(), MountError> {
+    // A further node has begun with a copy of the first one's mounts, and containerd, when it looks a folder up, finds the first
+    // mount on it.
+    for kubelet_root in [&node.cluster.options.node.kubelet_root, &node.options.kubelet_root] {
+        while umount2(kubelet_root, MntFlags::MNT_DETACH).is_ok() {}
+    }
+    hide_written_files(&node.cluster)?;
+    let kubelet_root = node.options.kubelet_root.as_path();
     for (name, target) in
-        [("kubelet", "/var/lib/kubelet"), ("pod-logs", "/var/log/pods"), ("cni-cache", "/var/lib/cni")]
+        [("kubelet", kubelet_root), ("pod-logs", Path::new("/var/log/pods")), ("cni-cache", Path::new("/var/lib/cni"))]
     {
-        let (from, target) = (blueprint.file(name), Path::new(target));
+        let from = node.file(name);
         folder(&from)?;
         folder(target)?;
         bind(&from, target)?;
     }
     // Volumes that the kubelet mounts later must appear in pods that have the folder already: the node agent of Velero.
-    mount_at("/var/lib/kubelet", None, MsFlags::MS_SHARED | MsFlags::MS_REC, None)?;
+    mount(None::<&str>, kubelet_root, None::<&str>, MsFlags::MS_SHARED | MsFlags::MS_REC, None::<&str>)
+        .map_err(|source| MountError::Mount { target: kubelet_root.to_owned(), source })?;
     if let Ok(resolver) = fs::canonicalize("/etc/resolv.conf") {
-        bind(&blueprint.file("resolv.conf"), &resolver)?;
+        bind(&node.cluster.file("resolv.conf"), &resolver)?;
     }
     show_processors()
 }
@@ -73,6 +80,8 @@ fn hide_written_files(blueprint: &Blueprint) -> Result<(), MountError> {
     folder(Path::new("/run/var/work"))?;
     let layers = "lowerdir=/var,upperdir=/run/var/upper,workdir=/run/var/work";
     mount_at("/var", Some("overlay"), MsFlags::empty(), Some(layers))?;
+    // As on a node that systemd has started: pods may ask that what is mounted there later appears in them too.
+    mount_at("/var", None, MsFlags::MS_SHARED, None)?;
     // Should the cluster's folder be below /var, the layer has hidden it.
     bind(state, &blueprint.folder)?;
     let run = Path::new("/var/run");

@@ -1,4 +1,4 @@
-//! The only node of an embedded cluster.
+//! A node of an embedded cluster.
 
 use std::{
     ffi::OsStr,
@@ -10,10 +10,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::{
+    errno::Errno,
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tokio::process::Command;
 
 use super::{
     ClusterAccess,
+    blueprint::NodeBlueprint,
     services::CONTAINERD_SOCKET,
     volumes::{self, VolumeError},
 };
@@ -42,9 +48,10 @@ pub enum NodeError {
     },
 }
 
-/// The only node of an embedded cluster.
+/// A node of an embedded cluster.
 #[derive(Debug)]
 pub struct Node {
+    name: String,
     folder: PathBuf,
     process: u32,
     address: Ipv4Addr,
@@ -53,8 +60,34 @@ pub struct Node {
 }
 
 impl Node {
-    pub(super) fn new(folder: PathBuf, process: u32, address: Ipv4Addr, access: ClusterAccess) -> Self {
-        Self { folder, process, address, access, volumes: AtomicU16::new(0) }
+    /// The node whose first process is `process`. `access` leads into the first node's namespaces, and the node's own into its.
+    pub(super) fn new(blueprint: &NodeBlueprint, process: u32, access: &ClusterAccess) -> Self {
+        Self {
+            name: blueprint.number.name(),
+            folder: blueprint.cluster.folder.clone(),
+            process,
+            address: blueprint.address(),
+            access: ClusterAccess { namespaces_of: Some(process), ..access.clone() },
+            volumes: AtomicU16::new(0),
+        }
+    }
+
+    /// The node's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Ends every process of the node at once, as a power cut does. The cluster goes on to know it.
+    ///
+    /// # Errors
+    /// When the system does not allow it.
+    pub fn power_off(&self) -> io::Result<()> {
+        // The first process of a namespace takes all others of it with it.
+        match kill(Pid::from_raw(self.process.cast_signed()), Signal::SIGKILL) {
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// The node's address, which pods, programs inside of the cluster's namespaces and this machine all reach.
@@ -90,7 +123,7 @@ impl Node {
     /// When a folder or an object cannot be made.
     pub async fn make_local_volumes(&self, count: u16) -> Result<(), VolumeError> {
         let first = self.volumes.fetch_add(count, Ordering::Relaxed);
-        volumes::create(&self.access, &self.folder, first..first + count).await
+        volumes::create(&self.access, &self.folder, &self.name, first..first + count).await
     }
 
     async fn ctr(&self, arguments: &[&OsStr]) -> Result<String, ProcessError> {

@@ -77,11 +77,19 @@ pub(super) async fn settle(client: &Client) -> Result<(), ReadinessError> {
     let exists = |object: Option<&ServiceAccount>| object.is_some();
     let service_exists = |object: Option<&Service>| object.is_some();
     tokio::try_join!(
-        appear(Api::all(client.clone()), NODE, node_is_ready, "the ready node"),
+        node_ready(client, NODE),
         appear(accounts, "default", exists, "the default service account"),
         appear(services, "kubernetes", service_exists, "the service kubernetes"),
     )?;
     Ok(())
+}
+
+/// Waits until a node is ready for pods.
+///
+/// # Errors
+/// When it takes too long.
+pub(super) async fn node_ready(client: &Client, name: &str) -> Result<(), ReadinessError> {
+    appear(Api::all(client.clone()), name, node_is_ready, "the ready node").await
 }
 
 /// Waits until the API server answers. There is nothing to watch before, so it is asked until it does.

@@ -1,20 +1,30 @@
 //! The programs that a cluster consists of, and what each is told.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 
 use super::{
-    blueprint::{API_PORT, Blueprint, NODE},
-    network::{PODS, SERVICES},
+    blueprint::{API_PORT, Blueprint, NodeBlueprint},
+    network::{self, PODS, SERVICES},
+    options::PodSecurityLevel,
 };
 use crate::images;
 
 /// Where containerd listens, inside of the cluster's mount namespace.
 pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
 
+/// The name of the service that makes a node one of the cluster.
+pub(super) const KUBELET: &str = "kubelet";
+
 /// The file that says which requests the audit log tells of.
 const AUDIT_POLICY: &str = "audit-policy.json";
+
+/// The file that says what the API server does not admit.
+const ADMISSION: &str = "admission.json";
 
 /// A program that runs for as long as the cluster does.
 #[derive(Debug)]
@@ -35,48 +45,80 @@ impl Service {
     }
 }
 
-/// All services of a cluster, in the order in which they are started.
+/// The services of the whole cluster, in the order in which they are started.
 #[must_use]
-pub fn all(blueprint: &Blueprint) -> Vec<Service> {
+pub(super) fn of_cluster(blueprint: &Blueprint) -> Vec<Service> {
     let (kubernetes, etcd) = (&blueprint.programs.kubernetes, &blueprint.programs.etcd);
-    let config = |name: &str| blueprint.file(name).display().to_string();
     vec![
         Service::new("etcd", etcd, etcd_arguments(blueprint)),
         Service::new("kube-apiserver", kubernetes, api_server_arguments(blueprint)),
-        Service::new("containerd", Path::new(""), vec!["--config".into(), config("containerd.toml")]),
         Service::new("kube-controller-manager", kubernetes, controller_manager_arguments(blueprint)),
-        Service::new("kube-scheduler", kubernetes, vec![format!("--config={}", config("scheduler.json"))]),
+        Service::new(
+            "kube-scheduler",
+            kubernetes,
+            vec![format!("--config={}", blueprint.file("scheduler.json").display())],
+        ),
+    ]
+}
+
+/// The services of one node, in the order in which they are started.
+#[must_use]
+pub(super) fn of_node(node: &NodeBlueprint) -> Vec<Service> {
+    let kubernetes = &node.cluster.programs.kubernetes;
+    let config = |name: &str| node.file(name).display().to_string();
+    let mut kubelet = vec![
+        format!("--config={}", config("kubelet.json")),
+        format!("--kubeconfig={}", node.cluster.file(&node.number.kubeconfig()).display()),
+        format!("--hostname-override={}", node.number.name()),
+        format!("--node-ip={}", node.address()),
+        format!("--root-dir={}", node.options.kubelet_root.display()),
+    ];
+    if !node.options.labels.is_empty() {
+        kubelet.push(format!("--node-labels={}", node.options.labels.join(",")));
+    }
+    vec![
+        Service::new("containerd", Path::new(""), vec!["--config".into(), config("containerd.toml")]),
         Service::new("kube-proxy", kubernetes, vec![format!("--config={}", config("proxy.json"))]),
         Service {
             // It ends, rather than waits, when there is no container runtime.
             after: Some(Path::new(CONTAINERD_SOCKET)),
-            ..Service::new(
-                "kubelet",
-                kubernetes,
-                vec![
-                    format!("--config={}", config("kubelet.json")),
-                    format!("--kubeconfig={}", config("kubelet.kubeconfig")),
-                    format!("--hostname-override={NODE}"),
-                    format!("--node-ip={}", blueprint.link.node()),
-                ],
-            )
+            ..Service::new(KUBELET, kubernetes, kubelet)
         },
     ]
 }
 
-/// The configuration files that the services are told of: name inside of the cluster's folder, and text.
+/// The configuration files of the services of the whole cluster: name inside of its folder, and text.
 #[must_use]
-pub fn configuration(blueprint: &Blueprint) -> Vec<(&'static str, String)> {
-    vec![
-        ("containerd.toml", containerd_configuration(blueprint)),
-        ("cni/pods.conflist", pod_network().to_string()),
-        ("kubelet.json", kubelet_configuration(blueprint).to_string()),
+pub(super) fn cluster_configuration(blueprint: &Blueprint) -> Vec<(&'static str, String)> {
+    let mut files = vec![
         ("scheduler.json", scheduler_configuration(blueprint).to_string()),
-        ("proxy.json", proxy_configuration(blueprint).to_string()),
         (AUDIT_POLICY, audit_policy().to_string()),
         // Nothing listens there: a name that cannot be known is an error at once, and not after a time limit.
         ("resolv.conf", "nameserver 127.0.0.1\n".to_owned()),
-    ]
+    ];
+    if let Some(level) = blueprint.options.pod_security {
+        files.push((ADMISSION, admission_configuration(level).to_string()));
+    }
+    files
+}
+
+/// Makes the folders of a node, and writes the configuration files of its services.
+///
+/// # Errors
+/// When one cannot be made or written.
+pub(super) fn write_node_configuration(node: &NodeBlueprint) -> io::Result<()> {
+    for folder in ["logs", "cni", "volume-plugins"] {
+        fs::create_dir_all(node.file(folder))?;
+    }
+    for (name, text) in [
+        ("containerd.toml", containerd_configuration(node)),
+        ("cni/pods.conflist", pod_network(node).to_string()),
+        ("kubelet.json", kubelet_configuration(node).to_string()),
+        ("proxy.json", proxy_configuration(node).to_string()),
+    ] {
+        fs::write(node.file(name), text)?;
+    }
+    Ok(())
 }
 
 fn etcd_arguments(blueprint: &Blueprint) -> Vec<String> {
@@ -116,7 +158,10 @@ fn api_server_arguments(blueprint: &Blueprint) -> Vec<String> {
         "--allow-privileged=true".into(),
         "--profiling=false".into(),
     ];
-    if blueprint.audit {
+    if blueprint.options.pod_security.is_some() {
+        arguments.push(format!("--admission-control-config-file={}", blueprint.file(ADMISSION).display()));
+    }
+    if blueprint.options.audit {
         arguments.push(format!("--audit-policy-file={}", blueprint.file(AUDIT_POLICY).display()));
         arguments.push(format!("--audit-log-path={}", blueprint.audit_log().display()));
         // In megabytes; a log that begins anew would have to be followed from file to file.
@@ -136,6 +181,24 @@ fn audit_policy() -> Value {
             { "level": "None", "userGroups": ["system:serviceaccounts:kube-system"] },
             { "level": "Metadata", "userGroups": ["system:serviceaccounts"] },
         ],
+    })
+}
+
+/// A level of the pod security standards for every namespace that does not say another. Kubernetes' own are left out, as they
+/// are wherever this is done.
+fn admission_configuration(level: PodSecurityLevel) -> Value {
+    json!({
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "AdmissionConfiguration",
+        "plugins": [{
+            "name": "PodSecurity",
+            "configuration": {
+                "apiVersion": "pod-security.admission.config.k8s.io/v1",
+                "kind": "PodSecurityConfiguration",
+                "defaults": { "enforce": level, "enforce-version": "latest" },
+                "exemptions": { "namespaces": ["kube-system"] },
+            },
+        }],
     })
 }
 
@@ -174,38 +237,39 @@ fn scheduler_configuration(blueprint: &Blueprint) -> Value {
     })
 }
 
-fn proxy_configuration(blueprint: &Blueprint) -> Value {
+fn proxy_configuration(node: &NodeBlueprint) -> Value {
     json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
-        "clientConnection": client_connection(blueprint, "kube-proxy"),
+        "clientConnection": client_connection(&node.cluster, "kube-proxy"),
         "mode": "iptables",
         "clusterCIDR": PODS,
-        "hostnameOverride": NODE,
+        "hostnameOverride": node.number.name(),
         "iptables": { "minSyncPeriod": "0s" },
         // The table of connections is this machine's: its size is not ours to change.
         "conntrack": { "maxPerCore": 0, "min": 0 },
     })
 }
 
-fn kubelet_configuration(blueprint: &Blueprint) -> Value {
+fn kubelet_configuration(node: &NodeBlueprint) -> Value {
     json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "authentication": {
             "anonymous": { "enabled": false },
             "webhook": { "enabled": false },
-            "x509": { "clientCAFile": blueprint.certificate_authority() },
+            "x509": { "clientCAFile": node.cluster.certificate_authority() },
         },
         "authorization": { "mode": "AlwaysAllow" },
         "containerRuntimeEndpoint": format!("unix://{CONTAINERD_SOCKET}"),
+        "featureGates": node.options.feature_gates,
         "clusterDomain": "cluster.local",
         // Nothing listens there, but pods that want the cluster's names are not warned of for that.
-        "clusterDNS": [blueprint.link.node()],
-        "resolvConf": blueprint.file("resolv.conf"),
-        "volumePluginDir": blueprint.file("volume-plugins"),
+        "clusterDNS": [node.cluster.link.node()],
+        "resolvConf": node.cluster.file("resolv.conf"),
+        "volumePluginDir": node.file("volume-plugins"),
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": format!("/{}", blueprint.link.unique_name()),
+        "cgroupRoot": format!("/{}", node.control_group()),
         "enforceNodeAllocatable": [],
         "failCgroupV1": false,
         "failSwapOn": false,
@@ -226,7 +290,7 @@ fn kubelet_configuration(blueprint: &Blueprint) -> Value {
 
 /// Each pod has a link of its own to the node, so that every packet passes the node's rules. On a bridge, an answer from one
 /// pod to another would not, unless a kernel module that this machine may lack makes it.
-fn pod_network() -> Value {
+fn pod_network(node: &NodeBlueprint) -> Value {
     json!({
         "cniVersion": "0.4.0",
         "name": "pods",
@@ -236,7 +300,7 @@ fn pod_network() -> Value {
                 "ipMasq": true,
                 "ipam": {
                     "type": "host-local",
-                    "ranges": [[{ "subnet": PODS }]],
+                    "ranges": [[{ "subnet": network::pods_of(node.number.0) }]],
                     "routes": [{ "dst": "0.0.0.0/0" }],
                     "dataDir": "/run/cni",
                 },
@@ -246,8 +310,9 @@ fn pod_network() -> Value {
     })
 }
 
-fn containerd_configuration(blueprint: &Blueprint) -> String {
-    let folder = blueprint.folder.display();
+fn containerd_configuration(node: &NodeBlueprint) -> String {
+    let folder = node.folder();
+    let folder = folder.display();
     let pause = images::PAUSE;
     // `restrict_oom_score_adj`: where even root may not lower the score, no pod would start.
     format!(

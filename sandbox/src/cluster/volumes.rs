@@ -62,22 +62,27 @@ pub(super) async fn create_storage(access: &ClusterAccess) -> Result<(), VolumeE
     create_object(readiness::client(access).await?, &class).await
 }
 
-/// Makes the volumes of these numbers, with a folder each in the cluster's folder.
-pub(super) async fn create(access: &ClusterAccess, folder: &Path, numbers: Range<u16>) -> Result<(), VolumeError> {
+/// Makes the volumes of these numbers on a node, with a folder each in the cluster's folder.
+pub(super) async fn create(
+    access: &ClusterAccess,
+    folder: &Path,
+    node: &str,
+    numbers: Range<u16>,
+) -> Result<(), VolumeError> {
     let client = readiness::client(access).await?;
     for number in numbers {
-        let name = format!("local-{number}");
+        let name = if node == NODE { format!("local-{number}") } else { format!("local-{node}-{number}") };
         let path = folder.join("volumes").join(&name);
         let failed = |source| VolumeError::Folder { path: path.clone(), source };
         fs::create_dir_all(&path).map_err(failed)?;
         // Whoever a pod runs as may write its volume.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).map_err(failed)?;
-        create_object(client.clone(), &volume(&name, &path)?).await?;
+        create_object(client.clone(), &volume(&name, &path, node)?).await?;
     }
     Ok(())
 }
 
-fn volume(name: &str, path: &Path) -> Result<PersistentVolume, serde_json::Error> {
+fn volume(name: &str, path: &Path, node: &str) -> Result<PersistentVolume, serde_json::Error> {
     serde_json::from_value(json!({
         "metadata": { "name": name },
         "spec": {
@@ -87,7 +92,7 @@ fn volume(name: &str, path: &Path) -> Result<PersistentVolume, serde_json::Error
             "storageClassName": LOCAL_STORAGE_CLASS,
             "local": { "path": path },
             "nodeAffinity": { "required": { "nodeSelectorTerms": [{
-                "matchExpressions": [{ "key": "kubernetes.io/hostname", "operator": "In", "values": [NODE] }],
+                "matchExpressions": [{ "key": "kubernetes.io/hostname", "operator": "In", "values": [node] }],
             }] } },
         },
     }))

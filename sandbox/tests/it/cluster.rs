@@ -17,7 +17,7 @@ use kube::{
     runtime::wait::await_condition,
 };
 use sandbox::{
-    cluster::{Cluster, ClusterAccess},
+    cluster::{Cluster, ClusterAccess, NodeOptions},
     images,
     object_store::S3Server,
     process,
@@ -65,6 +65,47 @@ fn waiting_reason(pod: &Pod) -> Option<&str> {
     container.state.as_ref()?.waiting.as_ref()?.reason.as_deref()
 }
 
+/// Creates a pod on a node that runs a script, and waits until `condition` holds of it.
+async fn run_on(client: &Client, node: &str, name: &str, script: &str, condition: fn(&Pod) -> bool) -> Pod {
+    let pods = Api::<Pod>::namespaced(client.clone(), "default");
+    let pod = json!({
+        "metadata": { "name": name },
+        "spec": {
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 0,
+            "nodeSelector": { "kubernetes.io/hostname": node },
+            "containers": [{ "name": "shell", "image": images::BUSYBOX, "command": ["sh", "-ec", script] }],
+        },
+    });
+    pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
+    let reached = await_condition(pods, name, |pod: Option<&Pod>| pod.is_some_and(condition));
+    within(Duration::from_secs(30), reached).await.unwrap().unwrap()
+}
+
+/// Pods of both nodes reach each other, the API server at its service's address, and what runs beside the cluster.
+async fn check_second_node(client: &Client, cluster: &Cluster) {
+    let second = cluster.add_node(NodeOptions::default(), &Progress::to_stderr()).await.unwrap();
+    let first = cluster.node().name();
+    let store = cluster.access().server_address;
+    for (from, to) in [(first, second.name()), (second.name(), first)] {
+        let listening = |pod: &Pod| phase(pod) == "Running" && address(pod).is_some();
+        let listener = format!("listener-{to}");
+        let listener = run_on(client, to, &listener, "while true; do nc -l -p 8080 </dev/null; done", listening).await;
+        let address = address(&listener).unwrap();
+        let script = format!(
+            "until nc -w 1 {address} 8080 </dev/null; do sleep 0.2; done; nc -w 5 {store} 9000 </dev/null; \
+             nc -w 5 $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT </dev/null"
+        );
+        let ended = |pod: &Pod| matches!(phase(pod), "Succeeded" | "Failed");
+        let caller = run_on(client, from, &format!("caller-{from}"), &script, ended).await;
+        assert_eq!(phase(&caller), "Succeeded", "{caller:?}");
+    }
+}
+
+fn address(pod: &Pod) -> Option<&str> {
+    pod.status.as_ref()?.pod_ip.as_deref()
+}
+
 #[tokio::test]
 async fn a_cluster_runs_pods_and_leaves_nothing_behind() {
     let cluster = Cluster::start(&Progress::to_stderr()).await.unwrap();
@@ -110,6 +151,7 @@ async fn a_cluster_runs_pods_and_leaves_nothing_behind() {
     inside.args(["nc", "-w", "5", &access.service_host, &access.service_port.to_string()]);
     process::run(inside, Duration::from_mins(1)).await.unwrap();
 
+    check_second_node(&client, &cluster).await;
     check_s3(&mut store).await;
     drop(store);
     assert!(!traces.found().is_empty());
