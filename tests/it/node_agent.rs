@@ -94,7 +94,8 @@ fn where_pod_security_is_enforced_the_namespace_admits_the_node_agent_for_as_lon
     deployed.delete("Pod", agent["metadata"]["name"].as_str().unwrap());
     let deadline = Instant::now() + PATIENCE;
     let other = UnitName::new(APPLICATION, 1);
-    let refused = "the cluster does not admit the pods of DaemonSet node-agent: violates PodSecurity \"baseline:latest\"";
+    let refused =
+        "the cluster does not admit the pods of DaemonSet node-agent: violates PodSecurity \"baseline:latest\"";
     while !deployed.status_of(1).contains(refused) {
         assert!(Instant::now() < deadline, "{}", deployed.status_of(1));
         let records = deployed.model.fire(&other, "update-status").unwrap();
