@@ -113,6 +113,14 @@ impl NodeBlueprint {
         if self.number == NodeNumber::FIRST { self.cluster.link.node() } else { network::node_address(self.number.0) }
     }
 
+    /// Where its containerd listens, inside of its mount namespace. That begins with what the first node has mounted, so a further
+    /// node's socket must not be taken for the first one's.
+    #[must_use]
+    pub fn containerd_socket(&self) -> PathBuf {
+        let folder = if self.number == NodeNumber::FIRST { "containerd".to_owned() } else { self.number.name() };
+        Path::new("/run").join(folder).join("containerd.sock")
+    }
+
     /// Its control group in every hierarchy, below the cluster's.
     #[must_use]
     pub fn control_group(&self) -> String {

@@ -131,7 +131,7 @@ struct Supervisor {
 impl Supervisor {
     fn start(&mut self, service: Service) -> Result<(), InitError> {
         let failed = |source| InitError::Start { service: service.name, source };
-        if let Some(socket) = service.after {
+        if let Some(socket) = &service.after {
             wait_for(socket).map_err(failed)?;
         }
         let log = self.logs.join(format!("{}.log", service.name));

@@ -20,7 +20,6 @@ use tokio::process::Command;
 use super::{
     ClusterAccess,
     blueprint::NodeBlueprint,
-    services::CONTAINERD_SOCKET,
     volumes::{self, VolumeError},
 };
 use crate::process::{self, ProcessError};
@@ -55,6 +54,7 @@ pub struct Node {
     folder: PathBuf,
     process: u32,
     address: Ipv4Addr,
+    socket: PathBuf,
     access: ClusterAccess,
     volumes: AtomicU16,
 }
@@ -67,6 +67,7 @@ impl Node {
             folder: blueprint.cluster.folder.clone(),
             process,
             address: blueprint.address(),
+            socket: blueprint.containerd_socket(),
             access: ClusterAccess { namespaces_of: Some(process), ..access.clone() },
             volumes: AtomicU16::new(0),
         }
@@ -128,13 +129,13 @@ impl Node {
 
     async fn ctr(&self, arguments: &[&OsStr]) -> Result<String, ProcessError> {
         let mut command = Command::from(self.access.command("ctr"));
-        command.args(["--address", CONTAINERD_SOCKET, "--namespace", "k8s.io"]).args(arguments);
+        command.arg("--address").arg(&self.socket).args(["--namespace", "k8s.io"]).args(arguments);
         process::run(command, IMAGE_LIMIT).await
     }
 
     /// A socket cannot be watched before it is there, so it is tried until it answers.
     async fn containerd(&self) -> Result<(), NodeError> {
-        let socket = PathBuf::from(format!("/proc/{}/root{CONTAINERD_SOCKET}", self.process));
+        let socket = PathBuf::from(format!("/proc/{}/root{}", self.process, self.socket.display()));
         let deadline = Instant::now() + CONTAINERD_LIMIT;
         loop {
             match UnixStream::connect(&socket) {

@@ -14,9 +14,6 @@ use super::{
 };
 use crate::images;
 
-/// Where containerd listens, inside of the cluster's mount namespace.
-pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
-
 /// The name of the service that makes a node one of the cluster.
 pub(super) const KUBELET: &str = "kubelet";
 
@@ -36,7 +33,7 @@ pub struct Service {
     /// What it is told.
     pub arguments: Vec<String>,
     /// A socket that must be there first.
-    pub after: Option<&'static Path>,
+    pub after: Option<PathBuf>,
 }
 
 impl Service {
@@ -81,7 +78,7 @@ pub(super) fn of_node(node: &NodeBlueprint) -> Vec<Service> {
         Service::new("kube-proxy", kubernetes, vec![format!("--config={}", config("proxy.json"))]),
         Service {
             // It ends, rather than waits, when there is no container runtime.
-            after: Some(Path::new(CONTAINERD_SOCKET)),
+            after: Some(node.containerd_socket()),
             ..Service::new(KUBELET, kubernetes, kubelet)
         },
     ]
@@ -261,7 +258,7 @@ fn kubelet_configuration(node: &NodeBlueprint) -> Value {
             "x509": { "clientCAFile": node.cluster.certificate_authority() },
         },
         "authorization": { "mode": "AlwaysAllow" },
-        "containerRuntimeEndpoint": format!("unix://{CONTAINERD_SOCKET}"),
+        "containerRuntimeEndpoint": format!("unix://{}", node.containerd_socket().display()),
         "featureGates": node.options.feature_gates,
         "clusterDomain": "cluster.local",
         // Nothing listens there, but pods that want the cluster's names are not warned of for that.
@@ -313,6 +310,8 @@ fn pod_network(node: &NodeBlueprint) -> Value {
 fn containerd_configuration(node: &NodeBlueprint) -> String {
     let folder = node.folder();
     let folder = folder.display();
+    let socket = node.containerd_socket();
+    let socket = socket.display();
     let pause = images::PAUSE;
     // `restrict_oom_score_adj`: where even root may not lower the score, no pod would start.
     format!(
@@ -321,7 +320,7 @@ root = "{folder}/containerd"
 state = "/run/containerd"
 
 [grpc]
-address = "{CONTAINERD_SOCKET}"
+address = "{socket}"
 
 [plugins."io.containerd.internal.v1.opt"]
 path = "{folder}/containerd-opt"
