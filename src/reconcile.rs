@@ -6,12 +6,13 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use crate::{
+    contract::hook,
     error_chain::ErrorChain,
-    juju::{Environment, HookTools, ToolError},
+    juju::{Dispatch, Environment, HookTools, ToolError},
     plan::{self, Plan},
     snapshot::{Snapshot, SnapshotError},
     status::Status,
-    velero::{Cli, ClusterError, RunningServer, Velero, VeleroError, Version},
+    velero::{Cli, ClusterError, DueUpdate, RunningServer, Velero, VeleroError, Version},
 };
 
 /// How long a hook that changed something waits until all of it works.
@@ -96,7 +97,14 @@ async fn bring_about(
     let mut changed = Vec::new();
     let manifests = velero.manifests(installation).await?;
     let applied = velero.install(installation, &manifests).await?;
-    let update = velero.due_update(&manifests).await?.filter(|_| applied.postponed.is_empty());
+    let update = match velero.due_update(&manifests).await? {
+        DueUpdate::Now(update) if applied.postponed.is_empty() || update.is_of_credentials_only() => Some(update),
+        DueUpdate::Postponed(status) => {
+            statuses.push(status);
+            None
+        }
+        DueUpdate::Now(_) | DueUpdate::None => None,
+    };
     if !applied.changed.is_empty() || update.is_some() {
         // Until it is known how the change turns out, what the unit said before it is not true.
         let interim = Status::Waiting("for Velero to run as configured".to_owned());
@@ -104,6 +112,8 @@ async fn bring_about(
     }
     changed.extend(applied.changed);
     statuses.extend(applied.postponed);
+    let versions = applied.definitions.as_ref().zip(cli);
+    statuses.extend(versions.and_then(|(of, cli)| plan::definitions_mismatch(&snapshot.application, of, cli)));
     if let Some(update) = update {
         let applied = velero.update_locations(installation, &update, deadline).await?;
         changed.extend(applied.changed);
@@ -119,7 +129,7 @@ async fn bring_about(
     };
     statuses.extend(sight.statuses);
     if let Some(server) = sight.server {
-        statuses.extend(tell_version(tools, &velero, &server, cli).await?);
+        statuses.extend(tell_version(tools, environment, &velero, &server, cli).await?);
     }
     Ok(worst(statuses))
 }
@@ -142,6 +152,7 @@ fn waits(statuses: &[Status]) -> bool {
 /// Tells Juju which release runs; what keeps the unit from being Active if it is not the one that the CLI goes with.
 async fn tell_version(
     tools: &HookTools,
+    environment: &Environment,
     velero: &Velero,
     server: &RunningServer,
     cli: Option<&Version>,
@@ -153,7 +164,14 @@ async fn tell_version(
             None => return Ok(Some(Status::Waiting("for the Velero server to tell its version".to_owned()))),
         },
     };
-    tools.set_application_version(&version.to_string()).await?;
+    let noted = server.noted_version().as_ref() == Some(&version);
+    // What a unit told goes with the unit: the next leader has to say it again.
+    if !noted || environment.dispatch == Dispatch::Hook(hook::LEADER_ELECTED.to_owned()) {
+        tools.set_application_version(&version.to_string()).await?;
+    }
+    if !noted {
+        velero.note_version(server, &version).await?;
+    }
     Ok(version.release().zip(cli).and_then(|(release, cli)| plan::server_mismatch(server.image(), release, cli)))
 }
 

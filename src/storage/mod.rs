@@ -9,6 +9,7 @@ mod dotenv;
 mod fields;
 mod gcs;
 mod s3;
+mod s3_attributes;
 
 use std::collections::BTreeMap;
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use futures::{StreamExt, future::try_join_all, pin_mut};
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{
     Api, ResourceExt,
     api::{DynamicObject, TypeMeta},
@@ -16,13 +17,15 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::{
-    CREDENTIALS, Installation, LOCATION, LocationPlan, MANIFEST_ANNOTATION, Manifests, NODE_AGENT, Version,
+    CREDENTIALS, Installation, LOCATION, LocationPlan, MANIFEST_ANNOTATION, Manifests, NODE_AGENT, SERVER, Version,
     cluster::{Cluster, ClusterError, describe, named},
     comparison::{contains, differs},
     definitions,
     inheritance::Heritage,
-    manifests::{COMPONENT, MANAGED_BY},
-    observation::operations_in_progress,
+    location,
+    manifests::{COMPONENT, MANAGED_BY, is_backup_location},
+    observation::{PODS, operations_in_progress},
+    shadows,
 };
 use crate::status::Status;
 
@@ -54,10 +57,8 @@ pub(super) async fn apply(
         applied.postponed.push(status);
         return Ok(applied);
     }
-    let (changed, postponed) = objects(cluster, &manifests.objects).await?;
-    applied.changed.extend(changed);
-    applied.postponed.extend(postponed);
-    applied.changed.extend(prune(cluster, installation, &manifests.locations).await?);
+    objects(cluster, &manifests.objects, &mut applied).await?;
+    prune(cluster, installation, &manifests.locations, &mut applied).await?;
     Ok(applied)
 }
 
@@ -169,25 +170,69 @@ fn is_established(definition: &DynamicObject) -> bool {
 }
 
 /// Applies those objects that differ. What would restart the server or the node agent is held back while a backup or a restore
-/// is in progress, as a restart fails it.
-async fn objects(cluster: &Cluster, desired: &[DynamicObject]) -> Result<(Vec<String>, Option<Status>), ClusterError> {
+/// is in progress that another server could not go on with.
+async fn objects(cluster: &Cluster, desired: &[DynamicObject], applied: &mut Applied) -> Result<(), ClusterError> {
     let live = try_join_all(desired.iter().map(|object| cluster.find(object))).await?;
+    let account_made = live.iter().flatten().find_map(account_creation);
     let mut different: Vec<_> = desired
         .iter()
         .zip(live)
         .filter(|(desired, live)| live.as_ref().is_none_or(|live| differs(live, desired)))
         .collect();
-    let mut postponed = None;
-    let restart = different.iter().any(|(desired, live)| replaces_pods(live.as_ref(), desired));
-    if restart && let Some(operation) = operations_in_progress(cluster).await?.first() {
-        different.retain(|(desired, live)| !replaces_pods(live.as_ref(), desired));
-        let message = format!("to restart Velero until {operation} has ended");
-        postponed = Some(Status::Waiting(message));
+    if different.iter().any(|(desired, live)| replaces_pods(live.as_ref(), desired)) {
+        let operations = operations_in_progress(cluster).await?;
+        if let Some(operation) = operations.iter().find(|operation| operation.needs_this_server) {
+            different.retain(|(desired, live)| !replaces_pods(live.as_ref(), desired));
+            let message = format!("to restart Velero until {} has ended", operation.name);
+            applied.postponed.push(Status::Waiting(message));
+        }
     }
     cluster.inherit(different.iter().filter_map(|(_, live)| live.as_ref())).await?;
-    try_join_all(different.iter().map(|(object, _)| cluster.apply(object))).await?;
-    let changed = different.iter().map(|(object, _)| describe(object)).collect();
-    Ok((changed, postponed))
+    let made = try_join_all(different.iter().map(|(object, _)| apply_or_remake(cluster, object))).await?;
+    applied.changed.extend(different.iter().map(|(object, _)| describe(object)));
+    if let Some(account_made) = made.iter().find_map(account_creation).or(account_made) {
+        applied.changed.extend(delete_orphaned_pods(cluster, account_made).await?);
+    }
+    Ok(())
+}
+
+/// When an object was made that is Velero's ServiceAccount.
+fn account_creation(object: &DynamicObject) -> Option<Time> {
+    let is_account = object.types.as_ref().is_some_and(|types| types.kind == "ServiceAccount");
+    object.creation_timestamp().filter(|_| is_account)
+}
+
+/// Applies an object, and makes it anew where it cannot become what it should be: some fields are fixed when an object is made,
+/// such as the role that a ClusterRoleBinding gives, and others may contradict those that somebody added.
+async fn apply_or_remake(cluster: &Cluster, object: &DynamicObject) -> Result<DynamicObject, ClusterError> {
+    match cluster.apply(object).await {
+        Err(error) if error.is_invalid() && cluster.accepts(object).await => {
+            tracing::info!("{} cannot be mended and is made anew", describe(object));
+            cluster.delete(object).await?;
+            cluster.apply(object).await
+        }
+        outcome => outcome,
+    }
+}
+
+/// Deletes pods of Velero that are older than their ServiceAccount: it was made anew, and the API server refuses the tokens that
+/// they have of the former one. Their controllers make others. There is nothing that they could still finish.
+async fn delete_orphaned_pods(cluster: &Cluster, account_made: Time) -> Result<Vec<String>, ClusterError> {
+    let pods = cluster.list(&cluster.namespaced::<Pod>(), "the pods of Velero", PODS).await?;
+    let orphaned = |pod: &&Pod| {
+        let controlled =
+            pod.owner_references().iter().any(|owner| matches!(owner.kind.as_str(), "ReplicaSet" | "DaemonSet"));
+        controlled
+            && pod.metadata.deletion_timestamp.is_none()
+            && pod.spec.as_ref().is_some_and(|spec| spec.service_account_name.as_deref() == Some(SERVER))
+            && pod.creation_timestamp().is_some_and(|made| made < account_made)
+    };
+    try_join_all(pods.iter().filter(orphaned).map(|pod| async {
+        let pod = cluster.own(named("v1", "Pod", &pod.name_any()));
+        cluster.delete(&pod).await?;
+        Ok(describe(&pod))
+    }))
+    .await
 }
 
 /// Whether applying an object would replace pods that run.
@@ -196,22 +241,58 @@ fn replaces_pods(live: Option<&DynamicObject>, desired: &DynamicObject) -> bool 
         return false;
     };
     let same_template = live.data.pointer("/spec/template").is_some_and(|live| contains(live, template));
+    let same_selector = live.data.pointer("/spec/selector") == desired.data.pointer("/spec/selector");
     // Fields that an older manifest had and this one has not are in the template of the cluster alone.
     let same_manifest = live.annotations().get(MANIFEST_ANNOTATION) == desired.annotations().get(MANIFEST_ANNOTATION);
-    live.data.pointer("/spec/replicas") != Some(&json!(0)) && !(same_template && same_manifest)
+    live.data.pointer("/spec/replicas") != Some(&json!(0)) && !(same_template && same_selector && same_manifest)
 }
 
-/// Deletes what the charm made and an installation does not hold (any more).
+/// Deletes what the charm made and an installation does not hold (any more), unless a backup or a restore still needs it.
 async fn prune(
     cluster: &Cluster,
     installation: &Installation,
     locations: &[DynamicObject],
-) -> Result<Vec<String>, ClusterError> {
+    applied: &mut Applied,
+) -> Result<(), ClusterError> {
+    let unwanted = unwanted(installation, locations, is_kept(cluster, &installation.location).await?);
+    let found = try_join_all(unwanted.into_iter().map(|object| async {
+        let object = cluster.own(object);
+        let live = cluster.find(&object).await?;
+        // What somebody else put there under the same name is not the charm's to delete.
+        Ok(live.filter(is_the_charms).map(|live| DynamicObject { types: object.types, ..live }))
+    }))
+    .await?;
+    let unwanted: Vec<_> = found.into_iter().flatten().collect();
+    let Some(first) = unwanted.first() else { return Ok(()) };
+    if !unwanted.iter().any(location::is_unusable)
+        && let Some(operation) = operations_in_progress(cluster).await?.first()
+    {
+        let message = format!("to remove {} until {} has ended", describe(first), operation.name);
+        applied.postponed.push(Status::Waiting(message));
+        return Ok(());
+    }
+    if unwanted.iter().any(is_backup_location) {
+        shadows::forget_all(cluster).await?;
+    }
+    try_join_all(unwanted.iter().map(|object| cluster.delete(object))).await?;
+    applied.changed.extend(unwanted.iter().map(describe));
+    Ok(())
+}
+
+/// Whether the locations that are there are to stay, whatever they are: those of a provider that is not integrated any more are not.
+async fn is_kept(cluster: &Cluster, plan: &LocationPlan) -> Result<bool, ClusterError> {
+    let LocationPlan::Keep { provider } = plan else { return Ok(false) };
+    let live = cluster.find(&cluster.own(named("velero.io/v1", "BackupStorageLocation", LOCATION))).await?;
+    Ok(live.is_none_or(|live| live.data["spec"]["provider"] == *provider))
+}
+
+/// What an installation does not hold of what the charm makes for some.
+fn unwanted(installation: &Installation, locations: &[DynamicObject], locations_kept: bool) -> Vec<DynamicObject> {
     let mut unwanted = Vec::new();
     if !installation.node_agent {
         unwanted.push(named("apps/v1", "DaemonSet", NODE_AGENT));
     }
-    if !matches!(installation.location, LocationPlan::Keep) {
+    if !locations_kept {
         let wanted = |kind: &str| {
             locations.iter().any(|location| location.types.as_ref().is_some_and(|types| types.kind == kind))
         };
@@ -224,20 +305,7 @@ async fn prune(
             unwanted.push(named("v1", "Secret", CREDENTIALS));
         }
     }
-    let pruned = try_join_all(unwanted.iter().map(|object| async {
-        let object = cluster.own(object.clone());
-        let Some(live) = cluster.find(&object).await? else {
-            return Ok(None);
-        };
-        // What somebody else put there under the same name is not the charm's to delete.
-        if !is_the_charms(&live) {
-            return Ok(None);
-        }
-        cluster.delete(&object).await?;
-        Ok::<_, ClusterError>(Some(describe(&object)))
-    }))
-    .await?;
-    Ok(pruned.into_iter().flatten().collect())
+    unwanted
 }
 
 /// Whether an object was made by this charm or by its predecessor, which labelled all that it made as Velero's.
