@@ -22,6 +22,9 @@ use crate::cluster::ClusterAccess;
 /// How long a program may take to listen after its start, and to let go of its port after its end.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long a program may take to write down what it holds in memory before it is ended.
+const LAST_WORDS_LIMIT: Duration = Duration::from_secs(10);
+
 /// How long a port may take to answer that nobody is there.
 const PROBE_LIMIT: Duration = Duration::from_millis(200);
 
@@ -88,6 +91,7 @@ pub(crate) struct Daemon {
     environment: Vec<(&'static str, OsString)>,
     address: SocketAddr,
     log: PathBuf,
+    has_last_words: bool,
     process: Option<Child>,
 }
 
@@ -108,8 +112,16 @@ impl Daemon {
             environment: Vec::new(),
             address,
             log,
+            has_last_words: false,
             process: None,
         }
+    }
+
+    /// The same program, if it holds in memory what it is to have again after its next start: it is asked to end before it is
+    /// ended.
+    pub(crate) fn with_last_words(mut self) -> Self {
+        self.has_last_words = true;
+        self
     }
 
     /// The same program with one more argument.
@@ -160,6 +172,9 @@ impl Daemon {
     /// Ends the program, and returns when it listens no more.
     pub(crate) async fn stop(&mut self) -> Result<(), DaemonError> {
         let Some(mut process) = self.process.take() else { return Ok(()) };
+        if self.has_last_words {
+            ask_to_end(&mut process).await;
+        }
         process.kill().await.map_err(|source| self.failed(source))?;
         // What listens ends a moment after the process that is waited for, which entered the cluster for it.
         let deadline = Instant::now() + START_LIMIT;
@@ -196,6 +211,17 @@ impl Daemon {
     fn failed(&self, source: io::Error) -> DaemonError {
         DaemonError::Run { program: self.program.clone(), source }
     }
+}
+
+/// Asks a program to end, and waits a while until it has.
+async fn ask_to_end(process: &mut Child) {
+    let Some(number) = process.id() else { return };
+    // Inside of a cluster's namespaces the program is the child of the one that entered them.
+    let children = fs::read_to_string(format!("/proc/{number}/task/{number}/children")).unwrap_or_default();
+    let child = children.split_whitespace().find_map(|child| child.parse().ok());
+    // A program that has ended meanwhile cannot be asked, and need not be.
+    let _ = kill(Pid::from_raw(child.unwrap_or_else(|| number.cast_signed())), Signal::SIGTERM);
+    let _ = tokio::time::timeout(LAST_WORDS_LIMIT, process.wait()).await;
 }
 
 /// Lets programs that were started as [`Lifetime::Detached`] outlive this process, and notes them in `folder`, to which an

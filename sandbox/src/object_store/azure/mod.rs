@@ -132,6 +132,8 @@ impl AzureServer {
         fs::write(&key, certified.key).map_err(failed)?;
         let [listener]: [SocketAddr; 1] = daemon::free_ports(address, FIRST_PORT)?;
         let daemon = Daemon::new(cluster, lifetime, Path::new("node"), listener, folder.join("azurite.log"))
+            // It writes down only every few seconds which containers and blobs there are.
+            .with_last_words()
             .argument(program)
             .arguments(["--blobHost", &address.to_string(), "--blobPort", &listener.port().to_string()])
             .arguments(["--location".as_ref(), blobs.as_os_str()])
