@@ -75,6 +75,20 @@ pub fn server_mismatch(image: &str, server: &Version, cli: &Version) -> Option<S
     })
 }
 
+/// What to do about CustomResourceDefinitions of another minor release than the CLI: another charm of the cluster has brought a
+/// newer Velero's, which are not taken back.
+#[must_use]
+pub fn definitions_mismatch(application: &str, definitions: &Version, cli: &Version) -> Option<Status> {
+    (!definitions.agrees_with(cli)).then(|| {
+        Status::Blocked(format!(
+            "the CustomResourceDefinitions of the cluster are of Velero {definitions}, this charm's are of {}: \
+             juju refresh {application} to a charm for Velero {}",
+            cli.minor_release(),
+            definitions.minor_release()
+        ))
+    })
+}
+
 fn location(relation: &StorageRelation) -> (LocationPlan, Option<Status>) {
     let provider = relation.provider;
     let error = match provider.storage(&relation.fields) {
@@ -95,7 +109,7 @@ fn location(relation: &StorageRelation) -> (LocationPlan, Option<Status>) {
         StorageError::Invalid { .. } => Status::Blocked(format!("{endpoint}: {error}")),
     };
     // What runs may still work, and must not go because an integrator is being set up anew.
-    (LocationPlan::Keep, Some(obstacle))
+    (LocationPlan::Keep { provider: provider.provider() }, Some(obstacle))
 }
 
 fn no_storage(application: &str) -> String {

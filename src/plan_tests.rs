@@ -57,7 +57,7 @@ fn with_storage_nothing_is_in_the_way() {
 #[test]
 fn incomplete_storage_is_waited_for_and_what_runs_is_kept() {
     let plan = plan(&snapshot(&[], vec![relation("s3-credentials", &S3[..1])])).unwrap();
-    assert!(matches!(plan.installation.location, LocationPlan::Keep));
+    assert!(matches!(plan.installation.location, LocationPlan::Keep { provider: "aws" }));
     assert_eq!(
         plan.obstacles,
         [Status::Waiting(
@@ -83,7 +83,7 @@ fn invalid_storage_needs_a_person_and_names_the_key() {
     let mut fields = S3.to_vec();
     fields[0] = ("bucket", "No");
     let plan = plan(&snapshot(&[], vec![relation("s3-credentials", &fields)])).unwrap();
-    assert!(matches!(plan.installation.location, LocationPlan::Keep));
+    assert!(matches!(plan.installation.location, LocationPlan::Keep { provider: "aws" }));
     let [Status::Blocked(message)] = plan.obstacles.as_slice() else { panic!("{:?}", plan.obstacles) };
     assert!(message.starts_with("s3-credentials: bucket is \"No\""), "{message}");
 }
@@ -182,4 +182,12 @@ fn a_server_of_another_minor_release_than_the_cli_is_refused_by_its_tag() {
     assert!(plan(&with_image("velero/velero:nightly")).is_ok());
     // A CLI that was built from a branch has no release that anything could differ from.
     assert!(super::plan(&with_image("velero/velero:v1.17.2"), None).is_ok());
+}
+
+#[test]
+fn newer_definitions_of_the_cluster_ask_for_a_newer_charm() {
+    let mismatch = |text: &str| definitions_mismatch("velero-operator", &release(text), &release("v1.18.3"));
+    let Some(Status::Blocked(message)) = mismatch("v1.19.0") else { panic!("not blocked") };
+    assert!(message.contains("juju refresh velero-operator to a charm for Velero 1.19"), "{message}");
+    assert_eq!(mismatch("v1.18.9"), None);
 }

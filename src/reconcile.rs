@@ -6,12 +6,13 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use crate::{
+    contract::hook,
     error_chain::ErrorChain,
-    juju::{Environment, HookTools, ToolError},
+    juju::{Dispatch, Environment, HookTools, ToolError},
     plan::{self, Plan},
     snapshot::{Snapshot, SnapshotError},
     status::Status,
-    velero::{Cli, ClusterError, FoundRoot, Installation, RunningServer, Velero, VeleroError, Version},
+    velero::{Cli, ClusterError, DueUpdate, FoundRoot, Installation, RunningServer, Velero, VeleroError, Version},
 };
 
 /// How long a hook that changed something waits until all of it works.
@@ -49,18 +50,14 @@ pub async fn reconcile(tools: &HookTools, environment: &Environment) -> Result<(
         tracing::info!("other units stay, and what the relation brought stays with them");
         return Ok(());
     }
-    let snapshot = Snapshot::read(tools, environment).await?;
+    let mut snapshot = Snapshot::read(tools, environment).await?;
     publish(tools, &snapshot).await?;
-    let cli = Cli::in_charm(&environment.charm_directory).version().await.map_err(VeleroError::from)?;
-    let status = match plan::plan(&snapshot, cli.as_ref()) {
-        Ok(plan) => match bring_about(tools, environment, &snapshot, plan, cli.as_ref()).await {
-            Err(ReconcileError::Velero(error)) if error.is_forbidden() => {
-                tracing::warn!("the cluster refuses: {}", ErrorChain(&error));
-                without_trust(&snapshot.application)
-            }
-            outcome => outcome?,
-        },
-        Err(status) => status,
+    let status = match plan_and_bring_about(tools, environment, &mut snapshot).await {
+        Err(ReconcileError::Velero(error)) if error.is_forbidden() => {
+            tracing::warn!("the cluster refuses: {}", ErrorChain(&error));
+            without_trust(&snapshot.application)
+        }
+        outcome => outcome?,
     };
     let status = if snapshot.leader { status } else { status.standing_by() };
     tracing::info!("{status}");
@@ -79,25 +76,50 @@ async fn publish(tools: &HookTools, snapshot: &Snapshot) -> Result<(), ToolError
     Ok(())
 }
 
+async fn plan_and_bring_about(
+    tools: &HookTools,
+    environment: &Environment,
+    snapshot: &mut Snapshot,
+) -> Result<Status, ReconcileError> {
+    let cli = Cli::in_charm(&environment.charm_directory).version().await.map_err(VeleroError::from)?;
+    let velero = Velero::in_cluster(&environment.charm_directory).map_err(ReconcileError::Connect)?;
+    for relation in &mut snapshot.storage {
+        if relation.provider.depends_on_machines(&relation.fields) {
+            relation.fields.set_machines(velero.machines().await?);
+        }
+    }
+    match plan::plan(snapshot, cli.as_ref()) {
+        Ok(plan) => bring_about(tools, environment, &velero, snapshot, plan, cli.as_ref()).await,
+        Err(status) => Ok(status),
+    }
+}
+
 async fn bring_about(
     tools: &HookTools,
     environment: &Environment,
+    velero: &Velero,
     snapshot: &Snapshot,
     plan: Plan,
     cli: Option<&Version>,
 ) -> Result<Status, ReconcileError> {
-    let velero = Velero::in_cluster(&environment.charm_directory).map_err(ReconcileError::Connect)?;
     if !snapshot.leader {
-        return stand_by(&velero, plan).await;
+        return stand_by(velero, plan).await;
     }
     let deadline = Instant::now() + PATIENCE;
     let mut statuses = plan.obstacles;
     let mut installation = plan.installation;
     let mut changed = Vec::new();
-    statuses.extend(find_kubelet_root(&velero, &mut installation).await?);
+    statuses.extend(find_kubelet_root(velero, &mut installation).await?);
     let manifests = velero.manifests(&installation).await?;
     let applied = velero.install(&installation, &manifests).await?;
-    let update = velero.due_update(&manifests).await?.filter(|_| applied.postponed.is_empty());
+    let update = match velero.due_update(&manifests).await? {
+        DueUpdate::Now(update) if applied.postponed.is_empty() || update.is_of_credentials_only() => Some(update),
+        DueUpdate::Postponed(status) => {
+            statuses.push(status);
+            None
+        }
+        DueUpdate::Now(_) | DueUpdate::None => None,
+    };
     if !applied.changed.is_empty() || update.is_some() {
         // Until it is known how the change turns out, what the unit said before it is not true.
         let interim = Status::Waiting("for Velero to run as configured".to_owned());
@@ -105,6 +127,8 @@ async fn bring_about(
     }
     changed.extend(applied.changed);
     statuses.extend(applied.postponed);
+    let versions = applied.definitions.as_ref().zip(cli);
+    statuses.extend(versions.and_then(|(of, cli)| plan::definitions_mismatch(&snapshot.application, of, cli)));
     if let Some(update) = update {
         let applied = velero.update_locations(&installation, &update, deadline).await?;
         changed.extend(applied.changed);
@@ -120,7 +144,7 @@ async fn bring_about(
     };
     statuses.extend(sight.statuses);
     if let Some(server) = sight.server {
-        statuses.extend(tell_version(tools, &velero, &server, cli).await?);
+        statuses.extend(tell_version(tools, environment, velero, &server, cli).await?);
     }
     Ok(worst(statuses))
 }
@@ -163,6 +187,7 @@ fn waits(statuses: &[Status]) -> bool {
 /// Tells Juju which release runs; what keeps the unit from being Active if it is not the one that the CLI goes with.
 async fn tell_version(
     tools: &HookTools,
+    environment: &Environment,
     velero: &Velero,
     server: &RunningServer,
     cli: Option<&Version>,
@@ -174,7 +199,14 @@ async fn tell_version(
             None => return Ok(Some(Status::Waiting("for the Velero server to tell its version".to_owned()))),
         },
     };
-    tools.set_application_version(&version.to_string()).await?;
+    let noted = server.noted_version().as_ref() == Some(&version);
+    // What a unit told goes with the unit: the next leader has to say it again.
+    if !noted || environment.dispatch == Dispatch::Hook(hook::LEADER_ELECTED.to_owned()) {
+        tools.set_application_version(&version.to_string()).await?;
+    }
+    if !noted {
+        velero.note_version(server, &version).await?;
+    }
     Ok(version.release().zip(cli).and_then(|(release, cli)| plan::server_mismatch(server.image(), release, cli)))
 }
 

@@ -33,7 +33,9 @@ impl Status {
     #[must_use]
     pub fn message(&self) -> String {
         let (Self::Active(message) | Self::Waiting(message) | Self::Blocked(message)) = self;
-        let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+        // Lines that a program draws between the parts of its message take the place of what it says.
+        let is_drawn = |word: &&str| word.len() > 3 && word.chars().all(|each| each == '-');
+        let line = message.split_whitespace().filter(|word| !is_drawn(word)).collect::<Vec<_>>().join(" ");
         match line.char_indices().nth(LONGEST_MESSAGE) {
             Some((end, _)) => format!("{}…", &line[..end]),
             None => line,
@@ -86,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_message_is_one_line_of_a_readable_length() {
-        let status = Status::Blocked(format!("first\nsecond\t{}", "ö".repeat(1000)));
+        let status = Status::Blocked(format!("first\n{}\nsecond\t{}", "-".repeat(80), "ö".repeat(1000)));
         let message = status.message();
         assert!(message.starts_with("first second ö"));
         assert_eq!(message.chars().count(), LONGEST_MESSAGE + 1);

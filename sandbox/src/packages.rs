@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn a_bare_machine_lacks_every_package_once() {
         let packages = missing(|_| false);
-        assert_eq!(packages.len(), 8);
+        assert_eq!(packages.len(), 9);
         assert!(packages.contains(&"containerd"));
     }
 

@@ -4,7 +4,7 @@
 //! What that takes is nothing that a charm should know of, so the sandbox adds it to the same objects as somebody else would:
 //! by server-side apply, under a field manager of its own.
 
-use std::{collections::BTreeMap, io, sync::Arc, thread, time::Duration};
+use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc, thread, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::{StreamExt, future};
@@ -14,6 +14,7 @@ use kube::{
     core::GroupVersionKind,
     runtime::{Controller, controller::Action, watcher},
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::{runtime::Builder, sync::oneshot};
 
@@ -27,6 +28,9 @@ const AUTHORITY: &str = "sandbox-authority";
 
 /// Where the pods have the authority's certificate.
 const AUTHORITY_FOLDER: &str = "/etc/sandbox-authority";
+
+/// The file of what is to be added to every Velero of a cluster, inside of the cluster's folder.
+const RECORD: &str = "additions.json";
 
 /// When what the API server refused is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -47,7 +51,11 @@ const WORKLOADS: [(&str, &str, &str); 2] =
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[expect(
+    clippy::unsafe_derive_deserialize,
+    reason = "what is unsafe is inside of a macro, and about none of the fields"
+)]
 pub struct PodAdditions {
     variables: BTreeMap<String, String>,
     authority: Option<String>,
@@ -87,6 +95,32 @@ impl PodAdditions {
         // Go reads the certificates of that folder in place of those in /etc/ssl/certs, but for the one file in there with
         // those of all public authorities.
         self.with_variable("SSL_CERT_DIR", AUTHORITY_FOLDER)
+    }
+
+    /// The authority that the pods are to trust.
+    #[must_use]
+    pub fn authority(&self) -> Option<&str> {
+        self.authority.as_deref()
+    }
+
+    /// Notes in the folder of a cluster that these additions are to be made to each Velero in it.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn record(&self, folder: &Path) -> io::Result<()> {
+        fs::write(folder.join(RECORD), serde_json::to_vec(self)?)
+    }
+
+    /// What [`PodAdditions::record`] has noted in that folder, if it has.
+    ///
+    /// # Errors
+    /// When there is a file that cannot be read.
+    pub fn recorded(folder: &Path) -> io::Result<Option<Self>> {
+        match fs::read(folder.join(RECORD)) {
+            Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Begins to make these additions to the Velero of a namespace, which need not be there yet. It goes on in a thread of its

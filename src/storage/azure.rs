@@ -1,6 +1,6 @@
 //! Azure Blob Storage: the interface `azure_storage`, and beside it `azure_service_principal`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use secrecy::SecretString;
 use url::Url;
@@ -59,8 +59,13 @@ impl VeleroStorageProvider for Azure {
         ])
     }
 
+    /// A service principal makes snapshots of the machines' disks, which are in a resource group of the machines.
+    fn depends_on_machines(&self, fields: &StorageFields) -> bool {
+        has_principal(fields)
+    }
+
     fn storage(&self, fields: &StorageFields) -> Result<Storage, StorageError> {
-        let has_principal = SERVICE_PRINCIPAL_KEYS.iter().any(|key| fields.get(key).is_some());
+        let has_principal = has_principal(fields);
         let [container, account] = if has_principal {
             fields.require(["container", "storage-account"])?
         } else {
@@ -76,6 +81,8 @@ impl VeleroStorageProvider for Azure {
         let resource_group = fields.get("resource-group");
         resource_group.map_or(Ok(()), check_resource_group)?;
 
+        let disks = if has_principal { fields.machines().iter().find_map(|id| resource_group_of(id)) } else { None };
+
         let mut config = BTreeMap::from([("storageAccount".to_owned(), account.to_owned())]);
         // Velero needs it for nothing here; with a service principal it finds the account's own endpoint by it.
         config.extend(resource_group.map(|group| ("resourceGroup".to_owned(), group.to_owned())));
@@ -89,8 +96,8 @@ impl VeleroStorageProvider for Azure {
                 ));
             }
             file += &service_principal(fields)?;
-            if let Some(group) = resource_group {
-                file += &dotenv::line("AZURE_RESOURCE_GROUP", "resource-group", group)?;
+            if let Some(group) = disks {
+                let _ = writeln!(file, "AZURE_RESOURCE_GROUP={group}");
             }
             config.insert("useAAD".to_owned(), true.to_string());
         } else {
@@ -103,12 +110,25 @@ impl VeleroStorageProvider for Azure {
             prefix: fields.prefix("path")?,
             backup_location_config: config,
             // Snapshots of disks are no matter of the storage account, whose key opens nothing else. The subscription
-            // and the resource group are in the credentials file.
-            snapshot_location_config: resource_group.filter(|_| has_principal).map(|_| BTreeMap::new()),
+            // and the resource group of the disks are in the credentials file.
+            snapshot_location_config: disks.map(|_| BTreeMap::new()),
             credentials: SecretString::from(file),
             certificate_authority: None,
         })
     }
+}
+
+fn has_principal(fields: &StorageFields) -> bool {
+    SERVICE_PRINCIPAL_KEYS.iter().any(|key| fields.get(key).is_some())
+}
+
+/// The resource group of a machine that is called `azure:///subscriptions/SUBSCRIPTION/resourceGroups/GROUP/providers/…`.
+/// Azure does not tell upper case from lower there, and its parts write it in both.
+fn resource_group_of(machine: &str) -> Option<&str> {
+    let mut segments = machine.strip_prefix("azure:///")?.split('/');
+    let (subscriptions, _, groups, group) = (segments.next()?, segments.next()?, segments.next()?, segments.next()?);
+    let named = subscriptions.eq_ignore_ascii_case("subscriptions") && groups.eq_ignore_ascii_case("resourceGroups");
+    Some(group).filter(|group| named && is_resource_group(group))
 }
 
 /// The lines of the credentials file for a service principal.
@@ -149,9 +169,13 @@ fn check_account(account: &str) -> Result<(), StorageError> {
 }
 
 /// The rules for names of resource groups in the same reference.
-fn check_resource_group(group: &str) -> Result<(), StorageError> {
+fn is_resource_group(group: &str) -> bool {
     let allowed = |character: char| character.is_alphanumeric() || matches!(character, '.' | '_' | '-' | '(' | ')');
-    if group.chars().count() <= 90 && group.chars().all(allowed) && !group.ends_with('.') {
+    (1..=90).contains(&group.chars().count()) && group.chars().all(allowed) && !group.ends_with('.')
+}
+
+fn check_resource_group(group: &str) -> Result<(), StorageError> {
+    if is_resource_group(group) {
         return Ok(());
     }
     Err(StorageError::invalid(

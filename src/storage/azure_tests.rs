@@ -47,17 +47,59 @@ fn a_service_principal_takes_the_place_of_the_account_key() {
         assert_eq!(
             storage.credentials.expose_secret(),
             "AZURE_CLOUD_NAME=AzurePublicCloud\nAZURE_SUBSCRIPTION_ID=sub\nAZURE_TENANT_ID=ten\nAZURE_CLIENT_ID=cli\n\
-             AZURE_CLIENT_SECRET=fake~secret\nAZURE_RESOURCE_GROUP=rg(backups)\n"
+             AZURE_CLIENT_SECRET=fake~secret\n"
         );
+        // The resource group of the storage account has none of the disks.
+        assert_eq!(storage.snapshot_location_config, None);
+    }
+}
+
+fn storage_on(parts: &[&[(&str, &str)]], machines: &[&str]) -> Storage {
+    let mut fields: StorageFields = [ACCOUNT].iter().chain(parts).flat_map(|part| part.iter().copied()).collect();
+    fields.set_machines(machines.iter().map(|machine| (*machine).to_owned()).collect());
+    Azure.storage(&fields).unwrap()
+}
+
+const MACHINE: &str = "azure:///subscriptions/sub/resourceGroups/mc_rg_cluster_eu/providers/Microsoft.Compute/\
+                       virtualMachineScaleSets/pool/virtualMachines/0";
+
+#[test]
+fn a_service_principal_makes_snapshots_in_the_resource_group_of_the_machines() {
+    let lower_case = MACHINE.to_ascii_lowercase();
+    for machine in [MACHINE, &lower_case] {
+        let storage = storage_on(&[PRINCIPAL], &["", "aws:///eu-west-3a/i-0", machine]);
         assert_eq!(storage.snapshot_location_config, Some(BTreeMap::new()));
+        assert!(storage.credentials.expose_secret().ends_with("\nAZURE_RESOURCE_GROUP=mc_rg_cluster_eu\n"));
+        assert_eq!(config(&storage), [("storageAccount", "stbackups01"), ("useAAD", "true")]);
     }
 }
 
 #[test]
-fn a_service_principal_without_a_resource_group_makes_no_snapshots() {
-    let storage = storage_with(&[PRINCIPAL]).unwrap();
-    assert_eq!(config(&storage), [("storageAccount", "stbackups01"), ("useAAD", "true")]);
+fn machines_that_tell_no_resource_group_mean_no_snapshots() {
+    for machine in [
+        "",
+        "aws:///eu-west-3a/i-0",
+        "azure:///subscriptions/sub",
+        "azure:///subscriptions/sub/resourceGroups/",
+        "azure:///subscriptions/sub/resourceGroups//providers/x",
+        "azure:///subscriptions/sub/resourceGroups/a b\nKEY=value/providers/x",
+        "azure:///subscriptions/sub/providers/x/resourceGroups/rg",
+    ] {
+        let storage = storage_on(&[PRINCIPAL], &[machine]);
+        assert_eq!(storage.snapshot_location_config, None, "{machine}");
+        assert!(!storage.credentials.expose_secret().contains("RESOURCE_GROUP"), "{machine}");
+    }
+}
+
+#[test]
+fn machines_are_looked_at_only_for_a_service_principal() {
+    let depends = |parts: &[&[(&str, &str)]]| {
+        Azure.depends_on_machines(&parts.iter().flat_map(|part| part.iter().copied()).collect())
+    };
+    assert!(depends(&[ACCOUNT, PRINCIPAL]) && !depends(&[ACCOUNT, KEY]));
+    let storage = storage_on(&[KEY], &[MACHINE]);
     assert_eq!(storage.snapshot_location_config, None);
+    assert!(!storage.credentials.expose_secret().contains("RESOURCE_GROUP"));
 }
 
 #[test]

@@ -158,10 +158,13 @@ fn azure_is_the_same_with_each_protocol_and_with_the_key_in_clear_and_in_a_secre
 }
 
 #[test]
-fn azure_with_a_service_principal_has_snapshots() {
+fn azure_with_a_service_principal_has_snapshots_on_machines_of_azure() {
     let principal = relation!("azure-service-principal");
     for azure in [relation!("azure"), relation!("azure-no-secret")] {
-        let storage = azure.storage_with(&principal).unwrap();
+        let mut fields = azure.fields();
+        fields.complete_with(principal.fields());
+        fields.set_machines(vec!["azure:///subscriptions/3c0e8a54/resourceGroups/mc_nodes/providers/x".to_owned()]);
+        let storage = azure.provider().storage(&fields).unwrap();
         assert_eq!(
             config(&storage),
             [("resourceGroup", "rg-backups"), ("storageAccount", "stbackups01"), ("useAAD", "true")]
@@ -169,6 +172,7 @@ fn azure_with_a_service_principal_has_snapshots() {
         assert!(storage.snapshot_location_config.is_some());
         let file = storage.credentials.expose_secret();
         assert!(file.contains("AZURE_CLIENT_SECRET=fake~client.secret_value\n") && !file.contains("ACCESS_KEY"));
+        assert!(file.ends_with("AZURE_RESOURCE_GROUP=mc_nodes\n"));
     }
     let result = relation!("azure").storage_with(&relation!("azure-service-principal-no-secret"));
     assert_eq!(missing(result), ["client-id", "client-secret"]);

@@ -1,4 +1,4 @@
-//! The fields of a storage relation, from the databag and the secret together.
+//! What a kind of object store is made of: the fields of its relation, from the databag and the secret together.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -8,31 +8,46 @@ use super::StorageError;
 
 /// The fields of a relation by their keys. Some are credentials, so that they do not print themselves.
 #[derive(Clone, Default, Eq, PartialEq)]
-pub struct StorageFields(BTreeMap<String, String>);
+pub struct StorageFields {
+    fields: BTreeMap<String, String>,
+    machines: Vec<String>,
+}
 
 impl StorageFields {
     /// Whether the other side has published nothing at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.fields.is_empty()
+    }
+
+    /// Adds what the cloud calls the machines that Velero's cluster runs on, which
+    /// [`depends_on_machines`](super::VeleroStorageProvider::depends_on_machines) asks for.
+    pub fn set_machines(&mut self, machines: Vec<String>) {
+        self.machines = machines;
+    }
+
+    /// What the cloud calls the machines, as far as it is known.
+    #[must_use]
+    pub fn machines(&self) -> &[String] {
+        &self.machines
     }
 
     /// Adds fields that win over those already there.
     pub fn replace_with(&mut self, winning: impl IntoIterator<Item = (String, String)>) {
-        self.0.extend(winning);
+        self.fields.extend(winning);
     }
 
     /// Adds fields that give way to those already there.
     pub fn complete_with(&mut self, other: Self) {
-        for (key, value) in other.0 {
-            self.0.entry(key).or_insert(value);
+        for (key, value) in other.fields {
+            self.fields.entry(key).or_insert(value);
         }
     }
 
     /// A field without white space at its ends; `None` when nothing is left of it.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).map(|value| value.trim()).filter(|value| !value.is_empty())
+        self.fields.get(key).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
     /// The fields of `keys`, in their order.
@@ -80,12 +95,13 @@ impl StorageFields {
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for StorageFields {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        Self(entries.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+        let fields = entries.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        Self { fields, machines: Vec::new() }
     }
 }
 
 impl fmt::Debug for StorageFields {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_set().entries(self.0.keys()).finish()
+        formatter.debug_set().entries(self.fields.keys()).finish()
     }
 }

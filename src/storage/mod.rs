@@ -9,6 +9,7 @@ mod dotenv;
 mod fields;
 mod gcs;
 mod s3;
+mod s3_attributes;
 
 use std::collections::BTreeMap;
 
@@ -48,6 +49,12 @@ pub trait VeleroStorageProvider: Sync {
 
     /// What the charm has to publish before the other side answers.
     fn request(&self, seen: &RequestContext<'_>) -> BTreeMap<&'static str, String>;
+
+    /// Whether the storage that comes of the fields depends on the machines that Velero's cluster runs on, which
+    /// [`StorageFields::set_machines`] tells of.
+    fn depends_on_machines(&self, _: &StorageFields) -> bool {
+        false
+    }
 
     /// Reads the fields of the relation.
     ///

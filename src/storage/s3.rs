@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
-use super::{RequestContext, Storage, StorageError, StorageFields, VeleroStorageProvider, certificates};
+use super::{RequestContext, Storage, StorageError, StorageFields, VeleroStorageProvider, certificates, s3_attributes};
 use crate::contract::{ConfigOption, endpoint, option};
 
 /// What clients send to stores for which a region means nothing; AWS's own first one.
@@ -67,6 +67,11 @@ impl VeleroStorageProvider for S3 {
         if !amazon {
             // Uploads with the checksums that are AWS's default are refused by Ceph, Backblaze B2, IBM COS and others.
             config.insert("checksumAlgorithm".to_owned(), String::new());
+        }
+        // Of the fields `s3-api-version` and `storage-class` the plugin makes nothing: it knows the option `signatureVersion` and
+        // signs with version 4 all the same, and has none for a class.
+        if let Some(attributes) = fields.get("attributes") {
+            config.extend(s3_attributes::plugin_options(attributes)?);
         }
         Ok(Storage {
             bucket: bucket.to_owned(),

@@ -52,6 +52,13 @@ fn another_store_gets_a_region_the_path_style_and_no_checksums() {
 }
 
 #[test]
+fn headers_that_the_plugin_can_send_are_options_of_it() {
+    let attributes = r#"["Cache-Control=max-age=60", "x-amz-server-side-encryption=AES256"]"#;
+    let storage = storage_with(&[("region", "eu-west-3"), ("attributes", attributes)]).unwrap();
+    assert_eq!(config(&storage), [("region", "eu-west-3"), ("serverSideEncryption", "AES256")]);
+}
+
+#[test]
 fn an_endpoint_of_aws_is_aws() {
     let storage = storage_with(&[("endpoint", "https://s3.eu-west-3.amazonaws.com"), ("region", "eu-west-3")]).unwrap();
     assert_eq!(config(&storage), [("region", "eu-west-3"), ("s3Url", "https://s3.eu-west-3.amazonaws.com")]);
@@ -98,6 +105,7 @@ fn wrong_values_are_named_by_their_key() {
         ("endpoint", "https://user:pw@objects.example.test", "password"),
         ("tls-ca-chain", "[\"x\"]", "certificates"),
         ("path", "a\u{1}b", "control character"),
+        ("attributes", "[\"x-amz-server-side-encryption=DES\"]", "AES256"),
     ] {
         let error = storage_with(&[(key, value)]).unwrap_err().to_string();
         assert!(error.starts_with(key), "{error}");

@@ -1,37 +1,23 @@
 //! Bringing a cluster to an installation: definitions first, then everything else at once, then what is to go.
 
-use std::{collections::BTreeSet, time::Duration};
-
-use futures::{StreamExt, future::try_join_all, pin_mut};
-use kube::{
-    Api, ResourceExt,
-    api::{DynamicObject, TypeMeta},
-    runtime::{
-        WatchStreamExt,
-        wait::await_condition,
-        watcher::{self, watcher},
-    },
-};
+use futures::future::try_join_all;
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
+use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
-use tokio::time::timeout;
 
 use super::{
-    CREDENTIALS, Installation, LOCATION, LocationPlan, MANIFEST_ANNOTATION, Manifests, NODE_AGENT, Version,
+    CREDENTIALS, Installation, LOCATION, LocationPlan, MANIFEST_ANNOTATION, Manifests, NODE_AGENT, SERVER, Version,
     cluster::{Cluster, ClusterError, describe, named},
     comparison::{contains, differs},
     definitions,
     inheritance::Heritage,
-    manifests::{COMPONENT, MANAGED_BY},
+    location,
+    manifests::{COMPONENT, MANAGED_BY, is_backup_location},
     namespace,
-    observation::operations_in_progress,
+    observation::{PODS, operations_in_progress},
+    shadows,
 };
 use crate::status::Status;
-
-/// How long a hook waits for definitions to be deleted, or to be ready for objects.
-const DEFINITIONS_PATIENCE: Duration = Duration::from_secs(20);
-
-/// The label that Velero's definitions have.
-const LABELLED_DEFINITIONS: &str = "component=velero";
 
 /// What applying an installation did.
 #[derive(Debug, Default)]
@@ -51,7 +37,7 @@ pub(super) async fn apply(
     manifests: &Manifests,
 ) -> Result<Applied, ClusterError> {
     let mut applied = Applied::default();
-    if let Some(status) = apply_definitions(cluster, &manifests.definitions, &mut applied).await? {
+    if let Some(status) = definitions::apply(cluster, &manifests.definitions, &mut applied).await? {
         applied.postponed.push(status);
         return Ok(applied);
     }
@@ -60,143 +46,78 @@ pub(super) async fn apply(
     if !labels.is_empty() {
         applied.changed.extend(namespace::label(cluster, labels).await?);
     }
-    let (changed, postponed) = objects(cluster, &manifests.objects).await?;
-    applied.changed.extend(changed);
-    applied.postponed.extend(postponed);
-    applied.changed.extend(prune(cluster, installation, &manifests.locations).await?);
+    objects(cluster, &manifests.objects, &mut applied).await?;
+    prune(cluster, installation, &manifests.locations, &mut applied).await?;
     if labels.is_empty() && applied.postponed.is_empty() {
         applied.changed.extend(namespace::label(cluster, labels).await?);
     }
     Ok(applied)
 }
 
-/// Applies the definitions; what the unit waits for if they are not ready for objects.
-async fn apply_definitions(
-    cluster: &Cluster,
-    desired: &[DynamicObject],
-    applied: &mut Applied,
-) -> Result<Option<Status>, ClusterError> {
-    let live = live_definitions(cluster, desired).await?;
-    let due = definitions::due(desired, &live);
-    let told = if due.newer.is_empty() { desired } else { &live };
-    applied.definitions = told.iter().filter_map(definitions::version).max();
-    if !due.newer.is_empty() {
-        tracing::info!("a newer Velero of the cluster has brought {}: they stay as they are", due.newer.join(", "));
-    }
-    for name in &due.terminating {
-        if !is_gone(cluster, name).await? {
-            let message = format!("for CustomResourceDefinition {name} to be deleted, to make it anew");
-            return Ok(Some(Status::Waiting(message)));
-        }
-    }
-    cluster
-        .inherit(live.iter().filter(|live| due.apply.iter().any(|due| due.metadata.name == live.metadata.name)))
-        .await?;
-    let made = try_join_all(due.apply.iter().map(|definition| cluster.apply(definition))).await?;
-    let mut pending: BTreeSet<_> =
-        made.iter().filter(|made| !is_established(made)).map(ResourceExt::name_any).collect();
-    establish(cluster, &mut pending).await;
-    if let Some(name) = pending.first() {
-        let message = format!("for CustomResourceDefinition {name} to be established");
-        return Ok(Some(Status::Waiting(message)));
-    }
-    if !made.is_empty() {
-        applied.changed.push(format!("{} CustomResourceDefinitions", made.len()));
-    }
-    Ok(None)
-}
-
-/// What the cluster has of the definitions: by the label that they have unless somebody took it off, which is one request, and
-/// by name.
-async fn live_definitions(cluster: &Cluster, desired: &[DynamicObject]) -> Result<Vec<DynamicObject>, ClusterError> {
-    let api = definitions_api(cluster);
-    let mut live = cluster.list(&api, "CustomResourceDefinitions of Velero", LABELLED_DEFINITIONS).await?;
-    // The server says of what kind a list's objects are only once.
-    for definition in &mut live {
-        definition.types = Some(definition_kind());
-    }
-    let unlabelled =
-        desired.iter().filter(|desired| !live.iter().any(|live| live.metadata.name == desired.metadata.name));
-    let found = try_join_all(unlabelled.map(|definition| cluster.find(definition))).await?;
-    live.extend(found.into_iter().flatten());
-    Ok(live)
-}
-
-fn definition_kind() -> TypeMeta {
-    TypeMeta { api_version: "apiextensions.k8s.io/v1".to_owned(), kind: "CustomResourceDefinition".to_owned() }
-}
-
-fn definitions_api(cluster: &Cluster) -> Api<DynamicObject> {
-    cluster.everywhere(&definition_kind())
-}
-
-/// Watches a definition that is being deleted until it is gone; `false` when it does not go in time.
-async fn is_gone(cluster: &Cluster, name: &str) -> Result<bool, ClusterError> {
-    let gone = await_condition(definitions_api(cluster), name, |live: Option<&DynamicObject>| live.is_none());
-    match timeout(DEFINITIONS_PATIENCE, gone).await {
-        Ok(Ok(_)) => Ok(true),
-        Ok(Err(error)) => {
-            tracing::debug!("cannot watch CustomResourceDefinition {name}: {error}");
-            Ok(false)
-        }
-        Err(_) => Ok(false),
-    }
-}
-
-/// Watches until definitions are ready for objects, and takes them off `pending`, or until the time is over.
-async fn establish(cluster: &Cluster, pending: &mut BTreeSet<String>) {
-    if pending.is_empty() {
-        return;
-    }
-    let labelled = watcher::Config::default().labels(LABELLED_DEFINITIONS);
-    let changes = watcher(definitions_api(cluster), labelled).default_backoff().applied_objects();
-    pin_mut!(changes);
-    let becoming = async {
-        while let Some(change) = changes.next().await {
-            match change {
-                Ok(definition) if is_established(&definition) => {
-                    pending.remove(&definition.name_any());
-                }
-                Ok(_) => {}
-                Err(error) => tracing::debug!("cannot watch CustomResourceDefinitions: {error}"),
-            }
-            if pending.is_empty() {
-                break;
-            }
-        }
-    };
-    // Those that are left say how it went.
-    let _ = timeout(DEFINITIONS_PATIENCE, becoming).await;
-}
-
-fn is_established(definition: &DynamicObject) -> bool {
-    let conditions = definition.data["status"]["conditions"].as_array();
-    conditions
-        .into_iter()
-        .flatten()
-        .any(|condition| condition["type"] == "Established" && condition["status"] == "True")
-}
-
 /// Applies those objects that differ. What would restart the server or the node agent is held back while a backup or a restore
-/// is in progress, as a restart fails it.
-async fn objects(cluster: &Cluster, desired: &[DynamicObject]) -> Result<(Vec<String>, Option<Status>), ClusterError> {
+/// is in progress that another server could not go on with.
+async fn objects(cluster: &Cluster, desired: &[DynamicObject], applied: &mut Applied) -> Result<(), ClusterError> {
     let live = try_join_all(desired.iter().map(|object| cluster.find(object))).await?;
+    let account_made = live.iter().flatten().find_map(account_creation);
     let mut different: Vec<_> = desired
         .iter()
         .zip(live)
         .filter(|(desired, live)| live.as_ref().is_none_or(|live| differs(live, desired)))
         .collect();
-    let mut postponed = None;
-    let restart = different.iter().any(|(desired, live)| replaces_pods(live.as_ref(), desired));
-    if restart && let Some(operation) = operations_in_progress(cluster).await?.first() {
-        different.retain(|(desired, live)| !replaces_pods(live.as_ref(), desired));
-        let message = format!("to restart Velero until {operation} has ended");
-        postponed = Some(Status::Waiting(message));
+    if different.iter().any(|(desired, live)| replaces_pods(live.as_ref(), desired)) {
+        let operations = operations_in_progress(cluster).await?;
+        if let Some(operation) = operations.iter().find(|operation| operation.needs_this_server) {
+            different.retain(|(desired, live)| !replaces_pods(live.as_ref(), desired));
+            let message = format!("to restart Velero until {} has ended", operation.name);
+            applied.postponed.push(Status::Waiting(message));
+        }
     }
     cluster.inherit(different.iter().filter_map(|(_, live)| live.as_ref())).await?;
-    try_join_all(different.iter().map(|(object, _)| cluster.apply(object))).await?;
-    let changed = different.iter().map(|(object, _)| describe(object)).collect();
-    Ok((changed, postponed))
+    let made = try_join_all(different.iter().map(|(object, _)| apply_or_remake(cluster, object))).await?;
+    applied.changed.extend(different.iter().map(|(object, _)| describe(object)));
+    if let Some(account_made) = made.iter().find_map(account_creation).or(account_made) {
+        applied.changed.extend(delete_orphaned_pods(cluster, account_made).await?);
+    }
+    Ok(())
+}
+
+/// When an object was made that is Velero's ServiceAccount.
+fn account_creation(object: &DynamicObject) -> Option<Time> {
+    let is_account = object.types.as_ref().is_some_and(|types| types.kind == "ServiceAccount");
+    object.creation_timestamp().filter(|_| is_account)
+}
+
+/// Applies an object, and makes it anew where it cannot become what it should be: some fields are fixed when an object is made,
+/// such as the role that a ClusterRoleBinding gives, and others may contradict those that somebody added.
+async fn apply_or_remake(cluster: &Cluster, object: &DynamicObject) -> Result<DynamicObject, ClusterError> {
+    match cluster.apply(object).await {
+        Err(error) if error.is_invalid() && cluster.accepts(object).await => {
+            tracing::info!("{} cannot be mended and is made anew", describe(object));
+            cluster.delete(object).await?;
+            cluster.apply(object).await
+        }
+        outcome => outcome,
+    }
+}
+
+/// Deletes pods of Velero that are older than their ServiceAccount: it was made anew, and the API server refuses the tokens that
+/// they have of the former one. Their controllers make others. There is nothing that they could still finish.
+async fn delete_orphaned_pods(cluster: &Cluster, account_made: Time) -> Result<Vec<String>, ClusterError> {
+    let pods = cluster.list(&cluster.namespaced::<Pod>(), "the pods of Velero", PODS).await?;
+    let orphaned = |pod: &&Pod| {
+        let controlled =
+            pod.owner_references().iter().any(|owner| matches!(owner.kind.as_str(), "ReplicaSet" | "DaemonSet"));
+        controlled
+            && pod.metadata.deletion_timestamp.is_none()
+            && pod.spec.as_ref().is_some_and(|spec| spec.service_account_name.as_deref() == Some(SERVER))
+            && pod.creation_timestamp().is_some_and(|made| made < account_made)
+    };
+    try_join_all(pods.iter().filter(orphaned).map(|pod| async {
+        let pod = cluster.own(named("v1", "Pod", &pod.name_any()));
+        cluster.delete(&pod).await?;
+        Ok(describe(&pod))
+    }))
+    .await
 }
 
 /// Whether applying an object would replace pods that run.
@@ -205,9 +126,10 @@ fn replaces_pods(live: Option<&DynamicObject>, desired: &DynamicObject) -> bool 
         return false;
     };
     let same_template = live.data.pointer("/spec/template").is_some_and(|live| contains(live, template));
+    let same_selector = live.data.pointer("/spec/selector") == desired.data.pointer("/spec/selector");
     // Fields that an older manifest had and this one has not are in the template of the cluster alone.
     let same_manifest = live.annotations().get(MANIFEST_ANNOTATION) == desired.annotations().get(MANIFEST_ANNOTATION);
-    has_available_pods(live) && !(same_template && same_manifest)
+    has_available_pods(live) && !(same_template && same_selector && same_manifest)
 }
 
 /// Whether a Deployment or a DaemonSet has pods that may be at work. Those that keep ending, or cannot start, are not, and a
@@ -218,17 +140,52 @@ fn has_available_pods(live: &DynamicObject) -> bool {
         .any(|count| live.data.pointer(count).and_then(Value::as_i64).is_some_and(|count| count > 0))
 }
 
-/// Deletes what the charm made and an installation does not hold (any more).
+/// Deletes what the charm made and an installation does not hold (any more), unless a backup or a restore still needs it.
 async fn prune(
     cluster: &Cluster,
     installation: &Installation,
     locations: &[DynamicObject],
-) -> Result<Vec<String>, ClusterError> {
+    applied: &mut Applied,
+) -> Result<(), ClusterError> {
+    let unwanted = unwanted(installation, locations, is_kept(cluster, &installation.location).await?);
+    let found = try_join_all(unwanted.into_iter().map(|object| async {
+        let object = cluster.own(object);
+        let live = cluster.find(&object).await?;
+        // What somebody else put there under the same name is not the charm's to delete.
+        Ok(live.filter(is_the_charms).map(|live| DynamicObject { types: object.types, ..live }))
+    }))
+    .await?;
+    let unwanted: Vec<_> = found.into_iter().flatten().collect();
+    let Some(first) = unwanted.first() else { return Ok(()) };
+    if !unwanted.iter().any(location::is_unusable)
+        && let Some(operation) = operations_in_progress(cluster).await?.first()
+    {
+        let message = format!("to remove {} until {} has ended", describe(first), operation.name);
+        applied.postponed.push(Status::Waiting(message));
+        return Ok(());
+    }
+    if unwanted.iter().any(is_backup_location) {
+        shadows::forget_all(cluster).await?;
+    }
+    try_join_all(unwanted.iter().map(|object| cluster.delete(object))).await?;
+    applied.changed.extend(unwanted.iter().map(describe));
+    Ok(())
+}
+
+/// Whether the locations that are there are to stay, whatever they are: those of a provider that is not integrated any more are not.
+async fn is_kept(cluster: &Cluster, plan: &LocationPlan) -> Result<bool, ClusterError> {
+    let LocationPlan::Keep { provider } = plan else { return Ok(false) };
+    let live = cluster.find(&cluster.own(named("velero.io/v1", "BackupStorageLocation", LOCATION))).await?;
+    Ok(live.is_none_or(|live| live.data["spec"]["provider"] == *provider))
+}
+
+/// What an installation does not hold of what the charm makes for some.
+fn unwanted(installation: &Installation, locations: &[DynamicObject], locations_kept: bool) -> Vec<DynamicObject> {
     let mut unwanted = Vec::new();
     if !installation.node_agent {
         unwanted.push(named("apps/v1", "DaemonSet", NODE_AGENT));
     }
-    if !matches!(installation.location, LocationPlan::Keep) {
+    if !locations_kept {
         let wanted = |kind: &str| {
             locations.iter().any(|location| location.types.as_ref().is_some_and(|types| types.kind == kind))
         };
@@ -241,20 +198,7 @@ async fn prune(
             unwanted.push(named("v1", "Secret", CREDENTIALS));
         }
     }
-    let pruned = try_join_all(unwanted.iter().map(|object| async {
-        let object = cluster.own(object.clone());
-        let Some(live) = cluster.find(&object).await? else {
-            return Ok(None);
-        };
-        // What somebody else put there under the same name is not the charm's to delete.
-        if !is_the_charms(&live) {
-            return Ok(None);
-        }
-        cluster.delete(&object).await?;
-        Ok::<_, ClusterError>(Some(describe(&object)))
-    }))
-    .await?;
-    Ok(pruned.into_iter().flatten().collect())
+    unwanted
 }
 
 /// Whether an object was made by this charm or by its predecessor, which labelled all that it made as Velero's.

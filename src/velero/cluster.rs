@@ -8,7 +8,7 @@ use http::{Request, header};
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope, serde::de::DeserializeOwned};
 use kube::{
     Api, Client, Config, Resource,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     core::{GroupVersionKind, ObjectMeta, Status as ApiStatus, TypeMeta},
 };
 use serde_json::{Value, json};
@@ -87,6 +87,12 @@ impl ClusterError {
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.api_status().is_some_and(|status| status.code == 404)
+    }
+
+    /// Whether the server refused what was sent as a whole: a value that is not allowed, or that cannot be changed.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        self.api_status().is_some_and(|status| status.code == 422)
     }
 
     /// Whether the same call may succeed a moment later: a conflict, too many requests, a server in trouble or a lost
@@ -205,6 +211,15 @@ impl Cluster {
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(object);
         call("apply", describe(object), || api.patch(name, &parameters, &patch)).await
+    }
+
+    /// Whether the server would make an object like this one, were there none of its name. Nothing is made.
+    pub async fn accepts(&self, object: &DynamicObject) -> bool {
+        let api = self.api_of(object);
+        let mut another = object.clone();
+        another.metadata.name = Some(format!("{}-anew", object.metadata.name.as_deref().unwrap_or_default()));
+        let parameters = PostParams { dry_run: true, ..PostParams::default() };
+        call("try to make", describe(object), || api.create(&parameters, &another)).await.is_ok()
     }
 
     /// Takes over what the charm's predecessors have set in objects of the cluster.

@@ -15,6 +15,13 @@ pub(super) fn differs(live: &DynamicObject, desired: &DynamicObject) -> bool {
         || !desired.labels().iter().all(|(key, value)| live.labels().get(key) == Some(value))
         || !contains(&live.data, &desired.data)
         || Heritage::Predecessors.is_due(&live.metadata)
+        || selects_others(live, desired)
+}
+
+/// A selector is one value to the API server: what somebody added to it changes all that it selects.
+fn selects_others(live: &DynamicObject, desired: &DynamicObject) -> bool {
+    let selector = |object: &DynamicObject| object.data.pointer("/spec/selector").cloned();
+    selector(desired).is_some_and(|wanted| selector(live) != Some(wanted))
 }
 
 /// Whether every field of `desired` is in `live` with the same value. Of a list of objects each desired one has to be there,
@@ -86,6 +93,14 @@ mod tests {
         let mut unlabelled = object("a", &json!({"spec": {"replicas": 1}}));
         unlabelled.metadata.labels = None;
         assert!(differs(&unlabelled, &desired));
+    }
+
+    #[test]
+    fn more_in_a_selector_is_a_difference() {
+        let desired = object("a", &json!({"spec": {"selector": {"deploy": "velero"}}}));
+        assert!(!differs(&desired, &desired));
+        let live = json!({"spec": {"selector": {"deploy": "velero", "tier": "none"}}});
+        assert!(differs(&object("a", &live), &desired));
     }
 
     #[test]

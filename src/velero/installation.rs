@@ -25,8 +25,11 @@ pub struct Installation {
 pub enum LocationPlan {
     /// There is to be none.
     None,
-    /// Those that are there stay as they are, until it is known what they should be.
-    Keep,
+    /// Those that are there stay as they are, until it is known what they should be; unless they are another provider's.
+    Keep {
+        /// Velero's name of the provider that is going to be used.
+        provider: &'static str,
+    },
     /// They are to be these.
     Use(Box<BackupLocation>),
 }
@@ -46,7 +49,7 @@ impl Installation {
     pub fn backup_location(&self) -> Option<&BackupLocation> {
         match &self.location {
             LocationPlan::Use(location) => Some(location),
-            LocationPlan::None | LocationPlan::Keep => None,
+            LocationPlan::None | LocationPlan::Keep { .. } => None,
         }
     }
 }

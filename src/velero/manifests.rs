@@ -158,10 +158,12 @@ fn labels() -> BTreeMap<String, String> {
 fn complete_location(object: &mut DynamicObject, location: Option<&BackupLocation>) {
     let spec = &mut object.data["spec"];
     spec["credential"] = json!({"name": CREDENTIALS, "key": CREDENTIALS_KEY});
-    let authority = location.and_then(|location| location.storage.certificate_authority.as_ref());
-    if let Some(authority) = authority
-        && let Some(object_storage) = spec.get_mut("objectStorage")
-    {
+    let (Some(location), Some(object_storage)) = (location, spec.get_mut("objectStorage")) else {
+        return;
+    };
+    // Left out, a folder that somebody else wrote there would stay, and backups go to another place than planned.
+    object_storage["prefix"] = json!(location.storage.prefix.as_deref().unwrap_or_default());
+    if let Some(authority) = &location.storage.certificate_authority {
         object_storage["caCert"] = json!(ByteString(authority.as_bytes().to_vec()));
     }
 }

@@ -20,6 +20,8 @@ mod observation;
 mod readiness;
 mod removal;
 mod server_version;
+mod shadows;
+mod validation;
 mod version;
 mod watch;
 
@@ -33,7 +35,7 @@ pub use cli::{Cli, CliError, Finish, LineSink};
 pub use cluster::{Cluster, ClusterError};
 pub use installation::{BackupLocation, Installation, LocationPlan};
 pub use kubelet_root::{FoundRoot, KubeletRoot, KubeletRootError, SeveralRoots};
-pub use location::LocationUpdate;
+pub use location::{DueUpdate, LocationUpdate};
 pub use manifests::{Manifests, to_yaml};
 pub use removal::Removal;
 pub use server_version::{RunningServer, ServerVersion};
@@ -123,6 +125,16 @@ impl Velero {
         self.cluster.namespace()
     }
 
+    /// What the cloud calls the machines that the cluster runs on: `spec.providerID` of the first few nodes, as those of one
+    /// cloud are alike.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster fails.
+    pub async fn machines(&self) -> Result<Vec<String>, VeleroError> {
+        Ok(observation::machines(&self.cluster).await?)
+    }
+
     /// Finds out where the node agent has to look for the volumes of pods.
     ///
     /// # Errors
@@ -155,11 +167,11 @@ impl Velero {
     /// # Errors
     ///
     /// When the cluster fails.
-    pub async fn due_update<'a>(&self, manifests: &'a Manifests) -> Result<Option<LocationUpdate<'a>>, VeleroError> {
+    pub async fn due_update<'a>(&self, manifests: &'a Manifests) -> Result<DueUpdate<'a>, VeleroError> {
         Ok(location::due_update(&self.cluster, manifests).await?)
     }
 
-    /// Changes the storage locations once the planned server runs, and no other.
+    /// Changes the storage locations once the planned server runs, and no other. New credentials alone are not held back for that.
     ///
     /// # Errors
     ///
@@ -170,12 +182,15 @@ impl Velero {
         update: &LocationUpdate<'_>,
         deadline: Instant,
     ) -> Result<Applied, VeleroError> {
-        let observed = watch::until(&self.cluster, installation, deadline, readiness::assess_server).await?;
-        let postponed = readiness::assess_server(installation, &observed).statuses;
-        if !postponed.is_empty() {
-            return Ok(Applied { postponed, ..Applied::default() });
+        if !update.is_of_credentials_only() {
+            let observed = watch::until(&self.cluster, installation, deadline, readiness::assess_server).await?;
+            let postponed = readiness::assess_server(installation, &observed).statuses;
+            if !postponed.is_empty() {
+                return Ok(Applied { postponed, ..Applied::default() });
+            }
         }
-        let changed = location::apply(&self.cluster, update).await?;
+        // It watches, as its caller does, and would double the size of every hook's future.
+        let changed = Box::pin(location::apply(&self.cluster, installation, update, deadline)).await?;
         Ok(Applied { changed, ..Applied::default() })
     }
 
@@ -207,6 +222,15 @@ impl Velero {
     /// When the cluster fails.
     pub async fn ask_version(&self, server: &RunningServer) -> Result<Option<ServerVersion>, VeleroError> {
         Ok(server.ask(&self.cluster).await?)
+    }
+
+    /// Notes on a server's pod that its version was told.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster fails.
+    pub async fn note_version(&self, server: &RunningServer, version: &ServerVersion) -> Result<(), VeleroError> {
+        Ok(server.note(&self.cluster, version).await?)
     }
 
     /// Removes everything that the charm and its Velero made in the namespace, and what of it is cluster-wide and nobody

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment},
-    core::v1::{Event, Pod},
+    core::v1::{Event, Node, Pod},
 };
 use kube::api::{DynamicObject, ListParams, TypeMeta};
 
@@ -83,25 +83,55 @@ pub(super) async fn read(cluster: &Cluster, installation: &Installation) -> Resu
     Ok(observed)
 }
 
-/// Backups and restores that a restart of the server would fail, as messages name them.
-pub(super) async fn operations_in_progress(cluster: &Cluster) -> Result<Vec<String>, ClusterError> {
-    let mut names = Vec::new();
+/// How many nodes are asked what the cloud calls them. A cluster may have thousands, and each node is some 20 KB.
+const NODES: u32 = 20;
+
+/// What the cloud calls the machines of the first few nodes that it calls something.
+pub(super) async fn machines(cluster: &Cluster) -> Result<Vec<String>, ClusterError> {
+    let nodes = cluster.cluster_wide::<Node>();
+    let parameters = ListParams::default().limit(NODES);
+    let listed = call("list", "the nodes".to_owned(), || nodes.list(&parameters)).await?;
+    Ok(listed.items.into_iter().filter_map(|node| node.spec?.provider_id).collect())
+}
+
+/// A backup or a restore that the server has begun and not ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Operation {
+    /// As messages name it: `backup nightly`.
+    pub name: String,
+    /// Whether another server could not go on with it: it marks what it finds in progress as failed (see
+    /// `markInProgress…Failed` in Velero's server), and knows nothing of the hooks that a restore runs as its last part.
+    pub needs_this_server: bool,
+}
+
+impl Operation {
+    fn of(word: &str, name: &str, phase: &str) -> Option<Self> {
+        let begun = [
+            "InProgress",
+            "WaitingForPluginOperations",
+            "WaitingForPluginOperationsPartiallyFailed",
+            "Finalizing",
+            "FinalizingPartiallyFailed",
+        ];
+        let runs_hooks = word == "restore" && phase.starts_with("Finalizing");
+        begun
+            .contains(&phase)
+            .then(|| Self { name: format!("{word} {name}"), needs_this_server: phase == "InProgress" || runs_hooks })
+    }
+}
+
+/// The backups and restores in progress. They need the server and the node agent, and the storage location as it was when they
+/// began.
+pub(super) async fn operations_in_progress(cluster: &Cluster) -> Result<Vec<Operation>, ClusterError> {
+    let mut operations = Vec::new();
     for (kind, word) in [("Backup", "backup"), ("Restore", "restore")] {
         let api = cluster.here(&velero_kind("v1", kind));
         for object in cluster.list(&api, &format!("the {word}s"), "").await? {
-            let phase = object.data.pointer("/status/phase").and_then(|phase| phase.as_str());
-            if phase.is_some_and(is_in_progress) {
-                names.push(format!("{word} {}", object.metadata.name.unwrap_or_default()));
-            }
+            let phase = object.data.pointer("/status/phase").and_then(|phase| phase.as_str()).unwrap_or_default();
+            operations.extend(Operation::of(word, object.metadata.name.as_deref().unwrap_or_default(), phase));
         }
     }
-    Ok(names)
-}
-
-/// The phases in which the server works on a backup or a restore; a new server marks those as failed. See `markInProgress…Failed`
-/// in Velero's server.
-fn is_in_progress(phase: &str) -> bool {
-    phase == "InProgress"
+    Ok(operations)
 }
 
 #[cfg(test)]
@@ -109,10 +139,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_done_or_not_begun_survives_a_restart() {
-        assert!(is_in_progress("InProgress"));
-        for phase in ["New", "Completed", "Failed", "PartiallyFailed", "FailedValidation", "Deleting"] {
-            assert!(!is_in_progress(phase), "{phase}");
+    fn what_is_done_or_not_begun_needs_nothing() {
+        for phase in ["", "New", "Queued", "ReadyToStart", "Completed", "Failed", "PartiallyFailed", "FailedValidation"]
+        {
+            assert_eq!(Operation::of("backup", "nightly", phase), None, "{phase}");
+        }
+    }
+
+    #[test]
+    fn another_server_goes_on_with_the_last_part_of_a_backup_but_not_of_a_restore() {
+        let nightly = Operation::of("backup", "nightly", "InProgress").unwrap();
+        assert_eq!((nightly.name.as_str(), nightly.needs_this_server), ("backup nightly", true));
+        for (word, phase, needs_this_server) in [
+            ("backup", "WaitingForPluginOperations", false),
+            ("backup", "Finalizing", false),
+            ("restore", "InProgress", true),
+            ("restore", "WaitingForPluginOperationsPartiallyFailed", false),
+            ("restore", "FinalizingPartiallyFailed", true),
+        ] {
+            let operation = Operation::of(word, "nightly", phase).unwrap();
+            assert_eq!(operation.needs_this_server, needs_this_server, "{word} {phase}");
         }
     }
 }

@@ -7,7 +7,7 @@ use k8s_openapi::api::{
 };
 use kube::api::DynamicObject;
 
-use super::{Installation, NODE_AGENT, SERVER, observation::Observed};
+use super::{Installation, NODE_AGENT, SERVER, observation::Observed, validation};
 use crate::status::Status;
 
 /// As many nodes are named as a status has room for.
@@ -339,20 +339,18 @@ fn server_start(pods: &[Pod]) -> Option<Timestamp> {
 }
 
 /// What the server says of the location. A status from before the server's start was found out by another one, with other
-/// plugins; one from before a change was cleared when the change was made.
+/// plugins; one from before a change is told by [`validation::is_current`].
 fn location(location: Option<&DynamicObject>, server_start: Option<Timestamp>) -> Option<Status> {
     let waiting = |what: &str| Some(Status::Waiting(format!("for BackupStorageLocation default to be {what}")));
     let Some(location) = location else {
         return waiting("made");
     };
-    let field =
-        |name: &str| location.data.get("status").and_then(|status| status.get(name)).and_then(|value| value.as_str());
-    let validated: Option<Timestamp> = field("lastValidationTime").and_then(|time| time.parse().ok());
-    let by_this_server = validated.is_some_and(|validated| server_start.is_some_and(|start| validated >= start));
-    match field("phase") {
-        Some("Available") if by_this_server => None,
-        Some("Unavailable") if by_this_server => {
-            let message = field("message").unwrap_or("the server gave no reason");
+    let by_this_server = validation::time(location).is_some_and(|time| server_start.is_some_and(|start| time >= start));
+    match validation::phase(location).filter(|_| by_this_server && validation::is_current(location)) {
+        Some("Available") => None,
+        Some("Unavailable") => {
+            let message = location.data.pointer("/status/message").and_then(|message| message.as_str());
+            let message = message.unwrap_or("the server gave no reason");
             Some(Status::Blocked(format!("storage is not usable: {message}")))
         }
         _ => waiting("validated"),

@@ -1,5 +1,5 @@
-//! Which release the running server is of. Where the tag of its image does not tell, the server is asked, once for each of its
-//! pods: the answer is noted on the pod and goes with it.
+//! Which release the running server is of. Where the tag of its image does not tell, the server is asked. What Juju was told is
+//! noted on the server's pod, and goes with it: each server is asked once, and its version told once.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use tokio::time::timeout;
 
 use super::{
     SERVER, Version,
-    cluster::{Cluster, ClusterError, call, named},
+    cluster::{Cluster, ClusterError, call, found, named},
     observation::velero_kind,
 };
 
-/// The annotation of a pod with the version that its server told.
+/// The annotation of a pod with the version of its server that Juju was told.
 const VERSION_ANNOTATION: &str = "velero-operator/server-version";
 /// A server answers as soon as it has begun its work.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(15);
@@ -89,11 +89,16 @@ impl RunningServer {
     /// What the tag of its image says, or what it told before.
     #[must_use]
     pub fn known_version(&self) -> Option<ServerVersion> {
-        let tag = Version::of_image(&self.image).map(ServerVersion::Release);
-        tag.or_else(|| self.noted.as_deref().map(ServerVersion::told))
+        Version::of_image(&self.image).map(ServerVersion::Release).or_else(|| self.noted_version())
     }
 
-    /// Asks the server, as `velero version` does, and notes what it says. `None` when it does not answer in time.
+    /// What was noted of it.
+    #[must_use]
+    pub fn noted_version(&self) -> Option<ServerVersion> {
+        self.noted.as_deref().map(ServerVersion::told)
+    }
+
+    /// Asks the server, as `velero version` does. `None` when it does not answer in time.
     pub(super) async fn ask(&self, cluster: &Cluster) -> Result<Option<ServerVersion>, ClusterError> {
         let api = cluster.here(&velero_kind("v1", "ServerStatusRequest"));
         let mut request = named("velero.io/v1", "ServerStatusRequest", "");
@@ -122,11 +127,15 @@ impl RunningServer {
         };
         let version = timeout(ANSWER_PATIENCE, answer).await.ok().flatten();
         cluster.delete(&request).await?;
-        if let Some(version) = &version {
-            let pod = cluster.own(named("v1", "Pod", &self.pod));
-            cluster.merge(&pod, &json!({"metadata": {"annotations": {VERSION_ANNOTATION: version}}})).await?;
-        }
         Ok(version.as_deref().map(ServerVersion::told))
+    }
+
+    /// Notes its version.
+    pub(super) async fn note(&self, cluster: &Cluster, version: &ServerVersion) -> Result<(), ClusterError> {
+        let pod = cluster.own(named("v1", "Pod", &self.pod));
+        let note = json!({"metadata": {"annotations": {VERSION_ANNOTATION: version.to_string()}}});
+        // A pod that has gone in the meantime needs no note, and the next one will have its own.
+        found(cluster.merge(&pod, &note).await).map(drop)
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     deployed::{APPLICATION, Deployed, trusted},
+    gate::Gate,
     objects, predecessor, world,
 };
 
@@ -187,21 +188,42 @@ fn what_is_not_wanted_any_more_of_the_python_charms_goes() {
 }
 
 #[test]
-fn a_relations_change_neither_remakes_the_location_nor_restarts_the_server() {
+fn a_refresh_waits_for_the_backup_that_the_python_charms_server_makes() {
+    let (mut deployed, _) = predecessor::deployed(world::shared(), "python-busy", &with_node_agent());
+    predecessor::await_available(&deployed);
+    let gate = Gate::new(&deployed);
+    let included = format!("--include-namespaces={}", gate.namespace);
+    predecessor::velero(&deployed, &["backup", "create", "slow", &included]);
+    deployed.until_phase("Backup", "slow", "InProgress");
+    let before = (deployed.pods(), uids(&deployed, &KEPT[..6]));
+    refresh(&mut deployed);
+    let status = deployed.status();
+    assert!(status.starts_with("waiting: to ") && status.ends_with("until backup slow has ended"), "{status}");
+    assert_eq!((deployed.pods(), uids(&deployed, &KEPT[..6])), before);
+    gate.open("backup");
+    deployed.until_phase("Backup", "slow", "Completed");
+    deployed.update_status();
+    assert_eq!(deployed.status(), "active: ready");
+    let managers = managers(&deployed.expect("Deployment", "velero"));
+    assert!(!managers.iter().any(|name| name == predecessor::CLIENT), "{managers:?}");
+}
+
+#[test]
+fn a_relations_change_remakes_nothing_and_fails_no_backup() {
     let mut deployed = Deployed::new("python-fault-a");
     deployed.relate_s3();
     let relation = deployed.model.status().unwrap().relations[0].id;
-    let pods = |deployed: &Deployed| {
-        let api = objects::api(deployed.world, deployed.namespace(), "Pod");
-        let pods = deployed.world.runtime.block_on(api.list(&ListParams::default())).unwrap();
-        pods.into_iter().map(|pod| pod.uid().unwrap()).collect::<Vec<_>>()
-    };
-    let before = (deployed.versions(), pods(&deployed));
+    let gate = Gate::new(&deployed);
+    deployed.run_well(&format!("backup create slow --include-namespaces {}", gate.namespace));
+    deployed.until_phase("Backup", "slow", "InProgress");
+    let before = deployed.standing();
     deployed.publish(relation, "s3-credentials", &[("delete-older-than-days", "7"), ("data", "{}")]);
     deployed.relate("azure-service-principal", "azure_service_principal", &[("tenant-id", "t")]);
     deployed.remove_relation("azure-service-principal");
-    assert_eq!((deployed.versions(), pods(&deployed)), before);
+    assert_eq!(deployed.standing(), before);
     assert_eq!(deployed.status(), "active: ready");
+    gate.open("backup");
+    deployed.until_phase("Backup", "slow", "Completed");
 }
 
 #[test]

@@ -16,17 +16,18 @@ fn demo(state: &Path, arguments: &[&str]) -> Output {
     })
 }
 
-#[test]
-fn the_demo_comes_to_its_good_end_and_leaves_nothing() {
+/// Runs the demo with a kind of store, and checks what it tells and leaves.
+fn comes_to_its_good_end(arguments: &[&str], storage: &str, container: &str) {
     let state = TempDir::new().unwrap();
-    let output = demo(state.path(), &[]);
+    let output = demo(state.path(), arguments);
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
     let mut lines = told.lines();
     for part in [
+        &format!("with an empty {container} backups"),
         "$ juju deploy velero-operator --trust",
         "velero-operator/0 is blocked: no storage",
-        "$ juju integrate velero-operator s3-integrator",
+        &format!("$ juju integrate velero-operator {storage}-"),
         "velero-operator/0 is active: ready",
         r#"$ juju run velero-operator/0 run command="backup create nightly --wait""#,
         "Backup completed with status: Completed",
@@ -36,12 +37,22 @@ fn the_demo_comes_to_its_good_end_and_leaves_nothing() {
         ": the same as before",
         "$ juju remove-application velero-operator",
         "namespace demo is empty",
-        "in the bucket: still",
+        &format!("in the {container}: still"),
         "All of it was as it should be.",
     ] {
         assert!(lines.any(|line| line.contains(part)), "{part:?} is not told, or not in its place: {told}");
     }
     assert_eq!(fs::read_dir(state.path()).unwrap().count(), 0, "the state folder is left");
+}
+
+#[test]
+fn the_demo_comes_to_its_good_end_and_leaves_nothing() {
+    comes_to_its_good_end(&[], "s3", "bucket");
+}
+
+#[test]
+fn the_demo_is_told_with_google_cloud_storage() {
+    comes_to_its_good_end(&["--storage", "gcs"], "gcs", "bucket");
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! The charm deployed in a model of its own, and the questions that tests have about it.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use kube::{
     Api,
-    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     core::{ApiResource, GroupVersionKind},
+    runtime::wait::await_condition,
 };
 use sandbox::juju::{ActionResult, DeployOptions, HookRecord, Model, Scripted, UnitName, Whose};
 use serde_json::{Map, Value, json};
@@ -97,6 +98,15 @@ impl Deployed {
         let records =
             self.model.remove_relation(&format!("{APPLICATION}:{endpoint}"), &format!("{endpoint}-provider")).unwrap();
         self.after(records);
+    }
+
+    /// Relates an application that a test plays, which requires the interface.
+    pub fn relate_requirer(&mut self, endpoint: &str, interface: &str) -> u32 {
+        let name = format!("{endpoint}-provider");
+        self.model.deploy_scripted(&Scripted::requirer(&name, endpoint, interface)).unwrap();
+        let (relation, records) = self.model.integrate(&format!("{APPLICATION}:{endpoint}"), &name).unwrap();
+        self.after(records);
+        relation
     }
 
     /// Relates a bucket of the S3 server, and tells which.
@@ -197,6 +207,13 @@ impl Deployed {
         self.world.runtime.block_on(api.patch(name, &parameters, &Patch::Merge(patch))).unwrap();
     }
 
+    /// Applies fields of an object as another program would that applies on the server's side.
+    pub fn apply_as_somebody(&self, kind: &str, name: &str, object: &Value) {
+        let api = objects::api(self.world, self.namespace(), kind);
+        let parameters = PatchParams::apply("somebody-who-applies");
+        self.world.runtime.block_on(api.patch(name, &parameters, &Patch::Apply(object))).unwrap();
+    }
+
     pub fn uid(&self, kind: &str, name: &str) -> String {
         self.expect(kind, name)["metadata"]["uid"].as_str().unwrap().to_owned()
     }
@@ -204,6 +221,40 @@ impl Deployed {
     /// Everything that belongs to Velero by kind and name, with what tells that somebody wrote to it.
     pub fn versions(&self) -> BTreeMap<String, String> {
         objects::versions(self.world, self.namespace())
+    }
+
+    /// The same, with the pods that run.
+    pub fn standing(&self) -> BTreeMap<String, String> {
+        let mut standing = self.versions();
+        standing.extend(self.pods());
+        standing
+    }
+
+    /// The pods of the server and the node agent by name, with what tells that one was made anew or started again.
+    pub fn pods(&self) -> BTreeMap<String, String> {
+        objects::pods(self.world, self.namespace())
+    }
+
+    /// Watches an object until it is as `wanted`.
+    pub fn until(&self, kind: &str, name: &str, wanted: impl Fn(Option<&Value>) -> bool) {
+        let api = objects::api(self.world, self.namespace(), kind);
+        let is_wanted = |object: Option<&DynamicObject>| wanted(object.map(|object| json!(object)).as_ref());
+        let becoming = await_condition(api, name, is_wanted);
+        let became =
+            self.world.runtime.block_on(async { tokio::time::timeout(Duration::from_mins(4), becoming).await });
+        became.unwrap_or_else(|_| panic!("{kind} {name}: {:?}", self.object(kind, name))).unwrap();
+    }
+
+    /// Watches an object until it is in that phase.
+    pub fn until_phase(&self, kind: &str, name: &str, phase: &str) {
+        self.until(kind, name, |object| object.is_some_and(|object| object["status"]["phase"] == phase));
+    }
+
+    /// Makes an object as somebody else would.
+    pub fn create(&self, kind: &str, object: &Value) {
+        let api = objects::api(self.world, self.namespace(), kind);
+        let object = serde_json::from_value(object.clone()).unwrap();
+        self.world.runtime.block_on(api.create(&PostParams::default(), &object)).unwrap();
     }
 
     pub fn charm_directory(&self) -> std::path::PathBuf {

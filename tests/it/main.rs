@@ -2,12 +2,19 @@
 
 mod additions;
 mod adoption;
+mod azure;
+mod change;
+mod change_credentials;
+mod change_in_progress;
+mod change_place;
 mod charmcraft;
 mod cluster_trouble;
 mod command_line;
 mod configuration;
 mod demo;
 mod deployed;
+mod drift;
+mod gate;
 mod gcs;
 mod installation;
 mod models;

@@ -31,6 +31,7 @@ const KINDS: &[(&str, &str, &str, bool)] = &[
     ("velero.io", "v1", "VolumeSnapshotLocation", true),
     ("velero.io", "v1", "Backup", true),
     ("velero.io", "v1", "Restore", true),
+    ("velero.io", "v1", "BackupRepository", true),
     ("velero.io", "v1", "PodVolumeBackup", true),
     ("velero.io", "v1", "Schedule", true),
     ("velero.io", "v1", "ServerStatusRequest", true),
@@ -66,6 +67,22 @@ pub fn versions(world: &World, namespace: &str) -> BTreeMap<String, String> {
     }
     versions.retain(|name, _| !name.starts_with("ClusterRoleBinding") || name.ends_with(namespace));
     versions
+}
+
+/// The pods of the server and the node agent of a namespace, by name, with what tells that one was made anew or started again.
+pub fn pods(world: &World, namespace: &str) -> BTreeMap<String, String> {
+    let selector = ListParams::default().labels("component=velero");
+    let pods = world.runtime.block_on(api(world, namespace, "Pod").list(&selector)).unwrap();
+    let controlled = |pod: &DynamicObject| {
+        pod.owner_references().iter().any(|owner| matches!(owner.kind.as_str(), "ReplicaSet" | "DaemonSet"))
+    };
+    pods.into_iter()
+        .filter(controlled)
+        .map(|pod| {
+            let starts = &pod.data["status"]["containerStatuses"][0]["restartCount"];
+            (format!("Pod {}", pod.name_any()), format!("{} {starts}", pod.uid().unwrap()))
+        })
+        .collect()
 }
 
 /// What changes with every write to an object but those to its status: its resourceVersion, and where there is a status all

@@ -127,16 +127,28 @@ fn credentials_that_the_store_refuses_are_told_in_its_words() {
 fn two_storages_are_named_and_what_runs_is_left() {
     let mut deployed = Deployed::new("two-storages");
     deployed.relate_s3();
-    let before = deployed.versions();
+    let before = deployed.standing();
     deployed.relate("azure-storage", "azure_storage", &[("container", "backups")]);
     assert_eq!(
         deployed.status(),
         "blocked: more than one storage is integrated, remove all but one of s3-credentials, azure-storage"
     );
-    assert_eq!(deployed.versions(), before);
+    assert_eq!(deployed.standing(), before);
     deployed.remove_relation("azure-storage");
     assert_eq!(deployed.status(), "active: ready");
-    assert_eq!(deployed.versions(), before);
+    assert_eq!(deployed.standing(), before);
+}
+
+#[test]
+fn the_storage_of_a_removed_relation_does_not_stay_for_another_that_is_not_complete() {
+    let mut deployed = Deployed::new("replaced");
+    deployed.relate_s3();
+    deployed.relate("azure-storage", "azure_storage", &[("container", "backups")]);
+    deployed.remove_relation("s3-credentials");
+    assert!(deployed.status().starts_with("waiting: for azure-storage to be complete"), "{}", deployed.status());
+    for (kind, name) in [("BackupStorageLocation", "default"), ("Secret", "cloud-credentials")] {
+        assert!(deployed.object(kind, name).is_none(), "{kind}");
+    }
 }
 
 #[test]

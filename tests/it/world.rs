@@ -13,9 +13,11 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use sandbox::{
+    certificates::Authority,
     charm::{self, PackOptions},
     cluster::{Cluster, ClusterOptions, NodeOptions, PodSecurityLevel},
-    object_store::{GcsAccess, GcsServer, S3Access, S3Server},
+    entra_id::EntraId,
+    object_store::{AzureAccess, AzureServer, GcsAccess, GcsServer, S3Access, S3Server},
     program,
     progress::Progress,
     tools,
@@ -33,7 +35,23 @@ pub struct World {
     store: S3Server,
     /// Started for the first test that wants it.
     gcs: OnceLock<GcsServer>,
+    /// As the one before.
+    azure: OnceLock<Azure>,
     buckets: AtomicU32,
+}
+
+/// The blob service and the directory of an Azure of our own.
+pub struct Azure {
+    pub authority: Authority,
+    pub directory: EntraId,
+    blobs: AzureServer,
+}
+
+impl Azure {
+    /// How to reach the blob service.
+    pub fn blobs(&self) -> &AzureAccess {
+        self.blobs.access()
+    }
 }
 
 impl World {
@@ -61,6 +79,7 @@ impl World {
             state,
             store,
             gcs: OnceLock::new(),
+            azure: OnceLock::new(),
             buckets: AtomicU32::new(0),
         }
     }
@@ -70,9 +89,17 @@ impl World {
         self.store.access()
     }
 
+    /// An S3 server for one test, which may pause it and change its users.
+    pub fn own_store(&self, name: &str) -> S3Server {
+        let _turn = turn_to_listen();
+        let folder = self.cluster.folder().join(format!("s3-{name}"));
+        self.runtime.block_on(S3Server::start(self.cluster.access(), &folder, &Progress::to_stderr())).unwrap()
+    }
+
     /// How to reach the GCS server.
     pub fn gcs(&self) -> &GcsAccess {
         let start = || {
+            let _turn = turn_to_listen();
             let folder = self.cluster.folder().join("gcs");
             let progress = Progress::to_stderr();
             self.runtime.block_on(GcsServer::start(self.cluster.access(), &folder, &progress)).unwrap()
@@ -87,12 +114,44 @@ impl World {
         name
     }
 
+    /// The Azure of the cluster.
+    pub fn azure(&self) -> &Azure {
+        self.azure.get_or_init(|| {
+            let (cluster, folder) = (self.cluster.access(), self.cluster.folder());
+            let authority = Authority::new("velero-operator sandbox Azure").unwrap();
+            let (directory, blobs) = self.runtime.block_on(async {
+                let directory = EntraId::start(cluster, &authority, &folder.join("entra-id")).await.unwrap();
+                (directory, self.azure_server(&authority, "azure").await)
+            });
+            Azure { authority, directory, blobs }
+        })
+    }
+
+    /// A blob service of a test's own.
+    pub async fn azure_server(&self, authority: &Authority, name: &str) -> AzureServer {
+        let folder = self.cluster.folder().join(name);
+        AzureServer::start(self.cluster.access(), authority, &folder, &Progress::to_stderr()).await.unwrap()
+    }
+
+    /// A new container of a blob service, by its name.
+    pub fn container(&self, blobs: &AzureAccess) -> String {
+        let name = format!("backups-{}", self.buckets.fetch_add(1, Ordering::Relaxed));
+        self.runtime.block_on(blobs.create_container(&name)).unwrap();
+        name
+    }
+
     /// A new bucket of the S3 server, by its name.
     pub fn bucket(&self) -> String {
         let name = format!("backups-{}", self.buckets.fetch_add(1, Ordering::Relaxed));
         self.s3().bucket(&name).unwrap();
         name
     }
+}
+
+/// Servers that start at the same time would find the same ports free.
+fn turn_to_listen() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The world of all tests that can live beside others.

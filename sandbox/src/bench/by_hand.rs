@@ -2,14 +2,7 @@
 
 use std::{fs, process::Command};
 
-use super::{
-    BenchError, World,
-    command::{self, CommandError},
-    cost::Cost,
-    objects::changed,
-    task::Task,
-    user::User,
-};
+use super::{BenchError, World, command, cost::Cost, objects::changed, task::Task, user::User};
 use crate::images;
 
 impl World {
@@ -23,6 +16,9 @@ impl World {
             let mut install = self.velero(&namespace);
             install.args(["install", "--wait", "--image", &images::velero_name()]).args(arguments);
             costs.push((task, self.measure(&namespace, install)?));
+            if task == Task::VeleroInstallWithStorage {
+                costs.extend(self.change_by_hand(&namespace, round)?);
+            }
             self.remove(&namespace)?;
         }
         Ok(costs)
@@ -75,7 +71,7 @@ impl World {
 
     /// Runs commands right after each other: to look at the objects in between would give the cluster time to do what the next
     /// command waits for. So what changed is what all of them changed.
-    fn measure_in_turn<const N: usize>(
+    pub(super) fn measure_in_turn<const N: usize>(
         &self,
         namespace: &str,
         commands: [Command; N],
@@ -93,24 +89,16 @@ impl World {
 
     /// The manifests that the charm would apply without storage.
     fn plan(&self, namespace: &str) -> Result<String, BenchError> {
-        let program = self.charm.join("dispatch");
-        let failed = |source| CommandError::Run { program: program.display().to_string(), source };
-        let output = Command::new(&program).args(["plan", "--namespace", namespace]).output().map_err(failed)?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            let program = program.display().to_string();
-            return Err(CommandError::Failed { program, status: output.status, said }.into());
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        Ok(command::output(Command::new(self.charm.join("dispatch")).args(["plan", "--namespace", namespace]))?)
     }
 
-    fn velero(&self, namespace: &str) -> Command {
+    pub(super) fn velero(&self, namespace: &str) -> Command {
         let mut command = self.as_user(&self.velero);
         command.args(["--namespace", namespace]);
         command
     }
 
-    fn kubectl_command(&self, namespace: &str) -> Command {
+    pub(super) fn kubectl_command(&self, namespace: &str) -> Command {
         let mut command = self.as_user(&self.kubectl);
         command.args(["--namespace", namespace]);
         command
@@ -127,8 +115,8 @@ impl World {
         let s3 = self.store.access();
         s3.bucket(Self::BUCKET).map_err(crate::object_store::S3Error::from)?;
         let credentials = self.cluster.folder().join("credentials");
-        let text = format!("[default]\naws_access_key_id={}\naws_secret_access_key={}\n", s3.access_key, s3.secret_key);
-        fs::write(&credentials, text).map_err(BenchError::File)?;
+        let file = Self::credentials_file(&s3.access_key, &s3.secret_key);
+        fs::write(&credentials, file).map_err(BenchError::File)?;
         let config = format!("region=us-east-1,s3ForcePathStyle=true,checksumAlgorithm=,s3Url={}", s3.endpoint);
         Ok(vec![
             "--provider=aws".to_owned(),

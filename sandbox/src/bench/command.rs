@@ -90,6 +90,20 @@ pub fn measure(command: &mut Command) -> Result<Cost, CommandError> {
     Ok(Cost { wall, cpu, peak_memory, ..Cost::default() })
 }
 
+/// What a command prints, without the white space around it.
+///
+/// # Errors
+/// When it cannot be run or fails.
+pub fn output(command: &mut Command) -> Result<String, CommandError> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().map_err(|source| CommandError::Run { program: program.clone(), source })?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() {
+        return Ok(text(&output.stdout));
+    }
+    Err(CommandError::Failed { program, status: output.status, said: text(&output.stderr) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

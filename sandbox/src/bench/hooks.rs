@@ -14,13 +14,15 @@ use super::{
     audit::AuditLog,
     cost::Cost,
     objects::{Objects, Versions, changed},
+    storage::SECOND_INTEGRATOR,
     task::Task,
     user::service_account,
 };
 use crate::juju::{ActionStatus, DeployOptions, HookRecord, Model, Progress, StatusValue, UnitName};
 
 const APPLICATION: &str = "velero-operator";
-const INTEGRATOR: &str = "s3-integrator";
+/// The charm that tells of the first store.
+pub(super) const INTEGRATOR: &str = "s3-integrator";
 
 impl World {
     /// The charm from its deployment to its removal; with it, as it needs a Velero with storage, the CLI's own `backup get`.
@@ -60,6 +62,10 @@ impl World {
         costs.push((Task::RunBackupGet, total(recorder.take()?)));
         costs.push(self.backup_get(&name)?);
 
+        self.renew_keys(&model, round)?;
+        costs.push((Task::Rotate, total(recorder.take()?)));
+        expect(&model, StatusValue::Active)?;
+
         model.configure(APPLICATION, "velero-image", Self::OTHER_IMAGE)?;
         costs.push((Task::ConfigChanged, total(recorder.take()?)));
         expect(&model, StatusValue::Active)?;
@@ -67,6 +73,20 @@ impl World {
         model.configure(APPLICATION, "velero-image", Self::NO_IMAGE)?;
         costs.push((Task::FailedPull, total(recorder.take()?)));
         expect(&model, StatusValue::Blocked)?;
+
+        model.reset(APPLICATION, &["velero-image"])?;
+        expect(&model, StatusValue::Active)?;
+        self.offer_second_storage(&model)?;
+        let _kept = self.lead_to_second_store(&name)?;
+        recorder.take()?;
+        for (task, from, to) in
+            [(Task::ToGcs, INTEGRATOR, SECOND_INTEGRATOR), (Task::ToS3, SECOND_INTEGRATOR, INTEGRATOR)]
+        {
+            model.remove_relation(APPLICATION, from)?;
+            model.integrate(APPLICATION, to)?;
+            costs.push((task, total(recorder.take()?)));
+            expect(&model, StatusValue::Active)?;
+        }
 
         model.destroy()?;
         recorder.take()?;
@@ -89,7 +109,8 @@ impl World {
     }
 }
 
-fn total(costs: Vec<Cost>) -> Cost {
+/// The cost of all of them, one after the other.
+pub(super) fn total(costs: Vec<Cost>) -> Cost {
     costs.into_iter().reduce(Cost::then).unwrap_or_default()
 }
 

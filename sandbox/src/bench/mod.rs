@@ -8,6 +8,7 @@ mod hooks;
 mod machine;
 mod objects;
 mod report;
+mod storage;
 mod task;
 mod user;
 
@@ -38,7 +39,8 @@ use crate::{
     charm::{self, PackError, PackOptions},
     cluster::{Cluster, ClusterError, ClusterOptions, NodeError},
     images, juju,
-    object_store::{S3Error, S3Server},
+    object_store::{GcsError, GcsServer, S3Error, S3Server},
+    pod_additions::AdditionsError,
     program::{self, ProgramError},
     progress::Progress,
     tools::{self, ToolError},
@@ -47,7 +49,7 @@ use crate::{
 /// How to measure.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Options {
-    /// How often to run each; a run of all takes about two minutes
+    /// How often to run each; a run of all takes about four minutes
     #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub runs: u32,
 }
@@ -67,6 +69,12 @@ pub enum BenchError {
     /// There is no object store.
     #[error("the bench needs an object store")]
     S3(#[from] S3Error),
+    /// There is no other object store to go to.
+    #[error("the bench needs a second object store")]
+    Gcs(#[from] GcsError),
+    /// Velero cannot be led to it.
+    #[error("the bench needs to lead Velero to its second object store")]
+    Additions(#[from] AdditionsError),
     /// There is no program to compare with.
     #[error("the bench needs programs to compare with")]
     Tool(#[from] ToolError),
@@ -135,6 +143,7 @@ struct World {
     runtime: Arc<Runtime>,
     cluster: Cluster,
     store: S3Server,
+    second_store: GcsServer,
     objects: Objects,
     audit: AuditLog,
     user: User,
@@ -167,22 +176,23 @@ impl World {
             let program = program::release().await?;
             Ok::<_, BenchError>((velero, kubectl, charm, program))
         })?;
-        let (cluster, store, client, user) = runtime.block_on(async {
+        let (cluster, store, second_store, client, user) = runtime.block_on(async {
             let options = ClusterOptions { audit: true, ..ClusterOptions::default() };
             let cluster = Box::pin(Cluster::start_with(&options, progress)).await?;
             let store = S3Server::start(cluster.access(), &cluster.folder().join("s3"), progress).await?;
+            let second_store = GcsServer::start(cluster.access(), &cluster.folder().join("gcs"), progress).await?;
             cluster.node().tag_image(&images::velero_name(), Self::OTHER_IMAGE).await?;
             let administrators = &cluster.access().kubeconfig;
             let client = client(administrators).await.map_err(BenchError::Client)?;
             let user = User::create(&client, administrators, cluster.folder()).await?;
-            Ok::<_, BenchError>((cluster, store, client, user))
+            Ok::<_, BenchError>((cluster, store, second_store, client, user))
         })?;
         let (objects, audit) = (Objects::new(client), AuditLog::new(cluster.audit_log()));
-        Ok(Self { runtime, cluster, store, objects, audit, user, velero, kubectl, charm, program, state })
+        Ok(Self { runtime, cluster, store, second_store, objects, audit, user, velero, kubectl, charm, program, state })
     }
 
     fn stop(self) -> Result<(), BenchError> {
-        drop(self.store);
+        drop((self.store, self.second_store));
         Ok(self.runtime.block_on(self.cluster.stop())?)
     }
 

@@ -12,6 +12,8 @@ use kube::{
 use serde_json::json;
 use tokio::time::timeout;
 
+use crate::pod_additions;
+
 /// What all of Velero's objects are labelled with, by the CLI and by the charm.
 const LABEL: &str = "component=velero";
 
@@ -127,6 +129,21 @@ impl Objects {
         let api = Api::<Deployment>::namespaced(self.client.clone(), namespace);
         let resting = await_condition(api, "velero", |server: Option<&Deployment>| server.is_some_and(rests));
         Box::pin(within("the rest of Velero", namespace, resting)).await
+    }
+
+    /// Waits until the sandbox has added to the server what it keeps adding.
+    ///
+    /// # Errors
+    /// When it is not added in time.
+    pub async fn added_to(&self, namespace: &str) -> Result<(), ObjectsError> {
+        let api = Api::<Deployment>::namespaced(self.client.clone(), namespace);
+        let added = await_condition(api, "velero", |server: Option<&Deployment>| {
+            let managers = server.and_then(|server| server.metadata.managed_fields.as_ref());
+            managers.is_some_and(|managers| {
+                managers.iter().any(|fields| fields.manager.as_deref() == Some(pod_additions::FIELD_MANAGER))
+            })
+        });
+        Box::pin(within("the additions to Velero", namespace, added)).await
     }
 
     /// Takes the Velero of a namespace away, the namespace and the definitions too, and waits until they have gone.

@@ -29,6 +29,16 @@ pub enum Task {
     KubectlSetImage,
     /// The hook `config-changed` after an image is set that is nowhere, until the unit is Blocked.
     FailedPull,
+    /// The hook after new keys came from the integrator, until Velero has validated the storage with them.
+    Rotate,
+    /// `kubectl apply` of a Secret with the new keys, and waiting until Velero has validated the storage again.
+    RotateByHand,
+    /// All hooks from the removal of the relation with S3 to the end of that with GCS, until the unit is Active.
+    ToGcs,
+    /// The same with Velero's own CLI and kubectl.
+    ToGcsByHand,
+    /// All hooks of the way back to S3.
+    ToS3,
     /// The action `run` with the command `backup get`.
     RunBackupGet,
     /// The same command of the CLI itself.
@@ -37,7 +47,7 @@ pub enum Task {
 
 impl Task {
     /// All tasks, each of the charm's followed by what a user would do instead.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 20] = [
         Self::Install,
         Self::Deploy,
         Self::VeleroInstall,
@@ -51,6 +61,11 @@ impl Task {
         Self::ConfigChanged,
         Self::KubectlSetImage,
         Self::FailedPull,
+        Self::Rotate,
+        Self::RotateByHand,
+        Self::ToGcs,
+        Self::ToGcsByHand,
+        Self::ToS3,
         Self::RunBackupGet,
         Self::VeleroBackupGet,
     ];
@@ -72,6 +87,11 @@ impl Task {
             Self::ConfigChanged => "config-changed of an image, until Active",
             Self::KubectlSetImage => "  kubectl set image, rollout status",
             Self::FailedPull => "config-changed, no such image, until Blocked",
+            Self::Rotate => "new keys, until validated with them",
+            Self::RotateByHand => "  kubectl apply, until validated again",
+            Self::ToGcs => "from S3 to GCS, until Active: all hooks",
+            Self::ToGcsByHand => "  velero plugin, backup-location, kubectl",
+            Self::ToS3 => "from GCS to S3, until Active: all hooks",
             Self::RunBackupGet => "run \"backup get\"",
             Self::VeleroBackupGet => "  velero backup get",
         }
@@ -87,6 +107,8 @@ impl Task {
                 | Self::Integrate
                 | Self::ConfigChanged
                 | Self::FailedPull
+                | Self::ToGcs
+                | Self::ToS3
                 | Self::RunBackupGet
         )
     }

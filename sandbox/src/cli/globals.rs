@@ -1,5 +1,6 @@
 //! What every verb may be told: which model, on which cluster.
 
+use std::cell::OnceCell;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 
@@ -7,6 +8,7 @@ use clap::Args;
 use sandbox::cluster::{self, ClusterAccess};
 use sandbox::folders;
 use sandbox::juju::{Model, Progress, Status};
+use sandbox::pod_additions::{KeptAdditions, PodAdditions};
 use sha2::{Digest, Sha256};
 
 use super::Failure;
@@ -19,6 +21,9 @@ pub struct Globals {
     /// Work on the cluster of this kubeconfig instead of the one that `up` started
     #[arg(long, global = true, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
+    /// What is added to Velero's pods while a verb works.
+    #[arg(skip)]
+    additions: OnceCell<KeptAdditions>,
 }
 
 impl Globals {
@@ -41,8 +46,25 @@ impl Globals {
     pub fn named_model(&self, name: &str) -> Result<Model, Failure> {
         let access = self.access()?;
         let state = state_folder(&access)?;
-        let model = Model::new(access, name, &state, &std::env::current_exe()?)?;
-        Ok(model.with_progress(tell))
+        let model = Model::new(access.clone(), name, &state, &std::env::current_exe()?)?.with_progress(tell);
+        match own_folder(&access).map(PodAdditions::recorded).transpose()?.flatten() {
+            Some(additions) => self.with_additions(additions, model, &access),
+            None => Ok(model),
+        }
+    }
+
+    /// The model, to whose Velero is added what the object stores of `up` ask for.
+    fn with_additions(&self, additions: PodAdditions, model: Model, access: &ClusterAccess) -> Result<Model, Failure> {
+        let trusting = match additions.authority() {
+            Some(authority) => model.trusting(authority),
+            None => model,
+        };
+        if self.additions.get().is_none() {
+            let kept = block_on(async { Ok(additions.keep(access, trusting.name()).await?) })?;
+            // It was empty, and this is the only thread.
+            let _ = self.additions.set(kept);
+        }
+        Ok(trusting)
     }
 
     /// The cluster that the verb works on.
@@ -59,13 +81,17 @@ impl Globals {
 /// The models of the sandbox's own cluster are kept with it and go with it; those of a user's cluster are known by its
 /// certificate authority.
 fn state_folder(access: &ClusterAccess) -> Result<PathBuf, Failure> {
-    if access.namespaces_of.is_some() {
-        let folder = access.kubeconfig.parent().unwrap_or(Path::new("/"));
+    if let Some(folder) = own_folder(access) {
         return Ok(folder.join("juju"));
     }
     let digest = Sha256::digest(&access.certificate_authority);
     let name: Vec<String> = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     Ok(folders::state()?.join("juju").join(name.concat()))
+}
+
+/// The folder of the sandbox's own cluster.
+fn own_folder(access: &ClusterAccess) -> Option<&Path> {
+    access.namespaces_of.and_then(|_| access.kubeconfig.parent())
 }
 
 /// Runs what is asynchronous to its end.

@@ -26,7 +26,7 @@ use globals::Globals;
 /// Why a verb failed.
 type Failure = Box<dyn Error>;
 
-/// Kubernetes, S3 and Juju on one machine.
+/// Kubernetes, object stores and Juju on one machine.
 ///
 /// `up` starts a cluster; the verbs of `juju` then work on it as they do on a real one: deploy, integrate, config, run,
 /// status, debug-log, …. Nothing of it is left after `down`.
@@ -43,7 +43,7 @@ struct Arguments {
 enum Command {
     /// Tell the charm's whole story on a cluster of its own: deploy, back up, lose, restore, remove
     Demo(demo::Demo),
-    /// Start a cluster with an S3 server, which runs until `down`
+    /// Start a cluster with an object store, which runs until `down`
     Up(cluster::Up),
     /// End the cluster, and remove every trace of it
     Down,
@@ -108,7 +108,7 @@ pub fn main() -> ExitCode {
 fn run(globals: &Globals, command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Demo(demo) => demo.run(globals),
-        Command::Up(up) => cluster::up(&up),
+        Command::Up(up) => up.run(),
         Command::Down => cluster::down(),
         Command::Deploy(deploy) => deploy.run(globals),
         Command::Refresh(refresh) => refresh.run(globals),

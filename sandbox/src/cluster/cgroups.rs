@@ -7,7 +7,7 @@ use std::{
 };
 
 /// How long the system may take to let go of the processes of a group that has been killed.
-const REMOVAL_LIMIT: Duration = Duration::from_secs(10);
+const REMOVAL_LIMIT: Duration = Duration::from_secs(30);
 
 /// Why the groups could not be made or removed.
 #[derive(Debug, thiserror::Error)]

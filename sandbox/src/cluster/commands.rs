@@ -1,6 +1,6 @@
 //! The commands by which the sandbox runs parts of itself: not for people.
 
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf};
 
 use clap::Subcommand;
 
@@ -10,8 +10,9 @@ use super::{
     init::{self, InitError},
     options::ClusterOptions,
 };
+use crate::entra_id::{self, ServeError};
 
-/// A part of an embedded cluster that is a process of its own.
+/// A part of an embedded cluster, or of what runs beside it, that is a process of its own.
 #[derive(Debug, Subcommand)]
 pub enum HiddenCommand {
     /// Runs a cluster, and removes every trace of it at its end.
@@ -40,6 +41,16 @@ pub enum HiddenCommand {
         #[arg(long, default_value_t = NodeNumber::FIRST.0)]
         node: u8,
     },
+    /// Is Entra ID for the pods of a cluster.
+    #[command(hide = true)]
+    EntraId {
+        /// Where it listens.
+        #[arg(long)]
+        address: IpAddr,
+        /// The folder with its certificate and those who may sign in.
+        #[arg(long)]
+        folder: PathBuf,
+    },
 }
 
 /// Why a part of a cluster ended.
@@ -51,6 +62,9 @@ pub enum HiddenCommandError {
     /// The first process did.
     #[error(transparent)]
     Init(#[from] InitError),
+    /// The stand-in for Entra ID did.
+    #[error(transparent)]
+    EntraId(#[from] ServeError),
 }
 
 impl HiddenCommand {
@@ -65,6 +79,7 @@ impl HiddenCommand {
                 Ok(guard::run(&Orders { folder, programs, options }).await?)
             }
             Self::ClusterInit { folder, node } => Ok(init::run(&folder, NodeNumber(node))?),
+            Self::EntraId { address, folder } => Ok(entra_id::serve(address, &folder).await?),
         }
     }
 }

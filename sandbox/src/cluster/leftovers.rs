@@ -20,7 +20,7 @@ use crate::folders::{self, FolderError};
 pub(super) const LOCK: &str = "lock";
 
 /// How long the processes of a cluster, which is at its end, may hold on to its files.
-const REMOVAL_LIMIT: Duration = Duration::from_secs(10);
+const REMOVAL_LIMIT: Duration = Duration::from_secs(30);
 
 /// Why something is left of a cluster.
 #[derive(Debug, thiserror::Error)]

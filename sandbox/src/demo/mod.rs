@@ -18,7 +18,7 @@ use crate::{
     charm::PackError,
     cluster::{AccessError, ClusterError},
     juju,
-    object_store::{BucketError, GcsError, S3Error},
+    object_store::{AzureError, AzureRequestError, BucketError, GcsError, S3Error},
     pod_additions::AdditionsError,
     process::ProcessError,
     program::ProgramError,
@@ -58,6 +58,12 @@ pub enum DemoError {
     /// There is no S3 server.
     #[error("there is no S3 server for the demo")]
     ObjectStore(#[from] S3Error),
+    /// There is no Azure Blob server.
+    #[error("there is no Azure Blob server for the demo")]
+    Azure(#[from] AzureError),
+    /// The Azure Blob server does not do it.
+    #[error("cannot look into the container")]
+    Container(#[from] AzureRequestError),
     /// There is no GCS server.
     #[error("there is no GCS server for the demo")]
     Gcs(#[from] GcsError),

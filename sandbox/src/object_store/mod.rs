@@ -1,10 +1,12 @@
 //! Object stores to back up to.
 
+mod azure;
 mod bucket;
 pub(crate) mod daemon;
 mod gcs;
 mod s3;
 
+pub use azure::{AzureAccess, AzureError, AzureRequestError, AzureServer};
 pub use bucket::{Bucket, BucketError};
 pub use daemon::DaemonError;
 pub use gcs::{GcsAccess, GcsError, GcsServer, service_account_key};

@@ -49,7 +49,7 @@ async fn run_pod(client: &Client, name: &str, container: serde_json::Value, cond
     });
     pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
     let reached = await_condition(pods, name, |pod: Option<&Pod>| pod.is_some_and(condition));
-    within(Duration::from_secs(30), reached).await.unwrap().unwrap()
+    within(Duration::from_secs(90), reached).await.unwrap().unwrap()
 }
 
 async fn within<T: Debug>(limit: Duration, future: impl Future<Output = T>) -> T {
@@ -144,18 +144,18 @@ async fn a_cluster_runs_pods_and_leaves_nothing_behind() {
 
     let container = json!({ "name": "unknown", "image": "example/unknown:1" });
     let refused = |pod: &Pod| waiting_reason(pod).is_some_and(|reason| reason != "ContainerCreating");
-    let unknown = within(Duration::from_secs(5), run_pod(&client, "unknown", container, refused)).await;
+    let unknown = within(Duration::from_secs(15), run_pod(&client, "unknown", container, refused)).await;
     assert!(matches!(waiting_reason(&unknown), Some("ErrImagePull" | "ImagePullBackOff")), "{unknown:?}");
 
     let mut inside = tokio::process::Command::from(access.command("busybox"));
     inside.args(["nc", "-w", "5", &access.service_host, &access.service_port.to_string()]);
-    process::run(inside, Duration::from_secs(10)).await.unwrap();
+    process::run(inside, Duration::from_mins(1)).await.unwrap();
 
     check_second_node(&client, &cluster).await;
     check_s3(&mut store).await;
     drop(store);
     assert!(!traces.found().is_empty());
-    within(Duration::from_secs(30), cluster.stop()).await.unwrap();
+    within(Duration::from_secs(90), cluster.stop()).await.unwrap();
     // Nothing is left at once, not only after a while.
     assert_eq!(traces.found(), Vec::<String>::new());
 }

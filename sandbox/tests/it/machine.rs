@@ -73,7 +73,7 @@ impl Traces {
 
 fn expect_none(find: impl Fn() -> Vec<String>) {
     // Nobody says when the last trace is gone.
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !find().is_empty() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -1,6 +1,7 @@
 //! The object stores that the story can be told with. A new one is a line in [`StorageKind`], and a type that implements
 //! [`Storage`].
 
+mod azure;
 mod gcs;
 mod s3;
 
@@ -29,6 +30,8 @@ pub enum StorageKind {
     /// S3.
     #[default]
     S3,
+    /// Azure Blob.
+    Azure,
     /// Google Cloud Storage.
     Gcs,
 }
@@ -38,6 +41,7 @@ impl StorageKind {
     pub(super) fn server(self) -> (&'static str, &'static str) {
         match self {
             Self::S3 => ("an", "S3 server"),
+            Self::Azure => ("an", "Azure Blob server"),
             Self::Gcs => ("a", "GCS server"),
         }
     }
@@ -46,6 +50,7 @@ impl StorageKind {
     pub(super) fn container(self) -> &'static str {
         match self {
             Self::S3 | Self::Gcs => "bucket",
+            Self::Azure => "container",
         }
     }
 
@@ -53,6 +58,7 @@ impl StorageKind {
     pub(super) fn integrator(self) -> &'static str {
         match self {
             Self::S3 => "s3-integrator",
+            Self::Azure => "azure-storage-integrator",
             Self::Gcs => "gcs-integrator",
         }
     }
@@ -67,6 +73,7 @@ impl StorageKind {
     ) -> Result<Box<dyn Storage>, DemoError> {
         Ok(match self {
             Self::S3 => Box::new(s3::S3::start(access, folder, progress).await?),
+            Self::Azure => Box::new(azure::Azure::start(access, folder, model, progress).await?),
             Self::Gcs => Box::new(gcs::Gcs::start(access, folder, model, progress).await?),
         })
     }

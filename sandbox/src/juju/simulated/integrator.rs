@@ -281,6 +281,16 @@ mod tests {
     }
 
     #[test]
+    fn the_key_file_for_gcs_is_told_in_a_secret_and_the_class_by_its_default() {
+        let mut model = model("gcs-integrator", &[("bucket", "backups")], &[("secret-key", "{}")]);
+        assert!(ask(&mut model, &[]).is_empty());
+        let bag = ask(&mut model, &[("requested-secrets", "[\"secret-key\"]"), ("version", "1")]);
+        assert_eq!((bag["bucket"].as_str(), bag["storage-class"].as_str()), ("backups", "STANDARD"));
+        let of_relation = &bag["secret-extra"]["secret:".len()..];
+        assert_eq!(model.secrets[of_relation].revisions[&1], encoded(&[("secret-key", "{}")]));
+    }
+
+    #[test]
     fn who_asks_for_no_secret_is_told_in_clear() {
         let options = [STORAGE, &[("connection-protocol", "https")]].concat();
         let mut model = model("azure-storage-integrator", &options, KEY);

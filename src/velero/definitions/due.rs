@@ -8,7 +8,7 @@
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
-use super::{VERSION_ANNOTATION, Version, cluster::FIELD_MANAGER, comparison::differs};
+use crate::velero::{VERSION_ANNOTATION, Version, cluster::FIELD_MANAGER, comparison::differs};
 
 /// What is to be done with the definitions of a cluster.
 #[derive(Debug, Default)]
@@ -95,5 +95,5 @@ fn schema_allows_more(live: &Value, desired: &Value) -> bool {
 }
 
 #[cfg(test)]
-#[path = "definitions_tests.rs"]
+#[path = "due_tests.rs"]
 mod tests;
