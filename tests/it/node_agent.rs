@@ -207,12 +207,11 @@ fn the_node_agent_follows_nodes_that_come_and_go() {
     deployed.update_status();
     assert_eq!(deployed.status(), "active: ready");
 
+    // Once Kubernetes has not heard of a node for most of a minute, it does not count it among those that should run the agent.
     second.power_off().unwrap();
-    let missing =
-        format!("waiting: for DaemonSet node-agent to run on every node: 1 of 2 ready, not yet on {}", second.name());
-    await_agents(&deployed, 1, 2);
+    await_agents(&deployed, 1, 1);
     deployed.update_status();
-    assert_eq!(deployed.status(), missing);
+    assert_eq!(deployed.status(), "active: ready");
     deployed.delete("Node", second.name());
     await_agents(&deployed, 1, 1);
     deployed.update_status();
