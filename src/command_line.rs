@@ -127,7 +127,9 @@ async fn print_plan(arguments: PlanArguments) -> Result<(), PlanError> {
         },
     };
     let cli = Cli::at(arguments.velero.unwrap_or_else(velero_program));
-    let plan = plan::plan(&snapshot, cli.version().await?.as_ref()).map_err(PlanError::Obstacle)?;
+    // A program that cannot tell its version cannot make the manifests either, and what is wrong with the input comes first.
+    let version = cli.version().await.ok().flatten();
+    let plan = plan::plan(&snapshot, version.as_ref()).map_err(PlanError::Obstacle)?;
     let manifests = Manifests::of(&cli, &arguments.namespace, &plan.installation).await?;
     let text = to_yaml(&manifests)?;
     for obstacle in &plan.obstacles {
