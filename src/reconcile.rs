@@ -137,12 +137,14 @@ async fn bring_about(
     if !changed.is_empty() {
         tracing::info!("changed {}", changed.join(", "));
     }
-    let sight = if changed.is_empty() || waits(&statuses) {
+    let held_back = waits(&statuses);
+    let sight = if changed.is_empty() || held_back {
         velero.look(&installation).await?
     } else {
         velero.settle(&installation, deadline).await?
     };
-    statuses.extend(sight.statuses);
+    // What is held back is why what runs is not as planned yet.
+    statuses.extend(sight.statuses.into_iter().filter(|status| !(held_back && matches!(status, Status::Waiting(_)))));
     if let Some(server) = sight.server {
         statuses.extend(tell_version(tools, environment, velero, &server, cli).await?);
     }

@@ -51,8 +51,9 @@ fn essence(deployed: &Deployed, kind: &str, name: &str) -> Value {
         json!({"labels": object["metadata"]["labels"], "annotations": object["metadata"]["annotations"]});
     if let Some(annotations) = metadata["annotations"].as_object_mut() {
         // How often it was changed, and what names the namespace or the bucket.
+        let counts = ["deployment.kubernetes.io/revision", "deprecated.daemonset.template.generation"];
         annotations.retain(|annotation, _| {
-            !annotation.starts_with("velero-operator/") && annotation != "deployment.kubernetes.io/revision"
+            !annotation.starts_with("velero-operator/") && !counts.contains(&annotation.as_str())
         });
     }
     let mut spec = object["spec"].clone();

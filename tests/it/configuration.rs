@@ -6,9 +6,9 @@ use crate::deployed::Deployed;
 fn an_image_that_cannot_be_pulled_blocks_soon_and_resetting_it_mends() {
     let mut deployed = Deployed::new("bad-image");
     deployed.relate_s3();
-    deployed.configure("velero-image", "velero/velero:v0.0.0-none");
+    deployed.configure("velero-image", "velero/velero:v1.18.99");
     let status = deployed.status();
-    assert!(status.starts_with("blocked: cannot pull image velero/velero:v0.0.0-none (ErrImagePull)"), "{status}");
+    assert!(status.starts_with("blocked: cannot pull image velero/velero:v1.18.99 (ErrImagePull)"), "{status}");
     // The hook itself found out; how soon is a row of the bench.
     assert_eq!(deployed.records.last().unwrap().name, "config-changed");
     deployed.reset("velero-image");
