@@ -105,11 +105,8 @@ fn definitions_go_with_the_last_velero_of_the_cluster_and_not_before() {
     deployed.model.remove_application(APPLICATION, false).unwrap();
     deployed.expect("CustomResourceDefinition", "backups.velero.io");
     objects::forget(world, "another");
-    world.runtime.block_on(async {
-        let api = objects::api(world, "another", "Deployment");
-        let gone = kube::runtime::wait::await_condition(api, "velero", |object: Option<&_>| object.is_none());
-        tokio::time::timeout(Duration::from_mins(1), gone).await.unwrap().unwrap();
-    });
+    drop(deployed);
+    objects::wait_for_deleted_namespaces(world);
     let mut last = Deployed::with(world, "last", &trusted());
     last.relate_s3();
     last.run_well("backup create nightly --include-namespaces default --wait");
