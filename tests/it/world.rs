@@ -91,7 +91,6 @@ impl World {
 
     /// An S3 server for one test, which may pause it and change its users.
     pub fn own_store(&self, name: &str) -> S3Server {
-        let _turn = turn_to_listen();
         let folder = self.cluster.folder().join(format!("s3-{name}"));
         self.runtime.block_on(S3Server::start(self.cluster.access(), &folder, &Progress::to_stderr())).unwrap()
     }
@@ -99,7 +98,6 @@ impl World {
     /// How to reach the GCS server.
     pub fn gcs(&self) -> &GcsAccess {
         let start = || {
-            let _turn = turn_to_listen();
             let folder = self.cluster.folder().join("gcs");
             let progress = Progress::to_stderr();
             self.runtime.block_on(GcsServer::start(self.cluster.access(), &folder, &progress)).unwrap()
@@ -146,12 +144,6 @@ impl World {
         self.s3().bucket(&name).unwrap();
         name
     }
-}
-
-/// Servers that start at the same time would find the same ports free.
-fn turn_to_listen() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The world of all tests that can live beside others.

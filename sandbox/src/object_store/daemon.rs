@@ -1,12 +1,14 @@
 //! A program that listens next to a cluster, and is reached by its pods, the charm and this machine under the same address.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     fs::{self, File},
     io,
     net::{IpAddr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::Stdio,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -270,10 +272,14 @@ fn answers(address: &SocketAddr) -> bool {
     TcpStream::connect_timeout(address, PROBE_LIMIT).is_ok()
 }
 
-/// The first `COUNT` ports from `first` on that nobody listens at. This machine cannot take them for another network
-/// namespace, so it only looks.
+/// The first `COUNT` ports from `first` on that nobody listens at, and that this process has not given to another program: one
+/// that is paused wants to listen there again. This machine cannot take them for another network namespace, so it only looks.
 pub(crate) fn free_ports<const COUNT: usize>(address: IpAddr, first: u16) -> Result<[SocketAddr; COUNT], DaemonError> {
-    let free = (first..=u16::MAX).map(|port| SocketAddr::new(address, port)).filter(|at| !answers(at));
+    static GIVEN: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let free =
+        (first..=u16::MAX).map(|port| SocketAddr::new(address, port)).filter(|at| !given.contains(at) && !answers(at));
     let ports: Vec<_> = free.take(COUNT).collect();
+    given.extend(&ports);
     ports.try_into().map_err(|_| DaemonError::NoPort { address, first })
 }
