@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     hash::{DefaultHasher, Hash, Hasher},
-    time::Duration,
 };
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
@@ -11,10 +10,8 @@ use kube::{
     Api, ResourceExt,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
     core::{ApiResource, GroupVersionKind},
-    runtime::wait::await_condition,
 };
 use serde_json::json;
-use tokio::time::timeout;
 
 use crate::world::World;
 
@@ -124,30 +121,7 @@ pub fn make_namespace(world: &World, namespace: &str) {
 /// Deletes a namespace and the rights of its Velero, without waiting.
 pub fn forget(world: &World, namespace: &str) {
     let parameters = DeleteParams::background();
-    world.runtime.block_on(async {
-        // Velero's finalizers would keep the namespace, and with it the definitions, once the server is gone.
-        let restores = api(world, namespace, "Restore");
-        let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-        for restore in restores.list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default() {
-            let _ = restores.patch(&restore.name_any(), &PatchParams::default(), &free).await;
-        }
-        let binding = format!("velero-{namespace}");
-        let _ = api(world, "", "ClusterRoleBinding").delete(&binding, &parameters).await;
-        let _ = api(world, "", "Namespace").delete(namespace, &parameters).await;
-    });
-}
-
-/// Waits until the namespaces are gone that earlier tests have deleted.
-pub fn wait_for_deleted_namespaces(world: &World) {
-    world.runtime.block_on(async {
-        let namespaces = api(world, "", "Namespace");
-        for namespace in namespaces.list(&ListParams::default()).await.unwrap() {
-            if namespace.metadata.deletion_timestamp.is_some() {
-                let is_gone = |object: Option<&DynamicObject>| object.is_none();
-                let name = namespace.name_any();
-                let gone = await_condition(namespaces.clone(), &name, is_gone);
-                timeout(Duration::from_mins(2), gone).await.unwrap().unwrap();
-            }
-        }
-    });
+    let binding = format!("velero-{namespace}");
+    let _ = world.runtime.block_on(api(world, "", "ClusterRoleBinding").delete(&binding, &parameters));
+    let _ = world.runtime.block_on(api(world, "", "Namespace").delete(namespace, &parameters));
 }

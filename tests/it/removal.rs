@@ -99,14 +99,17 @@ fn a_password_of_volume_backups_that_the_user_chose_stays() {
 
 #[test]
 fn definitions_go_with_the_last_velero_of_the_cluster_and_not_before() {
-    let (_turn, world) = world::alone();
+    let (_turn, world) = world::untouched();
     other_velero(world, "another");
     let deployed = Deployed::with(world, "first-of-two", &trusted());
     deployed.model.remove_application(APPLICATION, false).unwrap();
     deployed.expect("CustomResourceDefinition", "backups.velero.io");
     objects::forget(world, "another");
-    drop(deployed);
-    objects::wait_for_deleted_namespaces(world);
+    world.runtime.block_on(async {
+        let api = objects::api(world, "another", "Deployment");
+        let gone = kube::runtime::wait::await_condition(api, "velero", |object: Option<&_>| object.is_none());
+        tokio::time::timeout(Duration::from_mins(1), gone).await.unwrap().unwrap();
+    });
     let mut last = Deployed::with(world, "last", &trusted());
     last.relate_s3();
     last.run_well("backup create nightly --include-namespaces default --wait");

@@ -176,6 +176,13 @@ pub fn hardened() -> (MutexGuard<'static, ()>, &'static World) {
     HARDENED.take(&ClusterOptions { pod_security: Some(PodSecurityLevel::Baseline), node, ..ClusterOptions::default() })
 }
 
+/// The world of tests for which no trace of another Velero may be in the cluster, not even one that is on its way out: what
+/// other tests delete takes its time. They run one at a time, and leave nothing.
+pub fn untouched() -> (MutexGuard<'static, ()>, &'static World) {
+    static UNTOUCHED: InTurn = InTurn::new();
+    UNTOUCHED.take(&ClusterOptions::default())
+}
+
 /// The world of tests that add nodes and take them away: they run one at a time.
 pub fn growing() -> (MutexGuard<'static, ()>, &'static World) {
     static GROWING: InTurn = InTurn::new();
