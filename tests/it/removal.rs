@@ -114,11 +114,16 @@ fn definitions_go_with_the_last_velero_of_the_cluster_and_not_before() {
     last.relate_s3();
     last.run_well("backup create nightly --include-namespaces default --wait");
     last.model.remove_application(APPLICATION, false).unwrap();
+    // The API server deletes what is left of a kind before its definition, one after the other.
     world.runtime.block_on(async {
         let api = objects::api(world, "", "CustomResourceDefinition");
-        let gone =
-            kube::runtime::wait::await_condition(api, "backups.velero.io", |object: Option<&_>| object.is_none());
-        tokio::time::timeout(Duration::from_secs(30), gone).await.unwrap().unwrap();
+        let of_velero = kube::api::ListParams::default().labels("component=velero");
+        for definition in api.list(&of_velero).await.unwrap() {
+            assert!(definition.metadata.deletion_timestamp.is_some(), "{:?}", definition.metadata);
+            let name = definition.metadata.name.unwrap();
+            let gone = kube::runtime::wait::await_condition(api.clone(), &name, |object: Option<&_>| object.is_none());
+            tokio::time::timeout(Duration::from_mins(1), gone).await.unwrap().unwrap();
+        }
     });
     let left = last.versions();
     assert!(left.is_empty(), "{left:?}");
