@@ -5,6 +5,7 @@
 //! [`status`]. [`reconcile`] is that way from start to end.
 
 pub mod actions;
+pub mod cluster;
 pub mod command_line;
 pub mod contract;
 pub mod error_chain;

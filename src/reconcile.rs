@@ -6,13 +6,14 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use crate::{
+    cluster::ClusterError,
     contract::hook,
     error_chain::ErrorChain,
     juju::{Dispatch, Environment, HookTools, ToolError},
     plan::{self, Plan},
     snapshot::{Snapshot, SnapshotError},
     status::Status,
-    velero::{Cli, ClusterError, DueUpdate, FoundRoot, Installation, RunningServer, Velero, VeleroError, Version},
+    velero::{Cli, DueUpdate, FoundRoot, Installation, RunningServer, Velero, VeleroError, Version},
 };
 
 /// How long a hook that changed something waits until all of it works.

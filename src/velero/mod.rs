@@ -3,60 +3,35 @@
 //! [`Velero`] asks the `velero` CLI what an installation consists of, brings the cluster to it through [`Cluster`], and
 //! judges what runs. Nothing here knows of Juju or of relations.
 
-mod apply;
-mod cli;
-mod cluster;
-mod comparison;
-mod definitions;
-mod inheritance;
-mod installation;
-mod kubelet_root;
+mod change;
 mod location;
-mod manifests;
-mod memo;
-mod namespace;
-mod nodes;
-mod observation;
-mod readiness;
-mod removal;
-mod server_version;
-mod shadows;
-mod validation;
-mod version;
-mod watch;
+mod names;
+mod seen;
+mod wanted;
 
 use std::path::Path;
 
 use thiserror::Error;
 use tokio::time::Instant;
 
-pub use apply::Applied;
-pub use cli::{Cli, CliError, Finish, LineSink};
-pub use cluster::{Cluster, ClusterError};
-pub use installation::{BackupLocation, Installation, LocationPlan};
-pub use kubelet_root::{FoundRoot, KubeletRoot, KubeletRootError, SeveralRoots};
-pub use location::{DueUpdate, LocationUpdate};
-pub use manifests::{Manifests, to_yaml};
-pub use removal::Removal;
-pub use server_version::{RunningServer, ServerVersion};
-pub use version::Version;
+pub use change::{applied::Applied, removal::Removal};
+pub use location::update::{DueUpdate, LocationUpdate};
+pub use seen::{
+    kubelet_root::{FoundRoot, SeveralRoots},
+    server::{RunningServer, ServerVersion},
+};
+pub use wanted::{
+    BackupLocation, Cli, CliError, Finish, Installation, KubeletRoot, KubeletRootError, LineSink, LocationPlan,
+    Manifests, Version, to_yaml,
+};
 
-use crate::status::Status;
-
-/// The annotation that tells which manifest an object was last applied from.
-const MANIFEST_ANNOTATION: &str = "velero-operator/manifest";
-/// The annotation of a CustomResourceDefinition that tells which Velero's it is.
-const VERSION_ANNOTATION: &str = "velero-operator/velero-version";
-/// The name of the Deployment of the server, and of its ServiceAccount.
-const SERVER: &str = "velero";
-/// The name of the node agent's DaemonSet.
-const NODE_AGENT: &str = "node-agent";
-/// The name of the Secret with the credentials of the object store.
-const CREDENTIALS: &str = "cloud-credentials";
-/// The name of both storage locations.
-const LOCATION: &str = "default";
-/// The name of the Service for the server's metrics.
-const METRICS: &str = "velero-metrics";
+use crate::{
+    cluster::{Cluster, ClusterError},
+    status::Status,
+};
+use change::{apply, removal};
+use location::update;
+use seen::{nodes, observed, readiness, watch};
 
 /// Velero in the namespace of a cluster.
 #[derive(Debug)]
@@ -94,7 +69,7 @@ pub struct Sight {
 }
 
 impl Sight {
-    fn of(installation: &Installation, observed: &observation::Observed) -> Self {
+    fn of(installation: &Installation, observed: &observed::Observed) -> Self {
         let as_planned = readiness::assess_server(installation, observed).statuses.is_empty();
         Self {
             statuses: readiness::assess(installation, observed).statuses,
@@ -113,12 +88,6 @@ impl Velero {
         Ok(Self { cli: Cli::in_charm(charm_directory), cluster: Cluster::in_cluster()? })
     }
 
-    /// The CLI, for the user's own commands.
-    #[must_use]
-    pub fn cli(&self) -> &Cli {
-        &self.cli
-    }
-
     /// The namespace that all of it is in.
     #[must_use]
     pub fn namespace(&self) -> &str {
@@ -132,7 +101,7 @@ impl Velero {
     ///
     /// When the cluster fails.
     pub async fn machines(&self) -> Result<Vec<String>, VeleroError> {
-        Ok(observation::machines(&self.cluster).await?)
+        Ok(observed::machines(&self.cluster).await?)
     }
 
     /// Finds out where the node agent has to look for the volumes of pods.
@@ -168,7 +137,7 @@ impl Velero {
     ///
     /// When the cluster fails.
     pub async fn due_update<'a>(&self, manifests: &'a Manifests) -> Result<DueUpdate<'a>, VeleroError> {
-        Ok(location::due_update(&self.cluster, manifests).await?)
+        Ok(update::due_update(&self.cluster, manifests).await?)
     }
 
     /// Changes the storage locations once the planned server runs, and no other. New credentials alone are not held back for that.
@@ -190,7 +159,7 @@ impl Velero {
             }
         }
         // It watches, as its caller does, and would double the size of every hook's future.
-        let changed = Box::pin(location::apply(&self.cluster, installation, update, deadline)).await?;
+        let changed = Box::pin(update::apply(&self.cluster, installation, update, deadline)).await?;
         Ok(Applied { changed, ..Applied::default() })
     }
 
@@ -200,7 +169,7 @@ impl Velero {
     ///
     /// When the cluster cannot be asked.
     pub async fn look(&self, installation: &Installation) -> Result<Sight, VeleroError> {
-        let observed = observation::read(&self.cluster, installation).await?;
+        let observed = observed::read(&self.cluster, installation).await?;
         Ok(Sight::of(installation, &observed))
     }
 

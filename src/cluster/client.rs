@@ -1,0 +1,328 @@
+//! Calls to the Kubernetes API: each with a time limit, and repeated a few times where that helps.
+
+use std::{future::Future, time::Duration};
+
+use backon::{ExponentialBuilder, Retryable};
+use http::{Request, header};
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope, serde::de::DeserializeOwned};
+use kube::{
+    Api, Client, Config, Resource,
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    core::{GroupVersionKind, ObjectMeta, Status as ApiStatus, TypeMeta},
+};
+use serde_json::{Value, json};
+use thiserror::Error;
+use tokio::time::timeout;
+
+/// The name under which the charm owns fields of objects.
+pub(crate) const FIELD_MANAGER: &str = "velero-operator";
+
+/// How long one call may take before it counts as lost.
+const CALL_LIMIT: Duration = Duration::from_secs(20);
+
+/// A namespace of a cluster.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    namespace: String,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Cluster").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+/// Why a call gave no result.
+#[derive(Debug, Error)]
+pub enum ClusterError {
+    /// This process does not run in a pod.
+    #[error("there is no service account of a pod to reach the cluster with")]
+    NoServiceAccount(#[source] kube::config::InClusterError),
+    /// The client could not be made from the pod's service account.
+    #[error("the service account of the pod is of no use")]
+    Client(#[source] Box<kube::Error>),
+    /// The API server refused, or could not be talked to.
+    #[error("cannot {operation} {object}")]
+    Call {
+        /// What was to be done: `apply`, `list`.
+        operation: &'static str,
+        /// To what: `Deployment velero`.
+        object: String,
+        /// What the server or the connection said.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// The API server did not answer.
+    #[error("cannot {operation} {object}: no answer within {} s", CALL_LIMIT.as_secs())]
+    TimedOut {
+        /// What was to be done.
+        operation: &'static str,
+        /// To what.
+        object: String,
+    },
+}
+
+impl ClusterError {
+    fn api_status(&self) -> Option<&ApiStatus> {
+        match self {
+            Self::Call { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) => Some(status),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether the server refused for want of rights.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        self.api_status().is_some_and(|status| status.code == 403)
+    }
+
+    /// Whether there is no such object, or no such kind of object.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.api_status().is_some_and(|status| status.code == 404)
+    }
+
+    /// Whether the server refused what was sent as a whole: a value that is not allowed, or that cannot be changed.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        self.api_status().is_some_and(|status| status.code == 422)
+    }
+
+    /// Whether the same call may succeed a moment later: a conflict, too many requests, a server in trouble or a lost
+    /// connection.
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::NoServiceAccount(_) | Self::Client(_) => false,
+            Self::TimedOut { .. } => true,
+            Self::Call { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) => matches!(status.code, 409 | 429 | 500..=599),
+                kube::Error::Service(_) | kube::Error::HyperError(_) | kube::Error::ReadEvents(_) => true,
+                _ => false,
+            },
+        }
+    }
+}
+
+impl Cluster {
+    /// The cluster and the namespace of the pod that this process runs in.
+    ///
+    /// # Errors
+    ///
+    /// When there is no service account, or it cannot be used.
+    pub fn in_cluster() -> Result<Self, ClusterError> {
+        let mut config = Config::incluster().map_err(ClusterError::NoServiceAccount)?;
+        config.connect_timeout = Some(CALL_LIMIT);
+        // Repeating is done here, where it is bounded, and for more than the client would.
+        config.default_retry = false;
+        let namespace = config.default_namespace.clone();
+        let client = Client::try_from(config).map_err(|error| ClusterError::Client(Box::new(error)))?;
+        Ok(Self { client, namespace })
+    }
+
+    /// The namespace that objects without a scope of their own are in.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The API of a typed kind in the namespace.
+    #[must_use]
+    pub fn namespaced<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The API of a typed kind that has no namespace.
+    #[must_use]
+    pub fn cluster_wide<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = ClusterResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::all(self.client.clone())
+    }
+
+    /// The API of a typed kind in all namespaces.
+    #[must_use]
+    pub fn in_all_namespaces<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::all(self.client.clone())
+    }
+
+    /// The object as one of the namespace.
+    #[must_use]
+    pub fn own(&self, mut object: DynamicObject) -> DynamicObject {
+        object.metadata.namespace = Some(self.namespace.clone());
+        object
+    }
+
+    /// The API of a kind that is known by name, cluster-wide.
+    pub(crate) fn everywhere(&self, kind: &TypeMeta) -> Api<DynamicObject> {
+        Api::all_with(self.client.clone(), &api_resource(kind))
+    }
+
+    /// The API of a kind that is known by name, in the namespace.
+    pub(crate) fn here(&self, kind: &TypeMeta) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &self.namespace, &api_resource(kind))
+    }
+
+    /// The API that an object belongs to, by its kind and by whether it has a namespace.
+    pub(super) fn api_of(&self, object: &DynamicObject) -> Api<DynamicObject> {
+        let kind = object.types.clone().unwrap_or_default();
+        match &object.metadata.namespace {
+            Some(_) => self.here(&kind),
+            None => self.everywhere(&kind),
+        }
+    }
+
+    /// The object in the cluster that has kind and name of `object`.
+    ///
+    /// # Errors
+    ///
+    /// When the call fails. A missing object, or a missing kind, is `None`.
+    pub async fn find(&self, object: &DynamicObject) -> Result<Option<DynamicObject>, ClusterError> {
+        let api = self.api_of(object);
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        // A kind that has only just been defined is, for a moment, no object that is missing but a page.
+        Ok(found(call("get", describe(object), || api.get_opt(name)).await)?.flatten())
+    }
+
+    /// Applies an object under the charm's field manager and takes fields over that others hold.
+    ///
+    /// # Errors
+    ///
+    /// When the call fails.
+    pub async fn apply(&self, object: &DynamicObject) -> Result<DynamicObject, ClusterError> {
+        let api = self.api_of(object);
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        let patch = Patch::Apply(object);
+        call("apply", describe(object), || api.patch(name, &parameters, &patch)).await
+    }
+
+    /// Whether the server would make an object like this one, were there none of its name. Nothing is made.
+    pub async fn accepts(&self, object: &DynamicObject) -> bool {
+        let api = self.api_of(object);
+        let mut another = object.clone();
+        another.metadata.name = Some(format!("{}-anew", object.metadata.name.as_deref().unwrap_or_default()));
+        let parameters = PostParams { dry_run: true, ..PostParams::default() };
+        call("try to make", describe(object), || api.create(&parameters, &another)).await.is_ok()
+    }
+
+    /// Changes fields of an object by a JSON merge patch; `null` removes a field.
+    ///
+    /// # Errors
+    ///
+    /// When the call fails.
+    pub async fn merge(&self, object: &DynamicObject, patch: &Value) -> Result<DynamicObject, ClusterError> {
+        let api = self.api_of(object);
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let (parameters, patch) = (PatchParams::default(), Patch::Merge(patch));
+        call("change", describe(object), || api.patch(name, &parameters, &patch)).await
+    }
+
+    /// Deletes an object, and in the background what it owns. One that is not there is deleted already.
+    ///
+    /// # Errors
+    ///
+    /// When the call fails.
+    pub async fn delete(&self, object: &DynamicObject) -> Result<(), ClusterError> {
+        let api = self.api_of(object);
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let parameters = DeleteParams::background();
+        found(call("delete", describe(object), || api.delete(name, &parameters)).await)?;
+        Ok(())
+    }
+
+    /// What the API server has at a path that is no object, in a form of its own.
+    ///
+    /// # Errors
+    ///
+    /// When there is nothing at the path, or nothing in that form. It is not tried again.
+    pub(crate) async fn read<T: DeserializeOwned>(&self, path: &str, form: &str) -> Result<T, kube::Error> {
+        let request = Request::get(path).header(header::ACCEPT, form).body(Vec::new());
+        self.client.request(request.map_err(kube::Error::HttpError)?).await
+    }
+
+    /// All objects of an API that have the labels of `selector`; none where the kind does not exist.
+    ///
+    /// # Errors
+    ///
+    /// When the call fails.
+    pub async fn list<K>(&self, api: &Api<K>, what: &str, selector: &str) -> Result<Vec<K>, ClusterError>
+    where
+        K: Clone + std::fmt::Debug + DeserializeOwned,
+    {
+        let mut parameters = ListParams::default();
+        if !selector.is_empty() {
+            parameters = parameters.labels(selector);
+        }
+        let listed = found(call("list", what.to_owned(), || api.list(&parameters)).await)?;
+        Ok(listed.map(|list| list.items).unwrap_or_default())
+    }
+}
+
+/// An object of which only kind and name matter, without a namespace.
+pub(crate) fn named(api_version: &str, kind: &str, name: &str) -> DynamicObject {
+    DynamicObject {
+        types: Some(TypeMeta { api_version: api_version.to_owned(), kind: kind.to_owned() }),
+        metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+        data: json!({}),
+    }
+}
+
+/// The name of an object as messages have it.
+pub(crate) fn describe(object: &DynamicObject) -> String {
+    format!(
+        "{} {}",
+        object.types.as_ref().map_or("object", |types| types.kind.as_str()),
+        object.metadata.name.as_deref().unwrap_or_default()
+    )
+}
+
+/// A missing object, or kind of object, as `None`.
+pub(crate) fn found<T>(result: Result<T, ClusterError>) -> Result<Option<T>, ClusterError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a call, and again a few times where that may help: after 0.2 s, then after twice as long each time, with jitter.
+pub(crate) async fn call<T, F>(operation: &'static str, object: String, once: impl Fn() -> F) -> Result<T, ClusterError>
+where
+    F: Future<Output = Result<T, kube::Error>>,
+{
+    let attempt = || async {
+        match timeout(CALL_LIMIT, once()).await {
+            Ok(result) => result.map_err(|source| ClusterError::Call {
+                operation,
+                object: object.clone(),
+                source: Box::new(source),
+            }),
+            Err(_) => Err(ClusterError::TimedOut { operation, object: object.clone() }),
+        }
+    };
+    attempt
+        .retry(ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(4).with_jitter())
+        .when(ClusterError::is_transient)
+        .notify(|error, delay| tracing::debug!("{error}; again in {} ms", delay.as_millis()))
+        .await
+}
+
+/// The API of a kind. The plural follows the rules of English for every kind that Velero has.
+pub(crate) fn api_resource(kind: &TypeMeta) -> ApiResource {
+    let gvk = GroupVersionKind::try_from(kind).unwrap_or_else(|_| GroupVersionKind::gvk("", "v1", &kind.kind));
+    ApiResource::from_gvk(&gvk)
+}

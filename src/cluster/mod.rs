@@ -1,0 +1,10 @@
+//! The Kubernetes API as the charm uses it: calls with limits, whose fields are whose, and what differs. Nothing here knows Velero.
+
+mod client;
+mod comparison;
+mod ownership;
+
+pub use client::{Cluster, ClusterError};
+pub(crate) use client::{FIELD_MANAGER, api_resource, call, describe, found, named};
+pub(crate) use comparison::{MANIFEST_ANNOTATION, contains, differs};
+pub(crate) use ownership::Heritage;

@@ -1,0 +1,200 @@
+//! What the charm takes over from those who made its objects before: no I/O here.
+//!
+//! Server-side apply removes a field that is not applied any more only if nobody else holds it. The Python charm of the same
+//! name had the `velero` CLI make its objects and changed them by a client of its own; an installation by hand was made by the
+//! CLI too. What they have set and the charm does not would stay for ever: arguments, variables, plugins, keys of a location's
+//! configuration. So before the charm applies such an object, it becomes the holder of their fields.
+
+use futures::future::try_join_all;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, ObjectMeta};
+use kube::api::{DynamicObject, Patch, PatchParams};
+use serde_json::{Map, Value, json};
+
+use super::client::{Cluster, ClusterError, FIELD_MANAGER, call, describe};
+
+/// The field managers of the CLI, and of the Python charm's client.
+const PREDECESSORS: [&str; 2] = ["velero", "velero-operator-lightkube"];
+
+/// Whose fields the charm takes over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Heritage {
+    /// Those of the Python charm and of the CLI.
+    Predecessors,
+    /// Everybody's: for what has to be as the charm makes it, to the last field.
+    Everybody,
+}
+
+impl Heritage {
+    /// Whether the charm is to take fields of an object over before it applies it.
+    pub(crate) fn is_due(self, metadata: &ObjectMeta) -> bool {
+        metadata.managed_fields.iter().flatten().any(|entry| self.includes(entry))
+    }
+
+    /// Who holds which fields of an object once the charm has taken them over; `None` if there is nothing to take.
+    fn taken_over(self, metadata: &ObjectMeta) -> Option<Vec<ManagedFieldsEntry>> {
+        let entries = metadata.managed_fields.clone().unwrap_or_default();
+        let (taken, mut kept): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| self.includes(entry));
+        let (position, api_version) = (kept.iter().position(is_charms), taken.first()?.api_version.clone());
+        let mut charms = position.map_or_else(|| nothing_applied(api_version), |position| kept.remove(position));
+        let held = charms.fields_v1.get_or_insert_with(no_fields);
+        for fields in taken.into_iter().filter_map(|entry| entry.fields_v1) {
+            unite(&mut held.0, inheritable(fields.0));
+        }
+        kept.push(charms);
+        Some(kept)
+    }
+
+    fn includes(self, entry: &ManagedFieldsEntry) -> bool {
+        let manager = entry.manager.as_deref().unwrap_or_default();
+        // Nobody who installs writes subresources.
+        entry.subresource.is_none() && !is_charms(entry) && (self == Self::Everybody || PREDECESSORS.contains(&manager))
+    }
+}
+
+impl Cluster {
+    /// Takes over what the charm's predecessors have set in objects of the cluster.
+    ///
+    /// # Errors
+    ///
+    /// When a call fails.
+    pub(crate) async fn inherit(&self, live: impl IntoIterator<Item = &DynamicObject>) -> Result<(), ClusterError> {
+        let heritage = Heritage::Predecessors;
+        let due = live.into_iter().filter(|live| heritage.is_due(&live.metadata));
+        try_join_all(due.map(|live| self.take_over(live, heritage))).await.map(drop)
+    }
+
+    /// Makes the charm the holder of fields that others have set, so that those which it does not apply go when it applies the
+    /// object the next time. Nothing happens where there is no such object or field.
+    ///
+    /// # Errors
+    ///
+    /// When the call fails.
+    pub(crate) async fn take_over(&self, object: &DynamicObject, heritage: Heritage) -> Result<(), ClusterError> {
+        let api = &self.api_of(object);
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        // Each attempt begins with the object as it is then, as the server refuses what is based on an older one.
+        call("take over", describe(object), || async move {
+            let Some(live) = api.get_opt(name).await? else { return Ok(()) };
+            let Some(entries) = heritage.taken_over(&live.metadata) else { return Ok(()) };
+            let version = live.metadata.resource_version;
+            let patch = json!({"metadata": {"resourceVersion": version, "managedFields": entries}});
+            api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.map(drop)
+        })
+        .await
+    }
+}
+
+fn is_charms(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() == Some(FIELD_MANAGER) && entry.operation.as_deref() == Some("Apply")
+}
+
+fn nothing_applied(api_version: Option<String>) -> ManagedFieldsEntry {
+    ManagedFieldsEntry {
+        api_version,
+        fields_type: Some("FieldsV1".to_owned()),
+        fields_v1: Some(no_fields()),
+        manager: Some(FIELD_MANAGER.to_owned()),
+        operation: Some("Apply".to_owned()),
+        subresource: None,
+        time: None,
+    }
+}
+
+fn no_fields() -> FieldsV1 {
+    FieldsV1(Value::Object(Map::new()))
+}
+
+/// The fields without those that are not for the charm to take away: what runs says in the status how it does, and finalizers
+/// and owners are there for somebody who relies on them.
+fn inheritable(mut fields: Value) -> Value {
+    if let Some(fields) = fields.as_object_mut() {
+        fields.remove("f:status");
+        if let Some(Value::Object(metadata)) = fields.get_mut("f:metadata") {
+            metadata.retain(|field, _| matches!(field.as_str(), "f:labels" | "f:annotations"));
+        }
+    }
+    fields
+}
+
+/// Adds fields to others; each level of both is a map.
+fn unite(held: &mut Value, more: Value) {
+    let (Value::Object(held), Value::Object(more)) = (held, more) else { return };
+    for (field, within) in more {
+        unite(held.entry(field).or_insert_with(|| Value::Object(Map::new())), within);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(entries: &Value) -> ObjectMeta {
+        serde_json::from_value(json!({"managedFields": entries})).unwrap()
+    }
+
+    fn entry(manager: &str, operation: &str, fields: &Value) -> Value {
+        json!({"manager": manager, "operation": operation, "apiVersion": "velero.io/v1", "fieldsType": "FieldsV1",
+               "fieldsV1": fields})
+    }
+
+    fn fields_of(entries: &[ManagedFieldsEntry], manager: &str) -> Vec<Value> {
+        let of_manager = entries.iter().filter(|entry| entry.manager.as_deref() == Some(manager));
+        of_manager.map(|entry| entry.fields_v1.clone().unwrap().0).collect()
+    }
+
+    #[test]
+    fn the_fields_of_the_predecessors_become_the_charms() {
+        let metadata = metadata(&json!([
+            entry("velero", "Update", &json!({"f:spec": {"f:config": {".": {}, "f:region": {}}}})),
+            entry("velero-operator-lightkube", "Update", &json!({"f:spec": {"f:config": {"f:profile": {}}}})),
+            entry("somebody", "Update", &json!({"f:metadata": {"f:labels": {"f:theirs": {}}}})),
+        ]));
+        let entries = Heritage::Predecessors.taken_over(&metadata).unwrap();
+        let config = json!({".": {}, "f:region": {}, "f:profile": {}});
+        assert_eq!(fields_of(&entries, "velero-operator"), [json!({"f:spec": {"f:config": config}})]);
+        assert_eq!(fields_of(&entries, "somebody").len(), 1);
+        assert_eq!(entries.len(), 2);
+        let charms = serde_json::to_value(entries.last().unwrap()).unwrap();
+        assert_eq!(charms["operation"], "Apply");
+        assert_eq!(charms["apiVersion"], "velero.io/v1");
+        assert_eq!(charms["fieldsType"], "FieldsV1");
+    }
+
+    #[test]
+    fn what_the_charm_holds_already_stays_with_it() {
+        let metadata = metadata(&json!([
+            entry("velero-operator", "Apply", &json!({"f:spec": {"f:replicas": {}}})),
+            entry("velero", "Update", &json!({"f:spec": {"f:strategy": {"f:type": {}}}})),
+        ]));
+        let entries = Heritage::Predecessors.taken_over(&metadata).unwrap();
+        let spec = json!({"f:replicas": {}, "f:strategy": {"f:type": {}}});
+        assert_eq!(fields_of(&entries, "velero-operator"), [json!({"f:spec": spec})]);
+    }
+
+    #[test]
+    fn status_finalizers_and_owners_are_not_taken() {
+        let metadata = metadata(&json!([entry(
+            "velero",
+            "Update",
+            &json!({
+                "f:status": {},
+                "f:metadata": {"f:labels": {"f:a": {}}, "f:finalizers": {}, "f:ownerReferences": {}},
+            })
+        )]));
+        let entries = Heritage::Predecessors.taken_over(&metadata).unwrap();
+        assert_eq!(fields_of(&entries, "velero-operator"), [json!({"f:metadata": {"f:labels": {"f:a": {}}}})]);
+    }
+
+    #[test]
+    fn nothing_is_due_where_the_charm_alone_or_a_subresource_was_written() {
+        let mut status = entry("velero", "Update", &json!({"f:status": {}}));
+        status["subresource"] = json!("status");
+        let charms = entry("velero-operator", "Apply", &json!({"f:spec": {}}));
+        let others = entry("kube-controller-manager", "Update", &json!({"f:metadata": {}}));
+        let metadata = metadata(&json!([charms, others, status]));
+        assert!(!Heritage::Predecessors.is_due(&metadata));
+        assert!(Heritage::Predecessors.taken_over(&metadata).is_none());
+        assert!(Heritage::Everybody.is_due(&metadata));
+        assert!(!Heritage::Everybody.is_due(&ObjectMeta::default()));
+    }
+}

@@ -1,0 +1,14 @@
+//! What a change of the cluster did.
+
+use crate::{status::Status, velero::wanted::Version};
+
+/// What applying an installation did.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// The objects that were changed, made or deleted.
+    pub changed: Vec<String>,
+    /// What could not be done yet, as it is to be said of the unit.
+    pub postponed: Vec<Status>,
+    /// The release that the CustomResourceDefinitions of the cluster are of, which may be a newer Velero's.
+    pub definitions: Option<Version>,
+}

@@ -1,0 +1,115 @@
+use kube::api::DynamicObject;
+use serde_json::json;
+
+use super::*;
+use crate::cluster::MANIFEST_ANNOTATION;
+
+/// A definition as Velero of some version would bring it: later ones know more fields and more phases.
+fn definition(name: &str, version: Option<&str>, fields: &[&str], phases: &[&str]) -> DynamicObject {
+    let fields: serde_json::Map<String, Value> =
+        fields.iter().map(|field| ((*field).to_owned(), json!({"type": "string"}))).collect();
+    let schema = json!({"type": "object", "properties": {
+        "spec": {"type": "object", "properties": {"hooks": {"type": "array", "items": {"type": "object",
+            "properties": fields}}}},
+        "status": {"type": "object", "properties": {"phase": {"type": "string", "enum": phases}}},
+    }});
+    let mut definition: DynamicObject = serde_json::from_value(json!({
+        "metadata": {"name": name, "annotations": {MANIFEST_ANNOTATION: format!("{version:?} {fields:?}")}},
+        "spec": {"versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}]},
+    }))
+    .unwrap();
+    if let Some(version) = version {
+        definition.annotations_mut().insert(VERSION_ANNOTATION.to_owned(), version.to_owned());
+    }
+    definition
+}
+
+fn ours(name: &str) -> DynamicObject {
+    definition(name, Some("1.18.3"), &["name", "timeout"], &["New", "Completed"])
+}
+
+/// The definition as it is in a cluster when `manager` was the last to write its versions.
+fn written_by(manager: &str, mut definition: DynamicObject) -> DynamicObject {
+    let operation = if manager == FIELD_MANAGER { "Apply" } else { "Update" };
+    definition.metadata.managed_fields = serde_json::from_value(json!([
+        {"manager": manager, "operation": operation, "fieldsV1": {"f:spec": {"f:versions": {}}}},
+        {"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": {"f:metadata": {}}},
+    ]))
+    .unwrap();
+    definition
+}
+
+/// The names of what is to be applied, and of what is newer.
+fn decided(live: &[DynamicObject]) -> (Vec<String>, Vec<String>) {
+    let desired = [ours("backups"), ours("restores")];
+    let due = due(&desired, live);
+    (due.apply.into_iter().map(ResourceExt::name_any).collect(), due.newer)
+}
+
+fn nothing() -> Vec<String> {
+    Vec::new()
+}
+
+#[test]
+fn missing_definitions_are_made_and_equal_ones_left() {
+    assert_eq!(decided(&[]), (vec!["backups".to_owned(), "restores".to_owned()], nothing()));
+    let live = ["backups", "restores"].map(|name| written_by(FIELD_MANAGER, ours(name)));
+    assert_eq!(decided(&live), (nothing(), nothing()));
+}
+
+#[test]
+fn an_older_veleros_are_replaced_whoever_brought_them() {
+    let older = |version| definition("backups", version, &["name"], &["New"]);
+    let restores = written_by(FIELD_MANAGER, ours("restores"));
+    for live in [
+        written_by(FIELD_MANAGER, older(Some("1.9.7"))),
+        written_by("velero", older(None)),
+        written_by("kubectl", older(Some("1.18.3"))),
+    ] {
+        assert_eq!(decided(&[live, restores.clone()]), (vec!["backups".to_owned()], nothing()));
+    }
+}
+
+#[test]
+fn an_older_veleros_that_a_charm_brought_may_know_what_velero_has_dropped() {
+    let live = [
+        written_by(FIELD_MANAGER, definition("backups", Some("1.17.0"), &["name", "dropped"], &["New"])),
+        written_by(FIELD_MANAGER, ours("restores")),
+    ];
+    assert_eq!(decided(&live), (vec!["backups".to_owned()], nothing()));
+}
+
+#[test]
+fn a_newer_veleros_are_left_and_so_are_those_that_belong_to_them() {
+    let more_fields = definition("backups", None, &["name", "timeout", "retries"], &["New", "Completed"]);
+    let more_phases = definition("backups", None, &["name", "timeout"], &["New", "Queued", "Completed"]);
+    let mut more_versions = definition("backups", None, &["name"], &["New"]);
+    more_versions.data["spec"]["versions"][0]["name"] = json!("v2");
+    // Even if this Velero would write the other one in another way.
+    let restores = written_by("helm", definition("restores", None, &["name"], &["New"]));
+    for live in [
+        written_by(FIELD_MANAGER, definition("backups", Some("1.20.0"), &["name", "timeout"], &["New", "Completed"])),
+        written_by("helm", more_fields.clone()),
+        written_by("helm", more_phases),
+        written_by("helm", more_versions),
+        // The charm's annotation stays where somebody applies newer ones over it.
+        written_by("kubectl", DynamicObject { metadata: ours("backups").metadata, ..more_fields }),
+    ] {
+        assert_eq!(decided(&[live, restores.clone()]), (nothing(), vec!["backups".to_owned()]));
+    }
+}
+
+#[test]
+fn a_definition_that_a_newer_velero_misses_is_made_all_the_same() {
+    let live = [written_by(FIELD_MANAGER, definition("backups", Some("1.20.0"), &["name"], &["New"]))];
+    assert_eq!(decided(&live), (vec!["restores".to_owned()], vec!["backups".to_owned()]));
+}
+
+#[test]
+fn one_that_is_being_deleted_is_made_anew() {
+    let mut going = written_by(FIELD_MANAGER, definition("backups", Some("1.20.0"), &["name"], &["New"]));
+    going.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-31T10:20:30Z")).unwrap();
+    let desired = [ours("backups")];
+    let due = due(&desired, &[going]);
+    assert_eq!((due.apply.len(), due.terminating), (1, vec!["backups".to_owned()]));
+}

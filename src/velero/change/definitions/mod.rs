@@ -1,0 +1,134 @@
+//! Velero's CustomResourceDefinitions, which all Veleros of a cluster share.
+
+mod due;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use futures::{StreamExt, future::try_join_all, pin_mut};
+use kube::{
+    Api, ResourceExt,
+    api::{DynamicObject, TypeMeta},
+    runtime::{
+        WatchStreamExt,
+        wait::await_condition,
+        watcher::{self, watcher},
+    },
+};
+use tokio::time::timeout;
+
+use super::applied::Applied;
+use crate::{
+    cluster::{Cluster, ClusterError},
+    status::Status,
+    velero::names::COMPONENT_SELECTOR,
+};
+
+/// How long a hook waits for definitions to be deleted, or to be ready for objects.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Applies the definitions; what the unit waits for if they are not ready for objects.
+pub(crate) async fn apply(
+    cluster: &Cluster,
+    desired: &[DynamicObject],
+    applied: &mut Applied,
+) -> Result<Option<Status>, ClusterError> {
+    let live = live(cluster, desired).await?;
+    let due = due::due(desired, &live);
+    let told = if due.newer.is_empty() { desired } else { &live };
+    applied.definitions = told.iter().filter_map(due::version).max();
+    if !due.newer.is_empty() {
+        tracing::info!("a newer Velero of the cluster has brought {}: they stay as they are", due.newer.join(", "));
+    }
+    for name in &due.terminating {
+        if !is_gone(cluster, name).await? {
+            let message = format!("for CustomResourceDefinition {name} to be deleted, to make it anew");
+            return Ok(Some(Status::Waiting(message)));
+        }
+    }
+    cluster
+        .inherit(live.iter().filter(|live| due.apply.iter().any(|due| due.metadata.name == live.metadata.name)))
+        .await?;
+    let made = try_join_all(due.apply.iter().map(|definition| cluster.apply(definition))).await?;
+    let mut pending: BTreeSet<_> =
+        made.iter().filter(|made| !is_established(made)).map(ResourceExt::name_any).collect();
+    establish(cluster, &mut pending).await;
+    if let Some(name) = pending.first() {
+        let message = format!("for CustomResourceDefinition {name} to be established");
+        return Ok(Some(Status::Waiting(message)));
+    }
+    if !made.is_empty() {
+        applied.changed.push(format!("{} CustomResourceDefinitions", made.len()));
+    }
+    Ok(None)
+}
+
+/// What the cluster has of the definitions: by the label that they have unless somebody took it off, which is one request, and
+/// by name.
+async fn live(cluster: &Cluster, desired: &[DynamicObject]) -> Result<Vec<DynamicObject>, ClusterError> {
+    let api = api(cluster);
+    let mut live = cluster.list(&api, "CustomResourceDefinitions of Velero", COMPONENT_SELECTOR).await?;
+    // The server says of what kind a list's objects are only once.
+    for definition in &mut live {
+        definition.types = Some(kind());
+    }
+    let unlabelled =
+        desired.iter().filter(|desired| !live.iter().any(|live| live.metadata.name == desired.metadata.name));
+    let found = try_join_all(unlabelled.map(|definition| cluster.find(definition))).await?;
+    live.extend(found.into_iter().flatten());
+    Ok(live)
+}
+
+fn kind() -> TypeMeta {
+    TypeMeta { api_version: "apiextensions.k8s.io/v1".to_owned(), kind: "CustomResourceDefinition".to_owned() }
+}
+
+fn api(cluster: &Cluster) -> Api<DynamicObject> {
+    cluster.everywhere(&kind())
+}
+
+/// Watches a definition that is being deleted until it is gone; `false` when it does not go in time.
+async fn is_gone(cluster: &Cluster, name: &str) -> Result<bool, ClusterError> {
+    let gone = await_condition(api(cluster), name, |live: Option<&DynamicObject>| live.is_none());
+    match timeout(PATIENCE, gone).await {
+        Ok(Ok(_)) => Ok(true),
+        Ok(Err(error)) => {
+            tracing::debug!("cannot watch CustomResourceDefinition {name}: {error}");
+            Ok(false)
+        }
+        Err(_) => Ok(false),
+    }
+}
+
+/// Watches until definitions are ready for objects, and takes them off `pending`, or until the time is over.
+async fn establish(cluster: &Cluster, pending: &mut BTreeSet<String>) {
+    if pending.is_empty() {
+        return;
+    }
+    let labelled = watcher::Config::default().labels(COMPONENT_SELECTOR);
+    let changes = watcher(api(cluster), labelled).default_backoff().applied_objects();
+    pin_mut!(changes);
+    let becoming = async {
+        while let Some(change) = changes.next().await {
+            match change {
+                Ok(definition) if is_established(&definition) => {
+                    pending.remove(&definition.name_any());
+                }
+                Ok(_) => {}
+                Err(error) => tracing::debug!("cannot watch CustomResourceDefinitions: {error}"),
+            }
+            if pending.is_empty() {
+                break;
+            }
+        }
+    };
+    // Those that are left say how it went.
+    let _ = timeout(PATIENCE, becoming).await;
+}
+
+fn is_established(definition: &DynamicObject) -> bool {
+    let conditions = definition.data["status"]["conditions"].as_array();
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == "Established" && condition["status"] == "True")
+}

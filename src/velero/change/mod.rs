@@ -1,0 +1,7 @@
+//! Bringing the cluster to what is wanted, and taking Velero away.
+
+pub(crate) mod applied;
+pub(crate) mod apply;
+pub(crate) mod definitions;
+pub(crate) mod namespace;
+pub(crate) mod removal;

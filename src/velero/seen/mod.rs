@@ -1,0 +1,11 @@
+//! What runs, and how it does: read from the cluster, and judged without I/O. Nothing is changed here.
+
+pub(crate) mod freshness;
+pub(crate) mod kubelet_root;
+pub(crate) mod namespace;
+pub(crate) mod nodes;
+pub(crate) mod observed;
+pub(crate) mod operations;
+pub(crate) mod readiness;
+pub(crate) mod server;
+pub(crate) mod watch;

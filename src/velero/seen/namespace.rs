@@ -1,0 +1,50 @@
+//! What the charm has on the namespace, which is Juju's: only labels.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::core::v1::Namespace,
+    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
+};
+use kube::{Api, api::PartialObjectMeta};
+
+use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, call};
+
+/// Labels with their values.
+pub(crate) type Labels = BTreeMap<String, String>;
+
+/// Since when the namespace has the charm's labels as they are; `None` if it has none of them.
+pub(crate) async fn labelled_since(cluster: &Cluster) -> Result<Option<Timestamp>, ClusterError> {
+    Ok(read(cluster).await?.and_then(|live| own_fields(&live.metadata)?.time.as_ref().map(|time| time.0)))
+}
+
+/// The namespace's metadata, as far as it is there.
+pub(crate) async fn read(cluster: &Cluster) -> Result<Option<PartialObjectMeta<Namespace>>, ClusterError> {
+    let namespaces: Api<Namespace> = cluster.cluster_wide();
+    let name = cluster.namespace();
+    call("get", format!("Namespace {name}"), || namespaces.get_metadata_opt(name)).await
+}
+
+/// The labels that the charm has applied, with the values that they have now.
+pub(crate) fn own_labels(live: &ObjectMeta) -> Labels {
+    let fields = own_fields(live).and_then(|entry| entry.fields_v1.as_ref());
+    let owned = |key: &str| {
+        fields.is_some_and(|fields| {
+            fields.0.pointer("/f:metadata/f:labels").is_some_and(|labels| labels.get(format!("f:{key}")).is_some())
+        })
+    };
+    live.labels
+        .iter()
+        .flatten()
+        .filter(|(key, _)| owned(key))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+fn own_fields(live: &ObjectMeta) -> Option<&ManagedFieldsEntry> {
+    live.managed_fields
+        .iter()
+        .flatten()
+        .find(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER) && entry.operation.as_deref() == Some("Apply"))
+}

@@ -1,0 +1,299 @@
+//! The `velero` program that comes with the charm.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write as _},
+    mem,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use futures::{StreamExt, future};
+use kube::api::DynamicObject;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tempfile::NamedTempFile;
+use thiserror::Error;
+use tokio::{
+    io::AsyncRead,
+    process::Command,
+    sync::mpsc::{self, Sender},
+    time::timeout,
+};
+use tokio_util::codec::{AnyDelimiterCodec, FramedRead};
+
+use super::{
+    cache::{DryRunCache, Key},
+    installation::Installation,
+    version::Version,
+};
+use crate::process::{self, Limits, ProcessError};
+
+/// A dry run takes a fraction of a second and prints some 200 KB; nothing that the charm asks for itself takes more.
+const OWN_LIMITS: Limits = Limits { time: Duration::from_mins(1), output: 16 * 1024 * 1024 };
+
+/// Lines that have been read and not yet handed over; a program that prints faster waits.
+const LINES_IN_FLIGHT: usize = 256;
+/// A longer line comes in pieces of this many bytes or is left out.
+const LONGEST_LINE: usize = 64 * 1024;
+
+/// `velero install` makes a Kubernetes client before a dry run and never uses it: this one leads nowhere.
+const NO_CLUSTER: &str = "
+apiVersion: v1
+kind: Config
+clusters: [{name: none, cluster: {server: \"https://127.0.0.1:1\"}}]
+users: [{name: none, user: {}}]
+contexts: [{name: none, context: {cluster: none, user: none}}]
+current-context: none
+";
+
+/// The `velero` program.
+#[derive(Clone, Debug)]
+pub struct Cli {
+    program: PathBuf,
+    /// Where its answers are kept that are a pure function of the program and its arguments.
+    cache: Option<DryRunCache>,
+}
+
+/// Why the CLI gave no result.
+#[derive(Debug, Error)]
+pub enum CliError {
+    /// Its process could not be run to its end.
+    #[error("the velero CLI did not run")]
+    Process(#[from] ProcessError),
+    /// The file could not be written that keeps it from the cluster.
+    #[error("cannot write a kubeconfig for the velero CLI")]
+    NoCluster(#[source] io::Error),
+    /// It refused.
+    #[error("the velero CLI failed: {0}")]
+    Failed(String),
+    /// Its dry run is not a list of objects.
+    #[error("cannot read the dry run of the velero CLI")]
+    DryRun(#[source] serde_yaml::Error),
+}
+
+/// How a command of the user ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Finish {
+    /// It exited, with this code; `None` when a signal ended it.
+    Exited(Option<i32>),
+    /// It ran for too long and was stopped.
+    TimedOut,
+}
+
+/// Takes the lines of a command as they come.
+pub trait LineSink {
+    /// Takes the lines of standard output and standard error that have come since the last call.
+    fn lines(&mut self, lines: Vec<String>) -> impl Future<Output = ()>;
+}
+
+#[derive(Deserialize)]
+struct List {
+    items: Vec<DynamicObject>,
+}
+
+impl Cli {
+    /// The program in the charm's directory, which keeps its dry runs there too.
+    #[must_use]
+    pub fn in_charm(charm_directory: &Path) -> Self {
+        let cache = DryRunCache::new(charm_directory.join(".velero-dry-runs"));
+        Self { program: charm_directory.join("velero"), cache: Some(cache) }
+    }
+
+    /// A program anywhere.
+    #[must_use]
+    pub fn at(program: PathBuf) -> Self {
+        Self { program, cache: None }
+    }
+
+    /// The objects that `velero install` would make in `namespace`.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be run, refuses the installation or prints something else than objects.
+    pub async fn dry_run(&self, namespace: &str, installation: &Installation) -> Result<Vec<DynamicObject>, CliError> {
+        let arguments = install_arguments(namespace, installation);
+        self.answer("install", &arguments, |output| {
+            let list: List = serde_yaml::from_slice(output).map_err(CliError::DryRun)?;
+            Ok(list.items)
+        })
+        .await
+    }
+
+    /// The release that the program is of; `None` for a build from a branch.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be run.
+    pub async fn version(&self) -> Result<Option<Version>, CliError> {
+        let arguments = ["version", "--client-only"].map(str::to_owned);
+        let told =
+            self.answer("version", &arguments, |output| Ok(told_version(&String::from_utf8_lossy(output)))).await?;
+        Ok(told.as_deref().and_then(Version::parse))
+    }
+
+    /// What `read` makes of the output of the program, which is asked only if it has not answered the same before.
+    async fn answer<T: Serialize + DeserializeOwned>(
+        &self,
+        name: &'static str,
+        arguments: &[String],
+        read: impl FnOnce(&[u8]) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        let cached = self.cache.as_ref().zip(Key::new(name, &self.program, arguments));
+        if let Some(answer) = cached.as_ref().and_then(|(cache, key)| cache.get(key)) {
+            return Ok(answer);
+        }
+        let no_cluster = no_cluster().map_err(CliError::NoCluster)?;
+        let mut command = Command::new(&self.program);
+        command.arg("--kubeconfig").arg(no_cluster.path()).args(arguments).env_clear();
+        let finished = process::run(command, None, OWN_LIMITS).await?;
+        if !finished.status.success() {
+            return Err(CliError::Failed(finished.stderr_text()));
+        }
+        let answer = read(&finished.stdout)?;
+        if let Some((cache, key)) = cached {
+            cache.put(&key, &answer);
+        }
+        Ok(answer)
+    }
+
+    /// Runs a command of the user's on Velero in `namespace`, and hands its lines over as they come.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be run.
+    pub async fn command(
+        &self,
+        namespace: &str,
+        arguments: &[String],
+        time: Duration,
+        sink: &mut impl LineSink,
+    ) -> Result<Finish, CliError> {
+        let mut command = Command::new(&self.program);
+        command
+            .args(["--namespace", namespace, "--colorized=false"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let program = process::program_name(&command);
+        let mut child = command.spawn().map_err(|source| ProcessError::Start { program: program.clone(), source })?;
+        let (sender, mut received) = mpsc::channel(LINES_IN_FLIGHT);
+        let reading = future::join(forward(child.stdout.take(), sender.clone()), forward(child.stderr.take(), sender));
+        let writing = async {
+            let mut lines = Vec::new();
+            while received.recv_many(&mut lines, LINES_IN_FLIGHT).await > 0 {
+                sink.lines(mem::take(&mut lines)).await;
+            }
+        };
+        let whole = async {
+            future::join(reading, writing).await;
+            child.wait().await.map_err(|source| ProcessError::Talk { program, source })
+        };
+        match timeout(time, whole).await {
+            Ok(status) => Ok(Finish::Exited(status?.code())),
+            Err(_) => Ok(Finish::TimedOut),
+        }
+    }
+}
+
+/// Sends the lines of a stream until it ends or nobody wants them any more.
+async fn forward(stream: Option<impl AsyncRead + Unpin>, lines: Sender<String>) {
+    let Some(stream) = stream else { return };
+    let codec = AnyDelimiterCodec::new_with_max_length(b"\n".to_vec(), Vec::new(), LONGEST_LINE);
+    let mut frames = FramedRead::new(stream, codec);
+    while let Some(frame) = frames.next().await {
+        let line = match frame {
+            Ok(line) => String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned(),
+            Err(_) => format!("(a line of more than {LONGEST_LINE} bytes is left out)"),
+        };
+        if lines.send(line).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn no_cluster() -> io::Result<NamedTempFile> {
+    let mut file = NamedTempFile::new()?;
+    file.write_all(NO_CLUSTER.as_bytes())?;
+    Ok(file)
+}
+
+/// The version among the lines of `velero version`: `Version: v1.18.3`.
+fn told_version(output: &str) -> Option<String> {
+    output.lines().find_map(|line| Some(line.trim().strip_prefix("Version:")?.trim().to_owned()))
+}
+
+/// The flags of `velero install` for an installation. None of them is a credential: those the charm adds by itself.
+fn install_arguments(namespace: &str, installation: &Installation) -> Vec<String> {
+    let mut arguments: Vec<String> = [
+        "--namespace",
+        namespace,
+        "install",
+        "--dry-run",
+        "--output",
+        "yaml",
+        "--no-secret",
+        "--image",
+        &installation.image,
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    if installation.node_agent {
+        arguments.push("--use-node-agent".to_owned());
+        if let Some(root) = &installation.kubelet_root {
+            arguments.push(format!("--kubelet-root-dir={root}"));
+        }
+    }
+    if installation.default_volumes_to_fs_backup {
+        arguments.push("--default-volumes-to-fs-backup".to_owned());
+    }
+    if let Some(image) = &installation.plugin_image {
+        arguments.push(format!("--plugins={image}"));
+    }
+    let location = installation.backup_location();
+    let snapshots = location.and_then(|location| location.storage.snapshot_location_config.as_ref());
+    match location {
+        Some(location) => {
+            arguments.push(format!("--provider={}", location.provider));
+            arguments.push(format!("--bucket={}", location.storage.bucket));
+            if let Some(prefix) = &location.storage.prefix {
+                arguments.push(format!("--prefix={prefix}"));
+            }
+            if !location.storage.backup_location_config.is_empty() {
+                arguments
+                    .push(format!("--backup-location-config={}", map_flag(&location.storage.backup_location_config)));
+            }
+        }
+        None => arguments.push("--no-default-backup-location".to_owned()),
+    }
+    match snapshots {
+        Some(config) if !config.is_empty() => {
+            arguments.push(format!("--snapshot-location-config={}", map_flag(config)));
+        }
+        Some(_) => {}
+        None => arguments.push("--use-volume-snapshots=false".to_owned()),
+    }
+    arguments
+}
+
+/// A map as the CLI reads it: one record of CSV whose fields are `key=value`.
+fn map_flag(map: &BTreeMap<String, String>) -> String {
+    let fields: Vec<_> = map
+        .iter()
+        .map(|(key, value)| {
+            let field = format!("{key}={value}");
+            if field.contains([',', '"', '\n', '\r']) || field.starts_with(char::is_whitespace) {
+                format!("\"{}\"", field.replace('"', "\"\""))
+            } else {
+                field
+            }
+        })
+        .collect();
+    fields.join(",")
+}
+
+#[cfg(test)]
+#[path = "cli_tests.rs"]
+mod tests;

@@ -1,0 +1,160 @@
+use std::fs;
+
+use secrecy::SecretString;
+use tempfile::TempDir;
+
+use super::super::installation::{BackupLocation, LocationPlan};
+use super::*;
+use crate::storage::Storage;
+
+fn without_storage() -> Installation {
+    Installation {
+        image: "velero/velero:v1.18.3".into(),
+        node_agent: false,
+        kubelet_root: None,
+        default_volumes_to_fs_backup: false,
+        plugin_image: None,
+        location: LocationPlan::None,
+    }
+}
+
+fn with_storage() -> Installation {
+    let storage = Storage {
+        bucket: "cluster-backups".into(),
+        prefix: Some("prod/velero".into()),
+        backup_location_config: BTreeMap::from([
+            ("checksumAlgorithm".into(), String::new()),
+            ("tagging".into(), "a=b,c=\"d\"".into()),
+        ]),
+        snapshot_location_config: Some(BTreeMap::from([("region".into(), "eu-west-3".into())])),
+        credentials: SecretString::from("marked-secret"),
+        certificate_authority: None,
+    };
+    Installation {
+        node_agent: true,
+        kubelet_root: Some("/var/lib/k0s/kubelet".parse().unwrap()),
+        default_volumes_to_fs_backup: true,
+        plugin_image: Some("velero/velero-plugin-for-aws:v1.14.3".into()),
+        location: LocationPlan::Use(Box::new(BackupLocation { provider: "aws", storage })),
+        ..without_storage()
+    }
+}
+
+#[test]
+fn without_storage_the_cli_is_told_to_make_no_location() {
+    let arguments = install_arguments("backups", &without_storage()).join(" ");
+    assert_eq!(
+        arguments,
+        "--namespace backups install --dry-run --output yaml --no-secret \
+         --image velero/velero:v1.18.3 --no-default-backup-location --use-volume-snapshots=false"
+    );
+}
+
+#[test]
+fn with_storage_every_value_becomes_a_flag_and_the_credentials_none() {
+    let arguments = install_arguments("backups", &with_storage());
+    for flag in [
+        "--use-node-agent",
+        "--kubelet-root-dir=/var/lib/k0s/kubelet",
+        "--default-volumes-to-fs-backup",
+        "--plugins=velero/velero-plugin-for-aws:v1.14.3",
+        "--provider=aws",
+        "--bucket=cluster-backups",
+        "--prefix=prod/velero",
+        "--backup-location-config=checksumAlgorithm=,\"tagging=a=b,c=\"\"d\"\"\"",
+        "--snapshot-location-config=region=eu-west-3",
+    ] {
+        assert!(arguments.iter().any(|argument| argument == flag), "{flag}");
+    }
+    assert!(!arguments.concat().contains("marked-secret"));
+}
+
+/// A stand-in for the program, for what does not depend on what the real one prints.
+fn scripted(script: &str) -> (TempDir, Cli) {
+    let directory = TempDir::new().unwrap();
+    let program = directory.path().join("velero");
+    process::tests::write_program(&program, script);
+    let cli = Cli::in_charm(directory.path());
+    (directory, cli)
+}
+
+const ONE_OBJECT: &str = "cat <<END\nkind: List\nitems:\n- {apiVersion: v1, kind: Service, metadata: {name: a}}\nEND";
+
+#[tokio::test]
+async fn a_dry_run_is_asked_for_once_as_long_as_nothing_changes() {
+    let (directory, cli) = scripted(&format!("echo run >>\"${{0%/*}}/runs\"\n{ONE_OBJECT}"));
+    let runs = || fs::read_to_string(directory.path().join("runs")).unwrap().lines().count();
+    let first = cli.dry_run("backups", &without_storage()).await.unwrap();
+    let second = cli.dry_run("backups", &without_storage()).await.unwrap();
+    assert_eq!(first, second);
+    assert_eq!(runs(), 1);
+    cli.dry_run("elsewhere", &without_storage()).await.unwrap();
+    assert_eq!(runs(), 2);
+}
+
+#[tokio::test]
+async fn a_kept_dry_run_that_is_broken_is_made_anew() {
+    let (directory, cli) = scripted(ONE_OBJECT);
+    let first = cli.dry_run("backups", &without_storage()).await.unwrap();
+    let kept = fs::read_dir(directory.path().join(".velero-dry-runs")).unwrap().next().unwrap().unwrap().path();
+    fs::write(kept, "[{\"apiVer").unwrap();
+    assert_eq!(cli.dry_run("backups", &without_storage()).await.unwrap(), first);
+}
+
+#[tokio::test]
+async fn the_words_of_a_cli_that_refuses_are_in_the_error() {
+    let (_directory, cli) = scripted("echo 'An error occurred: --bucket is required' >&2; exit 1");
+    let error = cli.dry_run("backups", &without_storage()).await.unwrap_err();
+    assert_eq!(error.to_string(), "the velero CLI failed: An error occurred: --bucket is required");
+}
+
+#[tokio::test]
+async fn the_version_is_asked_for_once_and_the_dry_run_stays() {
+    let (directory, cli) = scripted(&format!(
+        "echo run >>\"${{0%/*}}/runs\"\ncase \"$*\" in *version*) printf 'Client:\\n\\tVersion: v1.18.3\\n';; *) {ONE_OBJECT}\n;; esac"
+    ));
+    let runs = || fs::read_to_string(directory.path().join("runs")).unwrap().lines().count();
+    cli.dry_run("backups", &without_storage()).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(cli.version().await.unwrap().unwrap().to_string(), "1.18.3");
+        cli.dry_run("backups", &without_storage()).await.unwrap();
+    }
+    assert_eq!(runs(), 2);
+}
+
+#[tokio::test]
+async fn a_build_from_a_branch_is_of_no_release() {
+    let (_directory, cli) = scripted("printf 'Client:\n\tVersion: main\n\tGit commit: 0123\n'");
+    assert_eq!(cli.version().await.unwrap(), None);
+}
+
+#[derive(Default)]
+struct Collected(Vec<String>);
+
+impl LineSink for Collected {
+    async fn lines(&mut self, lines: Vec<String>) {
+        self.0.extend(lines);
+    }
+}
+
+#[tokio::test]
+async fn lines_of_both_streams_arrive_with_the_exit_code() {
+    let (_directory, cli) = scripted("echo \"$@\"; echo oops >&2; printf 'no newline'; exit 3");
+    let mut collected = Collected::default();
+    let finish = cli
+        .command("backups", &["backup".into(), "get".into()], Duration::from_secs(20), &mut collected)
+        .await
+        .unwrap();
+    assert_eq!(finish, Finish::Exited(Some(3)));
+    collected.0.sort();
+    assert_eq!(collected.0, ["--namespace backups --colorized=false backup get", "no newline", "oops"]);
+}
+
+#[tokio::test]
+async fn a_command_that_hangs_is_stopped_and_what_it_said_is_kept() {
+    let (_directory, cli) = scripted("echo started; exec sleep 600");
+    let mut collected = Collected::default();
+    let finish = cli.command("backups", &[], Duration::from_millis(300), &mut collected).await.unwrap();
+    assert_eq!(finish, Finish::TimedOut);
+    assert_eq!(collected.0, ["started"]);
+}

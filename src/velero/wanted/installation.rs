@@ -1,0 +1,55 @@
+//! What is to be installed.
+
+use super::kubelet_root::KubeletRoot;
+use crate::storage::Storage;
+
+/// A Velero, described by what the charm decides of it.
+#[derive(Clone, Debug)]
+pub struct Installation {
+    /// The image of the server and the node agent.
+    pub image: String,
+    /// Whether the node agent runs on every node.
+    pub node_agent: bool,
+    /// Where the node agent finds the volumes of pods; `None` for where almost every kubelet keeps them.
+    pub kubelet_root: Option<KubeletRoot>,
+    /// Whether volumes are backed up by their files unless something says otherwise.
+    pub default_volumes_to_fs_backup: bool,
+    /// The image of the plugin for the storage, if there is any.
+    pub plugin_image: Option<String>,
+    /// Where backups go.
+    pub location: LocationPlan,
+}
+
+/// What is to happen with the storage locations and their credentials.
+#[derive(Clone, Debug)]
+pub enum LocationPlan {
+    /// There is to be none.
+    None,
+    /// Those that are there stay as they are, until it is known what they should be; unless they are another provider's.
+    Keep {
+        /// Velero's name of the provider that is going to be used.
+        provider: &'static str,
+    },
+    /// They are to be these.
+    Use(Box<BackupLocation>),
+}
+
+/// The object store that backups go to.
+#[derive(Clone, Debug)]
+pub struct BackupLocation {
+    /// Velero's name of the provider.
+    pub provider: &'static str,
+    /// The store itself.
+    pub storage: Storage,
+}
+
+impl Installation {
+    /// The location that is to be used, if it is known.
+    #[must_use]
+    pub fn backup_location(&self) -> Option<&BackupLocation> {
+        match &self.location {
+            LocationPlan::Use(location) => Some(location),
+            LocationPlan::None | LocationPlan::Keep { .. } => None,
+        }
+    }
+}

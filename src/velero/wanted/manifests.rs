@@ -1,0 +1,283 @@
+//! The objects that an installation consists of.
+
+use std::collections::BTreeMap;
+
+use data_encoding::HEXLOWER;
+use futures::future::try_join;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::{
+    ResourceExt,
+    api::{DynamicObject, ObjectMeta, TypeMeta},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{
+    cli::{Cli, CliError},
+    installation::{BackupLocation, Installation},
+    pod_security::pod_security,
+    version::Version,
+};
+use crate::{
+    cluster::{Heritage, MANIFEST_ANNOTATION},
+    velero::names::{COMPONENT, CREDENTIALS, LOCATION, METRICS, SERVER, VERSION_ANNOTATION},
+};
+
+/// The key of the Secret under which the credentials file is.
+const CREDENTIALS_KEY: &str = "creds";
+/// The port on which the server tells its metrics.
+const METRICS_PORT: u16 = 8085;
+/// The label by which the charm knows what it made.
+pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "velero-operator");
+
+/// What an installation consists of, apart by the order in which it is applied.
+#[derive(Clone, Debug)]
+pub struct Manifests {
+    /// The namespace that all of it is in.
+    pub namespace: String,
+    /// The labels that the namespace needs, so that the node agent's pods are admitted.
+    pub namespace_labels: BTreeMap<String, String>,
+    /// The CustomResourceDefinitions, which have to be there before their objects.
+    pub definitions: Vec<DynamicObject>,
+    /// Everything that depends on nothing else but the definitions.
+    pub objects: Vec<DynamicObject>,
+    /// The Secret with the credentials of the object store.
+    pub credentials: Option<CredentialsSecret>,
+    /// The locations, which name the Secret.
+    pub locations: Vec<DynamicObject>,
+}
+
+/// The Secret with the credentials of the object store. It does not print them.
+#[derive(Clone, Debug)]
+pub struct CredentialsSecret {
+    namespace: String,
+    file: SecretString,
+}
+
+impl Manifests {
+    /// What `installation` consists of in `namespace`.
+    ///
+    /// # Errors
+    ///
+    /// When the CLI cannot tell.
+    pub async fn of(cli: &Cli, namespace: &str, installation: &Installation) -> Result<Self, CliError> {
+        let (dry_run, version) = try_join(cli.dry_run(namespace, installation), cli.version()).await?;
+        Ok(Self::from_dry_run(dry_run, version.as_ref(), namespace, installation))
+    }
+
+    /// What the CLI printed, with what it does not know added.
+    fn from_dry_run(
+        dry_run: Vec<DynamicObject>,
+        version: Option<&Version>,
+        namespace: &str,
+        installation: &Installation,
+    ) -> Self {
+        let location = installation.backup_location();
+        let mut manifests = Self {
+            namespace: namespace.to_owned(),
+            namespace_labels: BTreeMap::new(),
+            definitions: Vec::new(),
+            objects: vec![metrics_service(namespace)],
+            credentials: location.map(|location| CredentialsSecret {
+                namespace: namespace.to_owned(),
+                file: location.storage.credentials.clone(),
+            }),
+            locations: Vec::new(),
+        };
+        for mut object in dry_run {
+            let kind = object.types.as_ref().map_or("", |types| types.kind.as_str());
+            let destination = match kind {
+                // The namespace is the model, and Juju's.
+                "Namespace" => {
+                    if installation.node_agent {
+                        manifests.namespace_labels = pod_security(&object);
+                    }
+                    continue;
+                }
+                "CustomResourceDefinition" => {
+                    if let Some(version) = version {
+                        object.annotations_mut().insert(VERSION_ANNOTATION.to_owned(), version.to_string());
+                    }
+                    &mut manifests.definitions
+                }
+                "BackupStorageLocation" | "VolumeSnapshotLocation" => {
+                    complete_location(&mut object, location);
+                    &mut manifests.locations
+                }
+                "Deployment" => {
+                    // The CLI leaves it to the default, which would not bring back a server that was scaled to zero.
+                    object.data["spec"]["replicas"] = json!(1);
+                    &mut manifests.objects
+                }
+                "DaemonSet" => {
+                    complete_node_agent(&mut object);
+                    &mut manifests.objects
+                }
+                _ => &mut manifests.objects,
+            };
+            destination.push(object);
+        }
+        for object in manifests.definitions.iter_mut().chain(&mut manifests.objects).chain(&mut manifests.locations) {
+            finish(object);
+        }
+        manifests
+    }
+}
+
+impl CredentialsSecret {
+    /// The Secret as the API takes it.
+    #[must_use]
+    pub fn manifest(&self) -> Secret {
+        Secret {
+            metadata: ObjectMeta { labels: Some(labels()), ..named(CREDENTIALS, &self.namespace) },
+            type_: Some("Opaque".to_owned()),
+            data: Some(BTreeMap::from([(
+                CREDENTIALS_KEY.to_owned(),
+                ByteString(self.file.expose_secret().as_bytes().to_vec()),
+            )])),
+            ..Secret::default()
+        }
+    }
+
+    /// Whether a Secret of the cluster is just this one, and nobody but the charm has a hold on any field of it.
+    #[must_use]
+    pub fn is_in(&self, live: &Secret) -> bool {
+        let wanted = self.manifest();
+        !Heritage::Everybody.is_due(&live.metadata)
+            && live.data == wanted.data
+            && live.type_ == wanted.type_
+            && labels().iter().all(|(key, value)| live.labels().get(key) == Some(value))
+    }
+}
+
+fn named(name: &str, namespace: &str) -> ObjectMeta {
+    ObjectMeta { name: Some(name.to_owned()), namespace: Some(namespace.to_owned()), ..ObjectMeta::default() }
+}
+
+fn labels() -> BTreeMap<String, String> {
+    [COMPONENT, MANAGED_BY].map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+}
+
+/// The CLI is not told of credentials and certificates, as it reads them from files only.
+fn complete_location(object: &mut DynamicObject, location: Option<&BackupLocation>) {
+    let spec = &mut object.data["spec"];
+    spec["credential"] = json!({"name": CREDENTIALS, "key": CREDENTIALS_KEY});
+    let (Some(location), Some(object_storage)) = (location, spec.get_mut("objectStorage")) else {
+        return;
+    };
+    // Left out, a folder that somebody else wrote there would stay, and backups go to another place than planned.
+    object_storage["prefix"] = json!(location.storage.prefix.as_deref().unwrap_or_default());
+    if let Some(authority) = &location.storage.certificate_authority {
+        object_storage["caCert"] = json!(ByteString(authority.as_bytes().to_vec()));
+    }
+}
+
+/// The node agent looks at its start whether it finds the pods of its node, and ends if not. It is ready when that is done,
+/// which is when it tells its metrics; without a probe it would be from its first moment on. And what it says when it ends is
+/// then in its pod's status.
+fn complete_node_agent(object: &mut DynamicObject) {
+    let Some(containers) = object.data.pointer_mut("/spec/template/spec/containers").and_then(Value::as_array_mut)
+    else {
+        return;
+    };
+    for container in containers {
+        container["readinessProbe"] = json!({
+            "httpGet": {"path": "/metrics", "port": METRICS_PORT, "scheme": "HTTP"},
+            "periodSeconds": 2,
+            "timeoutSeconds": 5,
+        });
+        container["terminationMessagePolicy"] = json!("FallbackToLogsOnError");
+    }
+}
+
+fn metrics_service(namespace: &str) -> DynamicObject {
+    DynamicObject {
+        types: Some(TypeMeta { api_version: "v1".to_owned(), kind: "Service".to_owned() }),
+        metadata: ObjectMeta { labels: Some(labels()), ..named(METRICS, namespace) },
+        data: json!({
+            "spec": {
+                "type": "ClusterIP",
+                "selector": {"deploy": SERVER},
+                "ports": [{"name": "metrics", "port": METRICS_PORT, "targetPort": METRICS_PORT, "protocol": "TCP"}],
+            }
+        }),
+    }
+}
+
+/// Marks an object as the charm's own, and with what it was made from.
+fn finish(object: &mut DynamicObject) {
+    // The CLI writes `creationTimestamp: null` into every object and pod template.
+    remove_nulls(&mut object.data);
+    object.metadata.creation_timestamp = None;
+    // Definitions belong to every Velero of the cluster.
+    if object.metadata.namespace.is_some() || object.types.as_ref().is_some_and(|t| t.kind == "ClusterRoleBinding") {
+        object.labels_mut().extend(labels());
+    }
+    let hash = manifest_hash(object);
+    object.annotations_mut().insert(MANIFEST_ANNOTATION.to_owned(), hash);
+}
+
+fn remove_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, field| !field.is_null());
+            fields.values_mut().for_each(remove_nulls);
+        }
+        Value::Array(entries) => entries.iter_mut().for_each(remove_nulls),
+        _ => {}
+    }
+}
+
+fn manifest_hash(object: &DynamicObject) -> String {
+    let mut hash = Sha256::new();
+    hash.update(json!(object.metadata.labels).to_string());
+    hash.update(json!(object.metadata.annotations).to_string());
+    hash.update(object.data.to_string());
+    HEXLOWER.encode(&hash.finalize()[..8])
+}
+
+/// All manifests as one YAML text of several documents, with the credentials left out.
+///
+/// # Errors
+///
+/// When an object has no form in YAML, which no object of Kubernetes is without.
+pub fn to_yaml(manifests: &Manifests) -> Result<String, serde_yaml::Error> {
+    let mut text = String::new();
+    let mut push = |document: &Value| -> Result<(), serde_yaml::Error> {
+        text.push_str("---\n");
+        text.push_str(&serde_yaml::to_string(document)?);
+        Ok(())
+    };
+    if !manifests.namespace_labels.is_empty() {
+        push(&json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": manifests.namespace, "labels": manifests.namespace_labels},
+        }))?;
+    }
+    for object in manifests.definitions.iter().chain(&manifests.objects) {
+        push(&json!(object))?;
+    }
+    if let Some(credentials) = &manifests.credentials {
+        let mut secret = json!(credentials.manifest());
+        secret["data"] = json!({CREDENTIALS_KEY: ""});
+        secret["metadata"]["annotations"] = json!({"velero-operator/note": "the credentials are left out here"});
+        push(&secret)?;
+    }
+    for location in &manifests.locations {
+        push(&json!(location))?;
+    }
+    Ok(text)
+}
+
+/// Whether an object is the BackupStorageLocation.
+#[must_use]
+pub(crate) fn is_backup_location(object: &DynamicObject) -> bool {
+    object.metadata.name.as_deref() == Some(LOCATION)
+        && object.types.as_ref().is_some_and(|types| types.kind == "BackupStorageLocation")
+}
+
+#[cfg(test)]
+#[path = "manifests_tests.rs"]
+mod tests;

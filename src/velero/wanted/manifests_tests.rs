@@ -1,0 +1,155 @@
+use super::super::installation::LocationPlan;
+use super::*;
+use crate::storage::Storage;
+
+const MARKED: &str = "[default]\naws_secret_access_key=marked-secret\n";
+
+fn installation(certificate_authority: Option<&str>) -> Installation {
+    let storage = Storage {
+        bucket: "cluster-backups".into(),
+        prefix: None,
+        backup_location_config: BTreeMap::new(),
+        snapshot_location_config: None,
+        credentials: SecretString::from(MARKED),
+        certificate_authority: certificate_authority.map(str::to_owned),
+    };
+    Installation {
+        image: "velero/velero:v1.18.3".into(),
+        node_agent: false,
+        kubelet_root: None,
+        default_volumes_to_fs_backup: false,
+        plugin_image: None,
+        location: LocationPlan::Use(Box::new(BackupLocation { provider: "aws", storage })),
+    }
+}
+
+/// The kinds and shapes of objects that `velero install --dry-run` of 1.18 prints.
+fn dry_run() -> Vec<DynamicObject> {
+    let objects = json!([
+        {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+         "metadata": {"name": "backups.velero.io", "labels": {"component": "velero"}}, "spec": {"group": "velero.io"}},
+        {"apiVersion": "v1", "kind": "Namespace", "spec": {}, "metadata": {"name": "model", "creationTimestamp": null,
+         "labels": {"component": "velero", "pod-security.kubernetes.io/enforce": "privileged"}}},
+        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+         "metadata": {"name": "velero-model", "creationTimestamp": null}, "subjects": []},
+        {"apiVersion": "velero.io/v1", "kind": "BackupStorageLocation",
+         "metadata": {"name": "default", "namespace": "model", "creationTimestamp": null},
+         "spec": {"provider": "aws", "objectStorage": {"bucket": "cluster-backups"}}},
+        {"apiVersion": "apps/v1", "kind": "Deployment",
+         "metadata": {"name": "velero", "namespace": "model", "creationTimestamp": null},
+         "spec": {"template": {"metadata": {"creationTimestamp": null}}}},
+        {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "node-agent", "namespace": "model"},
+         "spec": {"template": {"spec": {"containers": [{"name": "node-agent"}]}}}},
+    ]);
+    serde_json::from_value(objects).unwrap()
+}
+
+fn manifests(certificate_authority: Option<&str>) -> Manifests {
+    Manifests::from_dry_run(
+        dry_run(),
+        Version::parse("v1.18.3").as_ref(),
+        "model",
+        &installation(certificate_authority),
+    )
+}
+
+fn object<'a>(objects: &'a [DynamicObject], kind: &str) -> &'a DynamicObject {
+    objects.iter().find(|object| object.types.as_ref().unwrap().kind == kind).unwrap()
+}
+
+#[test]
+fn the_namespace_is_left_to_juju() {
+    let manifests = manifests(None);
+    let mut all = manifests.definitions.iter().chain(&manifests.objects).chain(&manifests.locations);
+    assert!(all.all(|object| object.types.as_ref().unwrap().kind != "Namespace"));
+}
+
+#[test]
+fn only_the_node_agent_needs_a_namespace_that_admits_privileged_pods() {
+    assert_eq!(manifests(None).namespace_labels, BTreeMap::new());
+    let installation = Installation { node_agent: true, ..installation(None) };
+    let manifests = Manifests::from_dry_run(dry_run(), None, "model", &installation);
+    let label = ("pod-security.kubernetes.io/enforce".to_owned(), "privileged".to_owned());
+    assert_eq!(manifests.namespace_labels, BTreeMap::from([label]));
+    assert!(to_yaml(&manifests).unwrap().contains("pod-security.kubernetes.io/enforce: privileged"));
+}
+
+#[test]
+fn the_node_agent_is_ready_when_it_says_so_and_leaves_its_last_words() {
+    let manifests = manifests(None);
+    let agent = &object(&manifests.objects, "DaemonSet").data["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(agent["readinessProbe"]["httpGet"]["path"], json!("/metrics"));
+    assert_eq!(agent["terminationMessagePolicy"], json!("FallbackToLogsOnError"));
+}
+
+#[test]
+fn the_definitions_tell_which_velero_they_are_of() {
+    let manifests = manifests(None);
+    assert_eq!(manifests.definitions[0].annotations()["velero-operator/velero-version"], "1.18.3");
+}
+
+#[test]
+fn a_server_that_was_scaled_to_zero_comes_back() {
+    let manifests = manifests(None);
+    let deployment = object(&manifests.objects, "Deployment");
+    assert_eq!(deployment.data["spec"]["replicas"], json!(1));
+    assert_eq!(deployment.data["spec"]["template"], json!({"metadata": {}}));
+}
+
+#[test]
+fn the_location_names_the_secret_and_holds_the_certificates() {
+    let without = manifests(None);
+    let spec = &object(&without.locations, "BackupStorageLocation").data["spec"];
+    assert_eq!(spec["credential"], json!({"name": "cloud-credentials", "key": "creds"}));
+    assert_eq!(spec["objectStorage"].get("caCert"), None);
+    let with = manifests(Some("PEM"));
+    let spec = &object(&with.locations, "BackupStorageLocation").data["spec"];
+    // Base64 of the text, as for every field of bytes.
+    assert_eq!(spec["objectStorage"]["caCert"], json!("UEVN"));
+}
+
+#[test]
+fn metrics_are_reached_by_a_service_of_the_servers_pods() {
+    let manifests = manifests(None);
+    let service = object(&manifests.objects, "Service");
+    assert_eq!(service.metadata.name.as_deref(), Some("velero-metrics"));
+    assert_eq!(service.data["spec"]["type"], json!("ClusterIP"));
+    assert_eq!(service.data["spec"]["selector"], json!({"deploy": "velero"}));
+    assert_eq!(service.data["spec"]["ports"][0]["port"], json!(8085));
+}
+
+#[test]
+fn what_belongs_to_this_velero_alone_is_marked_as_the_charms_own() {
+    let manifests = manifests(None);
+    let owner = |object: &DynamicObject| object.labels().get(MANAGED_BY.0).cloned();
+    for object in manifests.objects.iter().chain(&manifests.locations) {
+        assert_eq!(owner(object).as_deref(), Some("velero-operator"), "{object:?}");
+    }
+    assert_eq!(owner(&manifests.definitions[0]), None);
+}
+
+#[test]
+fn the_annotation_tells_one_manifest_from_another_and_is_the_same_for_the_same() {
+    let annotation = |manifests: &Manifests| {
+        object(&manifests.locations, "BackupStorageLocation").annotations()[MANIFEST_ANNOTATION].clone()
+    };
+    assert_eq!(annotation(&manifests(None)), annotation(&manifests(None)));
+    assert_ne!(annotation(&manifests(None)), annotation(&manifests(Some("PEM"))));
+}
+
+#[test]
+fn credentials_are_in_the_secret_and_in_nothing_that_prints() {
+    let manifests = manifests(None);
+    let credentials = manifests.credentials.as_ref().unwrap();
+    let secret = credentials.manifest();
+    assert_eq!(secret.data.as_ref().unwrap()["creds"].0, MARKED.as_bytes());
+    assert!(credentials.is_in(&secret));
+    let mut other = secret.clone();
+    other.data.as_mut().unwrap().insert("creds".into(), ByteString(b"old".to_vec()));
+    assert!(!credentials.is_in(&other));
+    for printed in [format!("{manifests:?}"), to_yaml(&manifests).unwrap()] {
+        assert!(!printed.contains("marked-secret"));
+        assert!(!printed.contains("bWFya2VkLXNlY3JldA"), "in base64");
+    }
+    assert!(to_yaml(&manifests).unwrap().contains("the credentials are left out here"));
+}

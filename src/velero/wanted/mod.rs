@@ -1,0 +1,15 @@
+//! What should run: the installation, and the objects that the CLI makes of it. No cluster is asked here.
+
+pub(crate) mod cache;
+pub(crate) mod cli;
+pub(crate) mod installation;
+pub(crate) mod kubelet_root;
+pub(crate) mod manifests;
+pub(crate) mod pod_security;
+pub(crate) mod version;
+
+pub use cli::{Cli, CliError, Finish, LineSink};
+pub use installation::{BackupLocation, Installation, LocationPlan};
+pub use kubelet_root::{KubeletRoot, KubeletRootError};
+pub use manifests::{CredentialsSecret, Manifests, to_yaml};
+pub use version::Version;
