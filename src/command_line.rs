@@ -22,7 +22,7 @@ use crate::{
     snapshot::{Snapshot, StorageRelation},
     status::Status,
     storage::PROVIDERS,
-    velero::{Cli, CliError, Manifests, to_yaml},
+    velero::{Cli, CliError, Facts, HeldBack, Manifests, to_yaml},
 };
 
 /// A Juju charm that runs Velero, which backs up and restores Kubernetes.
@@ -128,9 +128,15 @@ async fn print_plan(arguments: PlanArguments) -> Result<(), PlanError> {
     };
     let cli = Cli::at(arguments.velero.unwrap_or_else(velero_program));
     // A program that cannot tell its version cannot make the manifests either, and what is wrong with the input comes first.
-    let version = cli.version().await.ok().flatten();
-    let plan = plan::plan(&snapshot, version.as_ref()).map_err(PlanError::Obstacle)?;
-    let manifests = Manifests::of(&cli, &arguments.namespace, &plan.installation).await?;
+    let facts = Facts { cli: cli.version().await.ok().flatten(), ..Facts::default() };
+    let plan = plan::plan(&snapshot, &facts);
+    // What would be held back is not what the user asks to see.
+    let planned = plan.installation.filter(|installation| installation.held_back == HeldBack::default());
+    let Some(installation) = planned else {
+        let first = plan.obstacles.into_iter().find(|status| matches!(status, Status::Blocked(_)));
+        return Err(PlanError::Obstacle(first.unwrap_or_else(|| Status::Blocked("nothing can be planned".to_owned()))));
+    };
+    let manifests = Manifests::of(&cli, &arguments.namespace, &installation).await?;
     let text = to_yaml(&manifests)?;
     for obstacle in &plan.obstacles {
         eprintln!("note: the unit would be {obstacle}");

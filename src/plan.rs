@@ -1,4 +1,7 @@
-//! What should run, and why not: a pure function of the [`Snapshot`].
+//! What should run, and why not: a pure function of the [`Snapshot`] and the [`Facts`] of the cluster.
+//!
+//! It is made by parts. What is wrong with one of them is an obstacle of that part alone: the part stays as it is, and the others
+//! go on.
 
 use crate::{
     contract::{ConfigOption, option},
@@ -6,62 +9,207 @@ use crate::{
     snapshot::{Snapshot, StorageRelation},
     status::Status,
     storage::{FieldSource, PROVIDERS, StorageError},
-    velero::{BackupLocation, Installation, KubeletRoot, LocationPlan, SeveralRoots, Version},
+    velero::{
+        BackupLocation, Facts, FoundRoot, HeldBack, Holdings, Installation, KubeletRoot, LocationPlan, SeveralRoots,
+        Version, reserved_name,
+    },
 };
 
 /// What the charm is to bring about.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What should run.
-    pub installation: Installation,
-    /// What keeps the unit from being Active even when all of that runs.
+    /// What should run; `None` where the charm must not touch what is there.
+    pub installation: Option<Installation>,
+    /// What keeps the unit from being Active even when all of that runs, what has to be done first before the rest.
     pub obstacles: Vec<Status>,
+    /// What the user should know even when all is well.
+    pub remarks: Vec<String>,
 }
 
-/// Decides what should run; `cli` is the release of the CLI that the charm brings along, if it is one.
-///
-/// # Errors
-///
-/// The status that says what a person has to mend first. The running configuration is to be left as it is then.
-pub fn plan(snapshot: &Snapshot, cli: Option<&Version>) -> Result<Plan, Status> {
-    let image = image(&snapshot.config, option::VELERO_IMAGE)?;
-    let mismatch = Version::of_image(&image).zip(cli).and_then(|(server, cli)| server_mismatch(&image, &server, cli));
-    if let Some(mismatch) = mismatch {
-        return Err(mismatch);
+/// Decides what should run.
+#[must_use]
+pub fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
+    let storage = storage(snapshot);
+    if let Some(status) = hands_off(&snapshot.application, &facts.holdings, &storage) {
+        return Plan { installation: None, obstacles: vec![status], remarks: Vec::new() };
     }
-    let node_agent = switch(&snapshot.config, option::USE_NODE_AGENT);
+    let mut obstacles = Vec::new();
+    let mut held_back = HeldBack::default();
+    let image = server_image(&snapshot.config, facts.cli.as_ref()).unwrap_or_else(|status| {
+        obstacles.push(status);
+        // The node agent runs the same image.
+        held_back = HeldBack { server: true, node_agent: true };
+        option::VELERO_IMAGE.default.to_owned()
+    });
+    let mut plugin_image = None;
+    // An empty image of a plugin that is not in use would only be found out on the day when it is.
+    for provider in PROVIDERS {
+        let is_used = storage.provider == Some(provider.provider());
+        match self::image(&snapshot.config, provider.plugin_image()) {
+            Ok(image) if is_used => plugin_image = Some(image),
+            Ok(_) => {}
+            Err(status) => {
+                obstacles.push(status);
+                held_back.server |= is_used;
+            }
+        }
+    }
+    // Which plugin is needed is not known until one of the storages is chosen.
+    held_back.server |= storage.is_ambiguous;
+    let agent = node_agent(&snapshot.config, facts);
+    held_back.node_agent |= agent.is_held_back;
+    obstacles.extend(agent.obstacle);
     let default_volumes_to_fs_backup = switch(&snapshot.config, option::DEFAULT_VOLUMES_TO_FS_BACKUP);
-    if default_volumes_to_fs_backup && !node_agent {
-        return Err(Status::Blocked(format!(
+    if default_volumes_to_fs_backup && !agent.wanted {
+        obstacles.push(Status::Blocked(format!(
             "{} needs the node agent: set {}=true too",
             option::DEFAULT_VOLUMES_TO_FS_BACKUP.name,
             option::USE_NODE_AGENT.name
         )));
     }
-    let kubelet_root = kubelet_root(&snapshot.config)?;
-    // An empty image of a plugin that is not in use would only be found out on the day when it is.
-    for provider in PROVIDERS {
-        self::image(&snapshot.config, provider.plugin_image())?;
-    }
-    let mut installation = Installation {
+    obstacles.extend(storage.obstacle);
+    let installation = Installation {
+        application: snapshot.application.clone(),
         image,
-        node_agent,
-        kubelet_root,
+        node_agent: agent.wanted,
+        node_agent_is_adopted: agent.is_adopted,
+        kubelet_root: agent.kubelet_root,
         default_volumes_to_fs_backup,
-        plugin_image: None,
-        location: LocationPlan::None,
+        plugin_image,
+        location: storage.location,
+        held_back,
     };
-    let obstacle = match snapshot.storage.as_slice() {
-        [] => Some(Status::Blocked(no_storage(&snapshot.application))),
+    let remarks = agent.remark.into_iter().collect();
+    Plan { installation: Some(installation), obstacles, remarks }
+}
+
+/// Whether the plan depends on where the kubelets keep the volumes of pods.
+#[must_use]
+pub fn needs_kubelet_root(snapshot: &Snapshot) -> bool {
+    switch(&snapshot.config, option::USE_NODE_AGENT) && matches!(kubelet_root(&snapshot.config), Ok(None))
+}
+
+/// What the relations say of the storage.
+struct StoragePlan {
+    /// Velero's name of the provider whose plugin is needed, if it is known.
+    provider: Option<&'static str>,
+    is_ambiguous: bool,
+    location: LocationPlan,
+    obstacle: Option<Status>,
+}
+
+fn storage(snapshot: &Snapshot) -> StoragePlan {
+    match snapshot.storage.as_slice() {
+        [] => StoragePlan {
+            provider: None,
+            is_ambiguous: false,
+            location: LocationPlan::None,
+            obstacle: Some(Status::Blocked(no_storage(&snapshot.application))),
+        },
         [relation] => {
-            installation.plugin_image = Some(self::image(&snapshot.config, relation.provider.plugin_image())?);
             let (location, obstacle) = location(relation);
-            installation.location = location;
-            obstacle
+            StoragePlan { provider: Some(relation.provider.provider()), is_ambiguous: false, location, obstacle }
         }
-        several => return Err(Status::Blocked(too_many(several))),
+        several => StoragePlan {
+            provider: None,
+            is_ambiguous: true,
+            location: LocationPlan::Keep { provider: None },
+            obstacle: Some(Status::Blocked(too_many(several))),
+        },
+    }
+}
+
+/// Why the charm must not touch what is there, if that is so: it is somebody else's, or nobody has said yet that the charm is to
+/// take it over.
+fn hands_off(application: &str, holdings: &Holdings, storage: &StoragePlan) -> Option<Status> {
+    if let Some(kind) = reserved_name(application) {
+        return Some(Status::Blocked(format!(
+            "an application must not be called {application}, which is the name of Velero's {kind}: \
+             juju deploy it under another name, and remove this one"
+        )));
+    }
+    if let Some((object, holder)) = holdings.others() {
+        return Some(Status::Blocked(format!(
+            "{object} belongs to {holder}, and a namespace has room for one Velero: use that one, or remove it first, \
+             or juju deploy {application} in another model"
+        )));
+    }
+    let is_adopted_now = matches!(storage.location, LocationPlan::Use(_));
+    if holdings.is_unclaimed() && !is_adopted_now {
+        let obstacle = storage.obstacle.as_ref().map(|status| format!("; {}", status.message())).unwrap_or_default();
+        return Some(Status::Blocked(format!(
+            "found a Velero that this application has not made ({}), which stays as it is until a storage is integrated{obstacle}",
+            found(holdings)
+        )));
+    }
+    None
+}
+
+/// What was found, in the words of those who look for it.
+fn found(holdings: &Holdings) -> String {
+    let location = holdings.location().map(|held| {
+        let spec = &held.object.data["spec"];
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or("?").to_owned();
+        format!(
+            "BackupStorageLocation default of {} bucket {}",
+            text(&spec["provider"]),
+            text(&spec["objectStorage"]["bucket"])
+        )
+    });
+    location.unwrap_or_else(|| holdings.names().into_iter().next().unwrap_or_default())
+}
+
+/// What is planned of the node agent.
+struct NodeAgentPlan {
+    wanted: bool,
+    is_adopted: bool,
+    is_held_back: bool,
+    kubelet_root: Option<KubeletRoot>,
+    obstacle: Option<Status>,
+    remark: Option<String>,
+}
+
+fn node_agent(config: &ConfigValues, facts: &Facts) -> NodeAgentPlan {
+    let asked_for = switch(config, option::USE_NODE_AGENT);
+    // Adoption takes nothing away: volumes may be backed up by it.
+    let is_adopted = !asked_for && facts.holdings.has_adopted_node_agent();
+    let mut plan = NodeAgentPlan {
+        wanted: asked_for || is_adopted,
+        is_adopted,
+        is_held_back: false,
+        kubelet_root: None,
+        obstacle: None,
+        remark: is_adopted.then(|| {
+            let name = option::USE_NODE_AGENT.name;
+            format!("the node agent that was there stays: set {name}=true to keep it, true and then false to remove it")
+        }),
     };
-    Ok(Plan { installation, obstacles: obstacle.into_iter().collect() })
+    match kubelet_root(config) {
+        Err(status) => {
+            plan.obstacle = Some(status);
+            plan.is_held_back = true;
+        }
+        Ok(Some(root)) => plan.kubelet_root = Some(root),
+        Ok(None) if plan.wanted => match &facts.kubelet_root {
+            Some(FoundRoot::Common(root)) => plan.kubelet_root = Some(root.clone()),
+            Some(FoundRoot::Several { roots, current }) => {
+                plan.obstacle = Some(several_kubelet_roots(roots));
+                // What runs goes on; what would be wrong on some nodes is not begun.
+                plan.is_held_back = true;
+                plan.kubelet_root.clone_from(current);
+            }
+            None => {}
+        },
+        Ok(None) => {}
+    }
+    plan
+}
+
+/// The image of the server and the node agent.
+fn server_image(config: &ConfigValues, cli: Option<&Version>) -> Result<String, Status> {
+    let image = image(config, option::VELERO_IMAGE)?;
+    let mismatch = Version::of_image(&image).zip(cli).and_then(|(server, cli)| server_mismatch(&image, &server, cli));
+    mismatch.map_or(Ok(image), Err)
 }
 
 /// What to do about a server of another minor release than the CLI that asks it, and the definitions that come with the CLI.
@@ -109,7 +257,7 @@ fn location(relation: &StorageRelation) -> (LocationPlan, Option<Status>) {
         StorageError::Invalid { .. } => Status::Blocked(format!("{endpoint}: {error}")),
     };
     // What runs may still work, and must not go because an integrator is being set up anew.
-    (LocationPlan::Keep { provider: provider.provider() }, Some(obstacle))
+    (LocationPlan::Keep { provider: Some(provider.provider()) }, Some(obstacle))
 }
 
 fn no_storage(application: &str) -> String {
@@ -150,8 +298,7 @@ fn kubelet_root(config: &ConfigValues) -> Result<Option<KubeletRoot>, Status> {
 }
 
 /// What is to be said where no one directory is that of all nodes.
-#[must_use]
-pub fn several_kubelet_roots(roots: &SeveralRoots) -> Status {
+fn several_kubelet_roots(roots: &SeveralRoots) -> Status {
     let name = option::KUBELET_ROOT_DIR.name;
     Status::Blocked(format!("{roots}: set the option {name} to the one whose volumes are to be backed up"))
 }

@@ -3,7 +3,11 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::contract::{OPTIONS, OptionSpec};
+use crate::{
+    cluster::named,
+    contract::{OPTIONS, OptionSpec},
+    velero::{Claim, Held},
+};
 
 fn config(settings: &[(&str, Value)]) -> ConfigValues {
     let mut values: BTreeMap<&str, Value> =
@@ -29,49 +33,63 @@ fn release(text: &str) -> Version {
     Version::parse(text).unwrap()
 }
 
-fn plan(snapshot: &Snapshot) -> Result<Plan, Status> {
-    super::plan(snapshot, Some(&release("v1.18.3")))
+fn facts() -> Facts {
+    Facts { cli: Some(release("v1.18.3")), ..Facts::default() }
+}
+
+fn plan(snapshot: &Snapshot) -> Plan {
+    super::plan(snapshot, &facts())
+}
+
+/// What is to be installed, as far as it may be.
+fn installation(plan: &Plan) -> &Installation {
+    plan.installation.as_ref().unwrap()
+}
+
+fn holdings(claim: &Claim, kinds: &[(&str, &str)]) -> Holdings {
+    let held = kinds.iter().map(|(kind, name)| Held { object: named("v1", kind, name), claim: claim.clone() });
+    held.collect()
 }
 
 const S3: &[(&str, &str)] = &[("bucket", "backups"), ("access-key", "a"), ("secret-key", "s")];
 
 #[test]
 fn without_storage_velero_is_installed_and_the_user_told_what_to_integrate() {
-    let plan = plan(&snapshot(&[], vec![])).unwrap();
-    assert_eq!(plan.installation.image, "velero/velero:v1.18.3");
-    assert_eq!(plan.installation.plugin_image, None);
-    assert!(matches!(plan.installation.location, LocationPlan::None));
+    let plan = plan(&snapshot(&[], vec![]));
+    assert_eq!(installation(&plan).image, "velero/velero:v1.18.3");
+    assert_eq!(installation(&plan).plugin_image, None);
+    assert!(matches!(installation(&plan).location, LocationPlan::None));
     let [Status::Blocked(message)] = plan.obstacles.as_slice() else { panic!("{:?}", plan.obstacles) };
     assert!(message.contains("juju integrate velero-operator:s3-credentials s3-integrator"), "{message}");
 }
 
 #[test]
 fn with_storage_nothing_is_in_the_way() {
-    let plan = plan(&snapshot(&[("use-node-agent", json!(true))], vec![relation("s3-credentials", S3)])).unwrap();
+    let plan = plan(&snapshot(&[("use-node-agent", json!(true))], vec![relation("s3-credentials", S3)]));
     assert_eq!(plan.obstacles, []);
-    assert!(plan.installation.node_agent);
-    assert_eq!(plan.installation.plugin_image.as_deref(), Some("velero/velero-plugin-for-aws:v1.14.3"));
-    assert_eq!(plan.installation.backup_location().unwrap().provider, "aws");
+    assert!(installation(&plan).node_agent);
+    assert_eq!(installation(&plan).plugin_image.as_deref(), Some("velero/velero-plugin-for-aws:v1.14.3"));
+    assert_eq!(installation(&plan).backup_location().unwrap().provider, "aws");
 }
 
 #[test]
 fn incomplete_storage_is_waited_for_and_what_runs_is_kept() {
-    let plan = plan(&snapshot(&[], vec![relation("s3-credentials", &S3[..1])])).unwrap();
-    assert!(matches!(plan.installation.location, LocationPlan::Keep { provider: "aws" }));
+    let plan = plan(&snapshot(&[], vec![relation("s3-credentials", &S3[..1])]));
+    assert!(matches!(installation(&plan).location, LocationPlan::Keep { provider: Some("aws") }));
     assert_eq!(
         plan.obstacles,
         [Status::Waiting(
             "for s3-credentials to be complete: access-key, secret-key missing; configure s3-integrator".into()
         )]
     );
-    assert!(plan.installation.plugin_image.is_some());
+    assert!(installation(&plan).plugin_image.is_some());
 }
 
 #[test]
 fn a_secret_that_is_not_granted_is_said_to_be_that() {
     let mut relation = relation("s3-credentials", &S3[..1]);
     relation.secret_withheld = true;
-    let plan = plan(&snapshot(&[], vec![relation])).unwrap();
+    let plan = plan(&snapshot(&[], vec![relation]));
     assert_eq!(
         plan.obstacles,
         [Status::Waiting("for the secret of s3-credentials: it is not granted to this application".into())]
@@ -82,8 +100,8 @@ fn a_secret_that_is_not_granted_is_said_to_be_that() {
 fn invalid_storage_needs_a_person_and_names_the_key() {
     let mut fields = S3.to_vec();
     fields[0] = ("bucket", "No");
-    let plan = plan(&snapshot(&[], vec![relation("s3-credentials", &fields)])).unwrap();
-    assert!(matches!(plan.installation.location, LocationPlan::Keep { provider: "aws" }));
+    let plan = plan(&snapshot(&[], vec![relation("s3-credentials", &fields)]));
+    assert!(matches!(installation(&plan).location, LocationPlan::Keep { provider: Some("aws") }));
     let [Status::Blocked(message)] = plan.obstacles.as_slice() else { panic!("{:?}", plan.obstacles) };
     assert!(message.starts_with("s3-credentials: bucket is \"No\""), "{message}");
 }
@@ -94,7 +112,7 @@ fn what_a_companion_lacks_is_said_of_the_companion() {
     fields.push(("tenant-id", "t"));
     let obstacles = |fields: &[(&str, &str)], secret_withheld| {
         let relation = StorageRelation { secret_withheld, ..relation("azure-storage", fields) };
-        plan(&snapshot(&[], vec![relation])).unwrap().obstacles
+        plan(&snapshot(&[], vec![relation])).obstacles
     };
     assert_eq!(
         obstacles(&fields, false),
@@ -114,18 +132,22 @@ fn what_a_companion_lacks_is_said_of_the_companion() {
 }
 
 #[test]
-fn two_storages_are_both_named_and_nothing_is_planned() {
+fn two_storages_are_both_named_and_what_runs_is_kept() {
     let storage = vec![relation("s3-credentials", S3), relation("azure-storage", &[])];
+    let plan = plan(&snapshot(&[], storage));
     assert_eq!(
-        plan(&snapshot(&[], storage)).unwrap_err(),
-        Status::Blocked(
+        plan.obstacles,
+        [Status::Blocked(
             "more than one storage is integrated, remove all but one of s3-credentials, azure-storage".into()
-        )
+        )]
     );
+    assert!(matches!(installation(&plan).location, LocationPlan::Keep { provider: None }));
+    // Which plugin the server needs is not known.
+    assert!(installation(&plan).held_back.server);
 }
 
 #[test]
-fn an_empty_image_is_named_by_its_option() {
+fn an_empty_image_is_named_by_its_option_and_only_what_would_run_it_is_held_back() {
     for option in OPTIONS {
         let OptionSpec::Text(option) = option else {
             continue;
@@ -133,55 +155,147 @@ fn an_empty_image_is_named_by_its_option() {
         if !option.name.ends_with("-image") {
             continue;
         }
-        let error = plan(&snapshot(&[(option.name, json!(" "))], vec![])).unwrap_err();
+        let plan = plan(&snapshot(&[(option.name, json!(" "))], vec![relation("s3-credentials", S3)]));
         assert_eq!(
-            error,
-            Status::Blocked(format!("the option {0} is empty: set an image, or juju config --reset {0}", option.name))
+            plan.obstacles,
+            [Status::Blocked(format!(
+                "the option {0} is empty: set an image, or juju config --reset {0}",
+                option.name
+            ))]
         );
+        let held_back = installation(&plan).held_back;
+        assert_eq!(held_back.server, ["velero-image", "velero-aws-plugin-image"].contains(&option.name), "{option:?}");
+        assert_eq!(held_back.node_agent, option.name == "velero-image");
+        // New credentials reach the cluster all the same.
+        assert!(matches!(installation(&plan).location, LocationPlan::Use(_)), "{option:?}");
     }
 }
 
 #[test]
-fn the_directory_of_the_kubelets_is_taken_as_a_clean_path_or_refused_by_name() {
-    let root = |value: &str| {
-        let plan = plan(&snapshot(&[("kubelet-root-dir", json!(value))], vec![]));
-        plan.map(|plan| plan.installation.kubelet_root.map(|root| root.to_string()))
+fn a_removed_storage_goes_whatever_else_is_wrong() {
+    let plan = plan(&snapshot(&[("velero-image", json!(""))], vec![]));
+    assert!(matches!(installation(&plan).location, LocationPlan::None));
+    let [Status::Blocked(image), Status::Blocked(storage)] = plan.obstacles.as_slice() else {
+        panic!("{:?}", plan.obstacles)
     };
-    assert_eq!(root(" "), Ok(None));
-    assert_eq!(root("/data//kubelet/ "), Ok(Some("/data/kubelet".into())));
-    assert_eq!(
-        root("data/kubelet"),
-        Err(Status::Blocked(
-            "the option kubelet-root-dir is no absolute path: juju config --reset kubelet-root-dir".into()
-        ))
-    );
+    assert!(image.contains("velero-image") && storage.starts_with("no storage"), "{image} {storage}");
 }
 
 #[test]
-fn files_of_volumes_need_the_node_agent() {
-    let error = plan(&snapshot(&[("default-volumes-to-fs-backup", json!(true))], vec![])).unwrap_err();
+fn the_directory_of_the_kubelets_is_taken_as_a_clean_path_or_refused_by_name() {
+    let plan_with =
+        |value: &str| plan(&snapshot(&[("kubelet-root-dir", json!(value))], vec![relation("s3-credentials", S3)]));
+    let root = |value: &str| {
+        let plan = plan_with(value);
+        assert_eq!(plan.obstacles, [], "{value}");
+        installation(&plan).kubelet_root.as_ref().map(ToString::to_string)
+    };
+    assert_eq!(root(" "), None);
+    assert_eq!(root("/data//kubelet/ ").as_deref(), Some("/data/kubelet"));
+    let refused = plan_with("data/kubelet");
     assert_eq!(
-        error,
-        Status::Blocked("default-volumes-to-fs-backup needs the node agent: set use-node-agent=true too".into())
+        refused.obstacles,
+        [Status::Blocked(
+            "the option kubelet-root-dir is no absolute path: juju config --reset kubelet-root-dir".into()
+        )]
     );
+    assert_eq!(installation(&refused).held_back, HeldBack { server: false, node_agent: true });
+}
+
+#[test]
+fn files_of_volumes_need_the_node_agent_which_goes_all_the_same_when_it_is_not_wanted() {
+    let plan = plan(&snapshot(&[("default-volumes-to-fs-backup", json!(true))], vec![relation("s3-credentials", S3)]));
+    assert_eq!(
+        plan.obstacles,
+        [Status::Blocked("default-volumes-to-fs-backup needs the node agent: set use-node-agent=true too".into())]
+    );
+    assert!(!installation(&plan).node_agent && !installation(&plan).held_back.node_agent);
+}
+
+#[test]
+fn nodes_with_different_directories_keep_their_agent_as_it_is() {
+    let roots = |current: Option<&str>| FoundRoot::Several {
+        roots: SeveralRoots::default(),
+        current: current.map(|root| root.parse().unwrap()),
+    };
+    for current in [Some("/var/lib/kubelet"), None] {
+        let facts = Facts { kubelet_root: Some(roots(current)), ..facts() };
+        let snapshot = snapshot(&[("use-node-agent", json!(true))], vec![relation("s3-credentials", S3)]);
+        let plan = super::plan(&snapshot, &facts);
+        assert!(installation(&plan).node_agent && installation(&plan).held_back.node_agent);
+        assert_eq!(plan.obstacles.len(), 1);
+    }
 }
 
 #[test]
 fn a_server_of_another_minor_release_than_the_cli_is_refused_by_its_tag() {
-    let with_image = |image: &str| snapshot(&[("velero-image", json!(image))], vec![]);
+    let with_image = |image: &str| snapshot(&[("velero-image", json!(image))], vec![relation("s3-credentials", S3)]);
+    let older = plan(&with_image("velero/velero:v1.17.2"));
     assert_eq!(
-        plan(&with_image("velero/velero:v1.17.2")).unwrap_err(),
-        Status::Blocked(
+        older.obstacles,
+        [Status::Blocked(
             "velero-image velero/velero:v1.17.2 is Velero 1.17.2, this charm needs 1.18: \
              set velero-image to an image of 1.18, or juju config --reset velero-image"
                 .into()
-        )
+        )]
     );
-    assert!(plan(&with_image("velero/velero:v1.18.0")).is_ok());
+    assert_eq!(installation(&older).held_back, HeldBack { server: true, node_agent: true });
+    assert_eq!(plan(&with_image("velero/velero:v1.18.0")).obstacles, []);
     // Such a server is asked when it runs.
-    assert!(plan(&with_image("velero/velero:nightly")).is_ok());
+    assert_eq!(plan(&with_image("velero/velero:nightly")).obstacles, []);
     // A CLI that was built from a branch has no release that anything could differ from.
-    assert!(super::plan(&with_image("velero/velero:v1.17.2"), None).is_ok());
+    assert_eq!(super::plan(&with_image("velero/velero:v1.17.2"), &Facts::default()).obstacles, []);
+}
+
+/// What the plan says where the charm must not touch anything.
+fn blocked(plan: &Plan) -> &str {
+    assert!(plan.installation.is_none());
+    let [Status::Blocked(message)] = plan.obstacles.as_slice() else { panic!("{:?}", plan.obstacles) };
+    message
+}
+
+#[test]
+fn what_is_anothers_is_not_touched_and_the_other_is_named() {
+    let first = Claim::Others("the application first".into());
+    let facts = Facts { holdings: holdings(&first, &[("Deployment", "velero")]), ..facts() };
+    for storage in [vec![], vec![relation("s3-credentials", S3)]] {
+        let plan = super::plan(&snapshot(&[], storage), &facts);
+        let message = blocked(&plan);
+        assert!(message.starts_with("Deployment velero belongs to the application first"), "{message}");
+        assert!(message.ends_with("juju deploy velero-operator in another model"), "{message}");
+    }
+}
+
+#[test]
+fn what_nobody_claims_stays_as_it_is_until_there_is_a_storage() {
+    let kinds = [("Deployment", "velero"), ("DaemonSet", "node-agent"), ("Secret", "cloud-credentials")];
+    let facts = Facts { holdings: holdings(&Claim::Unclaimed, &kinds), ..facts() };
+    let without = super::plan(&snapshot(&[], vec![]), &facts);
+    let message = blocked(&without);
+    assert!(message.starts_with("found a Velero that this application has not made (Deployment velero)"), "{message}");
+    assert!(message.contains("juju integrate velero-operator:s3-credentials"), "{message}");
+    let incomplete = super::plan(&snapshot(&[], vec![relation("s3-credentials", &S3[..1])]), &facts);
+    assert!(blocked(&incomplete).contains("access-key, secret-key missing"));
+
+    let adopted = super::plan(&snapshot(&[], vec![relation("s3-credentials", S3)]), &facts);
+    assert_eq!(adopted.obstacles, []);
+    // Nobody asked the charm for the agent, and adoption takes nothing away.
+    assert!(installation(&adopted).node_agent && installation(&adopted).node_agent_is_adopted);
+    assert!(adopted.remarks[0].contains("use-node-agent=true"), "{:?}", adopted.remarks);
+    let asked_for = snapshot(&[("use-node-agent", json!(true))], vec![relation("s3-credentials", S3)]);
+    let asked_for = super::plan(&asked_for, &facts);
+    assert!(installation(&asked_for).node_agent && !installation(&asked_for).node_agent_is_adopted);
+    assert_eq!(asked_for.remarks, Vec::<String>::new());
+}
+
+#[test]
+fn an_application_that_would_share_a_name_with_velero_is_refused_before_anything_is_made() {
+    for name in ["velero", "velero-metrics", "node-agent", "cloud-credentials"] {
+        let snapshot = Snapshot { application: name.into(), ..snapshot(&[], vec![relation("s3-credentials", S3)]) };
+        let plan = plan(&snapshot);
+        let message = blocked(&plan);
+        assert!(message.starts_with(&format!("an application must not be called {name}")), "{message}");
+    }
 }
 
 #[test]

@@ -9,17 +9,16 @@ use crate::{
     cluster::ClusterError,
     contract::hook,
     error_chain::ErrorChain,
-    juju::{Dispatch, Environment, HookTools, ToolError},
-    plan::{self, Plan},
+    juju::{Dispatch, Environment, HookTools, ToolError, UnitStatus},
+    plan,
     snapshot::{Snapshot, SnapshotError},
     status::Status,
-    velero::{Cli, DueUpdate, FoundRoot, Installation, RunningServer, Velero, VeleroError, Version},
+    velero::{DueUpdate, Facts, Installation, RunningServer, Velero, VeleroError, Version},
 };
 
 /// How long a hook that changed something waits until all of it works.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// How long a unit that does not lead waits for what the leader is doing at the same time, so as not to say until its next
-/// hook that it is not done.
+/// How long a non-leader waits for the leader's change, so that its status is not stale until its next hook.
 const STANDBY_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Why a hook failed in a way that only running it again may mend.
@@ -29,13 +28,19 @@ pub enum ReconcileError {
     #[error("cannot find out what should run")]
     Snapshot(#[from] SnapshotError),
     /// A hook tool failed.
-    #[error("cannot tell Juju")]
+    #[error("cannot talk to Juju")]
     Juju(#[from] ToolError),
+    /// Juju does not say which units there are, so that nothing may be taken away.
+    #[error("Juju does not list the units of this application")]
+    UnknownUnits,
+    /// Something could not be removed.
+    #[error("could not remove everything: {} left", .0.join(", "))]
+    Left(Vec<String>),
     /// The cluster cannot be reached.
     #[error("cannot reach the cluster")]
     Connect(#[source] ClusterError),
     /// Velero could not be brought to what is planned.
-    #[error("cannot bring Velero to what is planned")]
+    #[error("cannot bring about what is planned")]
     Velero(#[from] VeleroError),
 }
 
@@ -45,24 +50,29 @@ pub enum ReconcileError {
 ///
 /// When Juju should run the hook again.
 pub async fn reconcile(tools: &HookTools, environment: &Environment) -> Result<(), ReconcileError> {
-    // The relations of a unit that goes are broken for it alone. It may lead to its end, and must not take away what the others
-    // still need.
-    if environment.broken_relation().is_some() && tools.goal_state().await?.leaves_others(&environment.unit) {
-        tracing::info!("other units stay, and what the relation brought stays with them");
+    // When a unit is removed, its relations break for that unit only. It can still be the leader then, and must not remove what the
+    // remaining units use. Where none remains, its last hook takes everything away, and has little time.
+    if tools.goal_state().await?.is_dying(&environment.unit) {
+        tracing::info!("{} is being removed: nothing changes until its last hook", environment.unit);
         return Ok(());
     }
     let mut snapshot = Snapshot::read(tools, environment).await?;
     publish(tools, &snapshot).await?;
-    let status = match plan_and_bring_about(tools, environment, &mut snapshot).await {
-        Err(ReconcileError::Velero(error)) if error.is_forbidden() => {
-            tracing::warn!("the cluster refuses: {}", ErrorChain(&error));
-            without_trust(&snapshot.application)
-        }
+    let mut unit_status = tools.unit_status();
+    let status = match plan_and_bring_about(tools, environment, &mut snapshot, &mut unit_status).await {
+        Err(ReconcileError::Velero(error)) => match error.refusal(&snapshot.application) {
+            Some(status) => {
+                tracing::warn!("the cluster refuses: {}", ErrorChain(&error));
+                status
+            }
+            None => return Err(ReconcileError::Velero(error)),
+        },
         outcome => outcome?,
     };
     let status = if snapshot.leader { status } else { status.standing_by() };
-    tracing::info!("{status}");
-    tools.report_status(&status).await?;
+    if unit_status.report(&status).await? {
+        tracing::info!("{status}");
+    }
     Ok(())
 }
 
@@ -81,165 +91,179 @@ async fn plan_and_bring_about(
     tools: &HookTools,
     environment: &Environment,
     snapshot: &mut Snapshot,
+    unit_status: &mut UnitStatus<'_>,
 ) -> Result<Status, ReconcileError> {
-    let cli = Cli::in_charm(&environment.charm_directory).version().await.map_err(VeleroError::from)?;
     let velero = Velero::in_cluster(&environment.charm_directory).map_err(ReconcileError::Connect)?;
     for relation in &mut snapshot.storage {
         if relation.provider.depends_on_machines(&relation.fields) {
             relation.fields.set_machines(velero.machines().await?);
         }
     }
-    match plan::plan(snapshot, cli.as_ref()) {
-        Ok(plan) => bring_about(tools, environment, &velero, snapshot, plan, cli.as_ref()).await,
-        Err(status) => Ok(status),
-    }
-}
-
-async fn bring_about(
-    tools: &HookTools,
-    environment: &Environment,
-    velero: &Velero,
-    snapshot: &Snapshot,
-    plan: Plan,
-    cli: Option<&Version>,
-) -> Result<Status, ReconcileError> {
-    if !snapshot.leader {
-        return stand_by(velero, plan).await;
-    }
-    let deadline = Instant::now() + PATIENCE;
-    let mut statuses = plan.obstacles;
-    let mut installation = plan.installation;
-    let mut changed = Vec::new();
-    statuses.extend(find_kubelet_root(velero, &mut installation).await?);
-    let manifests = velero.manifests(&installation).await?;
-    let applied = velero.install(&installation, &manifests).await?;
-    let update = match velero.due_update(&manifests).await? {
-        DueUpdate::Now(update) if applied.postponed.is_empty() || update.is_of_credentials_only() => Some(update),
-        DueUpdate::Postponed(status) => {
-            statuses.push(status);
-            None
-        }
-        DueUpdate::Now(_) | DueUpdate::None => None,
+    let facts = velero.facts(&snapshot.application, plan::needs_kubelet_root(snapshot)).await?;
+    let plan = plan::plan(snapshot, &facts);
+    let Some(installation) = &plan.installation else {
+        return Ok(worst(plan.obstacles, &plan.remarks));
     };
-    if !applied.changed.is_empty() || update.is_some() {
-        // Until it is known how the change turns out, what the unit said before it is not true.
-        let interim = Status::Waiting("for Velero to run as configured".to_owned());
-        tools.report_status(&worst(statuses.iter().cloned().chain([interim]).collect())).await?;
-    }
-    changed.extend(applied.changed);
-    statuses.extend(applied.postponed);
-    let versions = applied.definitions.as_ref().zip(cli);
-    statuses.extend(versions.and_then(|(of, cli)| plan::definitions_mismatch(&snapshot.application, of, cli)));
-    if let Some(update) = update {
-        let applied = velero.update_locations(&installation, &update, deadline).await?;
-        changed.extend(applied.changed);
-        statuses.extend(applied.postponed);
-    }
-    if !changed.is_empty() {
-        tracing::info!("changed {}", changed.join(", "));
-    }
-    let held_back = waits(&statuses);
-    let sight = if changed.is_empty() || held_back {
-        velero.look(&installation).await?
-    } else {
-        velero.settle(&installation, deadline).await?
-    };
-    // What is held back is why what runs is not as planned yet.
-    statuses.extend(sight.statuses.into_iter().filter(|status| !(held_back && matches!(status, Status::Waiting(_)))));
-    if let Some(server) = sight.server {
-        statuses.extend(tell_version(tools, environment, velero, &server, cli).await?);
-    }
-    Ok(worst(statuses))
+    let hook = Hook { tools, environment, velero: &velero, snapshot, facts: &facts, installation };
+    let seen =
+        if snapshot.leader { hook.bring_about(&plan.obstacles, unit_status).await? } else { hook.watch_over().await? };
+    Ok(worst(plan.obstacles.into_iter().chain(seen), &plan.remarks))
 }
 
-/// Completes an installation with where the node agent finds the volumes of pods, unless the user has said it; what is to be
-/// said where it is not the same on all nodes.
-async fn find_kubelet_root(velero: &Velero, installation: &mut Installation) -> Result<Option<Status>, VeleroError> {
-    if !installation.node_agent || installation.kubelet_root.is_some() {
-        return Ok(None);
-    }
-    match velero.find_kubelet_root().await? {
-        FoundRoot::Common(root) => {
-            installation.kubelet_root = Some(root);
-            Ok(None)
+/// What the steps of one hook share.
+struct Hook<'a> {
+    tools: &'a HookTools,
+    environment: &'a Environment,
+    velero: &'a Velero,
+    snapshot: &'a Snapshot,
+    facts: &'a Facts,
+    installation: &'a Installation,
+}
+
+impl Hook<'_> {
+    /// What the leader does. Returns what keeps the unit from being Active.
+    async fn bring_about(
+        &self,
+        obstacles: &[Status],
+        unit_status: &mut UnitStatus<'_>,
+    ) -> Result<Vec<Status>, ReconcileError> {
+        let (velero, installation) = (self.velero, self.installation);
+        let deadline = Instant::now() + PATIENCE;
+        let manifests = velero.manifests(installation).await?;
+        let applied = velero.install(installation, &manifests, &self.facts.holdings).await?;
+        let mut statuses = applied.postponed;
+        let mut changed = applied.changed;
+        statuses.extend(self.definitions_mismatch(applied.definitions.as_ref()));
+        let update = match velero.due_update(&manifests, &self.facts.holdings).await? {
+            DueUpdate::Now(update) if statuses.is_empty() || update.is_of_credentials_only() => Some(update),
+            DueUpdate::Postponed(status) => {
+                statuses.push(status);
+                None
+            }
+            DueUpdate::Now(_) | DueUpdate::None => None,
+        };
+        if !changed.is_empty() || update.is_some() {
+            // Until it is known how the change turns out, what the unit said before it is not true.
+            let interim = Status::Waiting("for Velero to run as configured".to_owned());
+            let known = obstacles.iter().chain(&statuses).cloned().chain([interim]);
+            unit_status.report(&worst(known, &[])).await?;
         }
-        FoundRoot::Several { roots, current } => {
-            // What runs goes on; what would be wrong on some nodes is not begun.
-            installation.node_agent = current.is_some();
-            installation.kubelet_root = current;
-            Ok(Some(plan::several_kubelet_roots(&roots)))
+        if let Some(update) = update {
+            let applied = velero.update_locations(installation, &update, deadline).await?;
+            changed.extend(applied.changed);
+            statuses.extend(applied.postponed);
         }
+        if !changed.is_empty() {
+            tracing::info!("changed {}", changed.join(", "));
+        }
+        let held_back = any_waiting(&statuses);
+        let sight = if changed.is_empty() || held_back {
+            velero.look(installation).await?
+        } else {
+            velero.settle(installation, deadline).await?
+        };
+        // What is held back is why what runs is not as planned yet.
+        statuses
+            .extend(sight.statuses.into_iter().filter(|status| !(held_back && matches!(status, Status::Waiting(_)))));
+        if let Some(server) = sight.server {
+            statuses.extend(self.tell_version(&server).await?);
+        }
+        Ok(statuses)
+    }
+
+    /// What a unit does that does not lead: it looks, and changes nothing. Returns what keeps the unit from being Active.
+    async fn watch_over(&self) -> Result<Vec<Status>, ReconcileError> {
+        let (velero, installation) = (self.velero, self.installation);
+        let mut sight = velero.look(installation).await?;
+        if any_waiting(&sight.statuses) {
+            sight = velero.settle(installation, Instant::now() + STANDBY_PATIENCE).await?;
+        }
+        let manifests = velero.manifests(installation).await?;
+        let definitions = velero.definitions_release(&manifests).await?;
+        let holdings = velero.holdings(&self.snapshot.application).await?;
+        let mut statuses: Vec<_> = self.definitions_mismatch(definitions.as_ref()).into_iter().collect();
+        statuses.extend(velero.pending(installation, &manifests, &holdings).await?);
+        statuses.extend(sight.statuses);
+        if let Some(version) = sight.server.as_ref().and_then(RunningServer::known_version) {
+            statuses.extend(self.server_mismatch(sight.server.as_ref(), version.release()));
+        }
+        Ok(statuses)
+    }
+
+    fn definitions_mismatch(&self, definitions: Option<&Version>) -> Option<Status> {
+        let (definitions, cli) = definitions.zip(self.facts.cli.as_ref())?;
+        plan::definitions_mismatch(&self.snapshot.application, definitions, cli)
+    }
+
+    fn server_mismatch(&self, server: Option<&RunningServer>, release: Option<&Version>) -> Option<Status> {
+        let (release, cli) = release.zip(self.facts.cli.as_ref())?;
+        plan::server_mismatch(server?.image(), release, cli)
+    }
+
+    /// Reports the server's version to Juju. Returns a status if that version does not match the CLI.
+    async fn tell_version(&self, server: &RunningServer) -> Result<Option<Status>, ReconcileError> {
+        let version = match server.known_version() {
+            Some(version) => version,
+            None => match self.velero.ask_version(server).await? {
+                Some(version) => version,
+                None => return Ok(Some(Status::Waiting("for the Velero server to tell its version".to_owned()))),
+            },
+        };
+        let noted = server.noted_version().as_ref() == Some(&version);
+        // What a unit told goes with the unit: the next leader has to say it again.
+        if !noted || self.environment.dispatch == Dispatch::Hook(hook::LEADER_ELECTED.to_owned()) {
+            self.tools.set_application_version(&version.to_string()).await?;
+        }
+        if !noted {
+            self.velero.note_version(server, &version).await?;
+        }
+        Ok(self.server_mismatch(Some(server), version.release()))
     }
 }
 
-/// What a unit does that does not lead: it looks, and changes nothing.
-async fn stand_by(velero: &Velero, plan: Plan) -> Result<Status, ReconcileError> {
-    let mut statuses = plan.obstacles;
-    let mut sight = velero.look(&plan.installation).await?;
-    if statuses.is_empty() && waits(&sight.statuses) {
-        sight = velero.settle(&plan.installation, Instant::now() + STANDBY_PATIENCE).await?;
-    }
-    statuses.extend(sight.statuses);
-    Ok(worst(statuses))
-}
-
-fn waits(statuses: &[Status]) -> bool {
+fn any_waiting(statuses: &[Status]) -> bool {
     statuses.iter().any(|status| matches!(status, Status::Waiting(_)))
 }
 
-/// Tells Juju which release runs; what keeps the unit from being Active if it is not the one that the CLI goes with.
-async fn tell_version(
-    tools: &HookTools,
-    environment: &Environment,
-    velero: &Velero,
-    server: &RunningServer,
-    cli: Option<&Version>,
-) -> Result<Option<Status>, ReconcileError> {
-    let version = match server.known_version() {
-        Some(version) => version,
-        None => match velero.ask_version(server).await? {
-            Some(version) => version,
-            None => return Ok(Some(Status::Waiting("for the Velero server to tell its version".to_owned()))),
-        },
+fn worst(statuses: impl IntoIterator<Item = Status>, remarks: &[String]) -> Status {
+    let ready = || {
+        let parts: Vec<_> = ["ready".to_owned()].into_iter().chain(remarks.iter().cloned()).collect();
+        Status::Active(parts.join("; "))
     };
-    let noted = server.noted_version().as_ref() == Some(&version);
-    // What a unit told goes with the unit: the next leader has to say it again.
-    if !noted || environment.dispatch == Dispatch::Hook(hook::LEADER_ELECTED.to_owned()) {
-        tools.set_application_version(&version.to_string()).await?;
-    }
-    if !noted {
-        velero.note_version(server, &version).await?;
-    }
-    Ok(version.release().zip(cli).and_then(|(release, cli)| plan::server_mismatch(server.image(), release, cli)))
-}
-
-fn worst(statuses: Vec<Status>) -> Status {
-    statuses.into_iter().max().unwrap_or_else(|| Status::Active("ready".to_owned()))
-}
-
-fn without_trust(application: &str) -> Status {
-    Status::Blocked(format!("not allowed to manage the cluster: juju trust {application} --scope=cluster"))
+    statuses.into_iter().max().unwrap_or_else(ready)
 }
 
 /// What the last hook of a unit does: nothing where other units stay; else take Velero away.
 ///
 /// # Errors
 ///
-/// When Juju cannot be asked whether other units stay, or the cluster not be reached.
+/// When Juju does not say whether other units stay, the cluster cannot be reached, or something could not be removed and trying
+/// again may help.
 pub async fn remove(tools: &HookTools, environment: &Environment) -> Result<(), ReconcileError> {
-    if !tools.goal_state().await?.is_last(&environment.unit) {
-        tracing::info!("other units stay, and Velero with them");
-        return Ok(());
+    match tools.goal_state().await?.is_last(&environment.unit) {
+        // What is not known never permits a deletion.
+        None => return Err(ReconcileError::UnknownUnits),
+        Some(false) => {
+            tracing::info!("other units stay, and Velero with them");
+            return Ok(());
+        }
+        Some(true) => {}
     }
     let velero = Velero::in_cluster(&environment.charm_directory).map_err(ReconcileError::Connect)?;
     let removal = velero.remove().await;
     if removal.shared_definitions {
         tracing::info!("another Velero of the cluster uses the CustomResourceDefinitions: they stay");
     }
-    if !removal.left.is_empty() {
-        // An error would keep the unit for ever where the rights are gone.
-        let why = if removal.forbidden { ", as the application is not trusted any more" } else { "" };
-        tracing::warn!("left in namespace {}{why}, remove it by hand: {}", velero.namespace(), removal.left.join(", "));
+    if removal.left.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    if removal.forbidden {
+        // An error would keep the unit for ever where the rights are gone.
+        let (namespace, left) = (velero.namespace(), removal.left.join(", "));
+        tracing::warn!(
+            "left in namespace {namespace}, as the application is not trusted any more, remove it by hand: {left}"
+        );
+        return Ok(());
+    }
+    Err(ReconcileError::Left(removal.left))
 }

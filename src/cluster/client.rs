@@ -74,10 +74,27 @@ impl ClusterError {
         }
     }
 
-    /// Whether the server refused for want of rights.
+    /// Whether the server refused for want of rights. Quotas, admission policies and a namespace that is going answer with the same
+    /// code, and no right helps there.
     #[must_use]
     pub fn is_forbidden(&self) -> bool {
-        self.api_status().is_some_and(|status| status.code == 403)
+        self.api_status().is_some_and(|status| status.code == 403 && is_want_of_rights(&status.message))
+    }
+
+    /// Whether the server refused what was asked of it, so that asking again would not help: for want of rights, by a quota or an
+    /// admission policy, or because it is not valid.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.api_status().is_some_and(|status| matches!(status.code, 400 | 403 | 405 | 422))
+    }
+
+    /// Returns what was to be done, and what the server said to it.
+    #[must_use]
+    pub fn in_the_servers_words(&self) -> String {
+        match self.api_status() {
+            Some(status) => format!("the cluster refuses to {self}: {}", status.message).replacen("cannot ", "", 1),
+            None => self.to_string(),
+        }
     }
 
     /// Whether there is no such object, or no such kind of object.
@@ -197,6 +214,18 @@ impl Cluster {
         Ok(found(call("get", describe(object), || api.get_opt(name)).await)?.flatten())
     }
 
+    /// The metadata of the object in the cluster that has kind and name of `object`, with nothing else of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::find`].
+    pub async fn find_metadata(&self, object: &DynamicObject) -> Result<Option<DynamicObject>, ClusterError> {
+        let api = self.api_of(object);
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let live = found(call("get", describe(object), || api.get_metadata_opt(name)).await)?.flatten();
+        Ok(live.map(|live| DynamicObject { types: object.types.clone(), metadata: live.metadata, data: json!({}) }))
+    }
+
     /// Applies an object under the charm's field manager and takes fields over that others hold.
     ///
     /// # Errors
@@ -254,6 +283,38 @@ impl Cluster {
         self.client.request(request.map_err(kube::Error::HttpError)?).await
     }
 
+    /// Returns the object as it would be after [`Self::apply`], with what admission makes of it. Nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// When the call fails.
+    pub async fn try_apply(&self, object: &DynamicObject) -> Result<DynamicObject, ClusterError> {
+        let api = self.api_of(object);
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let parameters = PatchParams { dry_run: true, ..PatchParams::apply(FIELD_MANAGER).force() };
+        let patch = Patch::Apply(object);
+        call("try to apply", describe(object), || api.patch(name, &parameters, &patch)).await
+    }
+
+    /// All objects of a kind that is known by name, as [`Self::list`], each with its kind: the server says it once for the list.
+    ///
+    /// # Errors
+    ///
+    /// When the call fails.
+    pub(crate) async fn list_dynamic(
+        &self,
+        api: &Api<DynamicObject>,
+        kind: &TypeMeta,
+        what: &str,
+        selector: &str,
+    ) -> Result<Vec<DynamicObject>, ClusterError> {
+        let mut objects = self.list(api, what, selector).await?;
+        for object in &mut objects {
+            object.types = Some(kind.clone());
+        }
+        Ok(objects)
+    }
+
     /// All objects of an API that have the labels of `selector`; none where the kind does not exist.
     ///
     /// # Errors
@@ -270,6 +331,16 @@ impl Cluster {
         let listed = found(call("list", what.to_owned(), || api.list(&parameters)).await)?;
         Ok(listed.map(|list| list.items).unwrap_or_default())
     }
+}
+
+/// Whether a refusal is one of the authorizer's: `User "…" cannot patch resource "services" in API group "" …`.
+fn is_want_of_rights(message: &str) -> bool {
+    let said = message.split_once(" cannot ").is_some_and(|(_, rest)| {
+        let mut words = rest.split_whitespace();
+        let verb = words.next().is_some_and(|verb| verb.chars().all(|letter| letter.is_ascii_lowercase()));
+        verb && matches!(words.next(), Some("resource" | "path"))
+    });
+    said || message.contains("is attempting to grant RBAC permissions not currently held")
 }
 
 /// An object of which only kind and name matter, without a namespace.

@@ -12,12 +12,16 @@ use serde_json::{Map, Value, json};
 
 use super::client::{Cluster, ClusterError, FIELD_MANAGER, call, describe};
 
+/// The field manager of the Python charm's client.
+const PYTHON_CHARM: &str = "velero-operator-lightkube";
 /// The field managers of the CLI, and of the Python charm's client.
-const PREDECESSORS: [&str; 2] = ["velero", "velero-operator-lightkube"];
+const PREDECESSORS: [&str; 2] = ["velero", PYTHON_CHARM];
 
 /// Whose fields the charm takes over.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Heritage {
+    /// Those of the Python charm's own client.
+    PythonCharm,
     /// Those of the Python charm and of the CLI.
     Predecessors,
     /// Everybody's: for what has to be as the charm makes it, to the last field.
@@ -47,7 +51,12 @@ impl Heritage {
     fn includes(self, entry: &ManagedFieldsEntry) -> bool {
         let manager = entry.manager.as_deref().unwrap_or_default();
         // Nobody who installs writes subresources.
-        entry.subresource.is_none() && !is_charms(entry) && (self == Self::Everybody || PREDECESSORS.contains(&manager))
+        let is_included = match self {
+            Self::PythonCharm => manager == PYTHON_CHARM,
+            Self::Predecessors => PREDECESSORS.contains(&manager),
+            Self::Everybody => true,
+        };
+        entry.subresource.is_none() && !is_charms(entry) && is_included
     }
 }
 

@@ -6,6 +6,9 @@ use serde::Deserialize;
 
 use super::{HookTools, ToolError};
 
+/// The status of a unit that goes away.
+const DYING: &str = "dying";
+
 /// A unit of the own application in the goal state.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 pub struct UnitGoal {
@@ -22,17 +25,19 @@ pub struct GoalState {
 }
 
 impl GoalState {
-    /// Whether no other unit will be left when `unit` is gone. `is-leader` cannot tell: leadership is given up before a
-    /// unit's last hook.
+    /// Whether no other unit will be left when `unit` is gone; `None` where Juju does not list `unit` itself, so that nothing can
+    /// be told. `is-leader` cannot tell: leadership is given up before a unit's last hook.
     #[must_use]
-    pub fn is_last(&self, unit: &str) -> bool {
-        !self.units.iter().any(|(name, goal)| name != unit && goal.status != "dying")
+    pub fn is_last(&self, unit: &str) -> Option<bool> {
+        self.units
+            .contains_key(unit)
+            .then(|| !self.units.iter().any(|(name, goal)| name != unit && goal.status != DYING))
     }
 
-    /// Whether `unit` goes away while others stay.
+    /// Whether `unit` is going away.
     #[must_use]
-    pub fn leaves_others(&self, unit: &str) -> bool {
-        self.units.get(unit).is_some_and(|goal| goal.status == "dying") && !self.is_last(unit)
+    pub fn is_dying(&self, unit: &str) -> bool {
+        self.units.get(unit).is_some_and(|goal| goal.status == DYING)
     }
 }
 
@@ -62,18 +67,25 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_leaves_others_when_it_goes_and_they_do_not() {
-        let leaves = |units: &[(&str, &str)]| goal(units).leaves_others("velero-operator/0");
-        assert!(leaves(&[("velero-operator/0", "dying"), ("velero-operator/1", "active")]));
-        assert!(!leaves(&[("velero-operator/0", "dying"), ("velero-operator/1", "dying")]));
-        assert!(!leaves(&[("velero-operator/0", "active"), ("velero-operator/1", "active")]));
-        assert!(!leaves(&[("velero-operator/1", "active")]));
+    fn a_unit_that_goes_is_told_by_its_own_status() {
+        assert!(goal(&[("velero-operator/0", "dying"), ("velero-operator/1", "active")]).is_dying("velero-operator/0"));
+        assert!(
+            !goal(&[("velero-operator/0", "active"), ("velero-operator/1", "dying")]).is_dying("velero-operator/0")
+        );
+        assert!(!goal(&[]).is_dying("velero-operator/0"));
     }
 
     #[test]
     fn a_unit_is_the_last_only_when_all_others_go_too() {
-        assert!(goal(&[("velero-operator/0", "dying")]).is_last("velero-operator/0"));
-        assert!(goal(&[("velero-operator/0", "dying"), ("velero-operator/1", "dying")]).is_last("velero-operator/0"));
-        assert!(!goal(&[("velero-operator/0", "dying"), ("velero-operator/1", "active")]).is_last("velero-operator/0"));
+        let is_last = |units: &[(&str, &str)]| goal(units).is_last("velero-operator/0");
+        assert_eq!(is_last(&[("velero-operator/0", "dying")]), Some(true));
+        assert_eq!(is_last(&[("velero-operator/0", "dying"), ("velero-operator/1", "dying")]), Some(true));
+        assert_eq!(is_last(&[("velero-operator/0", "dying"), ("velero-operator/1", "active")]), Some(false));
+    }
+
+    #[test]
+    fn a_goal_state_without_the_unit_itself_says_nothing() {
+        assert_eq!(goal(&[]).is_last("velero-operator/0"), None);
+        assert_eq!(goal(&[("velero-operator/1", "dying")]).is_last("velero-operator/0"), None);
     }
 }

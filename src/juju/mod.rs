@@ -20,4 +20,5 @@ pub use goal_state::{GoalState, UnitGoal};
 pub use log::{JujuLog, LogLines};
 pub use relation::{Databag, RelationId};
 pub use secret::SecretContent;
+pub use status::UnitStatus;
 pub use tool::{HookTools, ToolError};

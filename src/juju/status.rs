@@ -5,27 +5,51 @@ use serde::Deserialize;
 use super::{HookTools, ToolError};
 use crate::status::Status;
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize, Eq, PartialEq)]
 struct Reported {
     status: String,
     #[serde(default)]
     message: String,
 }
 
+/// The status of this unit during one hook.
+///
+/// Juju reads it once a hook: `status-get` tells only what was there before, whatever was set since. So what this hook has set is
+/// kept here.
+#[derive(Debug)]
+pub struct UnitStatus<'a> {
+    tools: &'a HookTools,
+    current: Option<Reported>,
+    was_read: bool,
+}
+
 impl HookTools {
-    /// Sets the unit's status unless it is that already: Juju renews the time of a status even when nothing changed.
+    /// Returns the unit's status, which is read when it is first set.
+    #[must_use]
+    pub fn unit_status(&self) -> UnitStatus<'_> {
+        UnitStatus { tools: self, current: None, was_read: false }
+    }
+}
+
+impl UnitStatus<'_> {
+    /// Sets the unit's status unless it is that already: Juju renews the time of a status even when nothing changed. Returns
+    /// whether it was set.
     ///
     /// # Errors
     ///
     /// When a tool fails.
-    pub async fn report_status(&self, status: &Status) -> Result<(), ToolError> {
-        let current: Option<Reported> = self.json("status-get", &["--include-data"]).await?;
-        let message = status.message();
-        if current.is_some_and(|current| current.status == status.word() && current.message == message) {
-            return Ok(());
+    pub async fn report(&mut self, status: &Status) -> Result<bool, ToolError> {
+        if !self.was_read {
+            self.current = self.tools.json("status-get", &["--include-data"]).await?;
+            self.was_read = true;
         }
-        self.run("status-set", &[status.word(), "--", &message], None).await?;
-        Ok(())
+        let wanted = Reported { status: status.word().to_owned(), message: status.message() };
+        if self.current.as_ref() == Some(&wanted) {
+            return Ok(false);
+        }
+        self.tools.run("status-set", &[&wanted.status, "--", &wanted.message], None).await?;
+        self.current = Some(wanted);
+        Ok(true)
     }
 }
 
@@ -33,16 +57,27 @@ impl HookTools {
 mod tests {
     use super::{super::tool::tests::ScriptedTools, *};
 
+    const BLOCKED: &str = r#"echo '{"status":"blocked","message":"-x","status-data":{}}'"#;
+
     #[tokio::test]
     async fn a_status_is_written_only_when_it_changes() {
-        let scripted = ScriptedTools::new(&[
-            ("status-get", r#"echo '{"status":"blocked","message":"-x","status-data":{}}'"#),
-            ("status-set", "true"),
-        ]);
+        let scripted = ScriptedTools::new(&[("status-get", BLOCKED), ("status-set", "true")]);
         let tools = scripted.tools();
-        tools.report_status(&Status::Blocked("-x".into())).await.unwrap();
+        let mut status = tools.unit_status();
+        assert!(!status.report(&Status::Blocked("-x".into())).await.unwrap());
         assert_eq!(scripted.calls("status-set"), "");
-        tools.report_status(&Status::Waiting("-x".into())).await.unwrap();
+        assert!(status.report(&Status::Waiting("-x".into())).await.unwrap());
         assert_eq!(scripted.calls("status-set"), "waiting\n--\n-x\n");
+    }
+
+    #[tokio::test]
+    async fn the_status_from_before_the_hook_is_set_again_over_an_interim_one() {
+        let scripted = ScriptedTools::new(&[("status-get", BLOCKED), ("status-set", "true")]);
+        let tools = scripted.tools();
+        let mut status = tools.unit_status();
+        status.report(&Status::Waiting("for a change".into())).await.unwrap();
+        status.report(&Status::Blocked("-x".into())).await.unwrap();
+        assert_eq!(scripted.calls("status-set"), "waiting\n--\nfor a change\nblocked\n--\n-x\n");
+        assert_eq!(scripted.calls("status-get"), "--format\njson\n--include-data\n", "it is asked once");
     }
 }

@@ -16,20 +16,23 @@ use tokio::time::Instant;
 
 pub use change::{applied::Applied, removal::Removal};
 pub use location::update::{DueUpdate, LocationUpdate};
+pub use names::reserved_name;
 pub use seen::{
+    facts::Facts,
+    holdings::{Claim, Held, Holdings},
     kubelet_root::{FoundRoot, SeveralRoots},
     server::{RunningServer, ServerVersion},
 };
 pub use wanted::{
-    BackupLocation, Cli, CliError, Finish, Installation, KubeletRoot, KubeletRootError, LineSink, LocationPlan,
-    Manifests, Version, to_yaml,
+    BackupLocation, Cli, CliError, Finish, HeldBack, Installation, KubeletRoot, KubeletRootError, LineSink,
+    LocationPlan, Manifests, Version, to_yaml,
 };
 
 use crate::{
     cluster::{Cluster, ClusterError},
     status::Status,
 };
-use change::{apply, removal};
+use change::{apply, definitions, removal};
 use location::update;
 use seen::{nodes, observed, readiness, watch};
 
@@ -52,6 +55,17 @@ pub enum VeleroError {
 }
 
 impl VeleroError {
+    /// Returns the status that says what the cluster refused, if it did; `None` for what may work when it is tried again.
+    #[must_use]
+    pub fn refusal(&self, application: &str) -> Option<Status> {
+        let Self::Cluster(error) = self else { return None };
+        if error.is_forbidden() {
+            let how = format!("juju trust {application} --scope=cluster");
+            return Some(Status::Blocked(format!("not allowed to manage the cluster: {how}")));
+        }
+        error.is_refusal().then(|| Status::Blocked(error.in_the_servers_words()))
+    }
+
     /// Whether the cluster refused for want of rights.
     #[must_use]
     pub fn is_forbidden(&self) -> bool {
@@ -104,13 +118,21 @@ impl Velero {
         Ok(observed::machines(&self.cluster).await?)
     }
 
-    /// Finds out where the node agent has to look for the volumes of pods.
+    /// Finds out what a plan depends on; nothing is changed. Where kubelets keep volumes is found out only where the node agent is
+    /// `wanted_agent` or there already, as it takes asking them.
     ///
     /// # Errors
     ///
-    /// When the cluster fails.
-    pub async fn find_kubelet_root(&self) -> Result<FoundRoot, VeleroError> {
-        Ok(nodes::kubelet_root(&self.cluster).await?)
+    /// When the CLI or the cluster fails.
+    pub async fn facts(&self, application: &str, wanted_agent: bool) -> Result<Facts, VeleroError> {
+        let cli = self.cli.version().await?;
+        let holdings = Holdings::read(&self.cluster, application).await?;
+        let kubelet_root = if wanted_agent || holdings.has_adopted_node_agent() {
+            Some(nodes::kubelet_root(&self.cluster).await?)
+        } else {
+            None
+        };
+        Ok(Facts { cli, kubelet_root, holdings })
     }
 
     /// What an installation consists of.
@@ -127,8 +149,45 @@ impl Velero {
     /// # Errors
     ///
     /// When the cluster fails.
-    pub async fn install(&self, installation: &Installation, manifests: &Manifests) -> Result<Applied, VeleroError> {
-        Ok(apply::apply(&self.cluster, installation, manifests).await?)
+    pub async fn install(
+        &self,
+        installation: &Installation,
+        manifests: &Manifests,
+        holdings: &Holdings,
+    ) -> Result<Applied, VeleroError> {
+        Ok(apply::apply(&self.cluster, installation, manifests, holdings).await?)
+    }
+
+    /// Returns what is there under the names of Velero's objects.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster fails.
+    pub async fn holdings(&self, application: &str) -> Result<Holdings, VeleroError> {
+        Ok(Holdings::read(&self.cluster, application).await?)
+    }
+
+    /// Returns the release that the CustomResourceDefinitions of the cluster are of; nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster fails.
+    pub async fn definitions_release(&self, manifests: &Manifests) -> Result<Option<Version>, VeleroError> {
+        Ok(definitions::release(&self.cluster, &manifests.definitions).await?)
+    }
+
+    /// Returns what the leader would still change, for a unit that changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster fails.
+    pub async fn pending(
+        &self,
+        installation: &Installation,
+        manifests: &Manifests,
+        holdings: &Holdings,
+    ) -> Result<Option<Status>, VeleroError> {
+        Ok(apply::pending(&self.cluster, installation, manifests, holdings).await?)
     }
 
     /// What is to be changed of the storage locations and their credentials, if anything is.
@@ -136,8 +195,12 @@ impl Velero {
     /// # Errors
     ///
     /// When the cluster fails.
-    pub async fn due_update<'a>(&self, manifests: &'a Manifests) -> Result<DueUpdate<'a>, VeleroError> {
-        Ok(update::due_update(&self.cluster, manifests).await?)
+    pub async fn due_update<'a>(
+        &self,
+        manifests: &'a Manifests,
+        holdings: &Holdings,
+    ) -> Result<DueUpdate<'a>, VeleroError> {
+        Ok(update::due_update(&self.cluster, manifests, holdings).await?)
     }
 
     /// Changes the storage locations once the planned server runs, and no other. New credentials alone are not held back for that.

@@ -16,8 +16,23 @@ pub(crate) const LOCATION: &str = "default";
 pub(crate) const METRICS: &str = "velero-metrics";
 /// The label that the CLI puts on all that belongs to Velero.
 pub(crate) const COMPONENT: (&str, &str) = ("component", "velero");
+/// The label by which the charm knows what charms of its kind made.
+pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "velero-operator");
+/// The key of the label with the name of the application that made or adopted an object.
+pub(crate) const INSTANCE: &str = "app.kubernetes.io/instance";
+/// The annotation of a node agent that was there before the charm, and stays although no option asks for it.
+pub(crate) const ADOPTED: &str = "velero-operator/adopted";
+/// The annotation of the Secret with the keys that were in it when it was adopted, and stay there.
+pub(crate) const KEPT_KEYS: &str = "velero-operator/kept-keys";
+/// The key of the Secret under which the charm has the credentials file.
+pub(crate) const CREDENTIALS_KEY: &str = "creds";
 /// [`COMPONENT`] as a selector: of all pods of Velero, and of its CustomResourceDefinitions.
 pub(crate) const COMPONENT_SELECTOR: &str = "component=velero";
+
+/// The name of the ClusterRoleBinding of a namespace's server, as `velero install` has it.
+pub(crate) fn cluster_role_binding(namespace: &str) -> String {
+    if namespace == "velero" { "velero".to_owned() } else { format!("velero-{namespace}") }
+}
 
 /// The kind of the BackupStorageLocation.
 pub(crate) fn backup_location_kind() -> TypeMeta {
@@ -27,4 +42,17 @@ pub(crate) fn backup_location_kind() -> TypeMeta {
 /// A kind of Velero's own API group.
 pub(crate) fn velero_kind(version: &str, kind: &str) -> TypeMeta {
     TypeMeta { api_version: format!("velero.io/{version}"), kind: kind.to_owned() }
+}
+
+/// Returns the kind of Velero's object that an application of this name would share its name with: Juju gives the application's
+/// name to a StatefulSet, a Service, a ServiceAccount and others.
+#[must_use]
+pub fn reserved_name(application: &str) -> Option<&'static str> {
+    match application {
+        SERVER => Some("Deployment and ServiceAccount"),
+        NODE_AGENT => Some("DaemonSet"),
+        METRICS => Some("Service"),
+        CREDENTIALS | "velero-repo-credentials" => Some("Secret"),
+        _ => None,
+    }
 }

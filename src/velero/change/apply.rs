@@ -1,22 +1,22 @@
 //! Bringing a cluster to an installation: definitions first, then everything else at once, then what is to go.
 
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
-use super::{applied::Applied, definitions, namespace};
+use super::{applied::Applied, definitions, namespace, prune};
 use crate::{
     cluster::{Cluster, ClusterError, Heritage, MANIFEST_ANNOTATION, contains, describe, differs, named},
+    error_chain::ErrorChain,
     status::Status,
     velero::{
-        location::{records, update},
-        names::{COMPONENT, COMPONENT_SELECTOR, CREDENTIALS, LOCATION, NODE_AGENT, SERVER},
-        seen::operations::operations_in_progress,
-        wanted::{
-            Installation, LocationPlan, Manifests,
-            manifests::{MANAGED_BY, is_backup_location},
+        names::{COMPONENT_SELECTOR, SERVER},
+        seen::{
+            holdings::{Held, Holdings},
+            operations::operations_in_progress,
         },
+        wanted::{Installation, Manifests},
     },
 };
 
@@ -25,6 +25,7 @@ pub(crate) async fn apply(
     cluster: &Cluster,
     installation: &Installation,
     manifests: &Manifests,
+    holdings: &Holdings,
 ) -> Result<Applied, ClusterError> {
     let mut applied = Applied::default();
     if let Some(status) = definitions::apply(cluster, &manifests.definitions, &mut applied).await? {
@@ -36,45 +37,151 @@ pub(crate) async fn apply(
     if !labels.is_empty() {
         applied.changed.extend(namespace::label(cluster, labels).await?);
     }
-    objects(cluster, &manifests.objects, &mut applied).await?;
-    prune(cluster, installation, &manifests.locations, &mut applied).await?;
+    objects(cluster, installation, &manifests.objects, holdings, &mut applied).await?;
+    prune::prune(cluster, installation, &manifests.locations, holdings, &mut applied).await?;
     if labels.is_empty() && applied.postponed.is_empty() {
         applied.changed.extend(namespace::label(cluster, labels).await?);
     }
     Ok(applied)
 }
 
-/// Applies those objects that differ. What would restart the server or the node agent is held back while a backup or a restore
-/// is in progress that another server could not go on with.
-async fn objects(cluster: &Cluster, desired: &[DynamicObject], applied: &mut Applied) -> Result<(), ClusterError> {
-    let live = try_join_all(desired.iter().map(|object| cluster.find(object))).await?;
-    let account_made = live.iter().flatten().find_map(account_creation);
-    let mut different: Vec<_> = desired
-        .iter()
-        .zip(live)
-        .filter(|(desired, live)| live.as_ref().is_none_or(|live| differs(live, desired)))
-        .collect();
-    if different.iter().any(|(desired, live)| replaces_pods(live.as_ref(), desired)) {
-        let operations = operations_in_progress(cluster).await?;
-        if let Some(operation) = operations.iter().find(|operation| operation.needs_this_server) {
-            different.retain(|(desired, live)| !replaces_pods(live.as_ref(), desired));
-            let message = format!("to restart Velero until {} has ended", operation.name);
-            applied.postponed.push(Status::Waiting(message));
+/// What the leader would still change of an installation's objects, in one status; for a unit that must not change anything.
+pub(crate) async fn pending(
+    cluster: &Cluster,
+    installation: &Installation,
+    manifests: &Manifests,
+    holdings: &Holdings,
+) -> Result<Option<Status>, ClusterError> {
+    let mut changes = changes(cluster, installation, &manifests.objects, holdings).await?;
+    if let Some(postponed) = hold_back_restarts(cluster, &mut changes).await? {
+        return Ok(Some(postponed));
+    }
+    Ok(changes.first().map(|change| Status::Waiting(format!("to apply {}", describe(change.desired)))))
+}
+
+/// An object that differs from its manifest.
+struct Change<'a> {
+    desired: &'a DynamicObject,
+    live: Option<&'a DynamicObject>,
+    replaces_pods: bool,
+}
+
+/// Returns the objects that differ from what is wanted, all but those that are held back.
+async fn changes<'a>(
+    cluster: &Cluster,
+    installation: &Installation,
+    desired: &'a [DynamicObject],
+    holdings: &'a Holdings,
+) -> Result<Vec<Change<'a>>, ClusterError> {
+    let held_back = |object: &&DynamicObject| match object.types.as_ref().map(|types| types.kind.as_str()) {
+        Some("Deployment") => installation.held_back.server,
+        Some("DaemonSet") => installation.held_back.node_agent,
+        _ => false,
+    };
+    let compared = desired.iter().filter(|object| !held_back(object)).map(|desired| async move {
+        match holdings.find(desired) {
+            Some(held) => change(cluster, desired, held).await,
+            None => Ok(Some(Change { desired, live: None, replaces_pods: false })),
+        }
+    });
+    Ok(try_join_all(compared).await?.into_iter().flatten().collect())
+}
+
+/// Returns what applying an object would change. Where it is not plain, the API server is asked: admission may have rewritten what
+/// was sent, and would again.
+async fn change<'a>(
+    cluster: &Cluster,
+    desired: &'a DynamicObject,
+    held: &'a Held,
+) -> Result<Option<Change<'a>>, ClusterError> {
+    let live = &held.object;
+    if !differs(live, desired) {
+        return Ok(None);
+    }
+    let inherits = Heritage::Predecessors.is_due(&live.metadata);
+    let tried = if inherits { None } else { tried(cluster, desired).await? };
+    let Some(tried) = tried else {
+        let replaces_pods = has_available_pods(live) && !has_template(live, desired);
+        return Ok(Some(Change { desired, live: Some(live), replaces_pods }));
+    };
+    let is_same = |pointer: &str| live.data.pointer(pointer) == tried.data.pointer(pointer);
+    let replaces_pods = has_available_pods(live) && !(is_same("/spec/template") && is_same("/spec/selector"));
+    let changes = without_status(&tried) != without_status(live)
+        || tried.labels() != live.labels()
+        || tried.annotations() != live.annotations();
+    Ok(changes.then_some(Change { desired, live: Some(live), replaces_pods }))
+}
+
+/// Returns an object as it would be after it was applied; `None` where the server cannot say, or would not take it.
+async fn tried(cluster: &Cluster, desired: &DynamicObject) -> Result<Option<DynamicObject>, ClusterError> {
+    match cluster.try_apply(desired).await {
+        Ok(tried) => Ok(Some(tried)),
+        // A field that cannot be changed, or a webhook that has never heard of trying.
+        Err(error) if error.is_refusal() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn without_status(object: &DynamicObject) -> Value {
+    let mut data = object.data.clone();
+    if let Some(fields) = data.as_object_mut() {
+        fields.remove("status");
+    }
+    data
+}
+
+/// Takes out of the changes what would restart the server or the node agent while a backup or a restore is in progress that
+/// another server could not go on with. Returns what is waited for then.
+async fn hold_back_restarts(cluster: &Cluster, changes: &mut Vec<Change<'_>>) -> Result<Option<Status>, ClusterError> {
+    if !changes.iter().any(|change| change.replaces_pods) {
+        return Ok(None);
+    }
+    let operations = operations_in_progress(cluster).await?;
+    let Some(operation) = operations.iter().find(|operation| operation.needs_this_server) else { return Ok(None) };
+    changes.retain(|change| !change.replaces_pods);
+    Ok(Some(Status::Waiting(format!("to restart Velero until {} has ended", operation.name))))
+}
+
+/// Applies those objects that differ.
+async fn objects(
+    cluster: &Cluster,
+    installation: &Installation,
+    desired: &[DynamicObject],
+    holdings: &Holdings,
+    applied: &mut Applied,
+) -> Result<(), ClusterError> {
+    let account = desired.iter().find(|object| is_account(object)).and_then(|account| holdings.find(account));
+    let account_made = account.and_then(|held| held.object.creation_timestamp());
+    let mut changes = changes(cluster, installation, desired, holdings).await?;
+    applied.postponed.extend(hold_back_restarts(cluster, &mut changes).await?);
+    cluster.inherit(changes.iter().filter_map(|change| change.live)).await?;
+    let outcomes = join_all(changes.iter().map(|change| apply_or_remake(cluster, change.desired))).await;
+    let mut made = Vec::new();
+    for (change, outcome) in changes.iter().zip(outcomes) {
+        match outcome {
+            Ok(object) => {
+                applied.changed.push(describe(change.desired));
+                made.push(object);
+            }
+            // What is well goes on: the others were applied.
+            Err(error) if error.is_refusal() && !error.is_forbidden() => {
+                tracing::warn!("{}", ErrorChain(&error));
+                applied.postponed.push(Status::Blocked(error.in_the_servers_words()));
+            }
+            Err(error) => return Err(error),
         }
     }
-    cluster.inherit(different.iter().filter_map(|(_, live)| live.as_ref())).await?;
-    let made = try_join_all(different.iter().map(|(object, _)| apply_or_remake(cluster, object))).await?;
-    applied.changed.extend(different.iter().map(|(object, _)| describe(object)));
-    if let Some(account_made) = made.iter().find_map(account_creation).or(account_made) {
+    let account_made =
+        made.iter().find(|object| is_account(object)).and_then(ResourceExt::creation_timestamp).or(account_made);
+    if let Some(account_made) = account_made {
         applied.changed.extend(delete_orphaned_pods(cluster, account_made).await?);
     }
     Ok(())
 }
 
-/// When an object was made that is Velero's ServiceAccount.
-fn account_creation(object: &DynamicObject) -> Option<Time> {
-    let is_account = object.types.as_ref().is_some_and(|types| types.kind == "ServiceAccount");
-    object.creation_timestamp().filter(|_| is_account)
+/// Whether an object is Velero's ServiceAccount.
+fn is_account(object: &DynamicObject) -> bool {
+    object.types.as_ref().is_some_and(|types| types.kind == "ServiceAccount")
 }
 
 /// Applies an object, and makes it anew where it cannot become what it should be: some fields are fixed when an object is made,
@@ -110,16 +217,14 @@ async fn delete_orphaned_pods(cluster: &Cluster, account_made: Time) -> Result<V
     .await
 }
 
-/// Whether applying an object would replace pods that run.
-fn replaces_pods(live: Option<&DynamicObject>, desired: &DynamicObject) -> bool {
-    let (Some(live), Some(template)) = (live, desired.data.pointer("/spec/template")) else {
-        return false;
-    };
+/// Whether the pods of a Deployment or a DaemonSet stay as they are when it is applied, by all that can be told without asking.
+fn has_template(live: &DynamicObject, desired: &DynamicObject) -> bool {
+    let Some(template) = desired.data.pointer("/spec/template") else { return true };
     let same_template = live.data.pointer("/spec/template").is_some_and(|live| contains(live, template));
     let same_selector = live.data.pointer("/spec/selector") == desired.data.pointer("/spec/selector");
     // Fields that an older manifest had and this one has not are in the template of the cluster alone.
     let same_manifest = live.annotations().get(MANIFEST_ANNOTATION) == desired.annotations().get(MANIFEST_ANNOTATION);
-    has_available_pods(live) && !(same_template && same_selector && same_manifest)
+    same_template && same_selector && same_manifest
 }
 
 /// Whether a Deployment or a DaemonSet has pods that may be at work. Those that keep ending, or cannot start, are not, and a
@@ -128,71 +233,4 @@ fn has_available_pods(live: &DynamicObject) -> bool {
     ["/status/availableReplicas", "/status/numberAvailable"]
         .iter()
         .any(|count| live.data.pointer(count).and_then(Value::as_i64).is_some_and(|count| count > 0))
-}
-
-/// Deletes what the charm made and an installation does not hold (any more), unless a backup or a restore still needs it.
-async fn prune(
-    cluster: &Cluster,
-    installation: &Installation,
-    locations: &[DynamicObject],
-    applied: &mut Applied,
-) -> Result<(), ClusterError> {
-    let unwanted = unwanted(installation, locations, is_kept(cluster, &installation.location).await?);
-    let found = try_join_all(unwanted.into_iter().map(|object| async {
-        let object = cluster.own(object);
-        let live = cluster.find(&object).await?;
-        // What somebody else put there under the same name is not the charm's to delete.
-        Ok(live.filter(is_the_charms).map(|live| DynamicObject { types: object.types, ..live }))
-    }))
-    .await?;
-    let unwanted: Vec<_> = found.into_iter().flatten().collect();
-    let Some(first) = unwanted.first() else { return Ok(()) };
-    if !unwanted.iter().any(update::is_unusable)
-        && let Some(operation) = operations_in_progress(cluster).await?.first()
-    {
-        let message = format!("to remove {} until {} has ended", describe(first), operation.name);
-        applied.postponed.push(Status::Waiting(message));
-        return Ok(());
-    }
-    if unwanted.iter().any(is_backup_location) {
-        records::forget_all(cluster).await?;
-    }
-    try_join_all(unwanted.iter().map(|object| cluster.delete(object))).await?;
-    applied.changed.extend(unwanted.iter().map(describe));
-    Ok(())
-}
-
-/// Whether the locations that are there are to stay, whatever they are: those of a provider that is not integrated any more are not.
-async fn is_kept(cluster: &Cluster, plan: &LocationPlan) -> Result<bool, ClusterError> {
-    let LocationPlan::Keep { provider } = plan else { return Ok(false) };
-    let live = cluster.find(&cluster.own(named("velero.io/v1", "BackupStorageLocation", LOCATION))).await?;
-    Ok(live.is_none_or(|live| live.data["spec"]["provider"] == *provider))
-}
-
-/// What an installation does not hold of what the charm makes for some.
-fn unwanted(installation: &Installation, locations: &[DynamicObject], locations_kept: bool) -> Vec<DynamicObject> {
-    let mut unwanted = Vec::new();
-    if !installation.node_agent {
-        unwanted.push(named("apps/v1", "DaemonSet", NODE_AGENT));
-    }
-    if !locations_kept {
-        let wanted = |kind: &str| {
-            locations.iter().any(|location| location.types.as_ref().is_some_and(|types| types.kind == kind))
-        };
-        for kind in ["BackupStorageLocation", "VolumeSnapshotLocation"] {
-            if !wanted(kind) {
-                unwanted.push(named("velero.io/v1", kind, LOCATION));
-            }
-        }
-        if installation.backup_location().is_none() {
-            unwanted.push(named("v1", "Secret", CREDENTIALS));
-        }
-    }
-    unwanted
-}
-
-/// Whether an object was made by this charm or by its predecessor, which labelled all that it made as Velero's.
-fn is_the_charms(live: &DynamicObject) -> bool {
-    let has = |(label, value): (&str, &str)| live.labels().get(label).map(String::as_str) == Some(value);
-    has(MANAGED_BY) || has(COMPONENT) && Heritage::Predecessors.is_due(&live.metadata)
 }

@@ -4,4 +4,5 @@ pub(crate) mod applied;
 pub(crate) mod apply;
 pub(crate) mod definitions;
 pub(crate) mod namespace;
+pub(crate) mod prune;
 pub(crate) mod removal;

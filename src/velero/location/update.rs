@@ -6,8 +6,10 @@
 //! new credentials for the same location reach them at once: those they began with may be taken back. A location that is not usable
 //! is not kept for them either: they may never end with it.
 
+use std::collections::BTreeMap;
+
 use data_encoding::HEXLOWER;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Api, ResourceExt,
     api::{DynamicObject, Patch, PatchParams},
@@ -21,8 +23,15 @@ use crate::{
     status::Status,
     velero::{
         names::CREDENTIALS,
-        seen::{freshness, operations::operations_in_progress},
-        wanted::{CredentialsSecret, Installation, Manifests, manifests::is_backup_location},
+        seen::{
+            freshness,
+            holdings::{Claim, Holdings},
+            operations::operations_in_progress,
+        },
+        wanted::{
+            CredentialsSecret, Installation, Manifests,
+            manifests::{is_backup_location, kept, to_keep},
+        },
     },
 };
 
@@ -46,6 +55,8 @@ pub struct LocationUpdate<'a> {
     credentials: &'a CredentialsSecret,
     locations: &'a [DynamicObject],
     credentials_only: bool,
+    /// The Secret that is there is nobody's: what is in it stays in it.
+    adopts_secret: bool,
 }
 
 impl LocationUpdate<'_> {
@@ -57,7 +68,11 @@ impl LocationUpdate<'_> {
 }
 
 /// What is to be changed of the locations and their credentials, if anything is.
-pub(crate) async fn due_update<'a>(cluster: &Cluster, manifests: &'a Manifests) -> Result<DueUpdate<'a>, ClusterError> {
+pub(crate) async fn due_update<'a>(
+    cluster: &Cluster,
+    manifests: &'a Manifests,
+    holdings: &Holdings,
+) -> Result<DueUpdate<'a>, ClusterError> {
     let Some(credentials) = &manifests.credentials else { return Ok(DueUpdate::None) };
     let secret = live_credentials(cluster).await?.filter(|live| credentials.is_in(live));
     let version = secret.as_ref().and_then(ResourceExt::resource_version);
@@ -86,7 +101,9 @@ pub(crate) async fn due_update<'a>(cluster: &Cluster, manifests: &'a Manifests) 
         return Ok(DueUpdate::None);
     }
     let credentials_only = !(to_make || to_change);
-    Ok(DueUpdate::Now(LocationUpdate { credentials, locations: &manifests.locations, credentials_only }))
+    let adopts_secret =
+        holdings.find(&named("v1", "Secret", CREDENTIALS)).is_some_and(|held| held.claim == Claim::Unclaimed);
+    Ok(DueUpdate::Now(LocationUpdate { credentials, locations: &manifests.locations, credentials_only, adopts_secret }))
 }
 
 /// Applies the credentials and then the locations, which are validated with them; the names of what changed.
@@ -99,9 +116,10 @@ pub(crate) async fn apply(
     let mut changed = Vec::new();
     let secret = match live_credentials(cluster).await? {
         Some(live) if update.credentials.is_in(&live) => live,
-        _ => {
+        live => {
             changed.push(format!("Secret {CREDENTIALS}"));
-            apply_credentials(cluster, update.credentials).await?
+            let kept = live.as_ref().map(|live| if update.adopts_secret { to_keep(live) } else { kept(live) });
+            apply_credentials(cluster, update.credentials, kept.unwrap_or_default()).await?
         }
     };
     let version = secret.resource_version().unwrap_or_default();
@@ -178,16 +196,21 @@ async fn live_credentials(cluster: &Cluster) -> Result<Option<Secret>, ClusterEr
     call("get", format!("Secret {CREDENTIALS}"), || secrets.get_opt(CREDENTIALS)).await
 }
 
-async fn apply_credentials(cluster: &Cluster, credentials: &CredentialsSecret) -> Result<Secret, ClusterError> {
+async fn apply_credentials(
+    cluster: &Cluster,
+    credentials: &CredentialsSecret,
+    kept: BTreeMap<String, ByteString>,
+) -> Result<Secret, ClusterError> {
     let secrets: Api<Secret> = cluster.namespaced();
     // No other credentials are to be left in it, whoever put them there.
     cluster.take_over(&cluster.own(named("v1", "Secret", CREDENTIALS)), Heritage::Everybody).await?;
-    let manifest = credentials.manifest();
+    let is_replaceable = kept.is_empty();
+    let manifest = credentials.manifest(kept);
     let (parameters, patch) = (PatchParams::apply(FIELD_MANAGER).force(), Patch::Apply(&manifest));
     let apply = || call("apply", format!("Secret {CREDENTIALS}"), || secrets.patch(CREDENTIALS, &parameters, &patch));
     match apply().await {
         // Somebody has made it of another type, or immutable.
-        Err(error) if error.is_invalid() => {
+        Err(error) if error.is_invalid() && is_replaceable => {
             cluster.delete(&cluster.own(named("v1", "Secret", CREDENTIALS))).await?;
             apply().await
         }

@@ -62,7 +62,7 @@ pub enum FoundRoot {
 }
 
 /// The directories of nodes that do not all have the same, each with the names of its nodes.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct SeveralRoots(BTreeMap<KubeletRoot, Vec<String>>);
 
 impl fmt::Display for SeveralRoots {

@@ -1,6 +1,8 @@
 //! What runs, and how it does: read from the cluster, and judged without I/O. Nothing is changed here.
 
+pub(crate) mod facts;
 pub(crate) mod freshness;
+pub(crate) mod holdings;
 pub(crate) mod kubelet_root;
 pub(crate) mod namespace;
 pub(crate) mod nodes;

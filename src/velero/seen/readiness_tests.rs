@@ -22,6 +22,9 @@ fn installation() -> Installation {
         certificate_authority: None,
     };
     Installation {
+        application: "velero-operator".into(),
+        node_agent_is_adopted: false,
+        held_back: crate::velero::wanted::HeldBack::default(),
         image: IMAGE.into(),
         node_agent: true,
         kubelet_root: None,

@@ -9,6 +9,9 @@ use crate::storage::Storage;
 
 fn without_storage() -> Installation {
     Installation {
+        application: "velero-operator".into(),
+        node_agent_is_adopted: false,
+        held_back: super::super::installation::HeldBack::default(),
         image: "velero/velero:v1.18.3".into(),
         node_agent: false,
         kubelet_root: None,

@@ -6,10 +6,14 @@ use crate::storage::Storage;
 /// A Velero, described by what the charm decides of it.
 #[derive(Clone, Debug)]
 pub struct Installation {
+    /// The application that all of it belongs to.
+    pub application: String,
     /// The image of the server and the node agent.
     pub image: String,
     /// Whether the node agent runs on every node.
     pub node_agent: bool,
+    /// Whether it runs only because it did so before the charm came, and not because anybody asked the charm for it.
+    pub node_agent_is_adopted: bool,
     /// Where the node agent finds the volumes of pods; `None` for where almost every kubelet keeps them.
     pub kubelet_root: Option<KubeletRoot>,
     /// Whether volumes are backed up by their files unless something says otherwise.
@@ -18,6 +22,17 @@ pub struct Installation {
     pub plugin_image: Option<String>,
     /// Where backups go.
     pub location: LocationPlan,
+    /// What of it stays as it is, whatever stands here: a person has to mend an option first.
+    pub held_back: HeldBack,
+}
+
+/// The parts of an installation that could not be planned.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct HeldBack {
+    /// The server.
+    pub server: bool,
+    /// The node agent.
+    pub node_agent: bool,
 }
 
 /// What is to happen with the storage locations and their credentials.
@@ -27,8 +42,8 @@ pub enum LocationPlan {
     None,
     /// Those that are there stay as they are, until it is known what they should be; unless they are another provider's.
     Keep {
-        /// Velero's name of the provider that is going to be used.
-        provider: &'static str,
+        /// Velero's name of the provider that is going to be used; `None` where that is not known either.
+        provider: Option<&'static str>,
     },
     /// They are to be these.
     Use(Box<BackupLocation>),

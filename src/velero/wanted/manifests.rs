@@ -21,15 +21,14 @@ use super::{
 };
 use crate::{
     cluster::{Heritage, MANIFEST_ANNOTATION},
-    velero::names::{COMPONENT, CREDENTIALS, LOCATION, METRICS, SERVER, VERSION_ANNOTATION},
+    velero::names::{
+        ADOPTED, COMPONENT, CREDENTIALS, CREDENTIALS_KEY, INSTANCE, KEPT_KEYS, LOCATION, MANAGED_BY, METRICS, SERVER,
+        VERSION_ANNOTATION,
+    },
 };
 
-/// The key of the Secret under which the credentials file is.
-const CREDENTIALS_KEY: &str = "creds";
 /// The port on which the server tells its metrics.
 const METRICS_PORT: u16 = 8085;
-/// The label by which the charm knows what it made.
-pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "velero-operator");
 
 /// What an installation consists of, apart by the order in which it is applied.
 #[derive(Clone, Debug)]
@@ -51,6 +50,7 @@ pub struct Manifests {
 /// The Secret with the credentials of the object store. It does not print them.
 #[derive(Clone, Debug)]
 pub struct CredentialsSecret {
+    application: String,
     namespace: String,
     file: SecretString,
 }
@@ -78,8 +78,9 @@ impl Manifests {
             namespace: namespace.to_owned(),
             namespace_labels: BTreeMap::new(),
             definitions: Vec::new(),
-            objects: vec![metrics_service(namespace)],
+            objects: vec![metrics_service(&installation.application, namespace)],
             credentials: location.map(|location| CredentialsSecret {
+                application: installation.application.clone(),
                 namespace: namespace.to_owned(),
                 file: location.storage.credentials.clone(),
             }),
@@ -112,6 +113,9 @@ impl Manifests {
                 }
                 "DaemonSet" => {
                     complete_node_agent(&mut object);
+                    if installation.node_agent_is_adopted {
+                        object.annotations_mut().insert(ADOPTED.to_owned(), true.to_string());
+                    }
                     &mut manifests.objects
                 }
                 _ => &mut manifests.objects,
@@ -119,44 +123,59 @@ impl Manifests {
             destination.push(object);
         }
         for object in manifests.definitions.iter_mut().chain(&mut manifests.objects).chain(&mut manifests.locations) {
-            finish(object);
+            finish(object, &installation.application);
         }
         manifests
     }
 }
 
 impl CredentialsSecret {
-    /// The Secret as the API takes it.
+    /// The Secret as the API takes it. `kept` is what was in it when it was adopted: it may be the only copy, and other locations
+    /// may use it.
     #[must_use]
-    pub fn manifest(&self) -> Secret {
-        Secret {
-            metadata: ObjectMeta { labels: Some(labels()), ..named(CREDENTIALS, &self.namespace) },
-            type_: Some("Opaque".to_owned()),
-            data: Some(BTreeMap::from([(
-                CREDENTIALS_KEY.to_owned(),
-                ByteString(self.file.expose_secret().as_bytes().to_vec()),
-            )])),
-            ..Secret::default()
+    pub fn manifest(&self, kept: BTreeMap<String, ByteString>) -> Secret {
+        let mut metadata =
+            ObjectMeta { labels: Some(labels(&self.application)), ..named(CREDENTIALS, &self.namespace) };
+        if !kept.is_empty() {
+            let keys = kept.keys().cloned().collect::<Vec<_>>().join(",");
+            metadata.annotations = Some([(KEPT_KEYS.to_owned(), keys)].into());
         }
+        let mut data = kept;
+        data.insert(CREDENTIALS_KEY.to_owned(), ByteString(self.file.expose_secret().as_bytes().to_vec()));
+        Secret { metadata, type_: Some("Opaque".to_owned()), data: Some(data), ..Secret::default() }
     }
 
-    /// Whether a Secret of the cluster is just this one, and nobody but the charm has a hold on any field of it.
+    /// Whether a Secret of the cluster is just this one, beside what was kept in it, and nobody but the charm has a hold on any
+    /// field of it.
     #[must_use]
     pub fn is_in(&self, live: &Secret) -> bool {
-        let wanted = self.manifest();
+        let wanted = self.manifest(kept(live));
         !Heritage::Everybody.is_due(&live.metadata)
             && live.data == wanted.data
             && live.type_ == wanted.type_
-            && labels().iter().all(|(key, value)| live.labels().get(key) == Some(value))
+            && labels(&self.application).iter().all(|(key, value)| live.labels().get(key) == Some(value))
     }
+}
+
+/// Returns what has been kept in a Secret since it was adopted.
+pub(crate) fn kept(live: &Secret) -> BTreeMap<String, ByteString> {
+    let keys = live.annotations().get(KEPT_KEYS).map_or("", String::as_str);
+    let value = |key: &str| Some((key.to_owned(), live.data.as_ref()?.get(key)?.clone()));
+    keys.split(',').filter_map(value).collect()
+}
+
+/// Returns all that is in a Secret which the charm is about to adopt, under keys that the charm does not use.
+pub(crate) fn to_keep(live: &Secret) -> BTreeMap<String, ByteString> {
+    let entries = live.data.clone().unwrap_or_default().into_iter();
+    entries.map(|(key, value)| (if key == CREDENTIALS_KEY { format!("{key}.adopted") } else { key }, value)).collect()
 }
 
 fn named(name: &str, namespace: &str) -> ObjectMeta {
     ObjectMeta { name: Some(name.to_owned()), namespace: Some(namespace.to_owned()), ..ObjectMeta::default() }
 }
 
-fn labels() -> BTreeMap<String, String> {
-    [COMPONENT, MANAGED_BY].map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+fn labels(application: &str) -> BTreeMap<String, String> {
+    [COMPONENT, MANAGED_BY, (INSTANCE, application)].map(|(key, value)| (key.to_owned(), value.to_owned())).into()
 }
 
 /// The CLI is not told of credentials and certificates, as it reads them from files only.
@@ -191,10 +210,10 @@ fn complete_node_agent(object: &mut DynamicObject) {
     }
 }
 
-fn metrics_service(namespace: &str) -> DynamicObject {
+fn metrics_service(application: &str, namespace: &str) -> DynamicObject {
     DynamicObject {
         types: Some(TypeMeta { api_version: "v1".to_owned(), kind: "Service".to_owned() }),
-        metadata: ObjectMeta { labels: Some(labels()), ..named(METRICS, namespace) },
+        metadata: ObjectMeta { labels: Some(labels(application)), ..named(METRICS, namespace) },
         data: json!({
             "spec": {
                 "type": "ClusterIP",
@@ -205,14 +224,14 @@ fn metrics_service(namespace: &str) -> DynamicObject {
     }
 }
 
-/// Marks an object as the charm's own, and with what it was made from.
-fn finish(object: &mut DynamicObject) {
+/// Marks an object as the application's own, and with what it was made from.
+fn finish(object: &mut DynamicObject, application: &str) {
     // The CLI writes `creationTimestamp: null` into every object and pod template.
     remove_nulls(&mut object.data);
     object.metadata.creation_timestamp = None;
     // Definitions belong to every Velero of the cluster.
     if object.metadata.namespace.is_some() || object.types.as_ref().is_some_and(|t| t.kind == "ClusterRoleBinding") {
-        object.labels_mut().extend(labels());
+        object.labels_mut().extend(labels(application));
     }
     let hash = manifest_hash(object);
     object.annotations_mut().insert(MANIFEST_ANNOTATION.to_owned(), hash);
@@ -260,7 +279,7 @@ pub fn to_yaml(manifests: &Manifests) -> Result<String, serde_yaml::Error> {
         push(&json!(object))?;
     }
     if let Some(credentials) = &manifests.credentials {
-        let mut secret = json!(credentials.manifest());
+        let mut secret = json!(credentials.manifest(BTreeMap::new()));
         secret["data"] = json!({CREDENTIALS_KEY: ""});
         secret["metadata"]["annotations"] = json!({"velero-operator/note": "the credentials are left out here"});
         push(&secret)?;

@@ -14,6 +14,9 @@ fn installation(certificate_authority: Option<&str>) -> Installation {
         certificate_authority: certificate_authority.map(str::to_owned),
     };
     Installation {
+        application: "ours".into(),
+        node_agent_is_adopted: false,
+        held_back: super::super::installation::HeldBack::default(),
         image: "velero/velero:v1.18.3".into(),
         node_agent: false,
         kubelet_root: None,
@@ -121,11 +124,31 @@ fn metrics_are_reached_by_a_service_of_the_servers_pods() {
 #[test]
 fn what_belongs_to_this_velero_alone_is_marked_as_the_charms_own() {
     let manifests = manifests(None);
-    let owner = |object: &DynamicObject| object.labels().get(MANAGED_BY.0).cloned();
+    let owner = |object: &DynamicObject| [MANAGED_BY.0, INSTANCE].map(|label| object.labels().get(label).cloned());
+    let ours = ["velero-operator", "ours"].map(|value| Some(value.to_owned()));
     for object in manifests.objects.iter().chain(&manifests.locations) {
-        assert_eq!(owner(object).as_deref(), Some("velero-operator"), "{object:?}");
+        assert_eq!(owner(object), ours, "{object:?}");
     }
-    assert_eq!(owner(&manifests.definitions[0]), None);
+    assert_eq!(owner(&manifests.definitions[0]), [None, None]);
+}
+
+#[test]
+fn what_was_in_a_secret_when_it_was_adopted_stays_in_it() {
+    let data = |entries: &[(&str, &str)]| -> BTreeMap<String, ByteString> {
+        entries.iter().map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec()))).collect()
+    };
+    let credentials = manifests(None).credentials.unwrap();
+    let found = Secret { data: Some(data(&[("cloud", "by hand"), ("creds", "theirs")])), ..Secret::default() };
+    let adopted = credentials.manifest(to_keep(&found));
+    assert_eq!(adopted.data, Some(data(&[("cloud", "by hand"), ("creds.adopted", "theirs"), ("creds", MARKED)])));
+    assert!(credentials.is_in(&adopted));
+    // The next credentials find it there again.
+    assert_eq!(kept(&adopted), data(&[("cloud", "by hand"), ("creds.adopted", "theirs")]));
+    assert_eq!(credentials.manifest(kept(&adopted)), adopted);
+    // What somebody adds to a Secret of ours has no business there.
+    let mut added = adopted;
+    added.data.as_mut().unwrap().insert("more".into(), ByteString(Vec::new()));
+    assert!(!credentials.is_in(&added));
 }
 
 #[test]
@@ -141,7 +164,7 @@ fn the_annotation_tells_one_manifest_from_another_and_is_the_same_for_the_same()
 fn credentials_are_in_the_secret_and_in_nothing_that_prints() {
     let manifests = manifests(None);
     let credentials = manifests.credentials.as_ref().unwrap();
-    let secret = credentials.manifest();
+    let secret = credentials.manifest(BTreeMap::new());
     assert_eq!(secret.data.as_ref().unwrap()["creds"].0, MARKED.as_bytes());
     assert!(credentials.is_in(&secret));
     let mut other = secret.clone();

@@ -9,7 +9,7 @@ pub(crate) mod pod_security;
 pub(crate) mod version;
 
 pub use cli::{Cli, CliError, Finish, LineSink};
-pub use installation::{BackupLocation, Installation, LocationPlan};
+pub use installation::{BackupLocation, HeldBack, Installation, LocationPlan};
 pub use kubelet_root::{KubeletRoot, KubeletRootError};
 pub use manifests::{CredentialsSecret, Manifests, to_yaml};
 pub use version::Version;

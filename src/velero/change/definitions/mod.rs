@@ -20,7 +20,7 @@ use super::applied::Applied;
 use crate::{
     cluster::{Cluster, ClusterError},
     status::Status,
-    velero::names::COMPONENT_SELECTOR,
+    velero::{names::COMPONENT_SELECTOR, wanted::Version},
 };
 
 /// How long a hook waits for definitions to be deleted, or to be ready for objects.
@@ -60,6 +60,12 @@ pub(crate) async fn apply(
         applied.changed.push(format!("{} CustomResourceDefinitions", made.len()));
     }
     Ok(None)
+}
+
+/// Returns the release that the definitions of the cluster are of, as far as they say it; nothing is changed.
+pub(crate) async fn release(cluster: &Cluster, desired: &[DynamicObject]) -> Result<Option<Version>, ClusterError> {
+    let live = live(cluster, desired).await?;
+    Ok(live.iter().filter_map(due::version).max())
 }
 
 /// What the cluster has of the definitions: by the label that they have unless somebody took it off, which is one request, and

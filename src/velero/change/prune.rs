@@ -1,0 +1,107 @@
+//! Deleting what this application made and an installation does not hold any more.
+
+use futures::future::try_join_all;
+use kube::{ResourceExt, api::DynamicObject};
+use serde_json::{Map, Value, json};
+
+use super::applied::Applied;
+use crate::{
+    cluster::{Cluster, ClusterError, describe, named},
+    status::Status,
+    velero::{
+        location::{records, update},
+        names::{COMPONENT, CREDENTIALS, CREDENTIALS_KEY, INSTANCE, KEPT_KEYS, LOCATION, MANAGED_BY, NODE_AGENT},
+        seen::{
+            holdings::{Claim, Holdings},
+            operations::operations_in_progress,
+        },
+        wanted::{Installation, LocationPlan, manifests::is_backup_location},
+    },
+};
+
+/// Deletes what this application made and an installation does not hold (any more), unless a backup or a restore still needs it.
+pub(crate) async fn prune(
+    cluster: &Cluster,
+    installation: &Installation,
+    locations: &[DynamicObject],
+    holdings: &Holdings,
+    applied: &mut Applied,
+) -> Result<(), ClusterError> {
+    let own =
+        |object: DynamicObject| holdings.find(&object).filter(|held| held.claim == Claim::Own).map(|held| &held.object);
+    let unwanted: Vec<_> = unwanted(installation, locations, is_kept(&installation.location, holdings))
+        .into_iter()
+        .filter_map(own)
+        .collect();
+    if unwanted.is_empty() {
+        return Ok(());
+    }
+    // They are looked at again immediately before the change: somebody may have taken one over meanwhile.
+    let unwanted = try_join_all(unwanted.into_iter().map(|held| async move {
+        let live = cluster.find_metadata(held).await?;
+        let is_same = |live: &DynamicObject| live.uid() == held.uid() && live.labels() == held.labels();
+        Ok::<_, ClusterError>(live.is_some_and(|live| is_same(&live)).then_some(held))
+    }))
+    .await?;
+    let unwanted: Vec<_> = unwanted.into_iter().flatten().collect();
+    let Some(first) = unwanted.first() else { return Ok(()) };
+    if !unwanted.iter().any(|object| update::is_unusable(object))
+        && let Some(operation) = operations_in_progress(cluster).await?.first()
+    {
+        let message = format!("to remove {} until {} has ended", describe(first), operation.name);
+        applied.postponed.push(Status::Waiting(message));
+        return Ok(());
+    }
+    if unwanted.iter().any(|object| is_backup_location(object)) {
+        records::forget_all(cluster).await?;
+    }
+    try_join_all(unwanted.iter().map(|object| delete_or_release(cluster, object))).await?;
+    applied.changed.extend(unwanted.iter().map(|object| describe(object)));
+    Ok(())
+}
+
+/// Deletes an object; of a Secret that was adopted only what the charm put there, as the rest may be the only copy.
+async fn delete_or_release(cluster: &Cluster, object: &DynamicObject) -> Result<(), ClusterError> {
+    let is_secret = object.types.as_ref().is_some_and(|types| types.kind == "Secret");
+    if !(is_secret && object.annotations().contains_key(KEPT_KEYS)) {
+        return cluster.delete(object).await;
+    }
+    let labels: Map<String, Value> =
+        [COMPONENT.0, MANAGED_BY.0, INSTANCE].map(|label| (label.to_owned(), Value::Null)).into_iter().collect();
+    let patch =
+        json!({"metadata": {"labels": labels, "annotations": {KEPT_KEYS: null}}, "data": {CREDENTIALS_KEY: null}});
+    cluster.merge(object, &patch).await.map(drop)
+}
+
+/// Whether the locations that are there are to stay, whatever they are: those of a provider that is not integrated any more are not.
+fn is_kept(plan: &LocationPlan, holdings: &Holdings) -> bool {
+    match plan {
+        LocationPlan::Keep { provider: None } => true,
+        LocationPlan::Keep { provider: Some(provider) } => {
+            holdings.location().is_none_or(|held| held.object.data["spec"]["provider"] == *provider)
+        }
+        LocationPlan::None | LocationPlan::Use(_) => false,
+    }
+}
+
+/// What an installation does not hold of what the charm makes for some.
+fn unwanted(installation: &Installation, locations: &[DynamicObject], locations_kept: bool) -> Vec<DynamicObject> {
+    let mut unwanted = Vec::new();
+    if !installation.node_agent {
+        unwanted.push(named("apps/v1", "DaemonSet", NODE_AGENT));
+    }
+    if !locations_kept {
+        let wanted = |kind: &str| {
+            locations.iter().any(|location| location.types.as_ref().is_some_and(|types| types.kind == kind))
+        };
+        for kind in ["BackupStorageLocation", "VolumeSnapshotLocation"] {
+            if !wanted(kind) {
+                unwanted.push(named("velero.io/v1", kind, LOCATION));
+            }
+        }
+        if installation.backup_location().is_none() {
+            unwanted.push(named("v1", "Secret", CREDENTIALS));
+        }
+    }
+    unwanted
+}

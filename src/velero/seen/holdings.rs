@@ -1,0 +1,310 @@
+//! Whose the objects are that have the names which this application would use: another Velero may be in the namespace, made by
+//! hand, by Helm, or by another application of this charm.
+//!
+//! What this application made or adopted carries its name. The Python charm of the same name, and the first revision of this one,
+//! did not write that down: theirs are this application's if they are younger than its StatefulSet, which Juju keeps through
+//! every refresh.
+
+use futures::future::{try_join, try_join_all};
+use jiff::Timestamp;
+use k8s_openapi::api::{apps::v1::StatefulSet, rbac::v1::ClusterRoleBinding};
+use kube::{
+    Api, ResourceExt,
+    api::{DynamicObject, ListParams},
+};
+
+use crate::{
+    cluster::{Cluster, ClusterError, Heritage, call, describe, named},
+    velero::names::{
+        ADOPTED, COMPONENT_SELECTOR, CREDENTIALS, INSTANCE, LOCATION, MANAGED_BY, METRICS, NODE_AGENT, SERVER,
+        cluster_role_binding,
+    },
+};
+
+/// The label by which tools say what is theirs to manage.
+const MANAGER_LABEL: &str = "app.kubernetes.io/managed-by";
+/// What Juju puts on everything that it makes for an application.
+const JUJU: &str = "juju";
+/// The label of Juju's own objects with the name of their application.
+const JUJU_APPLICATION: &str = "app.kubernetes.io/name";
+/// [`MANAGER_LABEL`] of Juju's objects, as a selector.
+const JUJU_SELECTOR: &str = "app.kubernetes.io/managed-by=juju";
+/// The annotation of Helm with the name of the release.
+const HELM_RELEASE: &str = "meta.helm.sh/release-name";
+
+/// Whose an object of the cluster is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Claim {
+    /// This application made or adopted it.
+    Own,
+    /// Nobody says that it is theirs, as after `velero install` by hand. It may be adopted.
+    Unclaimed,
+    /// Somebody else's, who is named.
+    Others(String),
+}
+
+/// An object that is there under a name that this application would use.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The object; of a Secret only its metadata.
+    pub object: DynamicObject,
+    /// Whose it is.
+    pub claim: Claim,
+}
+
+/// What is in the namespace under the names of Velero's objects.
+#[derive(Clone, Debug, Default)]
+pub struct Holdings(Vec<Held>);
+
+/// The applications of the model, as far as it had to be found out.
+#[derive(Clone, Debug, Default)]
+struct Applications {
+    /// Those whose StatefulSets are there, with the time since when.
+    present: Vec<(String, Option<Timestamp>)>,
+    /// Those that Juju gave rights over the cluster.
+    trusted: Vec<String>,
+}
+
+/// What an object says of its own origin.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Origin {
+    /// It carries the name of an application of this charm.
+    Application(String),
+    /// This charm or the Python one made it, for whichever application.
+    Charm,
+    /// Nothing.
+    Unknown,
+    /// Somebody else, who is named.
+    Others(String),
+}
+
+impl Holdings {
+    /// Reads what is there.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster fails.
+    pub(crate) async fn read(cluster: &Cluster, application: &str) -> Result<Self, ClusterError> {
+        let names = held_names(cluster.namespace());
+        let found = try_join_all(names.iter().map(|object| async {
+            // The credentials themselves are of no interest here.
+            if object.types.as_ref().is_some_and(|types| types.kind == "Secret") {
+                cluster.find_metadata(object).await
+            } else {
+                cluster.find(object).await
+            }
+        }));
+        let (found, servers) = try_join(found, other_servers(cluster)).await?;
+        let objects: Vec<_> = found.into_iter().flatten().chain(servers).collect();
+        let origins = origins(&objects, cluster.namespace());
+        let is_clear = |origin: &Origin| match origin {
+            Origin::Application(name) => name == application,
+            Origin::Charm => false,
+            Origin::Unknown | Origin::Others(_) => true,
+        };
+        // A cluster in which all is clear is not asked any further.
+        let applications =
+            if origins.iter().all(is_clear) { Applications::default() } else { Applications::read(cluster).await? };
+        let held = objects.into_iter().zip(origins).map(|(object, origin)| {
+            let claim = claim(origin, object.creation_timestamp().map(|time| time.0), application, &applications);
+            Held { object, claim }
+        });
+        Ok(Self(held.collect()))
+    }
+
+    /// Returns the object of a kind and name that is there, whoever's it is.
+    #[must_use]
+    pub fn find(&self, object: &DynamicObject) -> Option<&Held> {
+        let is_same = |held: &&Held| {
+            held.object.metadata.name == object.metadata.name
+                && held.object.types.as_ref().map(|types| &types.kind) == object.types.as_ref().map(|types| &types.kind)
+        };
+        self.0.iter().find(is_same)
+    }
+
+    /// Returns the first object that is somebody else's, as messages name it, and who that is.
+    #[must_use]
+    pub fn others(&self) -> Option<(String, &str)> {
+        self.0.iter().find_map(|held| match &held.claim {
+            Claim::Others(holder) => Some((describe(&held.object), holder.as_str())),
+            Claim::Own | Claim::Unclaimed => None,
+        })
+    }
+
+    /// Whether there is a Velero that nobody says is theirs, and nothing of it is this application's yet.
+    #[must_use]
+    pub fn is_unclaimed(&self) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|held| held.claim == Claim::Unclaimed)
+    }
+
+    /// Returns the BackupStorageLocation `default`, if there is one.
+    #[must_use]
+    pub fn location(&self) -> Option<&Held> {
+        self.find(&named("velero.io/v1", "BackupStorageLocation", LOCATION))
+    }
+
+    /// Returns the node agent, if there is one.
+    #[must_use]
+    pub fn node_agent(&self) -> Option<&Held> {
+        self.find(&named("apps/v1", "DaemonSet", NODE_AGENT))
+    }
+
+    /// Whether there is a node agent that nobody asked this application for: it was there before.
+    #[must_use]
+    pub fn has_adopted_node_agent(&self) -> bool {
+        self.node_agent().is_some_and(|held| match held.claim {
+            Claim::Own => held.object.annotations().contains_key(ADOPTED),
+            Claim::Unclaimed => true,
+            Claim::Others(_) => false,
+        })
+    }
+
+    /// Returns the server's Deployment, if there is one.
+    #[must_use]
+    pub fn server(&self) -> Option<&Held> {
+        self.find(&named("apps/v1", "Deployment", SERVER))
+    }
+
+    /// Returns the objects, as messages name them.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.0.iter().map(|held| describe(&held.object)).collect()
+    }
+}
+
+impl FromIterator<Held> for Holdings {
+    fn from_iter<I: IntoIterator<Item = Held>>(held: I) -> Self {
+        Self(held.into_iter().collect())
+    }
+}
+
+/// The objects whose names this application would use, all but the CustomResourceDefinitions, which belong to all.
+fn held_names(namespace: &str) -> Vec<DynamicObject> {
+    let mut objects = vec![
+        named("apps/v1", "Deployment", SERVER),
+        named("apps/v1", "DaemonSet", NODE_AGENT),
+        named("v1", "Secret", CREDENTIALS),
+        named("velero.io/v1", "BackupStorageLocation", LOCATION),
+        named("velero.io/v1", "VolumeSnapshotLocation", LOCATION),
+        named("v1", "Service", METRICS),
+        named("v1", "ServiceAccount", SERVER),
+    ];
+    for object in &mut objects {
+        object.metadata.namespace = Some(namespace.to_owned());
+    }
+    objects.push(named("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", &cluster_role_binding(namespace)));
+    objects
+}
+
+/// Servers of Velero under other names: two of them in a namespace would work on the same objects.
+async fn other_servers(cluster: &Cluster) -> Result<Vec<DynamicObject>, ClusterError> {
+    let kind = named("apps/v1", "Deployment", "").types.unwrap_or_default();
+    let mut servers =
+        cluster.list_dynamic(&cluster.here(&kind), &kind, "the Deployments of Velero", COMPONENT_SELECTOR).await?;
+    servers.retain(|server| server.metadata.name.as_deref() != Some(SERVER));
+    Ok(servers)
+}
+
+impl Applications {
+    async fn read(cluster: &Cluster) -> Result<Self, ClusterError> {
+        let sets: Api<StatefulSet> = cluster.namespaced();
+        let parameters = ListParams::default().labels(JUJU_SELECTOR);
+        let sets = call("list", "the StatefulSets of Juju".to_owned(), || sets.list_metadata(&parameters));
+        let bindings: Api<ClusterRoleBinding> = cluster.cluster_wide();
+        let bindings = cluster.list(&bindings, "the ClusterRoleBindings of Juju", JUJU_SELECTOR);
+        let (sets, bindings) = try_join(sets, bindings).await?;
+        let present =
+            sets.items.iter().map(|set| (set.name_any(), set.creation_timestamp().map(|time| time.0))).collect();
+        let namespace = Some(cluster.namespace());
+        let accounts = bindings.into_iter().flat_map(|binding| binding.subjects.unwrap_or_default());
+        let trusted = accounts.filter(|account| account.namespace.as_deref() == namespace);
+        Ok(Self { present, trusted: trusted.map(|account| account.name).collect() })
+    }
+
+    fn since(&self, application: &str) -> Option<Timestamp> {
+        self.present.iter().find(|(name, _)| name == application)?.1
+    }
+
+    fn is_present(&self, application: &str) -> bool {
+        self.present.iter().any(|(name, _)| name == application)
+    }
+
+    /// Another application of the model that may have made something at that time: it was there, and it has the rights.
+    fn rival(&self, application: &str, made: Option<Timestamp>) -> Option<&str> {
+        let may_have = |(name, since): &&(String, Option<Timestamp>)| {
+            name != application && self.trusted.contains(name) && *since <= made
+        };
+        self.present.iter().find(may_have).map(|(name, _)| name.as_str())
+    }
+}
+
+/// What the objects of a namespace say of their origin, in their order. What the CLI made is the Python charm's where that has
+/// changed anything with its own client.
+fn origins(objects: &[DynamicObject], namespace: &str) -> Vec<Origin> {
+    let by_python_charm = objects.iter().any(|object| Heritage::PythonCharm.is_due(&object.metadata));
+    let origin = |object: &DynamicObject| match origin(object, namespace) {
+        Origin::Unknown if by_python_charm && Heritage::Predecessors.is_due(&object.metadata) => Origin::Charm,
+        origin => origin,
+    };
+    objects.iter().map(origin).collect()
+}
+
+fn origin(object: &DynamicObject, namespace: &str) -> Origin {
+    let label = |key: &str| object.labels().get(key).map(String::as_str);
+    if let Some(elsewhere) = bound_elsewhere(object, namespace) {
+        return Origin::Others(elsewhere);
+    }
+    if let Some(owner) = object.owner_references().iter().find(|owner| owner.controller == Some(true)) {
+        return Origin::Others(format!("{} {}", owner.kind, owner.name));
+    }
+    match label(MANAGER_LABEL) {
+        Some(manager) if manager == MANAGED_BY.1 => match label(INSTANCE) {
+            Some(application) => Origin::Application(application.to_owned()),
+            None => Origin::Charm,
+        },
+        Some(JUJU) => {
+            Origin::Others(format!("Juju's application {}", label(JUJU_APPLICATION).unwrap_or("of another name")))
+        }
+        Some("Helm") => {
+            let release = object.annotations().get(HELM_RELEASE).map_or("", String::as_str);
+            Origin::Others(format!("Helm's release {release}").trim_end().to_owned())
+        }
+        Some(manager) => Origin::Others(manager.to_owned()),
+        None if object.labels().contains_key("app.juju.is/created-by") => Origin::Others("Juju".to_owned()),
+        None => Origin::Unknown,
+    }
+}
+
+/// Whose a ClusterRoleBinding is that gives rights to others than the server of this namespace: they are cluster-wide, and other
+/// Veleros use names of the same pattern.
+fn bound_elsewhere(object: &DynamicObject, namespace: &str) -> Option<String> {
+    if object.types.as_ref().is_none_or(|types| types.kind != "ClusterRoleBinding") {
+        return None;
+    }
+    let subjects = object.data["subjects"].as_array()?;
+    let elsewhere = subjects.iter().find(|subject| subject["namespace"] != namespace || subject["name"] != SERVER)?;
+    let text = |key: &str| elsewhere[key].as_str().unwrap_or_default();
+    match text("namespace") {
+        "" => Some(format!("{} {}", text("kind"), text("name"))),
+        theirs => Some(format!("{} {} of namespace {theirs}", text("kind"), text("name"))),
+    }
+}
+
+fn claim(origin: Origin, made: Option<Timestamp>, application: &str, applications: &Applications) -> Claim {
+    match origin {
+        Origin::Application(name) if name == application => Claim::Own,
+        Origin::Application(name) if applications.is_present(&name) => Claim::Others(format!("the application {name}")),
+        // Its application is gone, and has left it behind.
+        Origin::Application(_) | Origin::Unknown => Claim::Unclaimed,
+        Origin::Charm => match (applications.since(application), applications.rival(application, made)) {
+            (Some(since), _) if made.is_some_and(|made| made >= since) => Claim::Own,
+            (_, Some(rival)) => Claim::Others(format!("the application {rival}")),
+            _ => Claim::Unclaimed,
+        },
+        Origin::Others(holder) => Claim::Others(holder),
+    }
+}
+
+#[cfg(test)]
+#[path = "holdings_tests.rs"]
+mod tests;
