@@ -18,6 +18,7 @@ mod gate;
 mod gcs;
 mod installation;
 mod models;
+mod neighbours;
 mod node_agent;
 mod objects;
 mod packaging;
