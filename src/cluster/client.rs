@@ -137,7 +137,13 @@ impl Cluster {
         config.default_retry = false;
         let namespace = config.default_namespace.clone();
         let client = Client::try_from(config).map_err(|error| ClusterError::Client(Box::new(error)))?;
-        Ok(Self { client, namespace })
+        Ok(Self::with_client(client, namespace))
+    }
+
+    /// A namespace of the cluster that a client talks to.
+    #[must_use]
+    pub(crate) fn with_client(client: Client, namespace: String) -> Self {
+        Self { client, namespace }
     }
 
     /// The namespace that objects without a scope of their own are in.

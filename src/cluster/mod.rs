@@ -3,6 +3,8 @@
 mod client;
 mod comparison;
 mod ownership;
+#[cfg(test)]
+pub(crate) mod test_api;
 
 pub use client::{Cluster, ClusterError};
 pub(crate) use client::{FIELD_MANAGER, api_resource, call, describe, found, named};
