@@ -11,7 +11,7 @@ use super::environment::Execution;
 use super::hook::{Hook, RelationEvent};
 use super::log::{Level, Log};
 use super::relation::Relation;
-use super::secret::{Grant, Owner, Secret};
+use super::secret::{Grant, Owner, Secret, SecretDescription};
 use super::state::{Application, ModelState, Status, Unit, UnitName};
 use super::store::Store;
 
@@ -44,20 +44,10 @@ pub struct ActionRun {
 #[derive(Clone, Debug)]
 pub(super) enum SecretChange {
     Add(Box<Secret>),
-    Update {
-        content: Option<BTreeMap<String, String>>,
-        label: Option<String>,
-        description: Option<String>,
-        rotate: Option<String>,
-        expire: Option<String>,
-    },
+    Update { content: Option<BTreeMap<String, String>>, about: SecretDescription },
     Grant(Grant),
-    Revoke {
-        application: String,
-    },
-    Remove {
-        revision: Option<u32>,
-    },
+    Revoke { application: String },
+    Remove { revision: Option<u32> },
 }
 
 #[derive(Default)]
@@ -82,6 +72,8 @@ pub struct Context<'a> {
     execution: &'a Execution,
     application: Application,
     buffer: Buffer,
+    /// What `status-get` has answered: Juju keeps it for the whole run.
+    status_told: Option<Status>,
     lease_lost: bool,
     store: &'a Store,
     log: &'a Log,
@@ -107,6 +99,7 @@ impl<'a> Context<'a> {
             execution,
             application,
             buffer: Buffer::default(),
+            status_told: None,
             lease_lost: false,
             store,
             log,
@@ -264,15 +257,31 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The model's secrets, with those that this run has added.
+    /// The model's secrets, with what this run has added, said of them and removed. Their revisions stay those that the
+    /// controller has.
     pub(super) fn secrets(&self) -> BTreeMap<String, Secret> {
         let mut secrets = self.model.secrets.clone();
         for (id, change) in &self.buffer.secrets {
-            if let SecretChange::Add(secret) = change {
-                secrets.insert(id.clone(), (**secret).clone());
+            match (change, secrets.get_mut(id)) {
+                (SecretChange::Add(secret), _) => {
+                    secrets.insert(id.clone(), (**secret).clone());
+                }
+                (SecretChange::Update { content: _, about }, Some(secret)) => secret.describe(about),
+                (SecretChange::Remove { .. }, _) => {
+                    secrets.remove(id);
+                }
+                _ => {}
             }
         }
         secrets
+    }
+
+    /// The content that this run gives a secret that exists.
+    pub(super) fn updated_secret(&self, id: &str) -> Option<BTreeMap<String, String>> {
+        self.buffer.secrets.iter().rev().find_map(|(each, change)| match change {
+            SecretChange::Update { content, .. } if each == id => content.clone(),
+            _ => None,
+        })
     }
 
     /// The content of a secret that this run has added.
@@ -307,6 +316,12 @@ impl<'a> Context<'a> {
             consumer.notified = consumer.notified.max(pinned);
         }
         self.save();
+    }
+
+    /// The unit's status as of the first time that this run has asked.
+    pub(super) fn unit_status(&mut self) -> Status {
+        let now = self.own_unit().status.clone();
+        self.status_told.get_or_insert(now).clone()
     }
 
     pub(super) fn set_unit_status(&mut self, status: Status) {
@@ -410,14 +425,11 @@ impl<'a> Context<'a> {
         }
         match change {
             SecretChange::Add(_) => {}
-            SecretChange::Update { content, label, description, rotate, expire } => {
+            SecretChange::Update { content, about } => {
                 if let Some(content) = content {
                     secret.update(content);
                 }
-                secret.label = label.unwrap_or_else(|| secret.label.clone());
-                secret.description = description.unwrap_or_else(|| secret.description.clone());
-                secret.rotate = rotate.unwrap_or_else(|| secret.rotate.clone());
-                secret.expire = expire.unwrap_or_else(|| secret.expire.clone());
+                secret.describe(&about);
             }
             SecretChange::Grant(grant) => {
                 if !secret.grants.contains(&grant) {

@@ -6,6 +6,7 @@ mod environment;
 mod failures;
 mod harness;
 mod lifecycle;
+mod memory;
 mod relations;
 mod secrets;
 mod tools;

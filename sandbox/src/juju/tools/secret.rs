@@ -86,6 +86,12 @@ fn read(
     if let Some(pending) = context.added_secret(id) {
         return Ok(pending);
     }
+    // What this hook has made of a secret is shown to who asks for the newest; the plain answer is what is stored.
+    if (parsed.is_set("refresh") || parsed.is_set("peek"))
+        && let Some(pending) = context.updated_secret(id)
+    {
+        return Ok(pending);
+    }
     let unit = context.unit.clone();
     let Some(secret) = context.model.secrets.get(id) else { return Err(not_found(id)) };
     if !context.model.may_read(secret, &unit) {
