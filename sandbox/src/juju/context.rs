@@ -12,11 +12,14 @@ use super::hook::{Hook, RelationEvent};
 use super::log::{Level, Log};
 use super::relation::Relation;
 use super::secret::{Grant, Owner, Secret, SecretDescription};
-use super::state::{Application, ModelState, Status, Unit, UnitName};
+use super::state::{Application, Life, ModelState, Status, Unit, UnitName};
 use super::store::Store;
 
 /// Most that `state-set` may keep in all, in bytes.
 const STATE_LIMIT: usize = 2 * 1024 * 1024;
+
+/// What the agent says of the controller where it does not reach it.
+pub(super) const DISCONNECTED: &str = "connection is shut down";
 
 /// Whose settings in a relation.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -57,6 +60,13 @@ struct Buffer {
     state: Option<BTreeMap<String, String>>,
     ports: Option<BTreeSet<String>>,
     secrets: Vec<(String, SecretChange)>,
+}
+
+impl Buffer {
+    fn is_empty(&self) -> bool {
+        let Self { settings, state, ports, secrets } = self;
+        settings.is_empty() && state.is_none() && ports.is_none() && secrets.is_empty()
+    }
 }
 
 /// One run of a charm, from the side of its agent.
@@ -156,14 +166,29 @@ impl<'a> Context<'a> {
 
     /// Whether `-r` may name that relation.
     pub(super) fn sees_relation(&self, id: u32) -> bool {
-        self.endpoint_of(id).is_some()
+        self.model.relations.get(&id).is_some_and(|relation| self.is_in(relation))
     }
 
-    /// Whether `relation-ids` names the relation: not one that breaks, nor one that ends and has no remote units.
+    /// Whether the unit's agent has entered the relation and not left it. It enters all that there are after `install`, before
+    /// the first `-relation-created`; it leaves with `-relation-broken`, and a unit that goes does not come back.
+    fn is_in(&self, relation: &Relation) -> bool {
+        let Unit { life, seen, .. } = self.own_unit();
+        let enters = *life == Life::Alive && !relation.dying;
+        relation.side(&self.unit.application).is_some()
+            && seen.installed
+            && (enters || seen.relations.contains_key(&relation.id))
+    }
+
+    /// Whether `relation-ids` names the relation: not one that is removed and has no remote units any more. One that ends
+    /// only for this unit, as the unit goes, is named to its `-relation-broken`, and not after it.
     pub(super) fn lists_relation(&self, relation: &Relation) -> bool {
-        let breaks = self.execution.hook().is_some_and(|hook| hook.breaks(relation.id));
-        let ended = relation.dying && self.members(relation).is_empty();
-        !breaks && !ended
+        let broken = relation.dying && !relation.is_peer() && self.members(relation).is_empty();
+        self.is_in(relation) && !broken
+    }
+
+    /// Whether the unit's agent reaches the controller: not that of a dead unit.
+    pub(super) fn is_connected(&self) -> bool {
+        self.own_unit().life != Life::Dead
     }
 
     /// The remote units that joined as far as this unit was told, with the one that just joins and without the one that
@@ -376,6 +401,12 @@ impl<'a> Context<'a> {
     /// Why the controller refuses, in its words.
     pub(super) fn commit(&mut self) -> Result<(), String> {
         let buffer = std::mem::take(&mut self.buffer);
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        if !self.is_connected() {
+            return Err(DISCONNECTED.to_owned());
+        }
         let mut model = self.model.clone();
         for ((id, application), settings) in &buffer.settings {
             if *application && !self.is_leader() {

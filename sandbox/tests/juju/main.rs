@@ -2,6 +2,7 @@
 
 mod actions;
 mod command_line;
+mod endings;
 mod environment;
 mod failures;
 mod harness;
