@@ -32,14 +32,23 @@ impl HookTools {
     pub async fn secret(&self, uri: &str) -> Result<Option<SecretContent>, ToolError> {
         match self.json::<Option<BTreeMap<String, String>>>("secret-get", &["--refresh", "--", uri]).await {
             Ok(content) => Ok(content.map(SecretContent)),
-            Err(ToolError::Failed { stderr, .. })
-                if stderr.contains("permission denied") || stderr.contains("not found") =>
-            {
-                Ok(None)
-            }
+            Err(ToolError::Failed { stderr, .. }) if is_out_of_reach(&stderr) => Ok(None),
             Err(error) => Err(error),
         }
     }
+}
+
+/// Whether the tool says that the secret is not granted to us, or that it is gone: in the words of Juju 3.6 and 4.0, which tell
+/// of backends that they do not find in words that are much the same.
+fn is_out_of_reach(stderr: &str) -> bool {
+    let said = stderr.trim();
+    let said = said.strip_prefix("ERROR ").unwrap_or(said);
+    let words: Vec<&str> = said.split_whitespace().collect();
+    said == "permission denied"
+        || matches!(
+            words.as_slice(),
+            ["secret", "not", "found"] | ["secret", _, "not", "found"] | ["secret", _, "revision", _, "not", "found"]
+        )
 }
 
 #[cfg(test)]
@@ -50,6 +59,36 @@ mod tests {
     async fn a_secret_that_is_not_granted_is_no_error() {
         let scripted = ScriptedTools::new(&[("secret-get", "echo 'ERROR permission denied' >&2; exit 1")]);
         assert_eq!(scripted.tools().secret("secret:d5k2n8fq9mvc7a3t1he0").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_is_gone_is_no_error_in_the_words_of_any_juju() {
+        for said in [
+            r#"secret "d5k2n8fq9mvc7a3t1he0" not found"#,
+            r#"secret "secret:d5k2n8fq9mvc7a3t1he0" not found"#,
+            "secret d5k2n8fq9mvc7a3t1he0 revision 2 not found",
+            "secret not found",
+            "secret revision not found",
+        ] {
+            let scripted = ScriptedTools::new(&[("secret-get", &format!("echo 'ERROR {said}' >&2; exit 1"))]);
+            assert_eq!(scripted.tools().secret("secret:d5k2n8fq9mvc7a3t1he0").await.unwrap(), None, "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_keeps_a_granted_secret_from_being_read_is_an_error() {
+        for said in [
+            r#"external secret backend "6b0e3c52" not found, have [internal]"#,
+            r#"external secret backend "6b0e3c52" not found"#,
+            r#"secret backend "vault" not found"#,
+            r#"model "demo" not found"#,
+            "connection is shut down",
+            "saving content: open /run/vault: permission denied",
+        ] {
+            let scripted = ScriptedTools::new(&[("secret-get", &format!("echo 'ERROR {said}' >&2; exit 1"))]);
+            let error = scripted.tools().secret("secret:d5k2n8fq9mvc7a3t1he0").await.unwrap_err();
+            assert!(error.to_string().contains(said), "{error}");
+        }
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! `status`.
 
 use clap::{Args, ValueEnum};
-use sandbox::juju::{JUJU_VERSION, ModelView};
+use sandbox::juju::ModelView;
 
 use super::Failure;
 use super::globals::Globals;
@@ -63,7 +63,7 @@ fn tabular(view: &ModelView, relations: bool) -> String {
     let now = jiff::Zoned::now().strftime("%H:%M:%S%:z").to_string();
     let mut blocks = vec![table(&[
         row([&"Model", &"Cloud", &"Version", &"Timestamp"]),
-        row([&view.model, &"sandbox", &JUJU_VERSION, &now]),
+        row([&view.model, &"sandbox", &view.version, &now]),
     ])];
     if view.applications.is_empty() {
         return format!("{}\nModel {:?} is empty.\n", blocks[0], view.model);

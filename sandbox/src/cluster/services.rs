@@ -206,6 +206,8 @@ fn controller_manager_arguments(blueprint: &Blueprint) -> Vec<String> {
         "--bind-address=127.0.0.1".into(),
         "--leader-elect=false".into(),
         "--use-service-account-credentials=true".into(),
+        // Juju's units run beside the cluster: of the StatefulSets of their applications no pods are to come.
+        "--controllers=*,-statefulset-controller".into(),
         format!("--root-ca-file={}", pki("ca.crt")),
         format!("--service-account-private-key-file={}", pki("service-account.key")),
         format!("--flex-volume-plugin-dir={}", blueprint.file("volume-plugins").display()),

@@ -238,6 +238,7 @@ impl Agent<'_> {
             namespaces_of: access.namespaces_of,
             surroundings: Surroundings {
                 unit_tag: unit.tag(),
+                pod: unit.pod(),
                 charm_directory: directory.join("charm"),
                 socket: directory.join("agent.socket"),
                 tools_program: self.program.to_owned(),

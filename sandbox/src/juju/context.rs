@@ -11,12 +11,15 @@ use super::environment::Execution;
 use super::hook::{Hook, RelationEvent};
 use super::log::{Level, Log};
 use super::relation::Relation;
-use super::secret::{Grant, Owner, Secret};
-use super::state::{Application, ModelState, Status, Unit, UnitName};
+use super::secret::{Grant, Owner, Secret, SecretDescription};
+use super::state::{Application, Life, ModelState, Status, Unit, UnitName};
 use super::store::Store;
 
 /// Most that `state-set` may keep in all, in bytes.
 const STATE_LIMIT: usize = 2 * 1024 * 1024;
+
+/// What the agent says of the controller where it does not reach it.
+pub(super) const DISCONNECTED: &str = "connection is shut down";
 
 /// Whose settings in a relation.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -44,20 +47,10 @@ pub struct ActionRun {
 #[derive(Clone, Debug)]
 pub(super) enum SecretChange {
     Add(Box<Secret>),
-    Update {
-        content: Option<BTreeMap<String, String>>,
-        label: Option<String>,
-        description: Option<String>,
-        rotate: Option<String>,
-        expire: Option<String>,
-    },
+    Update { content: Option<BTreeMap<String, String>>, about: SecretDescription },
     Grant(Grant),
-    Revoke {
-        application: String,
-    },
-    Remove {
-        revision: Option<u32>,
-    },
+    Revoke { application: String },
+    Remove { revision: Option<u32> },
 }
 
 #[derive(Default)]
@@ -67,6 +60,13 @@ struct Buffer {
     state: Option<BTreeMap<String, String>>,
     ports: Option<BTreeSet<String>>,
     secrets: Vec<(String, SecretChange)>,
+}
+
+impl Buffer {
+    fn is_empty(&self) -> bool {
+        let Self { settings, state, ports, secrets } = self;
+        settings.is_empty() && state.is_none() && ports.is_none() && secrets.is_empty()
+    }
 }
 
 /// One run of a charm, from the side of its agent.
@@ -82,6 +82,8 @@ pub struct Context<'a> {
     execution: &'a Execution,
     application: Application,
     buffer: Buffer,
+    /// What `status-get` has answered: Juju keeps it for the whole run.
+    status_told: Option<Status>,
     lease_lost: bool,
     store: &'a Store,
     log: &'a Log,
@@ -107,6 +109,7 @@ impl<'a> Context<'a> {
             execution,
             application,
             buffer: Buffer::default(),
+            status_told: None,
             lease_lost: false,
             store,
             log,
@@ -163,14 +166,29 @@ impl<'a> Context<'a> {
 
     /// Whether `-r` may name that relation.
     pub(super) fn sees_relation(&self, id: u32) -> bool {
-        self.endpoint_of(id).is_some()
+        self.model.relations.get(&id).is_some_and(|relation| self.is_in(relation))
     }
 
-    /// Whether `relation-ids` names the relation: not one that breaks, nor one that ends and has no remote units.
+    /// Whether the unit's agent has entered the relation and not left it. It enters all that there are after `install`, before
+    /// the first `-relation-created`; it leaves with `-relation-broken`, and a unit that goes does not come back.
+    fn is_in(&self, relation: &Relation) -> bool {
+        let Unit { life, seen, .. } = self.own_unit();
+        let enters = *life == Life::Alive && !relation.dying;
+        relation.side(&self.unit.application).is_some()
+            && seen.installed
+            && (enters || seen.relations.contains_key(&relation.id))
+    }
+
+    /// Whether `relation-ids` names the relation: not one that is removed and has no remote units any more. One that ends
+    /// only for this unit, as the unit goes, is named to its `-relation-broken`, and not after it.
     pub(super) fn lists_relation(&self, relation: &Relation) -> bool {
-        let breaks = self.execution.hook().is_some_and(|hook| hook.breaks(relation.id));
-        let ended = relation.dying && self.members(relation).is_empty();
-        !breaks && !ended
+        let broken = relation.dying && !relation.is_peer() && self.members(relation).is_empty();
+        self.is_in(relation) && !broken
+    }
+
+    /// Whether the unit's agent reaches the controller: not that of a dead unit.
+    pub(super) fn is_connected(&self) -> bool {
+        self.own_unit().life != Life::Dead
     }
 
     /// The remote units that joined as far as this unit was told, with the one that just joins and without the one that
@@ -264,15 +282,31 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The model's secrets, with those that this run has added.
+    /// The model's secrets, with what this run has added, said of them and removed. Their revisions stay those that the
+    /// controller has.
     pub(super) fn secrets(&self) -> BTreeMap<String, Secret> {
         let mut secrets = self.model.secrets.clone();
         for (id, change) in &self.buffer.secrets {
-            if let SecretChange::Add(secret) = change {
-                secrets.insert(id.clone(), (**secret).clone());
+            match (change, secrets.get_mut(id)) {
+                (SecretChange::Add(secret), _) => {
+                    secrets.insert(id.clone(), (**secret).clone());
+                }
+                (SecretChange::Update { content: _, about }, Some(secret)) => secret.describe(about),
+                (SecretChange::Remove { .. }, _) => {
+                    secrets.remove(id);
+                }
+                _ => {}
             }
         }
         secrets
+    }
+
+    /// The content that this run gives a secret that exists.
+    pub(super) fn updated_secret(&self, id: &str) -> Option<BTreeMap<String, String>> {
+        self.buffer.secrets.iter().rev().find_map(|(each, change)| match change {
+            SecretChange::Update { content, .. } if each == id => content.clone(),
+            _ => None,
+        })
     }
 
     /// The content of a secret that this run has added.
@@ -307,6 +341,12 @@ impl<'a> Context<'a> {
             consumer.notified = consumer.notified.max(pinned);
         }
         self.save();
+    }
+
+    /// The unit's status as of the first time that this run has asked.
+    pub(super) fn unit_status(&mut self) -> Status {
+        let now = self.own_unit().status.clone();
+        self.status_told.get_or_insert(now).clone()
     }
 
     pub(super) fn set_unit_status(&mut self, status: Status) {
@@ -361,6 +401,12 @@ impl<'a> Context<'a> {
     /// Why the controller refuses, in its words.
     pub(super) fn commit(&mut self) -> Result<(), String> {
         let buffer = std::mem::take(&mut self.buffer);
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        if !self.is_connected() {
+            return Err(DISCONNECTED.to_owned());
+        }
         let mut model = self.model.clone();
         for ((id, application), settings) in &buffer.settings {
             if *application && !self.is_leader() {
@@ -410,14 +456,11 @@ impl<'a> Context<'a> {
         }
         match change {
             SecretChange::Add(_) => {}
-            SecretChange::Update { content, label, description, rotate, expire } => {
+            SecretChange::Update { content, about } => {
                 if let Some(content) = content {
                     secret.update(content);
                 }
-                secret.label = label.unwrap_or_else(|| secret.label.clone());
-                secret.description = description.unwrap_or_else(|| secret.description.clone());
-                secret.rotate = rotate.unwrap_or_else(|| secret.rotate.clone());
-                secret.expire = expire.unwrap_or_else(|| secret.expire.clone());
+                secret.describe(&about);
             }
             SecretChange::Grant(grant) => {
                 if !secret.grants.contains(&grant) {

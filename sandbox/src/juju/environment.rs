@@ -6,9 +6,6 @@ use super::cloud::UnitAccess;
 use super::hook::{Hook, RelationEvent};
 use super::state::{ModelState, UnitName};
 
-/// The version of Juju whose contract is kept.
-pub const JUJU_VERSION: &str = "3.6.9";
-
 const AGENT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What the charm process is run for.
@@ -89,10 +86,7 @@ pub fn environment(
         ("JUJU_MODEL_NAME", model.name.clone()),
         ("JUJU_MODEL_UUID", model.uuid.clone()),
         ("JUJU_API_ADDRESSES", "controller-service.controller-sandbox.svc.cluster.local:17070".to_owned()),
-        ("JUJU_VERSION", JUJU_VERSION.to_owned()),
-        ("JUJU_SLA", "unsupported".to_owned()),
-        ("JUJU_METER_STATUS", "AMBER".to_owned()),
-        ("JUJU_METER_INFO", "not set".to_owned()),
+        ("JUJU_VERSION", model.series.version().to_owned()),
         ("CLOUD_API_VERSION", access.api_version.clone()),
         ("PATH", format!("{}:{AGENT_PATH}", tools_directory(unit))),
         ("LANG", "C.UTF-8".to_owned()),
@@ -112,6 +106,10 @@ pub fn environment(
         "JUJU_CHARM_NO_PROXY",
     ] {
         variables.insert(empty.to_owned(), String::new());
+    }
+    if model.series.has_meters() {
+        let meters = [("JUJU_SLA", "unsupported"), ("JUJU_METER_STATUS", "AMBER"), ("JUJU_METER_INFO", "not set")];
+        variables.extend(meters.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
     variables.extend(kubernetes(access));
     let of_kind = match execution {

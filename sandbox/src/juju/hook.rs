@@ -158,10 +158,4 @@ impl Hook {
             _ => None,
         }
     }
-
-    /// Whether it is the `-relation-broken` of that relation.
-    #[must_use]
-    pub fn breaks(&self, id: u32) -> bool {
-        matches!(self, Self::Relation { event: RelationEvent::Broken, relation, .. } if *relation == id)
-    }
 }

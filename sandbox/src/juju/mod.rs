@@ -9,6 +9,7 @@ pub mod cloud;
 
 mod agent;
 mod context;
+mod ending_order;
 mod environment;
 mod error;
 mod hook;
@@ -19,6 +20,7 @@ mod process;
 mod relation;
 mod resolver;
 mod secret;
+mod series;
 mod simulated;
 mod state;
 mod store;
@@ -28,7 +30,8 @@ mod wire;
 
 pub use agent::{AgentError, Disturbance, HookRecord, ToolCall};
 pub use context::Whose;
-pub use environment::{Execution, JUJU_VERSION};
+pub use ending_order::EndingOrder;
+pub use environment::Execution;
 pub use error::Error;
 pub use hook::{Hook, RelationEvent};
 pub use log::{Level, LogLine};
@@ -38,6 +41,7 @@ pub use model::{
 };
 pub use process::{Outcome, SUPERVISOR_ARGUMENT, supervise};
 pub use secret::{InvalidSecretUri, SecretUri};
+pub use series::Series;
 pub use simulated::{Dialect, built_in, built_in_names};
 pub use state::{InvalidUnitName, Life, ModelState, Status, StatusValue, UnitName};
 pub use store::StoreError;

@@ -5,7 +5,7 @@
 
 use super::hook::{Hook, RelationEvent};
 use super::relation::Relation;
-use super::state::{Application, Life, ModelState, SeenRelation, Unit, UnitName};
+use super::state::{Application, Life, ModelState, Seen, SeenRelation, Unit, UnitName};
 
 /// The next hook of the unit, if any is due. A unit whose hook failed has none until that is resolved.
 #[must_use]
@@ -15,10 +15,10 @@ pub fn next_hook(model: &ModelState, name: &UnitName) -> Option<Hook> {
     if unit.seen.failed.is_some() || unit.seen.removed {
         return None;
     }
-    if unit.life == Life::Dying {
-        next_of_dying(model, name, unit)
-    } else {
-        next_of_alive(model, name, application, unit)
+    match unit.life {
+        Life::Alive => next_of_alive(model, name, application, unit),
+        Life::Dying => next_of_dying(model, name, unit),
+        Life::Dead => (unit.seen.started && !unit.seen.stopped).then_some(Hook::Stop),
     }
 }
 
@@ -39,7 +39,7 @@ fn next_of_alive(model: &ModelState, name: &UnitName, application: &Application,
     if leads && !seen.leader {
         return Some(Hook::LeaderElected);
     }
-    if !leads && !seen.leader_settings {
+    if !leads && !seen.leader_settings && model.series.has_leader_settings() {
         return Some(Hook::LeaderSettingsChanged);
     }
     if seen.started
@@ -63,14 +63,17 @@ fn next_of_alive(model: &ModelState, name: &UnitName, application: &Application,
 }
 
 fn next_of_dying(model: &ModelState, name: &UnitName, unit: &Unit) -> Option<Hook> {
-    let in_relations = unit.seen.relations.iter().find_map(|(id, seen)| {
-        let relation = model.relations.get(id)?;
-        next_of_relation(relation, seen, name, true)
-    });
-    if !unit.seen.installed {
+    let Seen { installed, started, stopped, relations, .. } = &unit.seen;
+    if !installed {
         return None;
     }
-    in_relations.or(Some(if unit.seen.stopped { Hook::Remove } else { Hook::Stop }))
+    let left = relations.values().map(|seen| 1 + seen.members.len()).sum();
+    let in_relations =
+        model.ending_order.arrange(relations.keys().copied().collect(), left).into_iter().find_map(|id| {
+            let relation = model.relations.get(&id)?;
+            next_of_relation(relation, relations.get(&id)?, name, true)
+        });
+    in_relations.or(Some(if *started && !stopped { Hook::Stop } else { Hook::Remove }))
 }
 
 /// Departs, then broken, then the application's data, then joins (each with the `-changed` that follows), then the
@@ -78,17 +81,18 @@ fn next_of_dying(model: &ModelState, name: &UnitName, unit: &Unit) -> Option<Hoo
 fn next_of_relation(relation: &Relation, seen: &SeenRelation, name: &UnitName, ending: bool) -> Option<Hook> {
     let present = relation.remote_units(name);
     let due = |(member, version): (&UnitName, &Option<u64>)| version.is_none().then(|| member.clone());
-    if let Some(joined) = seen.members.iter().find_map(due)
-        && present.contains(&joined)
-        && !ending
-    {
+    // What follows a joining comes also where everything ends meanwhile.
+    if let Some(joined) = seen.members.iter().find_map(due) {
         return relation_hook(relation, name, RelationEvent::Changed, Some(joined));
     }
     if let Some(gone) = seen.members.keys().find(|member| ending || !present.contains(member)) {
         return relation_hook(relation, name, RelationEvent::Departed, Some(gone.clone()));
     }
     if ending {
-        return seen.created.then(|| relation_hook(relation, name, RelationEvent::Broken, None)).flatten();
+        // Peers depart, but nothing breaks among them.
+        return (seen.created && !relation.is_peer())
+            .then(|| relation_hook(relation, name, RelationEvent::Broken, None))
+            .flatten();
     }
     if relation.remote(&name.application)?.bag.version > seen.application_version {
         return relation_hook(relation, name, RelationEvent::Changed, None);
@@ -128,7 +132,7 @@ pub fn note(model: &mut ModelState, before: &ModelState, name: &UnitName, hook: 
     };
     let leads = before.is_leader(name);
     let Some(unit) = model.unit_mut(name) else { return };
-    let dying = unit.life == Life::Dying;
+    let dying = unit.life != Life::Alive;
     let seen = &mut unit.seen;
     match hook {
         Hook::Install => seen.installed = true,

@@ -77,6 +77,15 @@ pub struct Secret {
     pub consumers: BTreeMap<UnitName, Consumer>,
 }
 
+/// What may be said of a secret beside its content; what is `None` stays.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SecretDescription {
+    pub label: Option<String>,
+    pub description: Option<String>,
+    pub rotate: Option<String>,
+    pub expire: Option<String>,
+}
+
 impl Secret {
     /// A secret with one revision.
     #[must_use]
@@ -97,6 +106,21 @@ impl Secret {
     #[must_use]
     pub fn latest(&self) -> u32 {
         self.revisions.last_key_value().map_or(0, |(revision, _)| *revision)
+    }
+
+    /// Says something else of it.
+    pub(super) fn describe(&mut self, about: &SecretDescription) {
+        let parts = [
+            (&mut self.label, &about.label),
+            (&mut self.description, &about.description),
+            (&mut self.rotate, &about.rotate),
+            (&mut self.expire, &about.expire),
+        ];
+        for (part, said) in parts {
+            if let Some(said) = said {
+                said.clone_into(part);
+            }
+        }
     }
 
     /// Adds a revision, unless the content is the same.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,9 +12,11 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::charm::{Charm, Metadata, is_valid_name};
+use super::ending_order::EndingOrder;
 use super::hook::Hook;
 use super::relation::Relation;
 use super::secret::Secret;
+use super::series::Series;
 use super::simulated::Simulated;
 
 /// The name of a unit: `velero-operator/0`.
@@ -42,6 +45,12 @@ impl UnitName {
     #[must_use]
     pub fn tag(&self) -> String {
         format!("unit-{}-{}", self.application, self.number)
+    }
+
+    /// The name of the unit's pod: `velero-operator-0`.
+    #[must_use]
+    pub fn pod(&self) -> String {
+        format!("{}-{}", self.application, self.number)
     }
 }
 
@@ -146,6 +155,15 @@ pub enum Life {
     Alive,
     /// It goes, once its last hooks have run.
     Dying,
+    /// The controller is done with it. A unit that is so before its last hooks has `stop` alone.
+    Dead,
+}
+
+/// How long a pod has to end, as Juju says in its pods.
+const POD_GRACE: Duration = Duration::from_secs(30);
+
+fn pod_grace() -> Duration {
+    POD_GRACE
 }
 
 /// A model.
@@ -161,6 +179,18 @@ pub struct ModelState {
     /// Whether a leader that is being removed answers `true` to `is-leader` to its end. Juju promises neither; a charm
     /// has to do with both.
     pub dying_leader_keeps_lease: bool,
+    /// Of which series of Juju it is.
+    #[serde(default)]
+    pub series: Series,
+    /// In which order the relations of a dying unit end.
+    #[serde(default)]
+    pub ending_order: EndingOrder,
+    /// How long a pod may take to end.
+    #[serde(default = "pod_grace")]
+    pub pod_grace: Duration,
+    /// Whether the pod of a unit that is removed is told to end before the unit's last hooks.
+    #[serde(default)]
+    pub pods_end_with_removal: bool,
     /// What runs in it, by name.
     pub applications: BTreeMap<String, Application>,
     /// The relations, by number.
@@ -194,6 +224,9 @@ pub struct Application {
     pub workload_version: String,
     /// Whether it stays.
     pub life: Life,
+    /// How many units the cluster was told to run.
+    #[serde(default)]
+    pub replicas: u32,
 }
 
 /// What an application runs.
@@ -282,6 +315,9 @@ pub struct Unit {
     pub charm_state: BTreeMap<String, String>,
     /// The open ports, as `80/tcp`, by endpoint (empty for all).
     pub ports: BTreeSet<String>,
+    /// What its hooks have used of the time that its pod has to end; `None` before the pod is told to.
+    #[serde(default)]
+    pub grace_used: Option<Duration>,
     /// What the unit's agent has told the charm.
     pub seen: Seen,
 }
@@ -335,6 +371,10 @@ impl ModelState {
             uuid: uuid::Uuid::new_v4().to_string(),
             automatically_retry_hooks: true,
             dying_leader_keeps_lease: false,
+            series: Series::default(),
+            ending_order: EndingOrder::default(),
+            pod_grace: POD_GRACE,
+            pods_end_with_removal: false,
             applications: BTreeMap::new(),
             relations: BTreeMap::new(),
             secrets: BTreeMap::new(),
@@ -374,6 +414,7 @@ impl ModelState {
             executing: None,
             charm_state: BTreeMap::new(),
             ports: BTreeSet::new(),
+            grace_used: None,
             seen: Seen::default(),
         };
         application.units.insert(number, unit);

@@ -1,5 +1,6 @@
 //! The sandbox against this machine: real clusters, and a real S3 server.
 
 mod cluster;
+mod juju;
 mod machine;
 mod object_store;

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use sandbox::juju::cloud::{Cloud, CloudError, UnitAccess};
+use sandbox::juju::cloud::{Cloud, CloudError, UnitAccess, Workload};
 use sandbox::juju::{DeployOptions, HookRecord, Level, Model, UnitName, Whose};
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -34,8 +34,14 @@ impl Cloud for FakeCloud {
         Ok(())
     }
 
-    fn ensure_application(&self, model: &str, application: &str, trust: bool) -> Result<(), CloudError> {
+    fn ensure_application(&self, workload: &Workload<'_>) -> Result<(), CloudError> {
+        let Workload { model, application, trust, .. } = workload;
         self.note(format!("{model}/{application} trust={trust}"));
+        Ok(())
+    }
+
+    fn scale(&self, model: &str, application: &str, units: u32) -> Result<(), CloudError> {
+        self.note(format!("{model}/{application} units={units}"));
         Ok(())
     }
 

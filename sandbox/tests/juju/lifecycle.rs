@@ -92,7 +92,9 @@ fn a_removed_application_leaves_nothing() {
     assert_eq!(names(&records), ["stop", "remove", "stop", "remove"]);
     assert!(fixture.model.status().expect("a status").applications.is_empty());
     let calls = fixture.cloud.calls.lock().expect("no panic").clone();
-    assert_eq!(calls, ["create demo", "demo/example trust=true", "remove demo/example"]);
+    let expected = ["create demo", "demo/example trust=true", "demo/example units=2", "demo/example units=0"];
+    assert_eq!(calls[..4], expected);
+    assert_eq!(calls[4..], ["remove demo/example"]);
     assert!(!fixture.model.directory().join("agents/unit-example-0").exists());
 }
 

@@ -2,10 +2,12 @@
 
 mod actions;
 mod command_line;
+mod endings;
 mod environment;
 mod failures;
 mod harness;
 mod lifecycle;
+mod memory;
 mod relations;
 mod secrets;
 mod tools;

@@ -1,6 +1,6 @@
 //! Secrets, read and owned.
 
-use sandbox::juju::{Scripted, SecretUri};
+use sandbox::juju::{Scripted, SecretUri, Series};
 
 use super::harness::{EVALUATE, Fixture, map, names, unit};
 
@@ -71,7 +71,7 @@ fn wrong_questions_are_refused_as_juju_does() {
         (code, stderr.trim().to_owned())
     };
     let missing = "secret:d5k2n8fq9mvc7a3t1he0";
-    assert_eq!(refused(missing), (1, "ERROR secret \"d5k2n8fq9mvc7a3t1he0\" not found".to_owned()));
+    assert_eq!(refused(missing), (1, "ERROR secret \"secret:d5k2n8fq9mvc7a3t1he0\" not found".to_owned()));
     assert_eq!(refused("secret:abc"), (2, "ERROR secret URI \"secret:abc\" not valid".to_owned()));
     assert_eq!(refused("--label nothing"), (1, "ERROR consumer label \"nothing\" not found".to_owned()));
     assert_eq!(refused(&format!("{uri} --peek --refresh")).0, 2);
@@ -112,4 +112,24 @@ fn a_charm_may_own_secrets() {
         (result.results["return-code"].as_i64(), result.message.as_str()),
         (Some(0), "committing requested changes failed")
     );
+}
+
+#[test]
+fn what_is_not_found_is_said_in_the_words_of_the_series() {
+    for (series, label) in [
+        (Series::Juju36, "ERROR consumer label \"nothing\" not found\n"),
+        (Series::Juju40, "ERROR secret URI for consumer label \"nothing\" not found\n"),
+    ] {
+        let fixture = Fixture::new();
+        fixture.model.of_series(series).expect("set");
+        fixture.deploy(EVALUATE);
+        let says = |arguments: &str| fixture.evaluate(&format!("secret-get {arguments}")).2;
+        assert_eq!(says("--label nothing"), label);
+        let (uuid, id) = ("6b0e3c52-7d1f-4a86-9c35-e2a41f80d7b9", "d5k2n8fq9mvc7a3t1he0");
+        assert_eq!(says(id), format!("ERROR secret \"secret:{id}\" not found\n"));
+        assert_eq!(
+            says(&format!("secret://{uuid}/{id}")),
+            format!("ERROR secret \"secret://{uuid}/{id}\" not found\n")
+        );
+    }
 }

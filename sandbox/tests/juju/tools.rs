@@ -55,7 +55,8 @@ fn is_leader() {
 #[test]
 fn status() {
     let fixture = fixture();
-    let commands = "status-set blocked -- '-oops'; status-get --include-data --format json";
+    prints(&fixture, "status-set blocked -- '-oops'", "");
+    let commands = "status-get --include-data --format json";
     prints(&fixture, commands, "{\"message\":\"-oops\",\"status\":\"blocked\",\"status-data\":{}}\n");
     prints(&fixture, "status-get --format json", "{\"status\":\"blocked\"}\n");
     refuses(

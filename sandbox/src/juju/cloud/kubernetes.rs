@@ -1,12 +1,12 @@
 //! The cluster under a model, by way of the Kubernetes API.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::api::core::v1::{Namespace, Secret, Service, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -14,8 +14,9 @@ use kube::runtime::{conditions, wait::await_condition};
 use kube::{Api, Client, Config, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
-use super::{Cloud, CloudError, UnitAccess};
+use super::{Cloud, CloudError, UnitAccess, Workload, objects};
 use crate::cluster::ClusterAccess;
 
 /// How long one verb's requests may take, the removal of a namespace aside.
@@ -24,7 +25,6 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 const REMOVAL_LIMIT: Duration = Duration::from_secs(100);
 /// How long a unit's token is valid, in seconds.
 const TOKEN_LIFETIME: i64 = 3600;
-const MANAGER: &str = "juju";
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -77,7 +77,7 @@ impl Cloud for KubernetesCloud {
                 }
                 return Ok(());
             }
-            let labels = labels(&[("model.juju.is/name", model)]);
+            let labels = objects::model_labels(model);
             let metadata = ObjectMeta { name: Some(model.to_owned()), labels: Some(labels), ..ObjectMeta::default() };
             let namespace = Namespace { metadata, ..Namespace::default() };
             namespaces.create(&PostParams::default(), &namespace).await?;
@@ -96,45 +96,50 @@ impl Cloud for KubernetesCloud {
         })
     }
 
-    fn ensure_application(&self, model: &str, application: &str, trust: bool) -> Result<(), CloudError> {
-        self.run("give rights to the application", model, REQUEST_LIMIT, |client| async move {
-            let cluster_name = cluster_name(model, application);
-            let here = |name: &str| metadata(name, Some(model), model, application);
-            let everywhere = |name: &str| metadata(name, None, model, application);
-            let subjects = Some(vec![Subject {
-                kind: "ServiceAccount".to_owned(),
-                name: application.to_owned(),
-                namespace: Some(model.to_owned()),
-                ..Subject::default()
-            }]);
-            let account = ServiceAccount { metadata: here(application), ..ServiceAccount::default() };
-            let role = Role { metadata: here(application), rules: Some(rules_in_namespace(trust)) };
-            let binding = RoleBinding {
-                metadata: here(application),
-                role_ref: role_ref("Role", application),
-                subjects: subjects.clone(),
+    fn ensure_application(&self, workload: &Workload<'_>) -> Result<(), CloudError> {
+        let model = workload.model;
+        self.run("make the application's objects", model, REQUEST_LIMIT, |client| async move {
+            apply(&Api::<Secret>::namespaced(client.clone(), model), &objects::secret(workload)).await?;
+            apply(&Api::<ServiceAccount>::namespaced(client.clone(), model), &objects::service_account(workload))
+                .await?;
+            apply(&Api::<Role>::namespaced(client.clone(), model), &objects::role(workload)).await?;
+            apply(&Api::<RoleBinding>::namespaced(client.clone(), model), &objects::role_binding(workload)).await?;
+            apply(&Api::<ClusterRole>::all(client.clone()), &objects::cluster_role(workload)).await?;
+            apply(&Api::<ClusterRoleBinding>::all(client.clone()), &objects::cluster_role_binding(workload)).await?;
+            let services: Api<Service> = Api::namespaced(client.clone(), model);
+            apply(&services, &objects::service(workload)).await?;
+            apply(&services, &objects::headless_service(workload)).await?;
+            let sets: Api<StatefulSet> = Api::namespaced(client, model);
+            if sets.get_metadata_opt(workload.application).await?.is_none() {
+                sets.create(&PostParams::default(), &objects::stateful_set(workload)).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn scale(&self, model: &str, application: &str, units: u32) -> Result<(), CloudError> {
+        self.run("scale the application", model, REQUEST_LIMIT, |client| async move {
+            let sets: Api<StatefulSet> = Api::namespaced(client, model);
+            let (parameters, replicas) = (PatchParams::default(), json!({"spec": {"replicas": units}}));
+            let set = match sets.patch(application, &parameters, &Patch::Merge(replicas)).await {
+                // Somebody has deleted it. Juju lets the units of an application go without it.
+                Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+                set => set?,
             };
-            let cluster_role = ClusterRole {
-                metadata: everywhere(&cluster_name),
-                rules: Some(rules_in_cluster(trust)),
-                ..ClusterRole::default()
-            };
-            let cluster_binding = ClusterRoleBinding {
-                metadata: everywhere(&cluster_name),
-                role_ref: role_ref("ClusterRole", &cluster_name),
-                subjects,
-            };
-            apply(&Api::<ServiceAccount>::namespaced(client.clone(), model), &account).await?;
-            apply(&Api::<Role>::namespaced(client.clone(), model), &role).await?;
-            apply(&Api::<RoleBinding>::namespaced(client.clone(), model), &binding).await?;
-            apply(&Api::<ClusterRole>::all(client.clone()), &cluster_role).await?;
-            apply(&Api::<ClusterRoleBinding>::all(client), &cluster_binding).await
+            let settled = objects::settled(set.metadata.generation, units);
+            sets.patch_status(application, &parameters, &Patch::Merge(settled)).await?;
+            Ok(())
         })
     }
 
     fn remove_application(&self, model: &str, application: &str) -> Result<(), CloudError> {
-        self.run("remove the application's rights", model, REQUEST_LIMIT, |client| async move {
-            let cluster_name = cluster_name(model, application);
+        self.run("remove the application's objects", model, REQUEST_LIMIT, |client| async move {
+            let cluster_name = objects::cluster_name(model, application);
+            delete(&Api::<StatefulSet>::namespaced(client.clone(), model), application).await?;
+            let services: Api<Service> = Api::namespaced(client.clone(), model);
+            delete(&services, &objects::headless_name(application)).await?;
+            delete(&services, application).await?;
+            delete(&Api::<Secret>::namespaced(client.clone(), model), &objects::secret_name(application)).await?;
             delete(&Api::<ClusterRoleBinding>::all(client.clone()), &cluster_name).await?;
             delete(&Api::<ClusterRole>::all(client.clone()), &cluster_name).await?;
             delete(&Api::<RoleBinding>::namespaced(client.clone(), model), application).await?;
@@ -166,63 +171,12 @@ impl Cloud for KubernetesCloud {
     }
 }
 
-/// Roles for the whole cluster carry the model's name, so that two models do not meet.
-fn cluster_name(model: &str, application: &str) -> String {
-    format!("{model}-{application}")
-}
-
-fn labels(more: &[(&str, &str)]) -> BTreeMap<String, String> {
-    [("app.kubernetes.io/managed-by", MANAGER)]
-        .iter()
-        .chain(more)
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
-}
-
-fn metadata(name: &str, namespace: Option<&str>, model: &str, application: &str) -> ObjectMeta {
-    ObjectMeta {
-        name: Some(name.to_owned()),
-        namespace: namespace.map(str::to_owned),
-        labels: Some(labels(&[("app.kubernetes.io/name", application), ("model.juju.is/name", model)])),
-        ..ObjectMeta::default()
-    }
-}
-
-fn role_ref(kind: &str, name: &str) -> RoleRef {
-    RoleRef { api_group: "rbac.authorization.k8s.io".to_owned(), kind: kind.to_owned(), name: name.to_owned() }
-}
-
-fn rule(resources: &[&str], verbs: &[&str]) -> PolicyRule {
-    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    PolicyRule {
-        api_groups: Some(owned(&[if resources == ["*"] { "*" } else { "" }])),
-        resources: Some(owned(resources)),
-        verbs: owned(verbs),
-        ..PolicyRule::default()
-    }
-}
-
-fn rules_in_namespace(trust: bool) -> Vec<PolicyRule> {
-    if trust {
-        return vec![rule(&["*"], &["*"])];
-    }
-    vec![
-        rule(&["namespaces"], &["get", "list"]),
-        rule(&["pods", "services"], &["get", "list", "patch"]),
-        rule(&["pods/exec"], &["create"]),
-    ]
-}
-
-fn rules_in_cluster(trust: bool) -> Vec<PolicyRule> {
-    if trust { vec![rule(&["*"], &["*"])] } else { vec![rule(&["namespaces"], &["get", "list"])] }
-}
-
 async fn apply<K>(api: &Api<K>, object: &K) -> Result<(), Failure>
 where
     K: Resource + Clone + std::fmt::Debug + Serialize + DeserializeOwned,
 {
     let name = object.meta().name.as_deref().unwrap_or_default();
-    api.patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object)).await?;
+    api.patch(name, &PatchParams::apply(objects::MANAGER).force(), &Patch::Apply(object)).await?;
     Ok(())
 }
 
@@ -235,32 +189,5 @@ where
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         Err(error) => Err(error.into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn without_trust_hardly_anything_is_allowed() {
-        let verbs_on = |resource: &str| {
-            rules_in_namespace(false)
-                .into_iter()
-                .find(|rule| rule.resources.as_ref().is_some_and(|names| names.iter().any(|name| name == resource)))
-                .map(|rule| rule.verbs)
-        };
-        assert_eq!(verbs_on("pods"), Some(vec!["get".to_owned(), "list".to_owned(), "patch".to_owned()]));
-        assert_eq!(verbs_on("pods/exec"), Some(vec!["create".to_owned()]));
-        assert_eq!(verbs_on("secrets"), None);
-        assert_eq!(rules_in_cluster(false).len(), 1);
-    }
-
-    #[test]
-    fn with_trust_everything_is() {
-        for rules in [rules_in_namespace(true), rules_in_cluster(true)] {
-            assert_eq!(rules, vec![rule(&["*"], &["*"])]);
-            assert_eq!(rules[0].api_groups, Some(vec!["*".to_owned()]));
-        }
     }
 }

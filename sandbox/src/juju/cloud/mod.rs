@@ -1,6 +1,7 @@
 //! What a model needs of the cluster: a narrow seam, so that the rules of Juju are tested without one.
 
 mod kubernetes;
+mod objects;
 
 pub use kubernetes::KubernetesCloud;
 
@@ -19,6 +20,21 @@ pub struct UnitAccess {
     pub api_version: String,
     /// The process whose network the charm process joins.
     pub namespaces_of: Option<u32>,
+}
+
+/// An application as the cluster is told of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Workload<'a> {
+    /// The model.
+    pub model: &'a str,
+    /// The model's UUID.
+    pub model_uuid: &'a str,
+    /// The application.
+    pub application: &'a str,
+    /// The version of its Juju.
+    pub version: &'a str,
+    /// Whether it gets rights over the whole cluster.
+    pub trust: bool,
 }
 
 /// Why something could not be done in the cluster.
@@ -48,14 +64,20 @@ pub trait Cloud: Send + Sync {
     /// When the cluster does not answer, or the namespace stays.
     fn destroy_model(&self, model: &str) -> Result<(), CloudError>;
 
-    /// Makes the application's service account and gives it the rights that Juju gives: over the whole cluster if
-    /// trusted, hardly any otherwise. Also changes them on an application that exists.
+    /// Makes the application's objects, its service account among them, with the rights that Juju gives: over the whole
+    /// cluster if trusted, hardly any otherwise. Also changes the rights of an application that exists.
     ///
     /// # Errors
     /// When the cluster does not answer or refuses.
-    fn ensure_application(&self, model: &str, application: &str, trust: bool) -> Result<(), CloudError>;
+    fn ensure_application(&self, workload: &Workload<'_>) -> Result<(), CloudError>;
 
-    /// Removes the service account and its rights.
+    /// Says how many units the application has.
+    ///
+    /// # Errors
+    /// When the cluster does not answer or refuses.
+    fn scale(&self, model: &str, application: &str, units: u32) -> Result<(), CloudError>;
+
+    /// Removes the application's objects.
     ///
     /// # Errors
     /// When the cluster does not answer or refuses.

@@ -91,7 +91,7 @@ impl Model {
         session.unit(unit)?;
         let execution = Execution::Action { name: action.to_owned(), task: result.task };
         let run = ActionRun { parameters, ..ActionRun::default() };
-        let (record, run) = session.run(unit, &execution, Some(run))?;
+        let (record, run) = session.run(unit, &execution, Some(run), None)?;
         let run = run.unwrap_or_default();
         result.completed = Timestamp::now();
         result.log = run.messages;

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use super::super::agent::HookRecord;
 use super::super::charm::{Charm, ConfigOption, Role, is_valid_name};
+use super::super::cloud::Workload;
 use super::super::error::Error;
 use super::super::relation::{Relation, Side};
 use super::super::simulated::built_in;
-use super::super::state::{Application, ApplicationKind, Life, UnitName};
+use super::super::state::{Application, ApplicationKind, Life, ModelState, UnitName};
 use super::Model;
 use super::session::Session;
 
@@ -46,7 +47,7 @@ impl Model {
         let settings = parse_settings(&name, &read.options, &options.config)?;
         let directory = self.store.keep_charm(charm, &name, 0)?;
         self.cloud.create_model(&self.name)?;
-        self.cloud.ensure_application(&self.name, &name, options.trust)?;
+        self.cloud.ensure_application(&session.workload(&name, options.trust))?;
         let mut application = new_application(ApplicationKind::Charm { charm: read, directory, revision: 0 });
         application.settings = settings;
         application.trust = options.trust;
@@ -126,8 +127,9 @@ impl Model {
         session.force = force;
         let gone = session.application_mut(application)?;
         gone.life = Life::Dying;
-        for unit in gone.units.values_mut() {
-            unit.life = Life::Dying;
+        let units: Vec<u32> = gone.units.keys().copied().collect();
+        for number in units {
+            session.let_die(&UnitName::new(application, number));
         }
         for relation in session.state.relations.values_mut().filter(|relation| !relation.is_peer()) {
             relation.dying |= relation.side(application).is_some();
@@ -190,7 +192,7 @@ impl Model {
     pub fn trust(&self, application: &str, on: bool) -> Result<Vec<HookRecord>, Error> {
         let mut session = self.begin()?;
         if session.application(application)?.charm().is_some() {
-            self.cloud.ensure_application(&self.name, application, on)?;
+            self.cloud.ensure_application(&session.workload(application, on))?;
         }
         session.application_mut(application)?.trust = on;
         session.finish()
@@ -282,6 +284,12 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// The application as the cluster is told of it.
+    fn workload<'w>(&'w self, application: &'w str, trust: bool) -> Workload<'w> {
+        let ModelState { name: model, uuid: model_uuid, series, .. } = &self.state;
+        Workload { model, model_uuid, application, version: series.version(), trust }
+    }
+
     pub(super) fn add_application(&mut self, name: &str, application: Application, units: u32) -> Result<(), Error> {
         for (endpoint, role, spec) in application.metadata().clone().endpoints() {
             if role == Role::Peers {
@@ -304,12 +312,6 @@ impl Session<'_> {
         }
         Ok(())
     }
-
-    fn let_die(&mut self, unit: &UnitName) {
-        if let Some(unit) = self.state.unit_mut(unit) {
-            unit.life = Life::Dying;
-        }
-    }
 }
 
 pub(super) fn new_application(kind: ApplicationKind) -> Application {
@@ -322,6 +324,7 @@ pub(super) fn new_application(kind: ApplicationKind) -> Application {
         status: None,
         workload_version: String::new(),
         life: Life::Alive,
+        replicas: 0,
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod action;
 mod application;
+mod ending;
+mod options;
 mod relations;
 mod remote;
 mod session;
@@ -226,27 +228,6 @@ impl Model {
             session.skip(unit, &failed)?;
         }
         session.finish()
-    }
-
-    /// Whether a failed hook is tried again by each verb, as Juju does after a while (the model option
-    /// `automatically-retry-hooks`; it is on at first).
-    ///
-    /// # Errors
-    /// When the model's files cannot be used.
-    pub fn automatically_retry_hooks(&self, on: bool) -> Result<(), Error> {
-        let mut session = self.begin()?;
-        session.state.automatically_retry_hooks = on;
-        session.save()
-    }
-
-    /// Whether a leader that is being removed still answers `true` to `is-leader` (it does not at first).
-    ///
-    /// # Errors
-    /// When the model's files cannot be used.
-    pub fn dying_leader_keeps_lease(&self, on: bool) -> Result<(), Error> {
-        let mut session = self.begin()?;
-        session.state.dying_leader_keeps_lease = on;
-        session.save()
     }
 
     /// What the controller knows, as it was saved last; does not wait for a verb that works.

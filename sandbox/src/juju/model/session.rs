@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::super::agent::{Agent, HookRecord};
 use super::super::context::{ActionRun, Context};
@@ -122,7 +123,10 @@ impl Session<'_> {
             let failed = self.state.unit(&unit).and_then(|unit| unit.seen.failed.clone());
             let retry = self.state.automatically_retry_hooks && !self.retried.contains(&unit);
             match failed {
-                Some(hook) if retry || self.force => {
+                // A pod that ends does not wait for the next verb.
+                Some(hook)
+                    if retry || self.force || self.state.unit(&unit).is_some_and(|unit| unit.grace_used.is_some()) =>
+                {
                     self.retried.insert(unit.clone());
                     return Some((unit, hook));
                 }
@@ -156,6 +160,7 @@ impl Session<'_> {
         }
         self.forget_units()?;
         self.state.elect_leaders();
+        self.scale()?;
         self.forget_relations();
         self.forget_applications()
     }
@@ -168,7 +173,7 @@ impl Session<'_> {
             .units
             .iter()
             .map(|(number, unit)| {
-                (UnitName::new(name, *number), unit.address.clone(), unit.life == Life::Dying || going)
+                (UnitName::new(name, *number), unit.address.clone(), unit.life != Life::Alive || going)
             })
             .collect();
         for relation in self.state.relations.values_mut().filter(|relation| relation.side(name).is_some()) {
@@ -187,8 +192,9 @@ impl Session<'_> {
         for (name, application) in &self.state.applications {
             for (number, unit) in &application.units {
                 let untouched = !unit.seen.installed && unit.seen.failed.is_none();
-                let ended = unit.seen.removed || untouched || application.charm().is_none();
-                if unit.life == Life::Dying && ended {
+                let dead = unit.life == Life::Dead && (unit.seen.stopped || !unit.seen.started);
+                let ended = unit.seen.removed || untouched || dead || application.charm().is_none();
+                if unit.life != Life::Alive && ended {
                     gone.push(UnitName::new(name, *number));
                 }
             }
@@ -285,15 +291,21 @@ impl Session<'_> {
         self.prepare(name, hook)?;
         let before = self.state.clone();
         let execution = Execution::Hook(hook.clone());
-        let (record, _) = self.run(name, &execution, None)?;
-        if record.success() {
+        let (limit, begun) = (self.time_left(name, hook), Instant::now());
+        let (record, _) = self.run(name, &execution, None, limit)?;
+        let took = begun.elapsed();
+        // A pod that has had its time is replaced, whatever its `stop` had left to do.
+        let replaced = *hook == Hook::Stop && before.unit(name).is_some_and(|unit| unit.seen.stop_due);
+        let done = record.success() || replaced && limit.is_some_and(|limit| took >= limit);
+        if done {
             note(&mut self.state, &before, name, hook);
         }
         if let Some(unit) = self.state.unit_mut(name) {
-            unit.seen.failed = (!record.success()).then(|| hook.clone());
+            unit.seen.failed = (!done).then(|| hook.clone());
         }
-        let failed = !record.success();
-        if record.success() {
+        let gone = self.use_time(&record, took);
+        let failed = !done && !gone;
+        if done {
             self.after(name, hook)?;
         }
         self.told(record)?;
@@ -337,7 +349,8 @@ impl Session<'_> {
             Hook::Remove => "cleaning up prior to charm deletion",
             _ => return Ok(()),
         };
-        if let Some(unit) = self.state.unit_mut(name) {
+        // Of a dead unit the controller hears nothing more.
+        if let Some(unit) = self.state.unit_mut(name).filter(|unit| unit.life != Life::Dead) {
             unit.status = Status::now(StatusValue::Maintenance, message);
         }
         Ok(())
@@ -369,6 +382,7 @@ impl Session<'_> {
         name: &UnitName,
         execution: &Execution,
         action: Option<ActionRun>,
+        limit: Option<Duration>,
     ) -> Result<(HookRecord, Option<ActionRun>), Error> {
         (self.model.progress)(&Progress::Started { unit: name, execution });
         if let Some(unit) = self.state.unit_mut(name) {
@@ -381,7 +395,7 @@ impl Session<'_> {
             log: &self.log,
             cloud: self.model.cloud.as_ref(),
             authority: self.model.authority.as_deref(),
-            limit: self.model.run_limit,
+            limit: limit.map_or(self.model.run_limit, |limit| limit.min(self.model.run_limit)),
             interruption: &self.interruption,
         };
         let on_log = |message: &str| (self.model.progress)(&Progress::ActionLog { message });

@@ -13,6 +13,8 @@ use super::Model;
 pub struct ModelView {
     /// The model's name.
     pub model: String,
+    /// The version of its Juju.
+    pub version: String,
     /// Its applications, by name.
     pub applications: BTreeMap<String, ApplicationView>,
     /// Its relations.
@@ -118,7 +120,7 @@ fn view(state: &ModelState) -> ModelView {
             }
         })
         .collect();
-    ModelView { model: state.name.clone(), applications, relations }
+    ModelView { model: state.name.clone(), version: state.series.to_string(), applications, relations }
 }
 
 fn application_view(name: &str, application: &Application) -> ApplicationView {

@@ -31,6 +31,8 @@ pub struct Launch {
 pub struct Surroundings {
     /// `unit-velero-operator-0`.
     pub unit_tag: String,
+    /// The name of the unit's pod, which is its host name: `velero-operator-0`.
+    pub pod: String,
     /// The unit's copy of the charm.
     pub charm_directory: PathBuf,
     /// The agent's socket.

@@ -16,7 +16,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::time::TimeValLike;
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::{Pid, geteuid, sethostname};
 
 use super::super::wire::{receive, send};
 use super::surroundings::arrange;
@@ -72,13 +72,14 @@ fn start(launch: &Launch) -> Result<std::process::Child, String> {
         join(process).map_err(|error| format!("cannot join the cluster's network (process {process}): {error}"))?;
     }
     let (user, group) = (geteuid(), nix::unistd::getegid());
-    let private =
-        if user.is_root() { CloneFlags::CLONE_NEWNS } else { CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUSER };
-    unshare(private).map_err(|error| format!("cannot make a private mount namespace: {error}"))?;
+    let private = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS;
+    let private = if user.is_root() { private } else { private | CloneFlags::CLONE_NEWUSER };
+    unshare(private).map_err(|error| format!("cannot make private namespaces: {error}"))?;
     if !user.is_root() {
         become_root_of_namespace(user.as_raw(), group.as_raw())
             .map_err(|error| format!("cannot map the user into the namespace: {error}"))?;
     }
+    sethostname(&launch.surroundings.pod).map_err(|error| format!("cannot take the pod's name: {error}"))?;
     let directory = arrange(&launch.surroundings)?;
     let mut command = Command::new(&launch.program);
     command.env_clear().envs(&launch.environment).current_dir(directory).stdin(Stdio::null()).process_group(0);

@@ -239,6 +239,7 @@ mod tests {
             status: None,
             workload_version: String::new(),
             life: Life::Alive,
+            replicas: 0,
         };
         model.applications.insert("integrator".to_owned(), application);
         let sides =

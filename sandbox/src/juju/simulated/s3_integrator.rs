@@ -229,6 +229,7 @@ mod tests {
             status: None,
             workload_version: String::new(),
             life: Life::Alive,
+            replicas: 0,
         };
         model.applications.insert("s3".to_owned(), application);
         let relation = Relation {

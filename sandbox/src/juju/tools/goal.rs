@@ -29,9 +29,9 @@ pub(super) fn get(context: &mut Context<'_>, call: &Call<'_>) -> Result<Answer, 
 fn units(name: &str, application: &Application) -> impl Iterator<Item = (String, Value)> {
     let goal = |unit: &Unit| match unit.life {
         Life::Dying => "dying",
-        Life::Alive => unit.status.value.name(),
+        Life::Alive | Life::Dead => unit.status.value.name(),
     };
-    application.units.iter().map(move |(number, unit)| {
+    application.units.iter().filter(|(_, unit)| unit.life != Life::Dead).map(move |(number, unit)| {
         (format!("{name}/{number}"), json!({"status": goal(unit), "since": written(unit.status.since)}))
     })
 }

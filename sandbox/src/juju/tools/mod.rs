@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::context::Context;
+use super::context::{Context, DISCONNECTED};
 use super::wire::{FileContent, Response};
 use flags::{Flag, Parsed, Refused, parse, value};
 use format::Format;
@@ -176,6 +176,20 @@ fn tool(name: &str) -> Option<Tool> {
     })
 }
 
+/// What a tool says that needs the controller where the agent does not reach it; `None` for tools that the agent answers of
+/// itself.
+fn without_controller(name: &str) -> Option<String> {
+    let what = match name {
+        "juju-log" | "relation-ids" | "relation-list" | "relation-get" | "relation-set" | "open-port"
+        | "close-port" | "opened-ports" | "unit-get" => return None,
+        "is-leader" => "leadership status unknown: ",
+        "status-get" => "finding workload status: ",
+        "state-get" | "state-set" | "state-delete" => "loading unit state from database: ",
+        _ => "",
+    };
+    Some(format!("{what}{DISCONNECTED}"))
+}
+
 /// Answers a call. `files` holds what the tool was asked to read so far.
 pub(super) fn answer(
     context: &mut Context<'_>,
@@ -187,7 +201,11 @@ pub(super) fn answer(
     let Some(tool) = tool(name) else {
         return done(1, String::new(), format!("ERROR bad request: unknown command {name:?}\n"), None);
     };
-    match tool(context, &Call { arguments, files }) {
+    let result = match without_controller(name) {
+        Some(words) if !context.is_connected() => failed(words),
+        _ => tool(context, &Call { arguments, files }),
+    };
+    match result {
         Ok(Answer { stdout, stderr, output }) => done(0, stdout, stderr, output),
         Err(ToolError::Usage(text)) => done(2, String::new(), format!("ERROR {text}\n"), None),
         Err(ToolError::Failed(text)) => done(1, String::new(), format!("ERROR {text}\n"), None),

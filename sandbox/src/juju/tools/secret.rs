@@ -34,11 +34,11 @@ pub(super) fn get(context: &mut Context<'_>, call: &Call<'_>) -> Result<Answer, 
         return usage("specify one of --peek or --refresh but not both");
     }
     no_more(parsed.positional.get(2..).unwrap_or_default())?;
-    let id = match parsed.positional.first() {
-        Some(uri) => parse_uri(uri)?.id,
-        None => by_label(context, label.unwrap_or_default())?,
+    let uri = match parsed.positional.first() {
+        Some(uri) => parse_uri(uri)?,
+        None => SecretUri { source: None, id: by_label(context, label.unwrap_or_default())? },
     };
-    let values = read(context, &id, label, &parsed)?;
+    let values = read(context, &uri, label, &parsed)?;
     let decoded = |value: &str| {
         let bytes = STANDARD.decode(value).unwrap_or_default();
         String::from_utf8(bytes).unwrap_or_else(|_| value.to_owned())
@@ -71,23 +71,30 @@ fn by_label(context: &Context<'_>, label: &str) -> Result<String, ToolError> {
         || context.secrets().into_iter().find(|(_, secret)| secret.label == label && context.owns(&secret.owner));
     match consumed.map(|(id, _)| id.clone()).or_else(|| owned().map(|(id, _)| id)) {
         Some(id) => Ok(id),
-        None => failed(format!("consumer label {label:?} not found")),
+        None => failed(context.model.series.label_not_found(label)),
     }
 }
 
 /// The content that the flags ask for. What a reader pins and labels is kept at once, also if the hook fails.
 fn read(
     context: &mut Context<'_>,
-    id: &str,
+    uri: &SecretUri,
     label: Option<&str>,
     parsed: &Parsed,
 ) -> Result<BTreeMap<String, String>, ToolError> {
+    let id = uri.id.as_str();
     // A secret added in this hook is readable by its owner only from the buffer.
     if let Some(pending) = context.added_secret(id) {
         return Ok(pending);
     }
+    // What this hook has made of a secret is shown to who asks for the newest; the plain answer is what is stored.
+    if (parsed.is_set("refresh") || parsed.is_set("peek"))
+        && let Some(pending) = context.updated_secret(id)
+    {
+        return Ok(pending);
+    }
     let unit = context.unit.clone();
-    let Some(secret) = context.model.secrets.get(id) else { return Err(not_found(id)) };
+    let Some(secret) = context.model.secrets.get(id) else { return failed(context.model.series.secret_not_found(uri)) };
     if !context.model.may_read(secret, &unit) {
         return failed("permission denied");
     }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::super::context::SecretChange;
-use super::super::secret::{Grant, Owner, Secret, SecretUri};
+use super::super::secret::{Grant, Owner, Secret, SecretDescription, SecretUri};
 use super::super::state::UnitName;
 use super::flags::{Flag, Parsed, switch, value};
 use super::key_values::from_yaml;
@@ -126,10 +126,12 @@ pub(super) fn set(context: &mut Context<'_>, call: &Call<'_>) -> Result<Answer, 
     let values = content(call, &parsed, arguments)?;
     let change = SecretChange::Update {
         content: (!values.is_empty()).then_some(values),
-        label: parsed.get("label").map(str::to_owned),
-        description: parsed.get("description").map(str::to_owned),
-        rotate: rotation(&parsed)?,
-        expire: parsed.get("expire").map(str::to_owned),
+        about: SecretDescription {
+            label: parsed.get("label").map(str::to_owned),
+            description: parsed.get("description").map(str::to_owned),
+            rotate: rotation(&parsed)?,
+            expire: parsed.get("expire").map(str::to_owned),
+        },
     };
     context.change_secret(&id, change);
     Ok(Answer::silent())

@@ -25,8 +25,8 @@ pub(super) fn get(context: &mut Context<'_>, call: &Call<'_>) -> Result<Answer, 
         answer["units"] = units;
         return Ok(writer.write(&json!({"application-status": answer})));
     }
-    let status = &context.own_unit().status;
-    let answer = if parsed.is_set("include-data") { whole(status) } else { json!({"status": status.value.name()}) };
+    let status = context.unit_status();
+    let answer = if parsed.is_set("include-data") { whole(&status) } else { json!({"status": status.value.name()}) };
     // Without the data the plain word is enough for a shell.
     if writer.format == super::Format::Smart && !parsed.is_set("include-data") {
         return Ok(writer.write(&json!(status.value.name())));
