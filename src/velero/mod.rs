@@ -21,6 +21,7 @@ mod readiness;
 mod removal;
 mod server_version;
 mod shadows;
+mod user_command;
 mod validation;
 mod version;
 mod watch;
@@ -31,7 +32,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 pub use apply::Applied;
-pub use cli::{Cli, CliError, Finish, LineSink};
+pub use cli::{Cli, CliError};
 pub use cluster::{Cluster, ClusterError};
 pub use installation::{BackupLocation, Installation, LocationPlan};
 pub use kubelet_root::{FoundRoot, KubeletRoot, KubeletRootError, SeveralRoots};
@@ -39,6 +40,7 @@ pub use location::{DueUpdate, LocationUpdate};
 pub use manifests::{Manifests, to_yaml};
 pub use removal::Removal;
 pub use server_version::{RunningServer, ServerVersion};
+pub use user_command::{Finish, LineSink};
 pub use version::Version;
 
 use crate::status::Status;
