@@ -145,28 +145,64 @@ pub const RELATIONS: &[EndpointSpec] = &[
     EndpointSpec { name: endpoint::GCS_CREDENTIALS, interface: "gcs", role: Role::Requires, limit: Some(1) },
 ];
 
-/// The names of the actions, one constant each.
-pub mod action {
+/// An action of the charm.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Action {
     /// Runs a command of the Velero CLI.
-    pub const RUN: &str = "run";
-    /// The same as [`RUN`], under the name that older scripts have.
-    pub const RUN_CLI: &str = "run-cli";
-    /// The parameter of [`RUN`] and [`RUN_CLI`] that holds the command, in one text as a user would type it.
-    pub const COMMAND: &str = "command";
+    Run,
+    /// The same as [`Action::Run`], under the name that older scripts have.
+    RunCli,
 }
 
-/// A parameter of an action. All that the charm has are texts.
+impl Action {
+    /// Returns the action that Juju calls so.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        ACTIONS.iter().find(|spec| spec.name == name).map(|spec| spec.action)
+    }
+}
+
+/// The type of a parameter's value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ParameterType {
+    /// Any text.
+    Text,
+}
+
+impl ParameterType {
+    /// Juju's name of the type, as `actions.yaml` has it.
+    #[must_use]
+    pub const fn juju_type(self) -> &'static str {
+        match self {
+            Self::Text => "string",
+        }
+    }
+}
+
+/// A parameter of an action.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ParameterSpec {
     /// Its key in `actions.yaml` and in the output of `action-get`.
     pub name: &'static str,
+    /// What it holds.
+    pub value: ParameterType,
     /// Whether Juju refuses the action without it.
     pub required: bool,
+}
+
+/// The parameters of actions, one constant each.
+pub mod parameter {
+    use super::{ParameterSpec, ParameterType};
+
+    /// A command of the Velero CLI, in one text as a user would type it.
+    pub const COMMAND: ParameterSpec = ParameterSpec { name: "command", value: ParameterType::Text, required: true };
 }
 
 /// An action as `actions.yaml` declares it. Juju refuses parameters that are not listed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ActionSpec {
+    /// Which action it is.
+    pub action: Action,
     /// What the user writes after the unit in `juju run`.
     pub name: &'static str,
     /// The parameters that it takes.
@@ -175,8 +211,8 @@ pub struct ActionSpec {
 
 /// Every action of the charm.
 pub const ACTIONS: &[ActionSpec] = &[
-    ActionSpec { name: action::RUN, parameters: &[ParameterSpec { name: action::COMMAND, required: true }] },
-    ActionSpec { name: action::RUN_CLI, parameters: &[ParameterSpec { name: action::COMMAND, required: true }] },
+    ActionSpec { action: Action::Run, name: "run", parameters: &[parameter::COMMAND] },
+    ActionSpec { action: Action::RunCli, name: "run-cli", parameters: &[parameter::COMMAND] },
 ];
 
 /// The names of the hooks that belong to no relation, one constant each.

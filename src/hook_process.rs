@@ -8,7 +8,7 @@ use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::Sub
 
 use crate::{
     actions::{self, ActionError},
-    contract::{self, action, hook},
+    contract::{self, Action, hook},
     error_chain::ErrorChain,
     juju::{Dispatch, Environment, EnvironmentError, HookTools, JujuLog},
     reconcile::{self, ReconcileError},
@@ -71,9 +71,9 @@ async fn dispatch(tools: &HookTools) -> Result<(), HookError> {
             outcome.map_err(|error| HookError::Hook(name.clone(), error))
         }
         Dispatch::Action(name) => {
-            let outcome = match name.as_str() {
-                action::RUN | action::RUN_CLI => actions::run::run(tools, &environment).await,
-                unknown => Err(ActionError::Unknown(unknown.to_owned())),
+            let outcome = match Action::named(name) {
+                Some(Action::Run | Action::RunCli) => actions::run::run(tools, &environment).await,
+                None => Err(ActionError::Unknown(name.clone())),
             };
             outcome.map_err(|error| HookError::Action(name.clone(), error))
         }

@@ -17,4 +17,5 @@ pub mod reconcile;
 pub mod snapshot;
 pub mod status;
 pub mod storage;
+pub mod text;
 pub mod velero;

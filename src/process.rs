@@ -18,26 +18,35 @@ use tokio::{
 pub struct Limits {
     /// How long it may run.
     pub time: Duration,
-    /// How many bytes are kept of each of its output streams; the rest is read and dropped, so that it never blocks.
+    /// How many bytes it may print. Of standard error, which is for people, a beginning is kept and more is no fault.
     pub output: u64,
 }
+
+/// How much of standard error is kept; the rest is read and dropped, so that it never blocks.
+const STDERR_KEPT: u64 = 64 * 1024;
 
 /// What a child process left behind.
 #[derive(Debug)]
 pub struct Finished {
     /// How it ended.
     pub status: ExitStatus,
-    /// Its standard output, up to the limit.
+    /// Its standard output, all of it.
     pub stdout: Vec<u8>,
-    /// Its standard error, up to the limit.
-    pub stderr: Vec<u8>,
+    /// The beginning of its standard error.
+    stderr: Vec<u8>,
+    /// How many bytes of standard error came behind that.
+    stderr_dropped: u64,
 }
 
 impl Finished {
     /// Standard error as one trimmed text, fit for an error message.
     #[must_use]
     pub fn stderr_text(&self) -> String {
-        String::from_utf8_lossy(&self.stderr).trim().to_owned()
+        let text = String::from_utf8_lossy(&self.stderr);
+        match self.stderr_dropped {
+            0 => text.trim().to_owned(),
+            dropped => format!("{} (… {dropped} more bytes are left out …)", text.trim()),
+        }
     }
 }
 
@@ -62,6 +71,14 @@ pub enum ProcessError {
         #[source]
         source: io::Error,
     },
+    /// It printed more than it may, and was killed. What had come by then could be read as if it were all, and is not handed over.
+    #[error("{program} was stopped after {limit} bytes of output")]
+    TooMuchOutput {
+        /// The program's name or path.
+        program: String,
+        /// How many bytes it was allowed to print.
+        limit: u64,
+    },
     /// It ran for too long and was killed.
     #[error("{program} was stopped after {} s", limit.as_secs())]
     TimedOut {
@@ -81,8 +98,8 @@ pub(crate) fn program_name(command: &Command) -> String {
 ///
 /// # Errors
 ///
-/// When it cannot be started, its streams break, or it outlives `limits.time`; it is killed then. An exit code other than
-/// 0 is no error here.
+/// When it cannot be started, its streams break, or it goes beyond `limits`; it is killed then. An exit code other than 0 is
+/// no error here.
 pub async fn run(mut command: Command, input: Option<&[u8]>, limits: Limits) -> Result<Finished, ProcessError> {
     let program = program_name(&command);
     let mut child = command
@@ -93,39 +110,54 @@ pub async fn run(mut command: Command, input: Option<&[u8]>, limits: Limits) -> 
         .spawn()
         .map_err(|source| ProcessError::Start { program: program.clone(), source })?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let talk = |source| ProcessError::Talk { program: program.clone(), source };
     let conversation = async {
         let write = async {
             if let (Some(mut stdin), Some(input)) = (stdin, input) {
                 match stdin.write_all(input).await {
                     // A program that does not want all of its input has its reason, and says so by its exit code.
-                    Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
+                    Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(talk(error)),
                     _ => {}
                 }
             }
             Ok(())
         };
-        let ((), stdout, stderr, status) = tokio::try_join!(
-            write,
-            read_capped(stdout, limits.output),
-            read_capped(stderr, limits.output),
-            child.wait()
-        )?;
-        Ok(Finished { status, stdout, stderr })
+        let read = async {
+            let (stdout, more) = read_capped(stdout, limits.output).await.map_err(talk)?;
+            // The other futures are dropped with this error, and the program is killed.
+            if more {
+                Err(ProcessError::TooMuchOutput { program: program.clone(), limit: limits.output })
+            } else {
+                Ok(stdout)
+            }
+        };
+        let read_errors = async { read_and_drop(stderr, STDERR_KEPT).await.map_err(talk) };
+        let wait = async { child.wait().await.map_err(talk) };
+        let ((), stdout, (stderr, stderr_dropped), status) = tokio::try_join!(write, read, read_errors, wait)?;
+        Ok(Finished { status, stdout, stderr, stderr_dropped })
     };
     match timeout(limits.time, conversation).await {
-        Ok(finished) => finished.map_err(|source| ProcessError::Talk { program, source }),
+        Ok(finished) => finished,
         Err(_) => Err(ProcessError::TimedOut { program, limit: limits.time }),
     }
 }
 
-async fn read_capped(stream: Option<impl AsyncRead + Unpin>, cap: u64) -> io::Result<Vec<u8>> {
+/// Reads a stream to its end, but no more than `cap` bytes of it. Returns also whether there are more.
+async fn read_capped(stream: Option<impl AsyncRead + Unpin>, cap: u64) -> io::Result<(Vec<u8>, bool)> {
     let mut kept = Vec::new();
-    if let Some(stream) = stream {
-        let mut beginning = stream.take(cap);
-        beginning.read_to_end(&mut kept).await?;
-        tokio::io::copy(&mut beginning.into_inner(), &mut tokio::io::sink()).await?;
-    }
-    Ok(kept)
+    let Some(mut stream) = stream else { return Ok((kept, false)) };
+    (&mut stream).take(cap).read_to_end(&mut kept).await?;
+    let more = stream.read(&mut [0]).await? > 0;
+    Ok((kept, more))
+}
+
+/// Reads a stream to its end and keeps the first `cap` bytes of it. Returns also how many came behind them.
+async fn read_and_drop(stream: Option<impl AsyncRead + Unpin>, cap: u64) -> io::Result<(Vec<u8>, u64)> {
+    let mut kept = Vec::new();
+    let Some(mut stream) = stream else { return Ok((kept, 0)) };
+    (&mut stream).take(cap).read_to_end(&mut kept).await?;
+    let dropped = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+    Ok((kept, dropped))
 }
 
 #[cfg(test)]
@@ -174,10 +206,27 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn output_beyond_the_cap_is_dropped_without_blocking_the_program() {
-        let finished = run(shell("head -c 1000000 /dev/zero; echo done >&2"), None, LIMITS).await.unwrap();
+    async fn an_output_that_is_cut_is_never_taken_for_a_whole_one() {
+        let finished = run(shell("head -c 1024 /dev/zero"), None, LIMITS).await.unwrap();
         assert_eq!(finished.stdout.len(), 1024);
-        assert_eq!(finished.stderr_text(), "done");
+        let error = run(shell("head -c 1025 /dev/zero"), None, LIMITS).await.unwrap_err();
+        assert_eq!(error.to_string(), "sh was stopped after 1024 bytes of output");
+        // It would print for ever.
+        let error = run(shell("exec yes"), None, LIMITS).await.unwrap_err();
+        assert!(matches!(error, ProcessError::TooMuchOutput { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn of_many_errors_the_first_are_told_without_blocking_the_program() {
+        let finished =
+            run(shell("echo first >&2; head -c 1000000 /dev/zero >&2; echo done"), None, LIMITS).await.unwrap();
+        assert_eq!(finished.stdout, b"done\n");
+        let text = finished.stderr_text();
+        assert!(
+            text.starts_with("first\n") && text.ends_with("(… 934470 more bytes are left out …)"),
+            "{}",
+            &text[60_000..]
+        );
     }
 
     #[tokio::test]

@@ -2,31 +2,10 @@
 
 use thiserror::Error;
 
-/// The commands that are allowed, with their subcommands.
-const ALLOWED: &[(&str, &[&str])] = &[
-    ("backup", &["create", "get", "describe", "logs", "delete"]),
-    ("restore", &["create", "get", "describe", "logs", "delete"]),
-    ("schedule", &["create", "get", "describe", "delete", "pause", "unpause"]),
-];
+use super::flags::{CONFIRM, Flag, HELP, SUBCOMMANDS, Subcommand};
 
-/// Flags that would lead the CLI to another Velero or to files of the unit, in their long form.
-const REFUSED_FLAGS: &[&str] = &[
-    "kubeconfig",
-    "kubecontext",
-    "namespace",
-    "cacert",
-    "log-file",
-    "log-dir",
-    "log-file-max-size",
-    "log-backtrace-at",
-    "colorized",
-];
-
-/// The short form of `--namespace`.
-const REFUSED_SHORT_FLAG: char = 'n';
-
-/// The short flags of the CLI that take a value: what follows one of them in the same word is its value.
-const SHORT_FLAGS_WITH_VALUE: &[char] = &['l', 'L', 'o', 'v'];
+/// How much alike a wrong flag and a right one must be for the right one to be what was meant.
+const ALIKE: f64 = 0.8;
 
 /// Why a command is not run.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -40,13 +19,25 @@ pub enum Refusal {
         /// What it is instead.
         what: String,
     },
-    /// It has a flag that would leave the unit's own Velero, or touch its files.
-    #[error(
-        "the flag {flag} is not allowed here: the charm runs the CLI on its own Velero, and on no files of the unit"
-    )]
+    /// It has a flag that its subcommand has not, be it one that all of the CLI has.
+    #[error("the flag {flag} is not allowed with {command}{}", hint(.meant.as_deref(), .has))]
     Flag {
-        /// The flag as it was given.
+        /// The flag as it was given, without its value.
         flag: String,
+        /// The command with its subcommand.
+        command: String,
+        /// The flag that was probably meant.
+        meant: Option<String>,
+        /// The flags that there are.
+        has: String,
+    },
+    /// It has a flag of its subcommand's that is of no use here, or of harm.
+    #[error("the flag --{flag} is not allowed here: {reason}")]
+    FlagHere {
+        /// The flag's name.
+        flag: &'static str,
+        /// Why not.
+        reason: &'static str,
     },
     /// It would write to a file that the user cannot reach.
     #[error("backup download is not allowed: the file would be written in the unit's pod and not where you are")]
@@ -57,9 +48,23 @@ pub enum Refusal {
 }
 
 fn allowed() -> String {
+    let mut commands: Vec<(&str, Vec<&str>)> = Vec::new();
+    for subcommand in SUBCOMMANDS {
+        match commands.last_mut() {
+            Some((command, names)) if *command == subcommand.command => names.push(subcommand.name),
+            _ => commands.push((subcommand.command, vec![subcommand.name])),
+        }
+    }
     let commands: Vec<_> =
-        ALLOWED.iter().map(|(command, subcommands)| format!("{command} ({})", subcommands.join(", "))).collect();
+        commands.iter().map(|(command, subcommands)| format!("{command} ({})", subcommands.join(", "))).collect();
     commands.join(", ")
+}
+
+fn hint(meant: Option<&str>, has: &str) -> String {
+    match meant {
+        Some(flag) => format!("; did you mean {flag}?"),
+        None => format!(", which has {has}; global flags are the charm's to set"),
+    }
 }
 
 /// Splits a command as a shell would, and lets it through or not. A leading `velero` is left out.
@@ -72,158 +77,135 @@ pub fn parse(text: &str) -> Result<Vec<String>, Refusal> {
     if words.first().is_some_and(|word| word == "velero") {
         words.remove(0);
     }
-    check_command(&words)?;
-    check_flags(&words)?;
-    check_confirmation(&words)?;
+    if let Some(subcommand) = subcommand(&words)? {
+        let given = read_flags(subcommand, &words[2..])?;
+        if given.is_on(&CONFIRM) == Some(false) && given.is_on(&HELP) != Some(true) {
+            return Err(Refusal::Unconfirmed(words[..2].join(" ")));
+        }
+    }
     Ok(words)
 }
 
-fn is_help(word: &str) -> bool {
-    matches!(word, "--help" | "-h")
-}
-
-fn check_command(words: &[String]) -> Result<(), Refusal> {
+/// Returns the subcommand that is to be run; none where the help of a command is asked for.
+fn subcommand(words: &[String]) -> Result<Option<&'static Subcommand>, Refusal> {
     let refuse = |what: String| Err(Refusal::NotAllowed { what });
     let Some(command) = words.first() else {
         return refuse("the command is empty".to_owned());
     };
-    let Some((_, subcommands)) = ALLOWED.iter().find(|(allowed, _)| allowed == command) else {
+    if !SUBCOMMANDS.iter().any(|subcommand| subcommand.command == command) {
         return refuse(format!("velero {command} is not allowed"));
+    }
+    let Some(name) = words.get(1) else {
+        return refuse(format!("velero {command} needs a subcommand"));
     };
-    match words.get(1) {
-        None => refuse(format!("velero {command} needs a subcommand")),
-        Some(word) if is_help(word) || subcommands.contains(&word.as_str()) => Ok(()),
-        Some(word) if command == "backup" && word == "download" => Err(Refusal::Download),
-        Some(word) => refuse(format!("velero {command} {word} is not allowed")),
+    if let Some(subcommand) = Subcommand::find(command, name) {
+        return Ok(Some(subcommand));
+    }
+    if matches!(name.as_str(), "--help" | "-h") {
+        // The CLI looks for a subcommand behind it too.
+        return if words.len() == 2 {
+            Ok(None)
+        } else {
+            refuse(format!("velero {command} {name} takes no more words"))
+        };
+    }
+    if command == "backup" && name == "download" {
+        return Err(Refusal::Download);
+    }
+    refuse(format!("velero {command} {name} is not allowed"))
+}
+
+/// The flags of a command, in their order, with the value that stands in the same word.
+struct Given<'a> {
+    subcommand: &'static Subcommand,
+    flags: Vec<(&'static Flag, Option<&'a str>)>,
+}
+
+impl<'a> Given<'a> {
+    /// Returns whether a switch is on, the last one counting as it does for the CLI; nothing if the subcommand has no such switch.
+    fn is_on(&self, switch: &Flag) -> Option<bool> {
+        if !self.subcommand.flags().any(|flag| flag == switch) {
+            return None;
+        }
+        let last = self.flags.iter().rev().find(|(flag, _)| *flag == switch);
+        Some(last.is_some_and(|(_, value)| value.is_none_or(is_true)))
+    }
+
+    fn add(&mut self, flag: Option<&'static Flag>, as_given: &str, value: Option<&'a str>) -> Result<(), Refusal> {
+        let flag = flag.ok_or_else(|| unknown(self.subcommand, as_given))?;
+        if let Some(reason) = flag.refused {
+            return Err(Refusal::FlagHere { flag: flag.name, reason });
+        }
+        self.flags.push((flag, value));
+        Ok(())
     }
 }
 
-fn check_flags(words: &[String]) -> Result<(), Refusal> {
-    for word in words.iter().take_while(|word| *word != "--") {
-        let refused = match word.strip_prefix("--") {
-            // The CLI's logging library has its flags with underscores.
-            Some(long) => {
-                let name = long.split('=').next().unwrap_or_default().replace('_', "-");
-                REFUSED_FLAGS.contains(&name.as_str())
+/// What Go reads as true.
+fn is_true(value: &str) -> bool {
+    matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True")
+}
+
+/// Reads flags word by word as pflag, the CLI's library, does: a word that is a value here is one there, and none can pass as
+/// the value of another.
+fn read_flags<'a>(subcommand: &'static Subcommand, words: &'a [String]) -> Result<Given<'a>, Refusal> {
+    let mut given = Given { subcommand, flags: Vec::new() };
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        // Behind it all words are names. As the value of a flag it is one of those that are jumped over.
+        if word == "--" {
+            break;
+        }
+        if let Some(long) = word.strip_prefix("--") {
+            let (name, value) = long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value)));
+            let flag = subcommand.flags().find(|flag| flag.name == name);
+            given.add(flag, &format!("--{name}"), value)?;
+            if value.is_none() && flag.is_some_and(|flag| flag.takes_value) {
+                words.next();
             }
-            None => word.strip_prefix('-').is_some_and(|cluster| {
-                cluster
-                    .chars()
-                    .take_while(|flag| !SHORT_FLAGS_WITH_VALUE.contains(flag))
-                    .any(|flag| flag == REFUSED_SHORT_FLAG)
-            }),
-        };
-        if refused {
-            let flag = word.split('=').next().unwrap_or_default().to_owned();
-            return Err(Refusal::Flag { flag });
+            continue;
+        }
+        let mut letters = word.strip_prefix('-').unwrap_or_default();
+        while let Some(letter) = letters.chars().next() {
+            letters = &letters[letter.len_utf8()..];
+            let flag = subcommand.flags().find(|flag| flag.short == Some(letter));
+            let takes_value = flag.is_some_and(|flag| flag.takes_value);
+            let value = letters.strip_prefix('=').filter(|value| !value.is_empty());
+            given.add(flag, &format!("-{letter}"), value)?;
+            if takes_value && letters.is_empty() {
+                words.next();
+            }
+            if takes_value || value.is_some() {
+                break;
+            }
         }
     }
-    Ok(())
+    Ok(given)
 }
 
-fn check_confirmation(words: &[String]) -> Result<(), Refusal> {
-    let given = |wanted: fn(&str) -> bool| words.iter().take_while(|word| *word != "--").any(|word| wanted(word));
-    let asks = words.get(1).is_some_and(|word| word == "delete");
-    if asks && !given(is_help) && !given(|word| matches!(word, "--confirm" | "--confirm=true")) {
-        return Err(Refusal::Unconfirmed(words[..2].join(" ")));
+fn unknown(subcommand: &'static Subcommand, flag: &str) -> Refusal {
+    let allowed = || subcommand.flags().filter(|flag| flag.refused.is_none());
+    let meant = flag.strip_prefix("--").and_then(|name| {
+        allowed()
+            .map(|flag| (flag.name, strsim::jaro_winkler(flag.name, &name.to_lowercase().replace('_', "-"))))
+            .filter(|(_, likeness)| *likeness > ALIKE)
+            .max_by(|(_, one), (_, other)| one.total_cmp(other))
+            .map(|(name, _)| format!("--{name}"))
+    });
+    let has: Vec<_> = allowed()
+        .map(|flag| match flag.short {
+            Some(short) => format!("--{} (-{short})", flag.name),
+            None => format!("--{}", flag.name),
+        })
+        .collect();
+    Refusal::Flag {
+        flag: flag.to_owned(),
+        command: format!("{} {}", subcommand.command, subcommand.name),
+        meant,
+        has: has.join(", "),
     }
-    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_split_as_a_shell_does_and_nothing_is_expanded() {
-        assert_eq!(
-            parse(r#"velero backup create "two words" --labels 'a=$(id)' --selector a\ b"#).unwrap(),
-            ["backup", "create", "two words", "--labels", "a=$(id)", "--selector", "a b"]
-        );
-        // Without a shell the semicolon is a letter like any other.
-        assert!(matches!(parse("backup get; rm -rf /"), Err(Refusal::NotAllowed { .. })));
-        assert_eq!(parse("backup create 'x"), Err(Refusal::Quotes));
-    }
-
-    #[test]
-    fn the_everyday_commands_pass() {
-        for command in [
-            "backup get",
-            "backup get nightly -o json",
-            "backup create nightly --wait --include-namespaces a,b -l app=shop",
-            "backup logs nightly",
-            "backup --help",
-            "restore create --from-backup nightly --wait",
-            "restore describe nightly --details",
-            "schedule create daily --schedule \"0 3 * * *\" --ttl 72h",
-            "schedule pause daily",
-            "backup delete nightly --confirm",
-            "backup create -- --namespace",
-            "backup get -lname=x",
-        ] {
-            assert!(parse(command).is_ok(), "{command}: {:?}", parse(command));
-        }
-    }
-
-    #[test]
-    fn everything_else_is_refused_with_a_list_of_what_is_allowed() {
-        for command in [
-            "",
-            "   ",
-            "velero",
-            "install",
-            "uninstall --force",
-            "plugin add x",
-            "backup-location delete default",
-            "backup",
-            "backup frobnicate",
-            "--help",
-            "get backups",
-        ] {
-            let refusal = parse(command).unwrap_err();
-            assert!(
-                refusal.to_string().contains("allowed are backup (create, get, describe, logs, delete), restore ("),
-                "{command}: {refusal}"
-            );
-        }
-    }
-
-    #[test]
-    fn flags_that_lead_elsewhere_are_refused_in_every_form() {
-        for flag in [
-            "--kubeconfig /x",
-            "--kubeconfig=/x",
-            "--kubecontext=other",
-            "--namespace other",
-            "--namespace=other",
-            "-n other",
-            "-n=other",
-            "-nother",
-            "-hn other",
-            "--log_file=/x",
-            "--log-file /x",
-            "--log_dir=/x",
-            "--cacert /etc/shadow",
-            "--colorized",
-        ] {
-            let refusal = parse(&format!("backup get {flag}")).unwrap_err();
-            assert!(matches!(refusal, Refusal::Flag { .. }), "{flag}: {refusal}");
-            assert!(!refusal.to_string().contains("/x"), "{refusal}");
-        }
-        assert_eq!(parse("backup download nightly -o /tmp/x"), Err(Refusal::Download));
-    }
-
-    #[test]
-    fn what_would_ask_needs_its_answer_beforehand() {
-        for command in [
-            "backup delete nightly",
-            "restore delete --all",
-            "schedule delete x --confirm=false",
-            "backup delete x -- --confirm",
-        ] {
-            let refusal = parse(command).unwrap_err();
-            assert!(refusal.to_string().contains("--confirm"), "{refusal}");
-        }
-        assert!(parse("backup delete --help").is_ok());
-    }
-}
+#[path = "command_tests.rs"]
+mod tests;

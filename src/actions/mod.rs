@@ -1,6 +1,7 @@
 //! The actions of `juju run`, one file each.
 
 pub mod command;
+pub mod flags;
 pub mod output;
 pub mod run;
 

@@ -4,17 +4,15 @@ use std::time::Duration;
 
 use super::{ActionError, command, output::Output};
 use crate::{
-    contract::action,
+    contract::parameter,
     error_chain::ErrorChain,
     juju::{Environment, HookTools},
-    velero::{Cli, CliError, Finish, LineSink},
+    process::ProcessError,
+    velero::{Finish, LineSink, Velero},
 };
 
 /// How long a command may run; while it does, no hook of the unit can.
 const TIME_LIMIT: Duration = Duration::from_mins(30);
-
-/// Where the namespace of a pod stands.
-const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 /// Runs the command of the action's parameter, with its lines in the action's log as they come and all of them in its results.
 ///
@@ -22,37 +20,47 @@ const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/name
 ///
 /// When Juju cannot be talked to. Whatever else goes wrong is the action's own failure.
 pub async fn run(tools: &HookTools, environment: &Environment) -> Result<(), ActionError> {
-    let text = tools.action_parameter(action::COMMAND).await?.unwrap_or_default();
+    let text = tools.action_parameter(parameter::COMMAND.name).await?.unwrap_or_default();
     let arguments = match command::parse(&text) {
         Ok(arguments) => arguments,
         Err(refusal) => return Ok(tools.fail_action(&refusal.to_string()).await?),
     };
-    let namespace = match std::fs::read_to_string(NAMESPACE_FILE) {
-        Ok(namespace) => namespace.trim().to_owned(),
-        Err(error) => {
-            let message = format!("cannot find out the namespace of this unit: {error}");
-            return Ok(tools.fail_action(&message).await?);
-        }
+    let velero = match Velero::in_cluster(&environment.charm_directory) {
+        Ok(velero) => velero,
+        Err(error) => return Ok(tools.fail_action(&ErrorChain(&error).to_string()).await?),
     };
     let mut progress = Progress { tools, output: Output::default() };
-    let finish =
-        Cli::in_charm(&environment.charm_directory).command(&namespace, &arguments, TIME_LIMIT, &mut progress).await;
+    let finish = velero.cli().command(velero.namespace(), &arguments, TIME_LIMIT, &mut progress).await;
     let output = progress.output;
-    let printed = output.to_string();
-    if !printed.is_empty() {
-        tools.set_action_result("output", &printed).await?;
-    }
-    if let Some(message) = failure(&finish, &output, environment.application()) {
+    keep(tools, &output).await;
+    if let Some(message) = failure(&arguments, &finish, &output, environment.application()) {
         tools.fail_action(&message).await?;
     }
     Ok(())
 }
 
+/// Puts the output into the results. The command has done its work by now, and is not to fail for a lack of paper.
+async fn keep(tools: &HookTools, output: &Output) {
+    let printed = output.to_string();
+    if printed.is_empty() {
+        return;
+    }
+    if let Err(error) = tools.set_action_result("output", &printed).await {
+        let message = format!("cannot put the output into the results: {}", ErrorChain(&error));
+        tracing::warn!("{message}");
+        show(tools, &message).await;
+    }
+}
+
 /// What the action fails with, if it does.
-fn failure(finish: &Result<Finish, CliError>, output: &Output, application: &str) -> Option<String> {
+fn failure(
+    arguments: &[String],
+    finish: &Result<Finish, ProcessError>,
+    output: &Output,
+    application: &str,
+) -> Option<String> {
     match finish {
-        // With --wait the CLI exits with 0 whatever became of the backup or restore.
-        Ok(Finish::Exited(Some(0))) => output.last_words().filter(|words| tells_of_failure(words)),
+        Ok(Finish::Exited(Some(0))) => failed_wait(arguments, output),
         Ok(Finish::Exited(code)) => {
             let words = output.last_words().unwrap_or_else(|| match code {
                 Some(code) => format!("velero ended with exit code {code} and without a word"),
@@ -69,15 +77,42 @@ fn failure(finish: &Result<Finish, CliError>, output: &Output, application: &str
             "stopped after {} minutes; what the server was asked to do goes on: look with get or describe",
             TIME_LIMIT.as_secs() / 60
         )),
-        Err(error) => Some(ErrorChain(error).to_string()),
+        Err(error @ ProcessError::Start { .. }) => Some(ErrorChain(error).to_string()),
+        Err(error) => Some(format!(
+            "{}; whether the command did its work is not known: look with get or describe",
+            ErrorChain(error)
+        )),
     }
 }
 
-/// Whether the CLI's last words are that a backup or restore, for which it waited, did not end well.
-fn tells_of_failure(words: &str) -> bool {
-    words
-        .split_once(" completed with status: ")
-        .is_some_and(|(what, status)| matches!(what, "Backup" | "Restore") && !status.starts_with("Completed"))
+/// Returns the line with which a `create` says that what it waited for did not end well: it exits with 0 all the same.
+fn failed_wait(arguments: &[String], output: &Output) -> Option<String> {
+    if arguments.get(1).is_none_or(|name| name != "create") {
+        return None;
+    }
+    // What goes to standard error may come behind it.
+    output
+        .lines()
+        .rev()
+        .find_map(|line| match final_phase(line) {
+            Some(phase) => Some((line, phase != "Completed")),
+            None => line.starts_with("Error waiting:").then_some((line, true)),
+        })
+        .filter(|(_, failed)| *failed)
+        .map(|(line, _)| line.to_owned())
+}
+
+/// Returns the phase in which a backup or restore ended, if that is what a line tells.
+fn final_phase(line: &str) -> Option<&str> {
+    let (what, rest) = line.split_once(" completed with status: ")?;
+    matches!(what, "Backup" | "Restore").then(|| rest.split_once('.').map_or(rest, |(phase, _)| phase))
+}
+
+/// Shows the user a message at once.
+async fn show(tools: &HookTools, message: &str) {
+    if let Err(error) = tools.log_to_action(message).await {
+        tracing::warn!("cannot show progress: {}", ErrorChain(&error));
+    }
 }
 
 /// Shows the user each line as it comes.
@@ -92,15 +127,16 @@ impl LineSink for Progress<'_> {
         if shown.is_empty() {
             return;
         }
-        if let Err(error) = self.tools.log_to_action(&shown.join("\n")).await {
-            tracing::warn!("cannot show progress: {}", ErrorChain(&error));
-        }
+        show(self.tools, &shown.join("\n")).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
+    use crate::juju::ScriptedTools;
 
     fn output(lines: &[&str]) -> Output {
         let mut output = Output::default();
@@ -108,19 +144,21 @@ mod tests {
         output
     }
 
-    fn failure_of(finish: Finish, lines: &[&str]) -> Option<String> {
-        failure(&Ok(finish), &output(lines), "velero-operator")
+    fn failure_of(command: &str, finish: &Result<Finish, ProcessError>, lines: &[&str]) -> Option<String> {
+        let arguments: Vec<_> = command.split(' ').map(str::to_owned).collect();
+        failure(&arguments, finish, &output(lines), "velero-operator")
     }
 
     #[test]
     fn a_failing_command_fails_the_action_with_its_own_words() {
-        assert_eq!(failure_of(Finish::Exited(Some(0)), &["fine"]), None);
+        assert_eq!(failure_of("backup get", &Ok(Finish::Exited(Some(0))), &["fine"]), None);
         assert_eq!(
-            failure_of(Finish::Exited(Some(1)), &["line", "An error occurred: no such backup"]).unwrap(),
-            "An error occurred: no such backup"
+            failure_of("backup get", &Ok(Finish::Exited(Some(1))), &["line", "velero: no such backup", "more"])
+                .unwrap(),
+            "velero: no such backup more"
         );
         assert_eq!(
-            failure_of(Finish::Exited(Some(3)), &[]).unwrap(),
+            failure_of("backup get", &Ok(Finish::Exited(Some(3))), &[]).unwrap(),
             "velero ended with exit code 3 and without a word"
         );
     }
@@ -131,15 +169,40 @@ mod tests {
             ("Backup completed with status: Completed. You may check for more information", false),
             ("Backup completed with status: FailedValidation. You may check for more information", true),
             ("Restore completed with status: PartiallyFailed. You may check for more information", true),
+            ("Error waiting: unable to watch backups.", true),
             ("Phase: Failed", false),
         ] {
-            assert_eq!(failure_of(Finish::Exited(Some(0)), &[words]).is_some(), fails, "{words}");
+            let failure =
+                failure_of("backup create x --wait", &Ok(Finish::Exited(Some(0))), &[words, "W1125 a warning"]);
+            assert_eq!(failure, fails.then(|| words.to_owned()));
         }
+        // Somebody's annotation, for example.
+        let words = "Backup completed with status: Failed.";
+        assert_eq!(failure_of("backup describe x", &Ok(Finish::Exited(Some(0))), &[words]), None);
     }
 
     #[test]
     fn who_is_not_trusted_is_told_how_to_be() {
-        let message = failure_of(Finish::Exited(Some(1)), &["backups.velero.io is forbidden: User"]).unwrap();
+        let finish = Ok(Finish::Exited(Some(1)));
+        let message = failure_of("backup get", &finish, &["backups.velero.io is forbidden: User"]).unwrap();
         assert!(message.ends_with("juju trust velero-operator --scope=cluster"), "{message}");
+    }
+
+    #[test]
+    fn an_output_that_could_not_be_read_is_no_success() {
+        let source = io::Error::from(io::ErrorKind::BrokenPipe);
+        let finish = Err(ProcessError::Talk { program: "velero".into(), source });
+        let message =
+            failure_of("backup create x", &finish, &["Backup request \"x\" submitted successfully."]).unwrap();
+        assert!(message.starts_with("cannot read the output of velero: broken pipe; whether"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn an_output_that_juju_does_not_take_is_told_of_and_fails_nothing() {
+        let scripted =
+            ScriptedTools::new(&[("action-set", "echo 'ERROR no room' >&2; exit 1"), ("action-log", "true")]);
+        keep(&scripted.tools(), &output(&["done"])).await;
+        let told = "cannot put the output into the results: the hook tool action-set failed: ERROR no room";
+        assert_eq!(scripted.calls("action-log"), format!("--\n{told}\n"));
     }
 }

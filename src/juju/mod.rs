@@ -21,4 +21,6 @@ pub use log::{JujuLog, LogLines};
 pub use relation::{Databag, RelationId};
 pub use secret::SecretContent;
 pub use status::UnitStatus;
+#[cfg(test)]
+pub(crate) use tool::tests::ScriptedTools;
 pub use tool::{HookTools, ToolError};

@@ -102,6 +102,12 @@ impl Velero {
         Ok(Self { cli: Cli::in_charm(charm_directory), cluster: Cluster::in_cluster()? })
     }
 
+    /// The CLI, for the user's own commands.
+    #[must_use]
+    pub fn cli(&self) -> &Cli {
+        &self.cli
+    }
+
     /// The namespace that all of it is in.
     #[must_use]
     pub fn namespace(&self) -> &str {

@@ -26,6 +26,7 @@ mod pins;
 mod predecessor;
 mod removal;
 mod run_action;
+mod run_flags;
 mod secrecy;
 mod storage;
 mod units;

@@ -163,10 +163,12 @@ fn action_problems(actions: &str) -> Vec<String> {
             if declared.required.iter().any(|required| required == parameter.name) != parameter.required {
                 problems.push(format!("action {name}: is parameter {} required or not?", parameter.name));
             }
-        }
-        for (parameter, declared) in &declared.params {
-            if declared.r#type != "string" {
-                problems.push(format!("action {name}: parameter {parameter} is a {}, not a string", declared.r#type));
+            let expected = parameter.value.juju_type();
+            if let Some(declared) = declared.params.get(parameter.name)
+                && declared.r#type != expected
+            {
+                let (parameter, declared) = (parameter.name, &declared.r#type);
+                problems.push(format!("action {name}: parameter {parameter} is a {declared}, not a {expected}"));
             }
         }
         if declared.additional_properties {

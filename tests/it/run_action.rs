@@ -42,7 +42,7 @@ fn a_failing_command_fails_the_action_with_the_words_of_the_cli() {
     let deployed = Deployed::new("run-fails");
     for (command, words) in [
         ("backup describe none-such", "backups.velero.io \"none-such\" not found"),
-        ("backup get --frobnicate", "unknown flag: --frobnicate"),
+        ("backup get --selector '!'", "velero: "),
         ("restore create --from-backup none-such", "none-such"),
         ("backup create without-storage --wait", "Backup completed with status: FailedValidation"),
     ] {
@@ -54,6 +54,18 @@ fn a_failing_command_fails_the_action_with_the_words_of_the_cli() {
 }
 
 #[test]
+fn a_line_that_no_argument_takes_is_cut_and_the_rest_comes() {
+    let deployed = Deployed::new("run-long");
+    let annotation = "x".repeat(100_000);
+    deployed.run_well(&format!("backup create long --annotations first=1,long={annotation}"));
+    let output = deployed.run_well("backup get long -o yaml");
+    assert!(output.starts_with("apiVersion: velero.io/v1\n"), "{}", &output[..100]);
+    assert!(output.contains("bytes are left out here"), "{}", output.len());
+    // The last line of all.
+    assert!(output.lines().last().unwrap().starts_with("status:"), "{}", &output[output.len() - 100..]);
+}
+
+#[test]
 fn what_is_not_allowed_never_reaches_the_cli() {
     let deployed = Deployed::new("run-refused");
     for (command, words) in [
@@ -62,6 +74,11 @@ fn what_is_not_allowed_never_reaches_the_cli() {
         ("backup get --namespace=kube-system", "the flag --namespace is not allowed"),
         ("backup get --kubeconfig /etc/passwd", "the flag --kubeconfig is not allowed"),
         ("backup get --log_file=x", "the flag --log_file is not allowed"),
+        ("backup get --logtostderr=false -v=9", "the flag --logtostderr is not allowed"),
+        ("backup get --selector -- -v=10", "the flag -v is not allowed"),
+        ("backup get --frobnicate", "with backup get, which has --selector (-l), --output (-o),"),
+        ("backup create x --lables a=b", "did you mean --labels?"),
+        ("backup logs nightly --cacert /etc/passwd", "the flag --cacert is not allowed here"),
         ("backup download nightly -o x", "backup download is not allowed"),
         ("backup delete nightly", "add --confirm"),
         ("backup create 'x", "quote"),

@@ -3,24 +3,15 @@
 use std::{
     collections::BTreeMap,
     io::{self, Write as _},
-    mem,
     path::{Path, PathBuf},
-    process::Stdio,
     time::Duration,
 };
 
-use futures::{StreamExt, future};
 use kube::api::DynamicObject;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tempfile::NamedTempFile;
 use thiserror::Error;
-use tokio::{
-    io::AsyncRead,
-    process::Command,
-    sync::mpsc::{self, Sender},
-    time::timeout,
-};
-use tokio_util::codec::{AnyDelimiterCodec, FramedRead};
+use tokio::process::Command;
 
 use super::{
     cache::{DryRunCache, Key},
@@ -31,11 +22,6 @@ use crate::process::{self, Limits, ProcessError};
 
 /// A dry run takes a fraction of a second and prints some 200 KB; nothing that the charm asks for itself takes more.
 const OWN_LIMITS: Limits = Limits { time: Duration::from_mins(1), output: 16 * 1024 * 1024 };
-
-/// Lines that have been read and not yet handed over; a program that prints faster waits.
-const LINES_IN_FLIGHT: usize = 256;
-/// A longer line comes in pieces of this many bytes or is left out.
-const LONGEST_LINE: usize = 64 * 1024;
 
 /// `velero install` makes a Kubernetes client before a dry run and never uses it: this one leads nowhere.
 const NO_CLUSTER: &str = "
@@ -50,7 +36,7 @@ current-context: none
 /// The `velero` program.
 #[derive(Clone, Debug)]
 pub struct Cli {
-    program: PathBuf,
+    pub(super) program: PathBuf,
     /// Where its answers are kept that are a pure function of the program and its arguments.
     cache: Option<DryRunCache>,
 }
@@ -70,21 +56,6 @@ pub enum CliError {
     /// Its dry run is not a list of objects.
     #[error("cannot read the dry run of the velero CLI")]
     DryRun(#[source] serde_yaml::Error),
-}
-
-/// How a command of the user ended.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Finish {
-    /// It exited, with this code; `None` when a signal ended it.
-    Exited(Option<i32>),
-    /// It ran for too long and was stopped.
-    TimedOut,
-}
-
-/// Takes the lines of a command as they come.
-pub trait LineSink {
-    /// Takes the lines of standard output and standard error that have come since the last call.
-    fn lines(&mut self, lines: Vec<String>) -> impl Future<Output = ()>;
 }
 
 #[derive(Deserialize)]
@@ -155,62 +126,6 @@ impl Cli {
             cache.put(&key, &answer);
         }
         Ok(answer)
-    }
-
-    /// Runs a command of the user's on Velero in `namespace`, and hands its lines over as they come.
-    ///
-    /// # Errors
-    ///
-    /// When the program cannot be run.
-    pub async fn command(
-        &self,
-        namespace: &str,
-        arguments: &[String],
-        time: Duration,
-        sink: &mut impl LineSink,
-    ) -> Result<Finish, CliError> {
-        let mut command = Command::new(&self.program);
-        command
-            .args(["--namespace", namespace, "--colorized=false"])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let program = process::program_name(&command);
-        let mut child = command.spawn().map_err(|source| ProcessError::Start { program: program.clone(), source })?;
-        let (sender, mut received) = mpsc::channel(LINES_IN_FLIGHT);
-        let reading = future::join(forward(child.stdout.take(), sender.clone()), forward(child.stderr.take(), sender));
-        let writing = async {
-            let mut lines = Vec::new();
-            while received.recv_many(&mut lines, LINES_IN_FLIGHT).await > 0 {
-                sink.lines(mem::take(&mut lines)).await;
-            }
-        };
-        let whole = async {
-            future::join(reading, writing).await;
-            child.wait().await.map_err(|source| ProcessError::Talk { program, source })
-        };
-        match timeout(time, whole).await {
-            Ok(status) => Ok(Finish::Exited(status?.code())),
-            Err(_) => Ok(Finish::TimedOut),
-        }
-    }
-}
-
-/// Sends the lines of a stream until it ends or nobody wants them any more.
-async fn forward(stream: Option<impl AsyncRead + Unpin>, lines: Sender<String>) {
-    let Some(stream) = stream else { return };
-    let codec = AnyDelimiterCodec::new_with_max_length(b"\n".to_vec(), Vec::new(), LONGEST_LINE);
-    let mut frames = FramedRead::new(stream, codec);
-    while let Some(frame) = frames.next().await {
-        let line = match frame {
-            Ok(line) => String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned(),
-            Err(_) => format!("(a line of more than {LONGEST_LINE} bytes is left out)"),
-        };
-        if lines.send(line).await.is_err() {
-            return;
-        }
     }
 }
 

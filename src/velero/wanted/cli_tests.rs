@@ -130,34 +130,3 @@ async fn a_build_from_a_branch_is_of_no_release() {
     let (_directory, cli) = scripted("printf 'Client:\n\tVersion: main\n\tGit commit: 0123\n'");
     assert_eq!(cli.version().await.unwrap(), None);
 }
-
-#[derive(Default)]
-struct Collected(Vec<String>);
-
-impl LineSink for Collected {
-    async fn lines(&mut self, lines: Vec<String>) {
-        self.0.extend(lines);
-    }
-}
-
-#[tokio::test]
-async fn lines_of_both_streams_arrive_with_the_exit_code() {
-    let (_directory, cli) = scripted("echo \"$@\"; echo oops >&2; printf 'no newline'; exit 3");
-    let mut collected = Collected::default();
-    let finish = cli
-        .command("backups", &["backup".into(), "get".into()], Duration::from_secs(20), &mut collected)
-        .await
-        .unwrap();
-    assert_eq!(finish, Finish::Exited(Some(3)));
-    collected.0.sort();
-    assert_eq!(collected.0, ["--namespace backups --colorized=false backup get", "no newline", "oops"]);
-}
-
-#[tokio::test]
-async fn a_command_that_hangs_is_stopped_and_what_it_said_is_kept() {
-    let (_directory, cli) = scripted("echo started; exec sleep 600");
-    let mut collected = Collected::default();
-    let finish = cli.command("backups", &[], Duration::from_millis(300), &mut collected).await.unwrap();
-    assert_eq!(finish, Finish::TimedOut);
-    assert_eq!(collected.0, ["started"]);
-}

@@ -6,10 +6,12 @@ pub(crate) mod installation;
 pub(crate) mod kubelet_root;
 pub(crate) mod manifests;
 pub(crate) mod pod_security;
+pub(crate) mod user_command;
 pub(crate) mod version;
 
-pub use cli::{Cli, CliError, Finish, LineSink};
+pub use cli::{Cli, CliError};
 pub use installation::{BackupLocation, HeldBack, Installation, LocationPlan};
 pub use kubelet_root::{KubeletRoot, KubeletRootError};
 pub use manifests::{CredentialsSecret, Manifests, to_yaml};
+pub use user_command::{Finish, LineSink};
 pub use version::Version;

@@ -1,0 +1,53 @@
+//! Texts that must not be longer than what takes them.
+
+use std::borrow::Cow;
+
+/// Returns a text of at most `most` bytes: `text` itself, or its beginning and its end with a note between them.
+///
+/// The end is kept because the cause of an error stands there, and the beginning because it says what the text is.
+#[must_use]
+pub fn shorten(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
+        return Cow::Borrowed(text);
+    }
+    // With the number that takes most room, so that the true one takes no more.
+    let room = most.saturating_sub(note(text.len()).len());
+    let beginning = &text[..text.floor_char_boundary(room.div_ceil(2))];
+    let end = &text[text.ceil_char_boundary(text.len() - room / 2)..];
+    let left_out = text.len() - beginning.len() - end.len();
+    Cow::Owned(format!("{beginning}{}{end}", note(left_out)))
+}
+
+/// The note that stands for what is left out of a text.
+#[must_use]
+pub fn note(bytes: usize) -> String {
+    format!(" (… {bytes} bytes are left out here …) ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_fits_stays_as_it_is() {
+        assert_eq!(shorten("as it is", 8), "as it is");
+        assert_eq!(shorten("", 0), "");
+    }
+
+    #[test]
+    fn a_longer_one_keeps_its_beginning_and_its_end_and_says_what_is_missing() {
+        let text = format!("begin{}end", "-".repeat(1000));
+        let short = shorten(&text, 100);
+        assert!(short.starts_with("begin") && short.ends_with("end"), "{short}");
+        assert!(short.len() <= 100, "{}", short.len());
+        let kept = short.matches('-').count();
+        assert!(short.contains(&format!("(… {} bytes are left out here …)", 1000 - kept)), "{short}");
+    }
+
+    #[test]
+    fn letters_of_several_bytes_are_never_cut_in_two() {
+        for most in 50..60 {
+            assert!(shorten(&"€".repeat(100), most).len() <= most);
+        }
+    }
+}
