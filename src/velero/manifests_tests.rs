@@ -11,6 +11,7 @@ fn installation(certificate_authority: Option<&str>) -> Installation {
         snapshot_location_config: None,
         credentials: SecretString::from(MARKED),
         certificate_authority: certificate_authority.map(str::to_owned),
+        notes: Vec::new(),
     };
     Installation {
         image: "velero/velero:v1.18.3".into(),
