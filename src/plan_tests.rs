@@ -99,11 +99,11 @@ fn a_secret_that_is_not_granted_is_said_to_be_that() {
 #[test]
 fn invalid_storage_needs_a_person_and_names_the_key() {
     let mut fields = S3.to_vec();
-    fields[0] = ("bucket", "No");
+    fields[0] = ("bucket", "no/no");
     let plan = plan(&snapshot(&[], vec![relation("s3-credentials", &fields)]));
     assert!(matches!(installation(&plan).location, LocationPlan::Keep { provider: Some("aws") }));
     let [Status::Blocked(message)] = plan.obstacles.as_slice() else { panic!("{:?}", plan.obstacles) };
-    assert!(message.starts_with("s3-credentials: bucket is \"No\""), "{message}");
+    assert!(message.starts_with("s3-credentials: bucket is \"no/no\""), "{message}");
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Azure Blob Storage: the interface `azure_storage`, and beside it `azure_service_principal`.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 use url::Url;
 
-use super::{Companion, RequestContext, Storage, StorageError, StorageFields, VeleroStorageProvider, dotenv};
+use super::{Companion, RequestContext, Storage, StorageError, StorageFields, VeleroStorageProvider, credentials};
 use crate::contract::{ConfigOption, endpoint, option};
 
 /// The variable that holds the account key; the location's configuration names it.
@@ -87,7 +87,7 @@ impl VeleroStorageProvider for Azure {
         // Velero needs it for nothing here; with a service principal it finds the account's own endpoint by it.
         config.extend(resource_group.map(|group| ("resourceGroup".to_owned(), group.to_owned())));
         config.extend(endpoint.uri.as_ref().map(|uri| ("storageAccountURI".to_owned(), uri.clone())));
-        let mut file = format!("AZURE_CLOUD_NAME={}\n", endpoint.cloud);
+        let mut lines = vec![SecretString::from(format!("AZURE_CLOUD_NAME={}\n", endpoint.cloud))];
         if has_principal {
             if endpoint.uri.is_some_and(|uri| uri.starts_with("http:")) {
                 return Err(StorageError::invalid(
@@ -95,14 +95,11 @@ impl VeleroStorageProvider for Azure {
                     "is not encrypted, and a service principal is only used over https: set it as https://…",
                 ));
             }
-            file += &service_principal(fields)?;
-            if let Some(group) = disks {
-                let _ = writeln!(file, "AZURE_RESOURCE_GROUP={group}");
-            }
+            lines.extend(service_principal(fields)?);
+            lines.extend(disks.map(|group| SecretString::from(format!("AZURE_RESOURCE_GROUP={group}\n"))));
             config.insert("useAAD".to_owned(), true.to_string());
         } else {
-            let [account_key] = fields.require(["secret-key"])?;
-            file += &dotenv::line(ACCOUNT_KEY, "secret-key", account_key)?;
+            lines.push(credentials::dotenv_line(ACCOUNT_KEY, "secret-key", &fields.identifier("secret-key")?)?);
             config.insert("storageAccountKeyEnvVar".to_owned(), ACCOUNT_KEY.to_owned());
         }
         Ok(Storage {
@@ -112,8 +109,9 @@ impl VeleroStorageProvider for Azure {
             // Snapshots of disks are no matter of the storage account, whose key opens nothing else. The subscription
             // and the resource group of the disks are in the credentials file.
             snapshot_location_config: disks.map(|_| BTreeMap::new()),
-            credentials: SecretString::from(file),
+            credentials: credentials::file(lines),
             certificate_authority: None,
+            notes: if has_principal { fields.notes_on_credentials(&["client-secret"]) } else { Vec::new() },
         })
     }
 }
@@ -132,11 +130,15 @@ fn resource_group_of(machine: &str) -> Option<&str> {
 }
 
 /// The lines of the credentials file for a service principal.
-fn service_principal(fields: &StorageFields) -> Result<String, StorageError> {
-    let variables = ["AZURE_SUBSCRIPTION_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"];
-    let values = fields.require(SERVICE_PRINCIPAL_KEYS)?;
-    let entries = variables.into_iter().zip(SERVICE_PRINCIPAL_KEYS).zip(values);
-    entries.map(|((variable, key), value)| dotenv::line(variable, key, value)).collect()
+fn service_principal(fields: &StorageFields) -> Result<[SecretString; 4], StorageError> {
+    fields.require(SERVICE_PRINCIPAL_KEYS)?;
+    let line = |variable, key, value| credentials::dotenv_line(variable, key, &value);
+    Ok([
+        line("AZURE_SUBSCRIPTION_ID", "subscription-id", fields.identifier("subscription-id")?)?,
+        line("AZURE_TENANT_ID", "tenant-id", fields.identifier("tenant-id")?)?,
+        line("AZURE_CLIENT_ID", "client-id", fields.identifier("client-id")?)?,
+        line("AZURE_CLIENT_SECRET", "client-secret", fields.credential("client-secret")?)?,
+    ])
 }
 
 /// The rules for names of containers in the reference of Azure's blob service.
@@ -207,7 +209,9 @@ impl Endpoint {
     /// host of the Data Lake service. An emulator has the account in the path.
     fn parse(text: &str, container: &str, account: &str) -> Result<Self, StorageError> {
         let refuse = |reason: &str| Err(StorageError::invalid("endpoint", reason));
-        let (scheme, rest) = text.split_once("://").unwrap_or_default();
+        // The URL parser does not see tabs and line breaks either, wherever they are.
+        let text = text.replace(['\t', '\r', '\n'], "").replace('\\', "/");
+        let (scheme, rest) = text.split_once(':').unwrap_or_default();
         let (scheme, container_is_user) = match scheme.to_ascii_lowercase().as_str() {
             "https" => ("https", false),
             "http" => ("http", false),
@@ -215,7 +219,7 @@ impl Endpoint {
             "abfs" | "wasb" => ("http", true),
             _ => return refuse("begins with none of https://, http://, abfss://, abfs://, wasbs:// and wasb://"),
         };
-        let Ok(url) = Url::parse(&format!("{scheme}://{rest}")) else {
+        let Ok(url) = Url::parse(&format!("{scheme}:{rest}")) else {
             return refuse("is no URL: set it as https://HOST");
         };
         if url.query().is_some() || url.fragment().is_some() {
@@ -227,7 +231,11 @@ impl Endpoint {
         if !["", container].contains(&url.username()) {
             return refuse("names another container than the option container");
         }
-        let host = url.host_str().unwrap_or_default().replacen(".dfs.", ".blob.", 1);
+        // A dot at the end would keep the clouds from being found.
+        let host = url.host_str().unwrap_or_default().trim_end_matches('.').replacen(".dfs.", ".blob.", 1);
+        if host.split('.').any(str::is_empty) {
+            return refuse("has no name of a host: set it as https://HOST");
+        }
         let account_is_in_host = host.split('.').next() == Some(account);
         let segments: Vec<&str> = url.path().split('/').filter(|segment| !segment.is_empty()).collect();
         let (root, path) = match segments.as_slice() {

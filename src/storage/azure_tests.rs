@@ -122,6 +122,12 @@ fn the_blob_service_is_found_in_every_form_of_an_endpoint() {
         ("https://stbackups01.blob.core.windows.net/cluster-backups", None, PUBLIC_CLOUD),
         ("https://stbackups01.blob.core.windows.net", None, PUBLIC_CLOUD),
         ("http://StBackups01.blob.core.windows.net:80/", None, PUBLIC_CLOUD),
+        ("https:/stbackups01.blob.core.windows.net", None, PUBLIC_CLOUD),
+        ("https:\\\\stbackups01.blob.core.windows.net\\cluster-backups", None, PUBLIC_CLOUD),
+        ("HTTPS:///stbackups01.blob.core.windows.net.:443/", None, PUBLIC_CLOUD),
+        ("ABFSS:/cluster-backups@StBackups01.dfs.core.windows.net./", None, PUBLIC_CLOUD),
+        ("htt\tps://blobs.exam\nple.test", Some("https://blobs.example.test"), PUBLIC_CLOUD),
+        ("https://büro.example.test", Some("https://xn--bro-hoa.example.test"), PUBLIC_CLOUD),
         ("abfss://cluster-backups@stbackups01.dfs.core.windows.net/", None, PUBLIC_CLOUD),
         ("abfs://cluster-backups@stbackups01.dfs.core.windows.net/", None, PUBLIC_CLOUD),
         ("wasbs://cluster-backups@stbackups01.blob.core.windows.net/", None, PUBLIC_CLOUD),
@@ -173,6 +179,7 @@ fn wrong_values_are_named_by_their_key() {
         ("endpoint", "stbackups01.blob.core.windows.net", "begins with none"),
         ("endpoint", "s3://bucket", "begins with none"),
         ("endpoint", "https://", "no URL"),
+        ("endpoint", "https://blobs..example.test", "no name of a host"),
         ("endpoint", "https://stbackups01.blob.core.windows.net/other", "not the container"),
         ("endpoint", "https://stbackups01.blob.core.windows.net/stbackups01/cluster-backups", "not the container"),
         ("endpoint", "abfss://cluster-backups@stbackups01.dfs.core.windows.net/folder", "not the container"),
@@ -206,6 +213,15 @@ fn a_credential_that_is_refused_is_not_repeated() {
         let error = storage_with(&[PRINCIPAL, &[(key, "marked\u{7}x")]]).unwrap_err().to_string();
         assert!(error.starts_with(key) && !error.contains("marked"), "{error}");
     }
+}
+
+#[test]
+fn blanks_around_what_has_none_are_cut_off_and_those_of_a_client_secret_stay_and_are_said() {
+    let storage = storage_with(&[&[("secret-key", " ZmFrZS1zdG9yYWdlLWtleQ==\n")]]).unwrap();
+    assert!(storage.credentials.expose_secret().ends_with("=ZmFrZS1zdG9yYWdlLWtleQ==\n") && storage.notes.is_empty());
+    let storage = storage_with(&[&PRINCIPAL[..3], &[("client-secret", "fake~secret ")]]).unwrap();
+    assert!(storage.credentials.expose_secret().ends_with("\nAZURE_CLIENT_SECRET='fake~secret '\n"));
+    assert!(storage.notes[0].starts_with("client-secret begins or ends with a blank"), "{:?}", storage.notes);
 }
 
 #[test]

@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 
 use super::StorageError;
 
 /// The fields of a relation by their keys. Some are credentials, so that they do not print themselves.
+///
+/// A field that says "nothing" is none: integrators that are reset write `""`, `[]` or `null` instead of removing the key.
 #[derive(Clone, Default, Eq, PartialEq)]
 pub struct StorageFields {
     fields: BTreeMap<String, String>,
@@ -34,7 +37,7 @@ impl StorageFields {
 
     /// Adds fields that win over those already there.
     pub fn replace_with(&mut self, winning: impl IntoIterator<Item = (String, String)>) {
-        self.fields.extend(winning);
+        self.fields.extend(winning.into_iter().filter(|(_, value)| !means_nothing(value)));
     }
 
     /// Adds fields that give way to those already there.
@@ -44,10 +47,10 @@ impl StorageFields {
         }
     }
 
-    /// A field without white space at its ends; `None` when nothing is left of it.
+    /// A field without white space at its ends; `None` when it is not set.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.fields.get(key).map(|value| value.trim()).filter(|value| !value.is_empty())
+        self.fields.get(key).map(|value| value.trim())
     }
 
     /// The fields of `keys`, in their order.
@@ -66,14 +69,49 @@ impl StorageFields {
 
     /// A field that becomes a line of a credentials file.
     ///
+    /// Blanks at its ends may be a part of it, so that they stay, unlike line breaks, which editors put at the end of a file.
+    ///
     /// # Errors
     ///
-    /// When it has a character that would end the line.
-    pub fn credential(key: &'static str, value: &str) -> Result<SecretString, StorageError> {
+    /// When it is not set, or has a character that would end the line.
+    pub fn credential(&self, key: &'static str) -> Result<SecretString, StorageError> {
+        let Some(value) = self.fields.get(key).map(|value| value.trim_matches(['\r', '\n'])) else {
+            return Err(StorageError::Incomplete { missing: vec![key] });
+        };
         if value.chars().any(char::is_control) {
             return Err(StorageError::invalid(key, "holds a line break or another control character"));
         }
         Ok(SecretString::from(value))
+    }
+
+    /// A field that is a credentials file by itself, without white space at its ends.
+    ///
+    /// # Errors
+    ///
+    /// When it is not set.
+    pub fn credentials_file(&self, key: &'static str) -> Result<SecretString, StorageError> {
+        self.require([key]).map(|[value]| SecretString::from(value))
+    }
+
+    /// A field that becomes a line of a credentials file and is of a form without blanks, so that those at its ends are none of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`StorageFields::credential`].
+    pub fn identifier(&self, key: &'static str) -> Result<SecretString, StorageError> {
+        let value = self.credential(key)?;
+        Ok(SecretString::from(value.expose_secret().trim()))
+    }
+
+    /// What is to be said of credentials that are unusual.
+    #[must_use]
+    pub fn notes_on_credentials(&self, keys: &[&'static str]) -> Vec<String> {
+        let padded =
+            |key: &&&str| self.fields.get(**key).is_some_and(|value| value.trim_matches(['\r', '\n']) != value.trim());
+        keys.iter()
+            .filter(padded)
+            .map(|key| format!("{key} begins or ends with a blank, which is used as a part of it"))
+            .collect()
     }
 
     /// A folder without slashes at its ends; `None` for the root.
@@ -95,13 +133,71 @@ impl StorageFields {
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for StorageFields {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        let fields = entries.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
-        Self { fields, machines: Vec::new() }
+        let mut fields = Self::default();
+        fields.replace_with(entries.into_iter().map(|(key, value)| (key.into(), value.into())));
+        fields
     }
 }
 
 impl fmt::Debug for StorageFields {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_set().entries(self.fields.keys()).finish()
+    }
+}
+
+/// Whether a value stands for a field that is not set: blanks, the JSON of an empty text or list or of `null`, or lists and
+/// texts of such.
+fn means_nothing(text: &str) -> bool {
+    fn is_nothing(value: &Value) -> bool {
+        match value {
+            Value::Null => true,
+            Value::String(text) => means_nothing(text),
+            Value::Array(entries) => entries.iter().all(is_nothing),
+            Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
+        }
+    }
+    let text = text.trim();
+    text.is_empty()
+        || text.starts_with(['"', '[', 'n']) && serde_json::from_str(text).is_ok_and(|value| is_nothing(&value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_integrators_write_for_nothing_is_a_field_that_is_not_set() {
+        for nothing in
+            ["", " ", "\"\"", "[]", "null", "\" \"", "[\"\"]", "[null, [ ]]", r#""[\"\"]""#, r#"["\"\""]"#, "\n"]
+        {
+            let mut fields: StorageFields = [("tls-ca-chain", nothing), ("bucket", "backups")].into_iter().collect();
+            assert_eq!(fields.get("tls-ca-chain"), None, "{nothing:?}");
+            fields.replace_with([("bucket".to_owned(), nothing.to_owned())]);
+            assert_eq!(fields.get("bucket"), Some("backups"), "{nothing:?}");
+            assert_eq!(fields.require(["tls-ca-chain"]).unwrap_err().to_string(), "tls-ca-chain missing");
+        }
+        for something in ["nothing", "{}", "0", "false", "[0]", "\"", "[", "[\"a\"]", "\"null-values\""] {
+            let fields: StorageFields = [("bucket", something)].into_iter().collect();
+            assert_eq!(fields.get("bucket"), Some(something));
+        }
+    }
+
+    #[test]
+    fn a_text_nested_without_end_is_not_followed_to_its_end() {
+        let mut text = "[".repeat(100_000);
+        text += &"]".repeat(100_000);
+        let fields: StorageFields = [("bucket", text.as_str())].into_iter().collect();
+        assert!(fields.get("bucket").is_some());
+    }
+
+    #[test]
+    fn line_breaks_at_the_ends_of_a_credential_are_not_a_part_of_it_and_blanks_are() {
+        let fields: StorageFields = [("secret-key", "\r\n a b \n"), ("access-key", "a\n")].into_iter().collect();
+        assert_eq!(fields.credential("secret-key").unwrap().expose_secret(), " a b ");
+        assert_eq!(fields.credential("access-key").unwrap().expose_secret(), "a");
+        assert_eq!(
+            fields.notes_on_credentials(&["access-key", "secret-key", "client-secret"]),
+            ["secret-key begins or ends with a blank, which is used as a part of it"]
+        );
     }
 }

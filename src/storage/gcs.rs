@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
-use secrecy::SecretString;
-use serde_json::{Map, Value};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::{RequestContext, Storage, StorageError, StorageFields, VeleroStorageProvider};
 use crate::contract::{ConfigOption, endpoint, option};
@@ -39,9 +39,10 @@ impl VeleroStorageProvider for Gcs {
     }
 
     fn storage(&self, fields: &StorageFields) -> Result<Storage, StorageError> {
-        let [bucket, key_file] = fields.require(["bucket", "secret-key"])?;
+        let [bucket, _] = fields.require(["bucket", "secret-key"])?;
         check_bucket(bucket)?;
-        let key = KeyFile::parse(key_file)?;
+        let key_file = fields.credentials_file("secret-key")?;
+        let key = KeyFile::parse(&key_file)?;
         Ok(Storage {
             bucket: bucket.to_owned(),
             prefix: fields.prefix("path")?,
@@ -53,22 +54,31 @@ impl VeleroStorageProvider for Gcs {
                 .unwrap_or_default(),
             // The plugin takes the project of the disks and their snapshots from the key file.
             snapshot_location_config: key.text("project_id").map(|_| BTreeMap::new()),
-            credentials: SecretString::from(key_file),
+            credentials: key_file,
             certificate_authority: None,
+            notes: Vec::new(),
         })
     }
 }
 
-/// The JSON file that Google gives out for an account.
-struct KeyFile(Map<String, Value>);
+/// The JSON file that Google gives out for an account. Any of its texts may be a credential.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct KeyFile(BTreeMap<String, Entry>);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Entry {
+    Text(SecretString),
+    Other(IgnoredAny),
+}
 
 impl KeyFile {
-    fn parse(text: &str) -> Result<Self, StorageError> {
+    fn parse(file: &SecretString) -> Result<Self, StorageError> {
         let refuse = |reason: &str| Err(StorageError::invalid("secret-key", reason));
-        let Ok(fields) = serde_json::from_str(text) else {
+        let Ok(key_file) = serde_json::from_str::<Self>(file.expose_secret()) else {
             return refuse("is no JSON object: set the whole key file of a service account");
         };
-        let key_file = Self(fields);
         match key_file.text("type") {
             // The plugin panics on such a file.
             None => return refuse("has no \"type\": set the whole key file of a service account"),
@@ -92,7 +102,10 @@ impl KeyFile {
     }
 
     fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
+        match self.0.get(name)? {
+            Entry::Text(text) => Some(text.expose_secret()).filter(|text| !text.is_empty()),
+            Entry::Other(IgnoredAny) => None,
+        }
     }
 }
 

@@ -5,11 +5,12 @@
 
 mod azure;
 mod certificates;
-mod dotenv;
+mod credentials;
 mod fields;
 mod gcs;
 mod s3;
 mod s3_attributes;
+mod s3_endpoint;
 
 use std::collections::BTreeMap;
 
@@ -115,6 +116,8 @@ pub struct Storage {
     pub credentials: SecretString,
     /// The certificates that the store's own one is to be checked against, as PEM; `None` for the public ones.
     pub certificate_authority: Option<String>,
+    /// What the user should know of it although it works: what was asked for and cannot be had, and what is probably a mistake.
+    pub notes: Vec<String>,
 }
 
 /// Why fields of a relation make no [`Storage`].
@@ -153,3 +156,5 @@ impl StorageError {
 
 #[cfg(test)]
 mod databag_tests;
+#[cfg(test)]
+mod readers;

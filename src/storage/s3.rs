@@ -1,11 +1,13 @@
 //! S3 and the stores that speak its protocol: the interface `s3`.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::collections::BTreeMap;
 
-use secrecy::{ExposeSecret, SecretString};
-use url::{Host, Url};
+use secrecy::SecretString;
 
-use super::{RequestContext, Storage, StorageError, StorageFields, VeleroStorageProvider, certificates, s3_attributes};
+use super::{
+    RequestContext, Storage, StorageError, StorageFields, VeleroStorageProvider, certificates, credentials,
+    s3_attributes, s3_endpoint::Endpoint,
+};
 use crate::contract::{ConfigOption, endpoint, option};
 
 /// What clients send to stores for which a region means nothing; AWS's own first one.
@@ -49,18 +51,29 @@ impl VeleroStorageProvider for S3 {
     }
 
     fn storage(&self, fields: &StorageFields) -> Result<Storage, StorageError> {
-        let [bucket, access_key, secret_key] = fields.require(["bucket", "access-key", "secret-key"])?;
+        let [bucket, _, _] = fields.require(["bucket", "access-key", "secret-key"])?;
         check_bucket(bucket)?;
-        let endpoint = fields.get("endpoint").map(Endpoint::parse).transpose()?;
-        let amazon = endpoint.as_ref().is_none_or(|endpoint| endpoint.amazon);
-        let region = fields.get("region");
+        let mut notes = fields.notes_on_credentials(&["access-key", "secret-key"]);
+        let endpoint = fields.get("endpoint").map_or(Ok(Endpoint::AWS), |text| Endpoint::parse(text, bucket))?;
+        let (amazon, url, known_region) = match endpoint {
+            // The plugin asks AWS for the region only where it has no address.
+            Endpoint::Amazon { url: Some(_), region: None } if fields.get("region").is_none() => {
+                return Err(StorageError::Incomplete { missing: vec!["region"] });
+            }
+            Endpoint::Amazon { url, region } => (true, url, region),
+            Endpoint::Other { url, begins_with_bucket } => {
+                if begins_with_bucket {
+                    notes.push(format!(
+                        "endpoint begins with the name of the bucket: if it is the address of the bucket, set it without {bucket}."
+                    ));
+                }
+                (false, Some(url), Some(DEFAULT_REGION.to_owned()))
+            }
+        };
+        let region = fields.get("region").map(str::to_owned).or(known_region);
         let mut config = BTreeMap::new();
-        if let Some(region) = region.or((!amazon).then_some(DEFAULT_REGION)) {
-            config.insert("region".to_owned(), region.to_owned());
-        }
-        if let Some(endpoint) = &endpoint {
-            config.insert("s3Url".to_owned(), endpoint.url.clone());
-        }
+        config.extend(region.clone().map(|region| ("region".to_owned(), region)));
+        config.extend(url.map(|url| ("s3Url".to_owned(), url)));
         if let Some(path_style) = path_style(fields.get("s3-uri-style"), amazon)? {
             config.insert("s3ForcePathStyle".to_owned(), path_style.to_string());
         }
@@ -71,7 +84,9 @@ impl VeleroStorageProvider for S3 {
         // Of the fields `s3-api-version` and `storage-class` the plugin makes nothing: it knows the option `signatureVersion` and
         // signs with version 4 all the same, and has none for a class.
         if let Some(attributes) = fields.get("attributes") {
-            config.extend(s3_attributes::plugin_options(attributes)?);
+            let options = s3_attributes::plugin_options(attributes)?;
+            config.extend(options.config);
+            notes.extend(options.notes);
         }
         Ok(Storage {
             bucket: bucket.to_owned(),
@@ -80,24 +95,24 @@ impl VeleroStorageProvider for S3 {
             // Snapshots are of AWS's block storage, which other stores do not have, and are made per region.
             snapshot_location_config: region
                 .filter(|_| amazon)
-                .map(|region| BTreeMap::from([("region".to_owned(), region.to_owned())])),
-            credentials: credentials_file(access_key, secret_key)?,
+                .map(|region| BTreeMap::from([("region".to_owned(), region)])),
+            credentials: credentials_file(fields)?,
             certificate_authority: fields
                 .get("tls-ca-chain")
                 .map(|chain| certificates::pem_bundle("tls-ca-chain", chain))
                 .transpose()?,
+            notes,
         })
     }
 }
 
-fn credentials_file(access_key: &str, secret_key: &str) -> Result<SecretString, StorageError> {
-    let access_key = StorageFields::credential("access-key", access_key)?;
-    let secret_key = StorageFields::credential("secret-key", secret_key)?;
-    Ok(SecretString::from(format!(
-        "[default]\naws_access_key_id={}\naws_secret_access_key={}\n",
-        access_key.expose_secret(),
-        secret_key.expose_secret()
-    )))
+fn credentials_file(fields: &StorageFields) -> Result<SecretString, StorageError> {
+    let line = |name, key| credentials::ini_line(name, key, &fields.credential(key)?);
+    Ok(credentials::file([
+        SecretString::from("[default]\n"),
+        line("aws_access_key_id", "access-key")?,
+        line("aws_secret_access_key", "secret-key")?,
+    ]))
 }
 
 /// Whether buckets are addressed by path; `None` leaves it to AWS's default.
@@ -113,64 +128,22 @@ fn path_style(style: Option<&str>, amazon: bool) -> Result<Option<bool>, Storage
     }
 }
 
-/// The rules for names of general-purpose buckets in the user guide of Amazon S3.
+/// Refuses what is no name of a bucket in any store, as it cannot be sent as one.
+///
+/// The rules of AWS for new buckets are not those of other stores, and not those for its own buckets of before 2018, which
+/// may have capitals, underscores and up to 255 characters. A store that does not like a name says so.
 fn check_bucket(bucket: &str) -> Result<(), StorageError> {
-    let refuse = |reason: &str| {
-        Err(StorageError::invalid("bucket", format!("is {bucket:?}, which S3 does not allow: {reason}")))
-    };
-    let outer = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit();
-    if !(3..=63).contains(&bucket.chars().count()) {
-        return refuse("a name has 3 to 63 characters");
+    let refuse = |reason: &str| Err(StorageError::invalid("bucket", format!("is {bucket:?}: {reason}")));
+    if bucket.contains('/') {
+        return refuse("a name has no slash, set the folder in the bucket as path");
     }
-    if !bucket.chars().all(|character| outer(character) || matches!(character, '.' | '-')) {
-        return refuse("a name has only lower-case letters, digits, dots and hyphens");
+    if bucket.contains(|character: char| character.is_whitespace() || character.is_control()) {
+        return refuse("a name has no white space");
     }
-    if !bucket.starts_with(outer) || !bucket.ends_with(outer) {
-        return refuse("a name begins and ends with a letter or a digit");
-    }
-    if bucket.contains("..") {
-        return refuse("a name has no two dots in a row");
-    }
-    if bucket.parse::<IpAddr>().is_ok() {
-        return refuse("a name is no IP address");
+    if matches!(bucket, "." | "..") {
+        return refuse("that is no name");
     }
     Ok(())
-}
-
-struct Endpoint {
-    /// Without a slash at its end.
-    url: String,
-    /// Whether it is one of AWS's own.
-    amazon: bool,
-}
-
-impl Endpoint {
-    /// Both the plugin and kopia take a scheme, a host and a port, and kopia refuses a path.
-    fn parse(text: &str) -> Result<Self, StorageError> {
-        let refuse = |reason: &str| Err(StorageError::invalid("endpoint", reason));
-        let Ok(url) = Url::parse(text) else {
-            return refuse("is no URL: set it as https://HOST:PORT");
-        };
-        if !matches!(url.scheme(), "http" | "https") {
-            return refuse("does not begin with http:// or https://");
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return refuse("holds a user name or a password: remove it");
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return refuse("holds more than scheme, host and port: set it as https://HOST:PORT");
-        }
-        if url.path() != "/" {
-            return refuse("has a path: set it as https://HOST:PORT, and the folder in the option path");
-        }
-        let amazon = match url.host() {
-            Some(Host::Domain(host)) => {
-                [".amazonaws.com", ".amazonaws.com.cn"].iter().any(|domain| host.ends_with(domain))
-            }
-            _ => false,
-        };
-        Ok(Self { url: text.trim_end_matches('/').to_owned(), amazon })
-    }
 }
 
 #[cfg(test)]

@@ -21,14 +21,26 @@ const TAGGING: &str = "x-amz-tagging";
 /// The kinds of encryption that the plugin can ask for.
 const ENCRYPTIONS: [&str; 3] = ["AES256", "aws:kms", "aws:kms:dsse"];
 
+/// What becomes of the headers.
+#[derive(Debug, Default)]
+pub(super) struct PluginOptions {
+    /// The options of the plugin that send them.
+    pub(super) config: BTreeMap<String, String>,
+    /// What is left out and said.
+    pub(super) notes: Vec<String>,
+}
+
 /// The options of the plugin that send the headers.
+///
+/// Backups without a tag are better than none, so that tags which the plugin does not take are left out and said.
 ///
 /// # Errors
 ///
-/// When the headers ask for an encryption or for tags that the plugin would not give: backups without them are not what the user
-/// wants. The values are not in the error, as a key may be among them.
-pub(super) fn plugin_options(attributes: &str) -> Result<BTreeMap<String, String>, StorageError> {
-    let headers = headers(attributes)?;
+/// When the headers ask for an encryption that the plugin would not give: backups without it are not what the user wants. The
+/// values are not in the error, as a key may be among them.
+pub(super) fn plugin_options(attributes: &str) -> Result<PluginOptions, StorageError> {
+    let mut options = PluginOptions::default();
+    let headers = headers(attributes, &mut options.notes)?;
     let header = |name: &str| headers.get(name).map(String::as_str);
     let refuse = |reason: &str| Err(StorageError::invalid(KEY, reason));
     if header(CUSTOMER_KEY).is_some() {
@@ -36,8 +48,7 @@ pub(super) fn plugin_options(attributes: &str) -> Result<BTreeMap<String, String
             "asks for encryption by a key of the customer, which files of volumes would be without: use aws:kms",
         );
     }
-    let mut options = BTreeMap::new();
-    let mut set = |option: &str, value: &str| options.insert(option.to_owned(), value.to_owned());
+    let mut set = |option: &str, value: &str| options.config.insert(option.to_owned(), value.to_owned());
     match (header(ENCRYPTION), header(ENCRYPTION_KEY)) {
         (Some(encryption), _) if !ENCRYPTIONS.contains(&encryption) => {
             return refuse("has an encryption that is none of AES256, aws:kms and aws:kms:dsse");
@@ -52,37 +63,61 @@ pub(super) fn plugin_options(attributes: &str) -> Result<BTreeMap<String, String
         }
     }
     if let Some(tags) = header(TAGGING) {
-        if !are_tags(tags) {
-            return refuse("has tags that the plugin does not take: set 2 to 10 of them as a=1&b=2");
+        match plugin_tags(tags) {
+            Some(tags) => {
+                set("tagging", &tags);
+            }
+            None => options.notes.push(
+                "the tags of attributes are not set: Velero's plugin takes 2 to 10 of them, as a=1&b=2".to_owned(),
+            ),
         }
-        set("tagging", tags);
     }
     Ok(options)
 }
 
 /// The headers by their names in lower case.
-fn headers(text: &str) -> Result<BTreeMap<String, String>, StorageError> {
+fn headers(text: &str, notes: &mut Vec<String>) -> Result<BTreeMap<String, String>, StorageError> {
     let list = match serde_json::from_str(text) {
-        Ok(Value::Array(entries)) => entries
-            .iter()
-            .map(|entry| entry.as_str().map(str::to_owned))
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| StorageError::invalid(KEY, "is not a list of texts such as Header=value"))?,
-        Ok(Value::String(inner)) => inner.lines().map(str::to_owned).collect(),
-        _ => text.lines().map(str::to_owned).collect(),
+        Ok(Value::Array(entries)) => entries,
+        Ok(Value::String(inner)) => inner.lines().map(Value::from).collect(),
+        _ => text.lines().map(Value::from).collect(),
     };
-    let pairs = list.iter().filter_map(|entry| {
-        let (name, value) = entry.split_once(['=', ':'])?;
-        Some((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
-    });
-    Ok(pairs.filter(|(_, value)| !value.is_empty()).collect())
+    let mut headers = BTreeMap::new();
+    for entry in list.iter().filter(|entry| !entry.is_null()) {
+        let header = entry.as_str().and_then(|text| text.split_once(['=', ':']));
+        let (name, value) =
+            header.map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim())).unwrap_or_default();
+        if name.is_empty() || !name.chars().all(|character| character.is_ascii_alphanumeric() || character == '-') {
+            // What is not understood must not be the encryption that the user relies on.
+            if entry.to_string().to_ascii_lowercase().contains("encryption") {
+                return Err(StorageError::invalid(
+                    KEY,
+                    "has an encryption in a form that is not understood: set it as x-amz-server-side-encryption=aws:kms",
+                ));
+            }
+            if !entry.as_str().is_some_and(|text| text.trim().is_empty()) {
+                notes.push("an entry of attributes is left out: it is not of the form Header=value".to_owned());
+            }
+        } else if !value.is_empty() {
+            headers.insert(name, value.to_owned());
+        }
+    }
+    notes.dedup();
+    Ok(headers)
 }
 
-/// Whether the plugin takes them: see `CheckTags` there.
-fn are_tags(text: &str) -> bool {
-    let tags: Vec<_> = text.split('&').map(|tag| tag.split('=').collect::<Vec<_>>()).collect();
-    let lengths = |tag: &Vec<&str>| matches!(tag.as_slice(), [key, value] if (1..=128).contains(&key.chars().count()) && value.chars().count() <= 248);
-    (2..=10).contains(&tags.len()) && tags.iter().all(lengths)
+/// The tags in the form that the plugin takes; see `CheckTags` there.
+fn plugin_tags(text: &str) -> Option<String> {
+    let tags: Vec<_> = text
+        .split('&')
+        .filter(|tag| !tag.is_empty())
+        .map(|tag| if tag.contains('=') { tag.to_owned() } else { format!("{tag}=") })
+        .collect();
+    let is_taken = |tag: &String| match tag.split('=').collect::<Vec<_>>().as_slice() {
+        [key, value] => (1..=128).contains(&key.chars().count()) && value.chars().count() <= 248,
+        _ => false,
+    };
+    ((2..=10).contains(&tags.len()) && tags.iter().all(is_taken)).then(|| tags.join("&"))
 }
 
 #[cfg(test)]
@@ -90,7 +125,9 @@ mod tests {
     use super::*;
 
     fn options(attributes: &str) -> Vec<(String, String)> {
-        plugin_options(attributes).unwrap().into_iter().collect()
+        let options = plugin_options(attributes).unwrap();
+        assert_eq!(options.notes, Vec::<String>::new(), "{attributes}");
+        options.config.into_iter().collect()
     }
 
     fn pair(key: &str, value: &str) -> (String, String) {
@@ -111,13 +148,37 @@ mod tests {
     #[test]
     fn tags_are_passed_on() {
         assert_eq!(options(r#"["x-amz-tagging=team=ops&tier=gold"]"#), [pair("tagging", "team=ops&tier=gold")]);
+        assert_eq!(options("x-amz-tagging: team&tier=gold&"), [pair("tagging", "team=&tier=gold")]);
+    }
+
+    #[test]
+    fn tags_that_the_plugin_does_not_take_are_left_out_and_said() {
+        let eleven = (0..11).map(|number| format!("k{number}=1")).collect::<Vec<_>>().join("&");
+        let long = format!("a=1&b={}", "x".repeat(249));
+        for tags in ["a=b", "a", "a=b=c&d=e", "=&a=b", &eleven, &long] {
+            let attributes =
+                serde_json::json!([format!("x-amz-tagging={tags}"), "x-amz-server-side-encryption=AES256"]);
+            let options = plugin_options(&attributes.to_string()).unwrap();
+            assert_eq!(options.config.into_iter().collect::<Vec<_>>(), [pair("serverSideEncryption", "AES256")]);
+            let [note] = options.notes.as_slice() else { panic!("{:?}", options.notes) };
+            assert!(note.starts_with("the tags of attributes are not set"), "{note}");
+        }
+    }
+
+    #[test]
+    fn an_entry_that_is_no_header_is_left_out_and_said() {
+        for attributes in [r#"["x-amz-tagging=a=1&b=2", 5, {"a": 1}]"#, "x-amz-tagging=a=1&b=2\nnothing of the kind"] {
+            let options = plugin_options(attributes).unwrap();
+            assert_eq!(options.config.into_iter().collect::<Vec<_>>(), [pair("tagging", "a=1&b=2")]);
+            assert_eq!(options.notes, ["an entry of attributes is left out: it is not of the form Header=value"]);
+        }
     }
 
     #[test]
     fn what_the_plugin_cannot_send_is_left_out() {
         assert_eq!(options(r#"["Cache-Control=max-age=60", "x-amz-storage-class=GLACIER"]"#), []);
-        assert_eq!(options("nothing of the kind"), []);
-        assert_eq!(options("[]"), []);
+        assert_eq!(options(r#"["", null, " "]"#), []);
+        assert_eq!(options("\n\n"), []);
     }
 
     #[test]
@@ -126,9 +187,9 @@ mod tests {
             r#"["x-amz-server-side-encryption=marked"]"#,
             r#"["x-amz-server-side-encryption=AES256", "x-amz-server-side-encryption-aws-kms-key-id=marked"]"#,
             r#"["X-Amz-Server-Side-Encryption-Customer-Key=marked="]"#,
-            r#"["x-amz-tagging=marked=1"]"#,
-            r#"["x-amz-tagging=marked&b=1"]"#,
-            r#"["x-amz-tagging=marked=1", 5]"#,
+            r#"["x-amz-tagging=marked=1", {"X-Amz-Server-Side-Encryption": "AES256"}]"#,
+            r#"{"x-amz-server-side-encryption": "marked"}"#,
+            "x-amz-server-side-encryption AES256",
         ] {
             let error = plugin_options(attributes).unwrap_err().to_string();
             assert!(error.starts_with("attributes ") && !error.contains("marked"), "{error}");

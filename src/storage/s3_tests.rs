@@ -1,3 +1,5 @@
+use secrecy::ExposeSecret;
+
 use super::*;
 
 fn fields(entries: &[(&str, &str)]) -> StorageFields {
@@ -66,6 +68,58 @@ fn an_endpoint_of_aws_is_aws() {
 }
 
 #[test]
+fn an_endpoint_of_aws_tells_the_region_that_the_plugin_would_not_ask_for() {
+    let storage = storage_with(&[("endpoint", "https://s3.eu-west-3.amazonaws.com")]).unwrap();
+    assert_eq!(config(&storage), [("region", "eu-west-3"), ("s3Url", "https://s3.eu-west-3.amazonaws.com")]);
+    assert_eq!(storage.snapshot_location_config, Some(BTreeMap::from([("region".into(), "eu-west-3".into())])));
+    let storage = storage_with(&[("endpoint", "https://s3.amazonaws.com")]).unwrap();
+    assert_eq!(config(&storage), []);
+    let accelerated = [("endpoint", "https://s3-accelerate.amazonaws.com"), ("region", "eu-west-3")];
+    assert_eq!(storage_with(&accelerated[..1]).unwrap_err(), StorageError::Incomplete { missing: vec!["region"] });
+    assert_eq!(storage_with(&accelerated).unwrap().backup_location_config["region"], "eu-west-3");
+}
+
+#[test]
+fn buckets_that_stores_have_are_taken() {
+    let old = format!("Old_Backups.{}", "x".repeat(243));
+    for bucket in ["Tanzu-Dev-Test-TKG-Backups", &old, "ab", "-a..b-", "10.0.0.1", "büro"] {
+        for endpoint in [("endpoint", "https://objects.example.test"), ("region", "us-east-1")] {
+            assert_eq!(storage_with(&[("bucket", bucket), endpoint]).unwrap().bucket, bucket);
+        }
+    }
+}
+
+#[test]
+fn what_is_probably_a_mistake_is_said_and_does_not_stop_anything() {
+    let notes = |more: &[(&str, &str)]| storage_with(more).unwrap().notes;
+    assert_eq!(notes(&[("endpoint", "https://objects.example.test")]), Vec::<String>::new());
+    assert_eq!(
+        notes(&[("endpoint", "https://cluster-backups.objects.example.test")]),
+        [
+            "endpoint begins with the name of the bucket: if it is the address of the bucket, set it without cluster-backups."
+        ]
+    );
+    assert_eq!(
+        notes(&[("secret-key", " s3cr3t")]),
+        ["secret-key begins or ends with a blank, which is used as a part of it"]
+    );
+    let storage = storage_with(&[("attributes", r#"["x-amz-tagging=a=b"]"#)]).unwrap();
+    assert!(!storage.backup_location_config.contains_key("tagging"));
+    assert!(storage.notes[0].starts_with("the tags of attributes are not set"), "{:?}", storage.notes);
+}
+
+#[test]
+fn options_that_were_reset_are_not_set() {
+    for nothing in ["\"\"", "[]", "null", " ", "[\"\"]"] {
+        let storage =
+            storage_with(&[("tls-ca-chain", nothing), ("attributes", nothing), ("path", nothing), ("region", nothing)]);
+        let storage = storage.unwrap();
+        assert_eq!((storage.certificate_authority, storage.prefix), (None, None));
+        assert!(storage.backup_location_config.is_empty() && storage.notes.is_empty());
+    }
+}
+
+#[test]
 fn both_words_for_addressing_by_host_are_understood() {
     for (style, forced) in [("path", "true"), ("host", "false"), ("virtual", "false")] {
         let storage = storage_with(&[("s3-uri-style", style)]).unwrap();
@@ -92,11 +146,10 @@ fn texts_that_look_like_numbers_are_texts() {
 #[test]
 fn wrong_values_are_named_by_their_key() {
     for (key, value, part) in [
-        ("bucket", "ab", "3 to 63"),
-        ("bucket", "Upper", "lower-case"),
-        ("bucket", "-abc", "begins and ends"),
-        ("bucket", "a..b", "two dots"),
-        ("bucket", "10.0.0.1", "IP address"),
+        ("bucket", "backups/velero", "as path"),
+        ("bucket", "my backups", "white space"),
+        ("bucket", "a\u{1}b", "white space"),
+        ("bucket", "..", "no name"),
         ("s3-uri-style", "dns", "set it to path"),
         ("endpoint", "objects.example.test", "no URL"),
         ("endpoint", "ftp://objects.example.test", "http://"),

@@ -96,7 +96,7 @@ fn invalid_data_is_named_by_its_key_and_what_runs_is_left() {
     for (key, value, right) in [
         ("s3-uri-style", "dns", ""),
         ("tls-ca-chain", "[\"-----BEGIN CERTIFICATE-----\"]", ""),
-        ("bucket", "Not_Allowed", bucket.as_str()),
+        ("bucket", "not/allowed", bucket.as_str()),
         ("endpoint", "https://example.test/path", endpoint.as_str()),
     ] {
         deployed.publish(relation, "s3-credentials", &[(key, value)]);

@@ -112,6 +112,15 @@ pub static FAKE_GCS_SERVER: Tool = Tool {
     files: files!("fake-gcs-server": "go.mod", "go.sum"),
 };
 
+/// Velero's readers of credentials files, for the charm's tests.
+pub static CREDENTIALS_READERS: Tool = Tool {
+    name: "credentials-readers",
+    programs: &["credentials-readers"],
+    minutes: 1,
+    recipe: Recipe::Go { package: ".", link_flags: include_str!("../../../tools/credentials-readers/ldflags") },
+    files: files!("credentials-readers": "go.mod", "go.sum", "main.go"),
+};
+
 /// The Azure Blob server.
 pub static AZURITE: Tool = Tool {
     name: "azurite",
@@ -188,6 +197,7 @@ mod tests {
             &KUBERNETES,
             &ETCD,
             &VERSITYGW,
+            &CREDENTIALS_READERS,
             &AZURITE,
             &FAKE_GCS_SERVER,
         ]

@@ -13,6 +13,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use bytes::Bytes;
 use futures::{
     future::{Either, select},
     stream,
@@ -27,7 +28,6 @@ use kube::{
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio_util::bytes::Bytes;
 
 use self::{
     request::{Call, Verb},

@@ -20,6 +20,7 @@ fn installation() -> Installation {
         snapshot_location_config: None,
         credentials: SecretString::from(""),
         certificate_authority: None,
+        notes: Vec::new(),
     };
     Installation {
         application: "velero-operator".into(),

@@ -32,6 +32,7 @@ fn with_storage() -> Installation {
         snapshot_location_config: Some(BTreeMap::from([("region".into(), "eu-west-3".into())])),
         credentials: SecretString::from("marked-secret"),
         certificate_authority: None,
+        notes: Vec::new(),
     };
     Installation {
         node_agent: true,

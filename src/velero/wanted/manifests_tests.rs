@@ -12,6 +12,7 @@ fn installation(certificate_authority: Option<&str>) -> Installation {
         snapshot_location_config: None,
         credentials: SecretString::from(MARKED),
         certificate_authority: certificate_authority.map(str::to_owned),
+        notes: Vec::new(),
     };
     Installation {
         application: "ours".into(),

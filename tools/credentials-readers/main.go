@@ -1,0 +1,113 @@
+// Reads credentials files and endpoints as Velero's server and its plugins do, so that the charm's tests can compare.
+//
+// Each line of the standard input is a JSON object {"reader": NAME, "text": TEXT}, and each is answered by one with what was
+// read in "values", or with the reason why nothing was in "error". The argument is a folder for the files.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/joho/godotenv"
+	"github.com/vmware-tanzu/velero/pkg/util/dotenv"
+)
+
+type question struct {
+	Reader string `json:"reader"`
+	Text   string `json:"text"`
+}
+
+type answer struct {
+	Values map[string]string `json:"values,omitempty"`
+	Error  string            `json:"error,omitempty"`
+}
+
+// What the plugin for S3 makes of a credentials file, and Velero's server for the files of volumes.
+func aws(path string) (map[string]string, error) {
+	files := []string{path}
+	loaded, err := config.LoadDefaultConfig(context.Background(), config.WithSharedConfigProfile(""),
+		config.WithSharedCredentialsFiles(files), config.WithSharedConfigFiles(files))
+	if err != nil {
+		return nil, err
+	}
+	credentials, err := loaded.Credentials.Retrieve(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"access-key": credentials.AccessKeyID, "secret-key": credentials.SecretAccessKey}, nil
+}
+
+// What Velero's server makes of a credentials file for Azure, and older plugins by a parser of their own: both have to agree.
+func azure(path string) (map[string]string, error) {
+	values, err := dotenv.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	older, err := godotenv.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	if !maps.Equal(values, older) {
+		return nil, fmt.Errorf("readers disagree: %q and %q", values, older)
+	}
+	return values, nil
+}
+
+// What the plugin for S3 makes of an endpoint, and Velero's server for the files of volumes.
+func endpoint(text string) (map[string]string, error) {
+	parsed, err := url.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"scheme": parsed.Scheme, "host": parsed.Host, "path": parsed.Path}, nil
+}
+
+// A reader may panic, which is an answer, too.
+func read(folder string, asked question) (values map[string]string, err error) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			values, err = nil, fmt.Errorf("panic: %v", panicked)
+		}
+	}()
+	if asked.Reader == "endpoint" {
+		return endpoint(asked.Text)
+	}
+	path := filepath.Join(folder, "credentials")
+	if err := os.WriteFile(path, []byte(asked.Text), 0o600); err != nil {
+		return nil, err
+	}
+	switch asked.Reader {
+	case "aws":
+		return aws(path)
+	case "azure":
+		return azure(path)
+	}
+	return nil, fmt.Errorf("no reader %q", asked.Reader)
+}
+
+func main() {
+	// Nothing but the file is to be found.
+	os.Clearenv()
+	os.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	questions, answers := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
+	for {
+		var asked question
+		if err := questions.Decode(&asked); err != nil {
+			return
+		}
+		values, err := read(os.Args[1], asked)
+		told := answer{Values: values}
+		if err != nil {
+			told.Error = err.Error()
+		}
+		if err := answers.Encode(told); err != nil {
+			return
+		}
+	}
+}
