@@ -69,7 +69,12 @@ impl Board {
     /// What is said before all: how long it will take, and what for.
     pub(super) fn announcement(&self) -> String {
         let whats: Vec<_> = self.entries.iter().map(|entry| entry.what).collect();
-        format!("first run: {} steps, {}, for {}", whats.len(), about(self.left(Duration::ZERO)), whats.join(", "))
+        let (count, takes) = (whats.len(), about(self.left(Duration::ZERO)));
+        format!(
+            "first, what is missing, in {count} step{}, {takes}: {}",
+            if count == 1 { "" } else { "s" },
+            whats.join(", ")
+        )
     }
 
     /// What is said when a step begins to build, where lines stay.
@@ -127,8 +132,14 @@ mod tests {
 
     #[test]
     fn it_is_announced_how_long_it_takes_and_what_for() {
-        assert_eq!(board(2).announcement(), "first run: 3 steps, about 9 min, for Kubernetes, Velero, etcd");
-        assert_eq!(board(4).announcement(), "first run: 3 steps, about 5 min, for Kubernetes, Velero, etcd");
+        assert_eq!(
+            board(2).announcement(),
+            "first, what is missing, in 3 steps, about 9 min: Kubernetes, Velero, etcd"
+        );
+        assert_eq!(
+            board(4).announcement(),
+            "first, what is missing, in 3 steps, about 5 min: Kubernetes, Velero, etcd"
+        );
     }
 
     #[test]

@@ -49,14 +49,8 @@ pub enum Step {
 #[derive(Debug, thiserror::Error)]
 pub enum PreparationError {
     /// One of the steps failed.
-    #[error(
-        "step {number} of {count}, {what}, failed; what the others have made is kept: the same command goes on from there"
-    )]
+    #[error("{what} could not be had; what other steps have made is kept, and the same command goes on from there")]
     Step {
-        /// The step's number, from 1.
-        number: usize,
-        /// How many steps there are.
-        count: usize,
         /// What the step is to make.
         what: &'static str,
         /// What went wrong.
@@ -101,6 +95,11 @@ impl Step {
             Self::Charm(Profile::Release) => Duration::from_secs(180),
             Self::Charm(Profile::Dev) => Duration::from_secs(40),
         }
+    }
+
+    /// Whether it waits for the network before it builds anything.
+    fn is_fetched(self) -> bool {
+        !matches!(self, Self::Charm(_))
     }
 
     /// Whether there is nothing to do. Of the charm only Cargo knows.
@@ -204,13 +203,14 @@ async fn run(steps: &[Step], board: Board, work: &impl Work, progress: &Progress
             to(&mut board.lock().unwrap_or_else(PoisonError::into_inner), index);
         };
         async move {
-            let failed =
-                |source| PreparationError::Step { number: index + 1, count: steps.len(), what: step.what(), source };
-            let turn = network.acquire().await;
-            change(Board::fetches);
-            work.fetch(*step).await.map_err(failed)?;
-            change(Board::waits);
-            drop(turn);
+            let failed = |source| PreparationError::Step { what: step.what(), source };
+            // What has nothing to download does not wait for those who have.
+            if step.is_fetched() {
+                let _turn = network.acquire().await;
+                change(Board::fetches);
+                work.fetch(*step).await.map_err(failed)?;
+                change(Board::waits);
+            }
             let _turn = builders.acquire().await;
             change(Board::builds);
             progress.begin(&board.lock().unwrap_or_else(PoisonError::into_inner).beginning(index, started.elapsed()));
@@ -236,6 +236,8 @@ async fn run(steps: &[Step], board: Board, work: &impl Work, progress: &Progress
 #[cfg(test)]
 mod tests {
     use std::io;
+
+    use tokio::sync::Notify;
 
     use super::*;
     use crate::process::ProcessError;
@@ -308,6 +310,39 @@ mod tests {
         assert_eq!(done, ["built Debian packages", "built Velero", "fetched Debian packages", "fetched Velero"]);
     }
 
+    /// Work of which the download goes on until the charm is built.
+    #[derive(Default)]
+    struct SlowNetwork(Notify);
+
+    impl Work for SlowNetwork {
+        fn fetch<'a>(&'a self, _: Step) -> BoxFuture<'a, Result<(), StepError>> {
+            async move {
+                self.0.notified().await;
+                Ok(())
+            }
+            .boxed()
+        }
+
+        fn build<'a>(&'a self, step: Step) -> BoxFuture<'a, Result<(), StepError>> {
+            async move {
+                if let Step::Charm(_) = step {
+                    self.0.notify_one();
+                }
+                Ok(())
+            }
+            .boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn the_charm_is_compiled_while_others_download() {
+        let steps = [Step::Tool(&tools::KUBERNETES), Step::Charm(Profile::Dev)];
+        let board = Board::new(steps.iter().map(|step| (step.what(), step.takes())), 2);
+        let (work, progress) = (SlowNetwork::default(), Progress::silent());
+        let ended = tokio::time::timeout(Duration::from_secs(20), run(&steps, board, &work, &progress));
+        ended.await.unwrap().unwrap();
+    }
+
     #[tokio::test]
     async fn a_step_that_fails_is_named_with_its_tool_and_cause() {
         let steps = [Step::Tool(&tools::VELERO), Step::Tool(&tools::ETCD)];
@@ -315,7 +350,7 @@ mod tests {
         let error = run_all(&steps, &work).await.unwrap_err();
         assert_eq!(
             crate::error::chain(&error),
-            "step 2 of 2, etcd, failed; what the others have made is kept: the same command goes on from there: cannot \
+            "etcd could not be had; what other steps have made is kept, and the same command goes on from there: cannot \
              download the Go modules of etcd: cannot run go: no such host"
         );
     }
