@@ -1,21 +1,20 @@
 //! Kubernetes, object stores and Juju on one machine, for the velero-operator charm's demo and tests.
 
 pub mod bench;
-pub mod certificates;
 pub mod charm;
 pub mod cluster;
 pub mod demo;
 pub mod entra_id;
 pub mod error;
-pub mod folders;
-mod hexadecimal;
-pub mod https;
+mod host;
 pub mod images;
 pub mod juju;
 pub mod object_store;
-pub mod packages;
 pub mod pod_additions;
-pub mod process;
-pub mod program;
+pub mod preparation;
 pub mod progress;
+mod tls;
 pub mod tools;
+
+pub use host::{folders, packages, process, program};
+pub use tls::{certificates, https};

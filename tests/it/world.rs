@@ -14,10 +14,12 @@ use kube::{
 };
 use sandbox::{
     certificates::Authority,
-    charm::{self, PackOptions},
+    charm::{self, PackOptions, Profile},
     cluster::{Cluster, ClusterOptions, NodeOptions, PodSecurityLevel},
     entra_id::EntraId,
+    images::Plugin,
     object_store::{AzureAccess, AzureServer, GcsAccess, GcsServer, S3Access, S3Server},
+    preparation::{self, Step},
     program,
     progress::Progress,
     tools,
@@ -59,7 +61,11 @@ impl World {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (cluster, store, client, charm, program) = runtime.block_on(async {
             let progress = Progress::to_stderr();
-            let cluster = Cluster::start_with(options, &progress).await.unwrap();
+            let steps = preparation::of_cluster([Plugin::Aws]).into_iter();
+            let more = [Step::Tool(&tools::VERSITYGW), Step::Charm(Profile::Release)];
+            preparation::prepare(steps.chain(more), &progress).await.unwrap();
+            let options = ClusterOptions { plugins: [Plugin::Aws].into(), ..options.clone() };
+            let cluster = Cluster::start_with(&options, &progress).await.unwrap();
             let store = S3Server::start(cluster.access(), &cluster.folder().join("s3"), &progress).await.unwrap();
             let kubeconfig = Kubeconfig::read_from(&cluster.access().kubeconfig).unwrap();
             let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
@@ -100,6 +106,7 @@ impl World {
         let start = || {
             let folder = self.cluster.folder().join("gcs");
             let progress = Progress::to_stderr();
+            self.runtime.block_on(self.cluster.provide(Plugin::Gcp, &progress)).unwrap();
             self.runtime.block_on(GcsServer::start(self.cluster.access(), &folder, &progress)).unwrap()
         };
         self.gcs.get_or_init(start).access()
@@ -118,6 +125,7 @@ impl World {
             let (cluster, folder) = (self.cluster.access(), self.cluster.folder());
             let authority = Authority::new("velero-operator sandbox Azure").unwrap();
             let (directory, blobs) = self.runtime.block_on(async {
+                self.cluster.provide(Plugin::Azure, &Progress::to_stderr()).await.unwrap();
                 let directory = EntraId::start(cluster, &authority, &folder.join("entra-id")).await.unwrap();
                 (directory, self.azure_server(&authority, "azure").await)
             });

@@ -36,11 +36,13 @@ pub use self::{
     user::UserError,
 };
 use crate::{
-    charm::{self, PackError, PackOptions},
+    charm::{self, PackError, PackOptions, Profile},
     cluster::{Cluster, ClusterError, ClusterOptions, NodeError},
-    images, juju,
+    images::{self, Plugin},
+    juju,
     object_store::{GcsError, GcsServer, S3Error, S3Server},
     pod_additions::AdditionsError,
+    preparation::{self, PreparationError, Step},
     program::{self, ProgramError},
     progress::Progress,
     tools::{self, ToolError},
@@ -81,6 +83,9 @@ pub enum BenchError {
     /// There is no charm.
     #[error("the bench needs the charm")]
     Pack(#[from] PackError),
+    /// Something that is measured, or that it runs on, could not be built.
+    #[error("something that the bench needs is not there")]
+    Preparation(#[from] PreparationError),
     /// There are no hook tools.
     #[error("the bench needs hook tools")]
     Program(#[from] ProgramError),
@@ -168,6 +173,9 @@ impl World {
         let runtime = Arc::new(runtime);
         let state = TempDir::new().map_err(BenchError::File)?;
         let (velero, kubectl, charm, program) = runtime.block_on(async {
+            let servers = [&tools::VERSITYGW, &tools::FAKE_GCS_SERVER].map(Step::Tool);
+            let steps = preparation::of_cluster([Plugin::Aws, Plugin::Gcp]).into_iter().chain(servers);
+            preparation::prepare(steps.chain([Step::Charm(Profile::Release)]), progress).await?;
             let velero = tools::velero(progress).await?;
             let kubectl = tools::kubectl(progress).await?;
             progress.tell("packing the charm");
@@ -177,7 +185,8 @@ impl World {
             Ok::<_, BenchError>((velero, kubectl, charm, program))
         })?;
         let (cluster, store, second_store, client, user) = runtime.block_on(async {
-            let options = ClusterOptions { audit: true, ..ClusterOptions::default() };
+            let plugins = [Plugin::Aws, Plugin::Gcp].into();
+            let options = ClusterOptions { audit: true, plugins, ..ClusterOptions::default() };
             let cluster = Box::pin(Cluster::start_with(&options, progress)).await?;
             let store = S3Server::start(cluster.access(), &cluster.folder().join("s3"), progress).await?;
             let second_store = GcsServer::start(cluster.access(), &cluster.folder().join("gcs"), progress).await?;

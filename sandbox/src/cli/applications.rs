@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sandbox::charm::{self, PackOptions};
+use sandbox::charm::{self, PackOptions, Profile};
 use sandbox::juju::{self, DeployOptions};
+use sandbox::preparation::{self, Step};
 use sandbox::progress::Progress;
 use sandbox::tools;
 
@@ -59,7 +60,10 @@ impl Deploy {
 fn charm_directory(charm: &str) -> Result<PathBuf, Failure> {
     if charm == OWN_CHARM {
         return block_on(async {
-            let velero = tools::velero(&Progress::to_stderr()).await?;
+            let progress = Progress::to_stderr();
+            let steps = [Step::Tool(&tools::VELERO), Step::Charm(Profile::Release)];
+            preparation::prepare(steps, &progress).await?;
+            let velero = tools::velero(&progress).await?;
             Ok(charm::pack(&PackOptions::new(velero)).await?)
         });
     }

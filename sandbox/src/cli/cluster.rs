@@ -7,9 +7,12 @@ use sandbox::bench;
 use sandbox::certificates::Authority;
 use sandbox::cluster::{self, ClusterAccess, HiddenCommand};
 use sandbox::entra_id::EntraId;
+use sandbox::images::Plugin;
 use sandbox::object_store::{AzureServer, S3Server};
 use sandbox::pod_additions::PodAdditions;
+use sandbox::preparation::{self, Step};
 use sandbox::progress::Progress;
+use sandbox::tools::{self, Tool};
 
 use super::Failure;
 use super::globals::block_on;
@@ -37,11 +40,25 @@ enum Store {
     Azure,
 }
 
+impl Store {
+    /// What Velero reaches it with, and what it is.
+    fn tools(self) -> (Plugin, &'static Tool) {
+        match self {
+            Self::S3 => (Plugin::Aws, &tools::VERSITYGW),
+            Self::Azure => (Plugin::Azure, &tools::AZURITE),
+        }
+    }
+}
+
 impl Up {
     pub fn run(&self) -> Result<(), Failure> {
         block_on(async {
             let progress = Progress::to_stderr();
-            let access = cluster::up(self.nodes, &progress).await?;
+            let (plugins, servers): (Vec<_>, Vec<_>) = self.storage.iter().map(|store| store.tools()).unzip();
+            cluster::may_start()?;
+            let steps = preparation::of_cluster(plugins.iter().copied());
+            preparation::prepare(steps.into_iter().chain(servers.into_iter().map(Step::Tool)), &progress).await?;
+            let access = cluster::up(self.nodes, plugins, &progress).await?;
             let folder = access.kubeconfig.parent().unwrap_or(Path::new("/"));
             println!("export KUBECONFIG={}", access.kubeconfig.display());
             if self.storage.contains(&Store::S3) {

@@ -1,9 +1,8 @@
 //! `demo`.
 
-use std::io::{Write, stdout};
-
 use clap::Args;
 use sandbox::demo::{self, DemoOptions, Narrator, StorageKind};
+use sandbox::progress::Console;
 
 use super::Failure;
 use super::globals::Globals;
@@ -26,8 +25,7 @@ impl Demo {
             storage: self.storage,
             storage_class: self.storage_class,
         };
-        // That nobody reads is no reason to stop half-way.
-        let narrator = Narrator::new(|line| drop(writeln!(stdout(), "{line}")));
+        let narrator = Narrator::on(Console::stdout());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let told = runtime.block_on(demo::run(&options, &narrator));
         // A verb that was interrupted is not waited for: its charm ends with this process.

@@ -15,7 +15,7 @@ use nix::{
 use serde::{Deserialize, Serialize};
 
 use super::{Cluster, ClusterAccess, ClusterError, ClusterOptions, FurtherNodeError, NodeOptions, clusters, leftovers};
-use crate::progress::Progress;
+use crate::{images::Plugin, progress::Progress};
 
 /// The name of its folder.
 const NAME: &str = "up";
@@ -55,16 +55,21 @@ struct Record {
     access: ClusterAccess,
 }
 
-/// Starts the user's cluster of so many nodes, which runs until [`down`].
+/// Starts the user's cluster of so many nodes, with the images of those plugins, which runs until [`down`].
 ///
 /// # Errors
 /// When it is up already, or does not start.
-pub async fn up(nodes: u8, progress: &Progress) -> Result<ClusterAccess, DetachedError> {
+pub async fn up(
+    nodes: u8,
+    plugins: impl IntoIterator<Item = Plugin>,
+    progress: &Progress,
+) -> Result<ClusterAccess, DetachedError> {
     let folder = clusters().map_err(ClusterError::from)?.join(NAME);
     if leftovers::is_alive(&folder) {
         return Err(if read(&folder).is_ok() { DetachedError::AlreadyUp } else { DetachedError::InBetween });
     }
-    let cluster = Box::pin(Cluster::start_in(Some(NAME), &ClusterOptions::default(), progress)).await?;
+    let options = ClusterOptions { plugins: plugins.into_iter().collect(), ..ClusterOptions::default() };
+    let cluster = Box::pin(Cluster::start_in(Some(NAME), &options, progress)).await?;
     for _ in 1..nodes {
         cluster.add_node(NodeOptions::default(), progress).await?;
     }

@@ -1,6 +1,12 @@
 //! Nodes beside the first one: each with namespaces of its own inside of the cluster's, so that it ends with the cluster.
 
-use std::{fs::File, io, path::Path, process::Stdio, time::Duration};
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -18,7 +24,7 @@ use super::{
     readiness, services,
 };
 use crate::{
-    images::{self, ImageError},
+    images::ImageError,
     process,
     program::{self, ProgramError},
     progress::Progress,
@@ -68,12 +74,13 @@ pub enum FurtherNodeError {
     Volume(#[from] VolumeError),
 }
 
-/// Adds the node of that number to the cluster in `folder`.
+/// Adds the node of that number to the cluster in `folder`, with the images of those archives.
 pub(super) async fn add(
     folder: &Path,
     access: &ClusterAccess,
     number: u8,
     options: NodeOptions,
+    images: &[PathBuf],
     progress: &Progress,
 ) -> Result<Node, FurtherNodeError> {
     if number > FURTHER_NODES {
@@ -100,8 +107,8 @@ pub(super) async fn add(
     stdin.write_all(b"go\n").await.map_err(failed)?;
 
     let node = Node::new(&blueprint, own, access);
-    for archive in images::archives(progress).await? {
-        node.import_image(&archive).await?;
+    for archive in images {
+        node.import_image(archive).await?;
     }
     stdin.write_all(b"join\n").await.map_err(failed)?;
     let client = readiness::client(access).await?;

@@ -30,6 +30,7 @@ mod services;
 mod volumes;
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -41,6 +42,7 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
+    sync::Mutex,
 };
 
 pub use access::ClusterAccess;
@@ -58,11 +60,13 @@ use self::{
     blueprint::{Blueprint, Programs},
     guard::Notice,
     leftovers::LeftoversError,
+    node::Containerd,
 };
 use crate::{
     folders::{self, FolderError},
-    images::{self, ImageError},
-    packages::{self, PackageError},
+    images::{self, ImageError, Plugin},
+    packages,
+    preparation::{self, PreparationError},
     program::{self, ProgramError},
     progress::Progress,
     tools::{self, ToolError},
@@ -80,9 +84,9 @@ pub enum ClusterError {
     /// Only root can make a cluster.
     #[error("the embedded cluster makes namespaces and mounts, which only root may")]
     NotRoot,
-    /// A Debian package is missing.
-    #[error("the embedded cluster needs Debian packages")]
-    Package(#[from] PackageError),
+    /// What it consists of is missing.
+    #[error("the embedded cluster needs programs that are not there yet")]
+    Preparation(#[from] PreparationError),
     /// A program is missing.
     #[error("the embedded cluster needs programs that are built")]
     Tool(#[from] ToolError),
@@ -137,11 +141,20 @@ pub struct Cluster {
     node: Node,
     access: ClusterAccess,
     further_nodes: AtomicU8,
+    images: Mutex<Images>,
+}
+
+/// The images that the nodes of a cluster have, and what takes them.
+#[derive(Debug)]
+struct Images {
+    archives: Vec<PathBuf>,
+    plugins: BTreeSet<Plugin>,
+    nodes: Vec<Containerd>,
 }
 
 impl Cluster {
     /// Starts a cluster, and waits until pods can be made: it has [`LOCAL_STORAGE_CLASS`] volumes and the images of
-    /// [`crate::images`]. What it needs and is not there yet is installed or built first, which can take 15 minutes.
+    /// [`images::archives`]. What it needs and is not there yet is installed or built first, which takes minutes.
     ///
     /// # Errors
     /// When something that it needs cannot be had, or it does not become ready.
@@ -159,19 +172,24 @@ impl Cluster {
 
     /// Starts a cluster; with a `name`, its folder has that name.
     async fn start_in(name: Option<&str>, options: &ClusterOptions, progress: &Progress) -> Result<Self, ClusterError> {
-        if !nix::unistd::geteuid().is_root() {
-            return Err(ClusterError::NotRoot);
-        }
-        packages::ensure(progress).await?;
+        may_start()?;
+        preparation::prepare(preparation::of_cluster(options.plugins.iter().copied()), progress).await?;
         let programs = Programs {
             kubernetes: tools::folder(&tools::KUBERNETES, progress).await?,
             etcd: tools::folder(&tools::ETCD, progress).await?,
         };
-        let archives = images::archives(progress).await?;
+        let mut archives = images::archives(progress).await?;
+        for plugin in &options.plugins {
+            archives.push(images::plugin_archive(*plugin, progress).await?);
+        }
         progress.tell("starting the cluster");
         let (mut guard, process) = Guard::start(&programs, name, options).await?;
         match Box::pin(furnish(&guard, process, &archives)).await {
-            Ok((node, access)) => Ok(Self { guard, node, access, further_nodes: AtomicU8::new(0) }),
+            Ok((node, access)) => {
+                let nodes = vec![node.containerd().clone()];
+                let images = Mutex::new(Images { archives, plugins: options.plugins.clone(), nodes });
+                Ok(Self { guard, node, access, further_nodes: AtomicU8::new(0), images })
+            }
             Err(error) => {
                 let error = guard.blame(error);
                 guard.stop().await?;
@@ -199,7 +217,30 @@ impl Cluster {
     /// When there are three more than the first one already, or it does not become ready.
     pub async fn add_node(&self, options: NodeOptions, progress: &Progress) -> Result<Node, FurtherNodeError> {
         let number = self.further_nodes.fetch_add(1, Ordering::Relaxed) + 1;
-        further_node::add(&self.guard.folder, &self.access, number, options, progress).await
+        // Nobody must give the cluster an image that this node would lack.
+        let mut images = self.images.lock().await;
+        let folder = &self.guard.folder;
+        let node = further_node::add(folder, &self.access, number, options, &images.archives, progress).await?;
+        images.nodes.push(node.containerd().clone());
+        Ok(node)
+    }
+
+    /// Gives all nodes, those that are added later too, the image of a plugin of Velero's, which is built if it has not been yet.
+    ///
+    /// # Errors
+    /// When it cannot be built, or a node refuses it.
+    pub async fn provide(&self, plugin: Plugin, progress: &Progress) -> Result<(), ClusterError> {
+        let mut images = self.images.lock().await;
+        if images.plugins.contains(&plugin) {
+            return Ok(());
+        }
+        let archive = images::plugin_archive(plugin, progress).await?;
+        for node in images.nodes.iter().filter(|node| !node.is_gone()) {
+            node.import_image(&archive).await?;
+        }
+        images.plugins.insert(plugin);
+        images.archives.push(archive);
+        Ok(())
     }
 
     /// The cluster's folder, which goes with it.
@@ -350,6 +391,14 @@ impl Guard {
         }
         self.next_notice().await.map(drop)
     }
+}
+
+/// Whether this user may start a cluster.
+///
+/// # Errors
+/// When they are not root.
+pub fn may_start() -> Result<(), ClusterError> {
+    if nix::unistd::geteuid().is_root() { Ok(()) } else { Err(ClusterError::NotRoot) }
 }
 
 /// Gives the new cluster what pods need, and waits until it is ready for them.

@@ -54,21 +54,31 @@ pub struct Node {
     folder: PathBuf,
     process: u32,
     address: Ipv4Addr,
-    socket: PathBuf,
+    containerd: Containerd,
     access: ClusterAccess,
     volumes: AtomicU16,
+}
+
+/// The container runtime of a node.
+#[derive(Clone, Debug)]
+pub(super) struct Containerd {
+    /// The node's first process.
+    process: u32,
+    socket: PathBuf,
+    access: ClusterAccess,
 }
 
 impl Node {
     /// The node whose first process is `process`. `access` leads into the first node's namespaces, and the node's own into its.
     pub(super) fn new(blueprint: &NodeBlueprint, process: u32, access: &ClusterAccess) -> Self {
+        let access = ClusterAccess { namespaces_of: Some(process), ..access.clone() };
         Self {
             name: blueprint.number.name(),
             folder: blueprint.cluster.folder.clone(),
             process,
             address: blueprint.address(),
-            socket: blueprint.containerd_socket(),
-            access: ClusterAccess { namespaces_of: Some(process), ..access.clone() },
+            containerd: Containerd { process, socket: blueprint.containerd_socket(), access: access.clone() },
+            access,
             volumes: AtomicU16::new(0),
         }
     }
@@ -102,10 +112,12 @@ impl Node {
     /// # Errors
     /// When containerd does not answer or does not take it.
     pub async fn import_image(&self, archive: &Path) -> Result<(), NodeError> {
-        self.containerd().await?;
-        let failed = |source| NodeError::Image { image: archive.display().to_string(), source };
-        let arguments = ["images".as_ref(), "import".as_ref(), archive.as_os_str()];
-        self.ctr(&arguments).await.map(drop).map_err(failed)
+        self.containerd.import_image(archive).await
+    }
+
+    /// What takes the node's images.
+    pub(super) fn containerd(&self) -> &Containerd {
+        &self.containerd
     }
 
     /// Gives the image `known` one more name, both in full, such as `docker.io/velero/velero:v1.18.3`.
@@ -115,7 +127,7 @@ impl Node {
     pub async fn tag_image(&self, known: &str, name: &str) -> Result<(), NodeError> {
         let failed = |source| NodeError::Image { image: name.to_owned(), source };
         let arguments = ["images", "tag", "--force", known, name].map(OsStr::new);
-        self.ctr(&arguments).await.map(drop).map_err(failed)
+        self.containerd.ctr(&arguments).await.map(drop).map_err(failed)
     }
 
     /// Makes `count` more volumes of the class [`volumes::LOCAL_STORAGE_CLASS`]: each is used once.
@@ -126,6 +138,21 @@ impl Node {
         let first = self.volumes.fetch_add(count, Ordering::Relaxed);
         volumes::create(&self.access, &self.folder, &self.name, first..first + count).await
     }
+}
+
+impl Containerd {
+    /// Takes the image of an OCI archive, under the name that the archive says.
+    pub(super) async fn import_image(&self, archive: &Path) -> Result<(), NodeError> {
+        self.answers().await?;
+        let failed = |source| NodeError::Image { image: archive.display().to_string(), source };
+        let arguments = ["images".as_ref(), "import".as_ref(), archive.as_os_str()];
+        self.ctr(&arguments).await.map(drop).map_err(failed)
+    }
+
+    /// Whether its node has been powered off.
+    pub(super) fn is_gone(&self) -> bool {
+        !Path::new(&format!("/proc/{}", self.process)).exists()
+    }
 
     async fn ctr(&self, arguments: &[&OsStr]) -> Result<String, ProcessError> {
         let mut command = Command::from(self.access.command("ctr"));
@@ -134,7 +161,7 @@ impl Node {
     }
 
     /// A socket cannot be watched before it is there, so it is tried until it answers.
-    async fn containerd(&self) -> Result<(), NodeError> {
+    async fn answers(&self) -> Result<(), NodeError> {
         let socket = PathBuf::from(format!("/proc/{}/root{}", self.process, self.socket.display()));
         let deadline = Instant::now() + CONTAINERD_LIMIT;
         loop {

@@ -1,8 +1,15 @@
 //! What a cluster may have beside what every one has.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+    str::FromStr,
+};
 
 use serde::{Deserialize, Serialize};
+
+use crate::images::Plugin;
 
 /// A level of the pod security standards.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -26,6 +33,9 @@ pub struct ClusterOptions {
     /// of Kubernetes itself aside; none unless it is set.
     #[serde(default)]
     pub pod_security: Option<PodSecurityLevel>,
+    /// The plugins of Velero's whose images it has from the start.
+    #[serde(default)]
+    pub plugins: BTreeSet<Plugin>,
     /// What its first node is to be like.
     #[serde(default)]
     pub node: NodeOptions,

@@ -70,6 +70,6 @@ impl Kubectl {
 }
 
 /// The user's own.
-fn installed() -> Option<PathBuf> {
+pub(super) fn installed() -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join("kubectl")).find(|program| program.is_file())
 }

@@ -20,6 +20,7 @@ use crate::{
     juju,
     object_store::{AzureError, AzureRequestError, BucketError, GcsError, S3Error},
     pod_additions::AdditionsError,
+    preparation::PreparationError,
     process::ProcessError,
     program::ProgramError,
     tools::ToolError,
@@ -73,6 +74,9 @@ pub enum DemoError {
     /// The bucket cannot be looked into.
     #[error("cannot look into the bucket")]
     Bucket(#[from] BucketError),
+    /// Something that the story needs could not be installed or built.
+    #[error("something that the demo needs is not there")]
+    Preparation(#[from] PreparationError),
     /// A program could not be built.
     #[error("a program is missing")]
     Tool(#[from] ToolError),

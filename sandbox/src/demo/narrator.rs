@@ -9,14 +9,14 @@ use std::{
 use super::DemoError;
 use crate::{
     juju::{self, HookRecord, Status},
-    progress::Progress,
+    progress::{Console, Progress},
 };
 
 /// Tells the story, line by line. Clones tell the same story.
 #[derive(Clone)]
 pub struct Narrator {
     started: Instant,
-    tell: Arc<dyn Fn(&str) + Send + Sync>,
+    console: Arc<Console>,
     step: Arc<Mutex<(usize, String)>>,
     status: Arc<Mutex<String>>,
 }
@@ -28,14 +28,15 @@ impl fmt::Debug for Narrator {
 }
 
 impl Narrator {
-    /// Hands every line to `tell`; the time begins now.
-    pub fn new(tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self { started: Instant::now(), tell: Arc::new(tell), step: Arc::default(), status: Arc::default() }
+    /// Writes every line to a console; the time begins now.
+    #[must_use]
+    pub fn on(console: Console) -> Self {
+        Self { started: Instant::now(), console: Arc::new(console), step: Arc::default(), status: Arc::default() }
     }
 
     /// Says what this is going to be.
     pub(super) fn begin(&self) {
-        (self.tell)(
+        self.console.tell(
             "The story of the charm velero-operator on a real Kubernetes cluster; at the left, the seconds so far.",
         );
     }
@@ -47,7 +48,7 @@ impl Narrator {
             *step = (step.0 + 1, title.to_owned());
             step.0
         };
-        (self.tell)("");
+        self.console.tell("");
         self.line(&format!("{number}. {title}"));
     }
 
@@ -95,7 +96,14 @@ impl Narrator {
     /// What tells of long work, such as builds.
     pub(super) fn progress(&self) -> Progress {
         let narrator = self.clone();
-        Progress::new(move |line| narrator.so(line))
+        let tell = move |line: &str| narrator.so(line);
+        if !self.console.rewrites() {
+            return Progress::new(tell);
+        }
+        let narrator = self.clone();
+        Progress::rewriting(tell, move |line| {
+            narrator.console.show(&if line.is_empty() { String::new() } else { narrator.timed(&format!("   {line}")) });
+        })
     }
 
     /// The error with the step that it came in.
@@ -106,12 +114,17 @@ impl Narrator {
 
     /// Says that all is well.
     pub(super) fn end(&self) {
-        (self.tell)("");
+        self.console.tell("");
         self.line("All of it was as it should be.");
     }
 
     fn line(&self, text: &str) {
-        (self.tell)(&format!("{:>6.1} s  {text}", self.started.elapsed().as_secs_f64()));
+        self.console.tell(&self.timed(text));
+    }
+
+    /// The text, after the time since the start.
+    fn timed(&self, text: &str) -> String {
+        format!("{:>6.1} s  {text}", self.started.elapsed().as_secs_f64())
     }
 }
 

@@ -1,29 +1,23 @@
 //! What the story is played on: a cluster, an object store, a model; and how it is taken down again.
 
-use std::{
-    path::PathBuf,
-    pin::pin,
-    time::{Duration, Instant},
-};
+use std::path::PathBuf;
 
 use tempfile::TempDir;
-use tokio::time::timeout;
 
 use super::{
     DemoError, DemoOptions, Narrator, StorageKind,
-    kubectl::Kubectl,
+    kubectl::{self, Kubectl},
     narrator::one_line,
     storage::{BUCKET, Storage},
     workload,
     workload::Workload,
 };
 use crate::{
-    charm::{self, PackOptions},
-    cluster::{Cluster, ClusterAccess},
+    charm::{self, PackOptions, Profile},
+    cluster::{self, Cluster, ClusterAccess, ClusterOptions},
     juju::{Level, Model, UnitName},
-    program,
-    progress::Progress,
-    tools,
+    preparation::{self, Step},
+    program, tools,
 };
 
 /// The application of the charm.
@@ -32,8 +26,8 @@ pub(super) const APPLICATION: &str = "velero-operator";
 /// How much of the unit's log is shown when something went wrong, in lines.
 const LOG_LINES: usize = 15;
 
-/// How often it is said that the charm is still being compiled.
-const REMINDER: Duration = Duration::from_secs(15);
+/// The story is told of what the charm does, not of how fast: that is what the bench is for.
+const PROFILE: Profile = Profile::Dev;
 
 /// A cluster with what runs beside it.
 #[derive(Debug)]
@@ -55,13 +49,21 @@ impl Stage {
     pub(super) async fn set(options: &DemoOptions, narrator: &Narrator) -> Result<Self, DemoError> {
         let progress = narrator.progress();
         let (article, server) = options.storage.server();
+        let own_cluster = options.kubeconfig.is_none();
+        if own_cluster {
+            cluster::may_start()?;
+        }
         narrator.step("Pack the charm");
-        let charm = pack(&progress).await?;
+        preparation::prepare(needs(options.storage, own_cluster, kubectl::installed().is_some()), &progress).await?;
+        let pack = PackOptions::of(PROFILE, tools::velero(&progress).await?);
+        let charm = charm::pack_as(PROFILE, &pack).await?;
         narrator.so("the charm of this checkout is packed");
         let (cluster, access, folder, temporary) = match &options.kubeconfig {
             None => {
                 narrator.step(&format!("Start a Kubernetes cluster and {article} {server}"));
-                let cluster = Box::pin(Cluster::start(&progress)).await?;
+                let plugins = [options.storage.tools().0].into();
+                let options = ClusterOptions { plugins, ..ClusterOptions::default() };
+                let cluster = Box::pin(Cluster::start_with(&options, &progress)).await?;
                 let (access, folder) = (cluster.access().clone(), cluster.folder().to_owned());
                 (Some(cluster), access, folder, None)
             }
@@ -146,17 +148,15 @@ impl Stage {
     }
 }
 
-/// Packs the charm of this checkout, which takes minutes when it has to be compiled first.
-async fn pack(progress: &Progress) -> Result<PathBuf, DemoError> {
-    let options = PackOptions::new(tools::velero(progress).await?);
-    let started = Instant::now();
-    let mut packing = pin!(charm::pack(&options));
-    loop {
-        match timeout(REMINDER, &mut packing).await {
-            Ok(packed) => return Ok(packed?),
-            Err(_) => progress.tell(&format!("compiling the charm ({} s)", started.elapsed().as_secs())),
-        }
+/// What must be there for a story on that storage. A cluster of the user's brings its own Kubernetes and images.
+fn needs(storage: StorageKind, own_cluster: bool, has_kubectl: bool) -> Vec<Step> {
+    let (plugin, server) = storage.tools();
+    let mut steps = if own_cluster { preparation::of_cluster([plugin]) } else { vec![Step::Tool(&tools::VELERO)] };
+    if !own_cluster && !has_kubectl {
+        steps.push(Step::Tool(&tools::KUBERNETES));
     }
+    steps.extend([Step::Tool(server), Step::Charm(PROFILE)]);
+    steps
 }
 
 /// Says which cluster this is, and refuses one on which the story would touch what is not its own, or cannot go on.
@@ -179,4 +179,31 @@ async fn look_around(kubectl: &Kubectl, options: &DemoOptions, narrator: &Narrat
         return Err(DemoError::NoStorageClass);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tools_of(steps: &[Step]) -> Vec<&'static str> {
+        steps.iter().filter_map(|step| if let Step::Tool(tool) = step { Some(tool.name) } else { None }).collect()
+    }
+
+    #[test]
+    fn a_story_needs_the_plugin_and_server_of_its_own_storage_and_no_others() {
+        assert_eq!(
+            tools_of(&needs(StorageKind::S3, true, false)),
+            ["kubernetes", "etcd", "velero", "velero-plugin-for-aws", "versitygw"]
+        );
+        assert_eq!(
+            tools_of(&needs(StorageKind::Gcs, true, false)),
+            ["kubernetes", "etcd", "velero", "velero-plugin-for-gcp", "fake-gcs-server"]
+        );
+    }
+
+    #[test]
+    fn on_a_users_cluster_it_needs_no_kubernetes_but_a_kubectl() {
+        assert_eq!(tools_of(&needs(StorageKind::Azure, false, true)), ["velero", "azurite"]);
+        assert_eq!(tools_of(&needs(StorageKind::Azure, false, false)), ["velero", "kubernetes", "azurite"]);
+    }
 }

@@ -21,7 +21,7 @@ pub use server::{ServeError, serve};
 use crate::{
     certificates::{Authority, CertificateError},
     cluster::ClusterAccess,
-    object_store::daemon::{self, Daemon, DaemonError, Lifetime},
+    host::daemon::{self, Daemon, DaemonError, Lifetime},
     program::{self, ProgramError},
 };
 

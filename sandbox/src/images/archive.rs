@@ -6,11 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use data_encoding::HEXLOWER;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
-
-use crate::hexadecimal::hexadecimal;
 
 /// What one entry of an image's file system is.
 #[derive(Debug)]
@@ -208,7 +207,7 @@ fn digest_of_file(path: &Path) -> io::Result<Blob> {
 }
 
 fn digest(hash: &[u8]) -> String {
-    format!("sha256:{}", hexadecimal(hash))
+    format!("sha256:{}", HEXLOWER.encode(hash))
 }
 
 #[cfg(test)]

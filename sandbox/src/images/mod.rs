@@ -8,12 +8,13 @@ use std::{
 };
 
 use archive::{Entry, Image};
+use data_encoding::HEXLOWER;
 use memchr::memmem;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
     folders::{self, FolderError},
-    hexadecimal::hexadecimal,
     packages,
     progress::Progress,
     tools::{self, Tool, ToolError},
@@ -96,32 +97,62 @@ pub enum ImageError {
     },
 }
 
-/// The archives of all images that a cluster needs, made if they have not been yet.
+/// A plugin of Velero's, for one kind of object store.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Plugin {
+    /// S3.
+    Aws,
+    /// Azure Blob.
+    Azure,
+    /// Google Cloud Storage.
+    Gcp,
+}
+
+impl Plugin {
+    /// What it is built from.
+    #[must_use]
+    pub fn tool(self) -> &'static Tool {
+        match self {
+            Self::Aws => &tools::VELERO_PLUGIN_FOR_AWS,
+            Self::Azure => &tools::VELERO_PLUGIN_FOR_MICROSOFT_AZURE,
+            Self::Gcp => &tools::VELERO_PLUGIN_FOR_GCP,
+        }
+    }
+
+    /// The name of its image, as the charm asks for it.
+    #[must_use]
+    pub fn image(self) -> String {
+        match self {
+            Self::Aws => velero_plugin_for_aws_name(),
+            Self::Azure => VELERO_PLUGIN_FOR_MICROSOFT_AZURE.to_owned(),
+            Self::Gcp => VELERO_PLUGIN_FOR_GCP.to_owned(),
+        }
+    }
+}
+
+/// The archives of the images that every cluster needs, made if they have not been yet.
 ///
 /// # Errors
 /// When a program of an image cannot be built or is not installed, or an archive cannot be written.
 pub async fn archives(progress: &Progress) -> Result<Vec<PathBuf>, ImageError> {
     let velero = tools::folder(&tools::VELERO, progress).await?;
-    let aws = tools::folder(&tools::VELERO_PLUGIN_FOR_AWS, progress).await?;
-    let azure = tools::folder(&tools::VELERO_PLUGIN_FOR_MICROSOFT_AZURE, progress).await?;
-    let gcp = tools::folder(&tools::VELERO_PLUGIN_FOR_GCP, progress).await?;
     let busybox = packages::program("busybox").ok_or(ImageError::NotInstalled { program: "busybox" })?;
     let cache = folders::cache()?.join("images");
-    [
-        pause_image(&busybox),
-        busybox_image(&busybox),
-        velero_image(&velero),
-        plugin_image(velero_plugin_for_aws_name(), tools::VELERO_PLUGIN_FOR_AWS.name, &aws),
-        plugin_image(
-            VELERO_PLUGIN_FOR_MICROSOFT_AZURE.to_owned(),
-            tools::VELERO_PLUGIN_FOR_MICROSOFT_AZURE.name,
-            &azure,
-        ),
-        plugin_image(VELERO_PLUGIN_FOR_GCP.to_owned(), tools::VELERO_PLUGIN_FOR_GCP.name, &gcp),
-    ]
-    .iter()
-    .map(|image| archived(image, &cache, progress))
-    .collect()
+    [pause_image(&busybox), busybox_image(&busybox), velero_image(&velero)]
+        .iter()
+        .map(|image| archived(image, &cache, progress))
+        .collect()
+}
+
+/// The archive of a plugin's image, made if it has not been yet.
+///
+/// # Errors
+/// As [`archives`].
+pub async fn plugin_archive(plugin: Plugin, progress: &Progress) -> Result<PathBuf, ImageError> {
+    let built = tools::folder(plugin.tool(), progress).await?;
+    let image = plugin_image(plugin.image(), plugin.tool().name, &built);
+    archived(&image, &folders::cache()?.join("images"), progress)
 }
 
 /// The archive of an image whose server is the same as that of [`velero_name`] and calls itself another version, of as many
@@ -203,7 +234,7 @@ fn key(image: &Image) -> io::Result<String> {
             hash.update(format!("{} {:?}", metadata.len(), metadata.modified()?));
         }
     }
-    Ok(hexadecimal(&hash.finalize()[..8]))
+    Ok(HEXLOWER.encode(&hash.finalize()[..8]))
 }
 
 fn program(path: &str, from: PathBuf) -> Entry {

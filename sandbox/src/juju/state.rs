@@ -294,7 +294,7 @@ impl Application {
     pub fn config_hash(&self, unit: &Unit) -> String {
         let settings = Value::from_iter(self.effective_settings());
         let text = format!("{settings}\n{}\n{}", self.trust, unit.address);
-        crate::hexadecimal::hexadecimal(&Sha256::digest(text))
+        data_encoding::HEXLOWER.encode(&Sha256::digest(text))
     }
 }
 

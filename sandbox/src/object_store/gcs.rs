@@ -14,13 +14,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::process::Command;
 
-use super::{
-    bucket::{Bucket, BucketError},
-    daemon::{self, Daemon, DaemonError, Lifetime},
-};
+use super::bucket::{Bucket, BucketError};
 use crate::{
     certificates::{Authority, CertificateError},
     cluster::ClusterAccess,
+    host::daemon::{self, Daemon, DaemonError, Lifetime},
     pod_additions::PodAdditions,
     process::{self, ProcessError},
     progress::Progress,

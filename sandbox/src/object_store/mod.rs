@@ -2,12 +2,11 @@
 
 mod azure;
 mod bucket;
-pub(crate) mod daemon;
 mod gcs;
 mod s3;
 
+pub use crate::host::daemon::DaemonError;
 pub use azure::{AzureAccess, AzureError, AzureRequestError, AzureServer};
 pub use bucket::{Bucket, BucketError};
-pub use daemon::DaemonError;
 pub use gcs::{GcsAccess, GcsError, GcsServer, service_account_key};
 pub use s3::{S3Access, S3Error, S3Server};

@@ -11,13 +11,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
-use super::{
-    bucket::{Bucket, BucketError},
-    daemon::{self, Daemon, DaemonError, Lifetime},
-};
+use super::bucket::{Bucket, BucketError};
 use crate::{
     certificates::{Authority, CertificateError},
     cluster::ClusterAccess,
+    host::daemon::{self, Daemon, DaemonError, Lifetime},
     process::{self, ProcessError},
     progress::Progress,
     tools::{self, ToolError},

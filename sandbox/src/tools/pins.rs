@@ -1,8 +1,9 @@
 //! The pins: which modules, at which versions, with which link flags.
 
-use sha2::{Digest, Sha256};
+use std::time::Duration;
 
-use crate::hexadecimal::hexadecimal;
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 
 /// A folder of `tools/` that pins programs which the sandbox runs or the charm bundles.
 #[derive(Debug)]
@@ -11,8 +12,10 @@ pub struct Tool {
     pub name: &'static str,
     /// The programs that a build of it makes, by their paths inside of the build.
     pub programs: &'static [&'static str],
-    /// What a build takes on two cores with nothing cached, in minutes: to say so to whoever waits.
-    pub(super) minutes: u8,
+    /// What people call it.
+    pub title: &'static str,
+    /// What a build takes on two cores with nothing cached: to say so to whoever waits.
+    pub takes: Duration,
     pub(super) recipe: Recipe,
     pub(super) files: &'static [(&'static str, &'static str)],
 }
@@ -40,8 +43,9 @@ macro_rules! files {
 /// Velero: the CLI that the charm bundles, which is the server too, and its helpers inside of pods.
 pub static VELERO: Tool = Tool {
     name: "velero",
+    title: "Velero",
+    takes: Duration::from_secs(180),
     programs: &["velero", "velero-helper", "velero-restore-helper"],
-    minutes: 3,
     recipe: Recipe::Go { package: "tool", link_flags: include_str!("../../../tools/velero/ldflags") },
     files: files!("velero": "go.mod", "go.sum"),
 };
@@ -49,8 +53,9 @@ pub static VELERO: Tool = Tool {
 /// Velero's plugin for S3.
 pub static VELERO_PLUGIN_FOR_AWS: Tool = Tool {
     name: "velero-plugin-for-aws",
+    title: "Velero's plugin for S3",
+    takes: Duration::from_secs(120),
     programs: &["cp-plugin", "velero-plugin-for-aws"],
-    minutes: 2,
     recipe: Recipe::Go { package: "tool", link_flags: include_str!("../../../tools/velero-plugin-for-aws/ldflags") },
     files: files!("velero-plugin-for-aws": "go.mod", "go.sum"),
 };
@@ -58,8 +63,9 @@ pub static VELERO_PLUGIN_FOR_AWS: Tool = Tool {
 /// Velero's plugin for Azure.
 pub static VELERO_PLUGIN_FOR_MICROSOFT_AZURE: Tool = Tool {
     name: "velero-plugin-for-microsoft-azure",
+    title: "Velero's plugin for Azure",
+    takes: Duration::from_secs(140),
     programs: &["cp-plugin", "velero-plugin-for-microsoft-azure"],
-    minutes: 3,
     recipe: Recipe::Go {
         package: "tool",
         link_flags: include_str!("../../../tools/velero-plugin-for-microsoft-azure/ldflags"),
@@ -70,8 +76,9 @@ pub static VELERO_PLUGIN_FOR_MICROSOFT_AZURE: Tool = Tool {
 /// Velero's plugin for Google Cloud Storage.
 pub static VELERO_PLUGIN_FOR_GCP: Tool = Tool {
     name: "velero-plugin-for-gcp",
+    title: "Velero's plugin for Google Cloud Storage",
+    takes: Duration::from_secs(60),
     programs: &["cp-plugin", "velero-plugin-for-gcp"],
-    minutes: 2,
     recipe: Recipe::Go { package: "tool", link_flags: include_str!("../../../tools/velero-plugin-for-gcp/ldflags") },
     files: files!("velero-plugin-for-gcp": "go.mod", "go.sum"),
 };
@@ -79,8 +86,9 @@ pub static VELERO_PLUGIN_FOR_GCP: Tool = Tool {
 /// Kubernetes' control plane, node programs and kubectl.
 pub static KUBERNETES: Tool = Tool {
     name: "kubernetes",
+    title: "Kubernetes",
+    takes: Duration::from_secs(330),
     programs: &["kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet"],
-    minutes: 6,
     recipe: Recipe::Go { package: "tool", link_flags: include_str!("../../../tools/kubernetes/ldflags") },
     files: files!("kubernetes": "go.mod", "go.sum"),
 };
@@ -88,8 +96,9 @@ pub static KUBERNETES: Tool = Tool {
 /// The database of Kubernetes.
 pub static ETCD: Tool = Tool {
     name: "etcd",
+    title: "etcd",
+    takes: Duration::from_secs(60),
     programs: &["etcd"],
-    minutes: 1,
     recipe: Recipe::Go { package: ".", link_flags: include_str!("../../../tools/etcd/ldflags") },
     files: files!("etcd": "go.mod", "go.sum", "main.go"),
 };
@@ -97,8 +106,9 @@ pub static ETCD: Tool = Tool {
 /// The S3 server.
 pub static VERSITYGW: Tool = Tool {
     name: "versitygw",
+    title: "the S3 server",
+    takes: Duration::from_secs(60),
     programs: &["versitygw"],
-    minutes: 1,
     recipe: Recipe::Go { package: "tool", link_flags: include_str!("../../../tools/versitygw/ldflags") },
     files: files!("versitygw": "go.mod", "go.sum"),
 };
@@ -106,8 +116,9 @@ pub static VERSITYGW: Tool = Tool {
 /// The stand-in for Google Cloud Storage.
 pub static FAKE_GCS_SERVER: Tool = Tool {
     name: "fake-gcs-server",
+    title: "the GCS server",
+    takes: Duration::from_secs(85),
     programs: &["fake-gcs-server"],
-    minutes: 2,
     recipe: Recipe::Go { package: "tool", link_flags: include_str!("../../../tools/fake-gcs-server/ldflags") },
     files: files!("fake-gcs-server": "go.mod", "go.sum"),
 };
@@ -124,8 +135,9 @@ pub static CREDENTIALS_READERS: Tool = Tool {
 /// The Azure Blob server.
 pub static AZURITE: Tool = Tool {
     name: "azurite",
+    title: "the Azure Blob server",
+    takes: Duration::from_secs(30),
     programs: &["node_modules/azurite/dist/src/blob/main.js"],
-    minutes: 2,
     recipe: Recipe::Npm,
     files: files!("azurite": "package.json", "package-lock.json"),
 };
@@ -159,7 +171,7 @@ impl Tool {
             hash.update(text);
             hash.update([0]);
         }
-        hexadecimal(&hash.finalize()[..8])
+        HEXLOWER.encode(&hash.finalize()[..8])
     }
 }
 

@@ -17,8 +17,10 @@ use futures::future::BoxFuture;
 use super::DemoError;
 use crate::{
     cluster::ClusterAccess,
+    images::Plugin,
     juju::{Error, HookRecord, Model},
     progress::Progress,
+    tools::{self, Tool},
 };
 
 /// The bucket, or what the store has in place of one, that backups go to.
@@ -60,6 +62,15 @@ impl StorageKind {
             Self::S3 => "s3-integrator",
             Self::Azure => "azure-storage-integrator",
             Self::Gcs => "gcs-integrator",
+        }
+    }
+
+    /// What Velero reaches it with, and what its server is.
+    pub(super) fn tools(self) -> (Plugin, &'static Tool) {
+        match self {
+            Self::S3 => (Plugin::Aws, &tools::VERSITYGW),
+            Self::Azure => (Plugin::Azure, &tools::AZURITE),
+            Self::Gcs => (Plugin::Gcp, &tools::FAKE_GCS_SERVER),
         }
     }
 

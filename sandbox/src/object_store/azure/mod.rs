@@ -14,10 +14,10 @@ use uuid::Uuid;
 
 pub use client::AzureRequestError;
 
-use super::daemon::{self, Daemon, DaemonError, Lifetime};
 use crate::{
     certificates::{Authority, CertificateError},
     cluster::ClusterAccess,
+    host::daemon::{self, Daemon, DaemonError, Lifetime},
     progress::Progress,
     tools::{self, ToolError},
 };

@@ -118,6 +118,12 @@ async fn lock(progress: &Progress) -> Result<fs::File, PackageError> {
         .map_err(PackageError::Lock)
 }
 
+/// Whether all packages are there.
+#[must_use]
+pub fn are_there() -> bool {
+    missing(Path::exists).is_empty()
+}
+
 /// The path of a program of one of the packages.
 #[must_use]
 pub fn program(name: &str) -> Option<PathBuf> {

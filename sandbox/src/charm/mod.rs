@@ -1,20 +1,16 @@
 //! Packs the charm as Charmcraft would, for the architecture of this machine and without a build container.
 
+mod build;
+
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use serde::Deserialize;
-use tokio::process::Command;
 
-/// How long the release build may take: a first one on a small machine, many times over.
-const BUILD_TIME_LIMIT: Duration = Duration::from_mins(30);
-
-/// The charm's binary, as Cargo names it.
-const BINARY: &str = "velero-operator";
+pub use build::{BuildError, Profile};
 
 /// What a charm takes from its project folder as it is. A folder stands for the files in it.
 const PROJECT_FILES: [&str; 7] =
@@ -35,33 +31,27 @@ impl PackOptions {
     /// The charm of this workspace, packed into its target folder.
     #[must_use]
     pub fn new(velero: impl Into<PathBuf>) -> Self {
-        let mut project = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-        project.pop();
-        Self { destination: project.join("target").join("charm"), velero: velero.into(), project }
+        Self::of(Profile::Release, velero)
+    }
+
+    /// The charm of this workspace with a binary of that profile, packed into its target folder.
+    #[must_use]
+    pub fn of(profile: Profile, velero: impl Into<PathBuf>) -> Self {
+        let project = project();
+        let destination = match profile {
+            Profile::Release => "charm",
+            Profile::Dev => "charm-dev",
+        };
+        Self { destination: project.join("target").join(destination), velero: velero.into(), project }
     }
 }
 
 /// Why the charm was not packed.
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
-    /// Cargo could not be run.
-    #[error("could not run {}", cargo.display())]
-    RunCargo {
-        /// The program that was tried.
-        cargo: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The build did not come to an end.
-    #[error("the release build of the charm took longer than {} min", BUILD_TIME_LIMIT.as_secs() / 60)]
-    BuildTimedOut,
-    /// The build failed; Cargo has printed why.
-    #[error("the release build of the charm failed: cargo ended with {0}")]
-    Build(ExitStatus),
-    /// The build succeeded and did not say where the binary is.
-    #[error("cargo named no executable {BINARY}")]
-    NoExecutable,
+    /// There is no binary of it.
+    #[error(transparent)]
+    Build(#[from] BuildError),
     /// A file could not be read or written.
     #[error("could not {operation} {}", path.display())]
     File {
@@ -98,65 +88,46 @@ fn on(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PackErr
 
 /// Builds the charm's release binary and packs it, and returns the folder of the unpacked charm.
 ///
-/// Cargo's progress goes to stderr. With nothing changed since the last time it takes as long as Cargo needs to see that.
+/// With nothing changed since the last time it takes as long as Cargo needs to see that.
 ///
 /// # Errors
 ///
 /// When the build fails or takes too long, or as [`assemble`] says.
 pub async fn pack(options: &PackOptions) -> Result<PathBuf, PackError> {
-    let binary = build(&options.project).await?;
+    pack_as(Profile::Release, options).await
+}
+
+/// Packs the charm as [`pack`] does, with a binary of that profile.
+///
+/// # Errors
+///
+/// As [`pack`].
+pub async fn pack_as(profile: Profile, options: &PackOptions) -> Result<PathBuf, PackError> {
+    let binary = build::build(&options.project, profile).await?;
     assemble(options, &binary)?;
     Ok(options.destination.clone())
 }
 
-/// Builds the charm's release binary and returns its path.
-async fn build(project: &Path) -> Result<PathBuf, PackError> {
-    let cargo = PathBuf::from(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    let mut command = Command::new(&cargo);
-    command
-        .current_dir(project)
-        .args(["build", "--release", "--locked", "--bin", BINARY])
-        .arg("--message-format=json-render-diagnostics")
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .kill_on_drop(true);
-    // Under `cargo test` and `cargo run` the environment describes the package that runs. Some build scripts watch those
-    // variables, and would build their crates anew at each change between that and a shell.
-    for (name, _) in std::env::vars_os() {
-        let describes_a_package = name.to_str().is_some_and(|name| {
-            ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|prefix| name.starts_with(prefix))
-        });
-        if describes_a_package {
-            command.env_remove(name);
-        }
-    }
-    let output = tokio::time::timeout(BUILD_TIME_LIMIT, command.output())
-        .await
-        .map_err(|_| PackError::BuildTimedOut)?
-        .map_err(|source| PackError::RunCargo { cargo, source })?;
-    if !output.status.success() {
-        return Err(PackError::Build(output.status));
-    }
-    executable(&output.stdout).ok_or(PackError::NoExecutable)
+/// Builds the charm of this workspace, so that it needs no more than to be packed.
+///
+/// # Errors
+///
+/// When the build fails or takes too long.
+pub async fn compile(profile: Profile) -> Result<(), BuildError> {
+    build::build(&project(), profile).await.map(drop)
 }
 
-/// Finds the binary among Cargo's messages, one JSON object a line.
-fn executable(messages: &[u8]) -> Option<PathBuf> {
-    #[derive(Deserialize)]
-    struct Message {
-        target: Option<Target>,
-        executable: Option<PathBuf>,
-    }
-    #[derive(Deserialize)]
-    struct Target {
-        name: String,
-    }
+/// Whether a build of that profile has been made before: another one then compiles no more than what has changed.
+#[must_use]
+pub fn was_compiled(profile: Profile) -> bool {
+    project().join("target").join(profile.folder()).join("velero-operator").is_file()
+}
 
-    messages
-        .split(|&byte| byte == b'\n')
-        .filter_map(|line| serde_json::from_slice::<Message>(line).ok())
-        .filter(|message| message.target.as_ref().is_some_and(|target| target.name == BINARY))
-        .find_map(|message| message.executable)
+/// The folder of this workspace.
+fn project() -> PathBuf {
+    let mut project = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    project.pop();
+    project
 }
 
 /// Puts an unpacked charm together from the project's files, a binary of the charm and the Velero CLI.
@@ -417,20 +388,5 @@ mod tests {
         let error = fixture.assemble().unwrap_err();
 
         assert!(matches!(error, PackError::Architecture(_)), "{error}");
-    }
-
-    #[test]
-    fn the_binary_is_found_among_cargos_messages() {
-        let messages = concat!(
-            r#"{"reason":"compiler-artifact","target":{"name":"serde"},"executable":null}"#,
-            "\n",
-            r#"{"reason":"compiler-artifact","target":{"name":"velero-operator"},"executable":"/t/release/velero-operator"}"#,
-            "\n",
-            r#"{"reason":"build-finished","success":true}"#,
-            "\n",
-        );
-        let found = executable(messages.as_bytes());
-        assert_eq!(found, Some(PathBuf::from("/t/release/velero-operator")));
-        assert_eq!(executable(b"{}\n"), None);
     }
 }
