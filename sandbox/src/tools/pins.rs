@@ -126,8 +126,9 @@ pub static FAKE_GCS_SERVER: Tool = Tool {
 /// Velero's readers of credentials files, for the charm's tests.
 pub static CREDENTIALS_READERS: Tool = Tool {
     name: "credentials-readers",
+    title: "Velero's readers of credentials",
+    takes: Duration::from_secs(20),
     programs: &["credentials-readers"],
-    minutes: 1,
     recipe: Recipe::Go { package: ".", link_flags: include_str!("../../../tools/credentials-readers/ldflags") },
     files: files!("credentials-readers": "go.mod", "go.sum", "main.go"),
 };
