@@ -101,7 +101,6 @@ pub(super) async fn build(project: &Path, profile: Profile) -> Result<PathBuf, B
 
 /// Under `cargo test` and `cargo run` the environment describes the package that runs. Some build scripts watch those
 /// variables, and would build their crates anew at each change between that and a shell.
-#[expect(clippy::ptr_arg, reason = "it is a filter of an iterator's items")]
 fn describes_a_package(variable: &OsString) -> bool {
     let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"];
     variable.to_str().is_some_and(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))

@@ -92,7 +92,7 @@ impl Step {
             Self::Packages => Duration::from_secs(15),
             Self::Tool(tool) => tool.takes,
             Self::Charm(profile) if charm::was_compiled(profile) => Duration::from_secs(10),
-            Self::Charm(Profile::Release) => Duration::from_secs(180),
+            Self::Charm(Profile::Release) => Duration::from_mins(3),
             Self::Charm(Profile::Dev) => Duration::from_secs(40),
         }
     }
@@ -114,15 +114,15 @@ impl Step {
 
 /// The two parts of a step's work: one waits for the network, one keeps the processors busy.
 trait Work: Sync {
-    fn fetch<'a>(&'a self, step: Step) -> BoxFuture<'a, Result<(), StepError>>;
-    fn build<'a>(&'a self, step: Step) -> BoxFuture<'a, Result<(), StepError>>;
+    fn fetch(&self, step: Step) -> BoxFuture<'_, Result<(), StepError>>;
+    fn build(&self, step: Step) -> BoxFuture<'_, Result<(), StepError>>;
 }
 
 /// The work as it is.
 struct Real<'a>(&'a Progress);
 
 impl Work for Real<'_> {
-    fn fetch<'a>(&'a self, step: Step) -> BoxFuture<'a, Result<(), StepError>> {
+    fn fetch(&self, step: Step) -> BoxFuture<'_, Result<(), StepError>> {
         async move {
             match step {
                 Step::Packages => packages::ensure(self.0).await?,
@@ -134,7 +134,7 @@ impl Work for Real<'_> {
         .boxed()
     }
 
-    fn build<'a>(&'a self, step: Step) -> BoxFuture<'a, Result<(), StepError>> {
+    fn build(&self, step: Step) -> BoxFuture<'_, Result<(), StepError>> {
         async move {
             match step {
                 Step::Packages => {}
@@ -260,7 +260,7 @@ mod tests {
     }
 
     impl Work for Noted {
-        fn fetch<'a>(&'a self, step: Step) -> BoxFuture<'a, Result<(), StepError>> {
+        fn fetch(&self, step: Step) -> BoxFuture<'_, Result<(), StepError>> {
             async move {
                 if let (Step::Tool(tool), true) = (step, self.fails == Some(step.what())) {
                     let program = "go".to_owned();
@@ -273,7 +273,7 @@ mod tests {
             .boxed()
         }
 
-        fn build<'a>(&'a self, step: Step) -> BoxFuture<'a, Result<(), StepError>> {
+        fn build(&self, step: Step) -> BoxFuture<'_, Result<(), StepError>> {
             async move {
                 self.note("built", step);
                 Ok(())
@@ -315,7 +315,7 @@ mod tests {
     struct SlowNetwork(Notify);
 
     impl Work for SlowNetwork {
-        fn fetch<'a>(&'a self, _: Step) -> BoxFuture<'a, Result<(), StepError>> {
+        fn fetch(&self, _: Step) -> BoxFuture<'_, Result<(), StepError>> {
             async move {
                 self.0.notified().await;
                 Ok(())
@@ -323,7 +323,7 @@ mod tests {
             .boxed()
         }
 
-        fn build<'a>(&'a self, step: Step) -> BoxFuture<'a, Result<(), StepError>> {
+        fn build(&self, step: Step) -> BoxFuture<'_, Result<(), StepError>> {
             async move {
                 if let Step::Charm(_) = step {
                     self.0.notify_one();

@@ -6,6 +6,9 @@ use std::{sync::Arc, time::Duration};
 
 pub use console::Console;
 
+/// What takes a line.
+type Teller = Box<dyn Fn(&str) + Send + Sync>;
+
 /// Receives one line of text for each step that takes long enough to be noticed.
 ///
 /// ```
@@ -13,9 +16,9 @@ pub use console::Console;
 /// progress.tell("building etcd (about 40 s)");
 /// ```
 pub struct Progress {
-    tell: Box<dyn Fn(&str) + Send + Sync>,
+    tell: Teller,
     /// What takes a line that the next one is written over; `None` where lines stay.
-    rewrite: Option<Box<dyn Fn(&str) + Send + Sync>>,
+    rewrite: Option<Teller>,
 }
 
 impl Progress {
@@ -100,9 +103,9 @@ mod tests {
     use super::*;
 
     fn heard() -> (Arc<Mutex<Vec<String>>>, impl Fn(&str) + Send + Sync + 'static) {
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let hears = Arc::clone(&heard);
-        (heard, move |line: &str| hears.lock().unwrap().push(line.to_owned()))
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&lines);
+        (lines, move |line: &str| kept.lock().unwrap().push(line.to_owned()))
     }
 
     #[test]

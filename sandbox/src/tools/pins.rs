@@ -44,7 +44,7 @@ macro_rules! files {
 pub static VELERO: Tool = Tool {
     name: "velero",
     title: "Velero",
-    takes: Duration::from_secs(180),
+    takes: Duration::from_mins(3),
     programs: &["velero", "velero-helper", "velero-restore-helper"],
     recipe: Recipe::Go { package: "tool", link_flags: include_str!("../../../tools/velero/ldflags") },
     files: files!("velero": "go.mod", "go.sum"),
@@ -54,7 +54,7 @@ pub static VELERO: Tool = Tool {
 pub static VELERO_PLUGIN_FOR_AWS: Tool = Tool {
     name: "velero-plugin-for-aws",
     title: "Velero's plugin for S3",
-    takes: Duration::from_secs(120),
+    takes: Duration::from_mins(2),
     programs: &["cp-plugin", "velero-plugin-for-aws"],
     recipe: Recipe::Go { package: "tool", link_flags: include_str!("../../../tools/velero-plugin-for-aws/ldflags") },
     files: files!("velero-plugin-for-aws": "go.mod", "go.sum"),
@@ -77,7 +77,7 @@ pub static VELERO_PLUGIN_FOR_MICROSOFT_AZURE: Tool = Tool {
 pub static VELERO_PLUGIN_FOR_GCP: Tool = Tool {
     name: "velero-plugin-for-gcp",
     title: "Velero's plugin for Google Cloud Storage",
-    takes: Duration::from_secs(60),
+    takes: Duration::from_mins(1),
     programs: &["cp-plugin", "velero-plugin-for-gcp"],
     recipe: Recipe::Go { package: "tool", link_flags: include_str!("../../../tools/velero-plugin-for-gcp/ldflags") },
     files: files!("velero-plugin-for-gcp": "go.mod", "go.sum"),
@@ -97,7 +97,7 @@ pub static KUBERNETES: Tool = Tool {
 pub static ETCD: Tool = Tool {
     name: "etcd",
     title: "etcd",
-    takes: Duration::from_secs(60),
+    takes: Duration::from_mins(1),
     programs: &["etcd"],
     recipe: Recipe::Go { package: ".", link_flags: include_str!("../../../tools/etcd/ldflags") },
     files: files!("etcd": "go.mod", "go.sum", "main.go"),
@@ -107,7 +107,7 @@ pub static ETCD: Tool = Tool {
 pub static VERSITYGW: Tool = Tool {
     name: "versitygw",
     title: "the S3 server",
-    takes: Duration::from_secs(60),
+    takes: Duration::from_mins(1),
     programs: &["versitygw"],
     recipe: Recipe::Go { package: "tool", link_flags: include_str!("../../../tools/versitygw/ldflags") },
     files: files!("versitygw": "go.mod", "go.sum"),
