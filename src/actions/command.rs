@@ -63,7 +63,7 @@ fn allowed() -> String {
 fn hint(meant: Option<&str>, has: &str) -> String {
     match meant {
         Some(flag) => format!("; did you mean {flag}?"),
-        None => format!(", which has {has}; global flags are the charm's to set"),
+        None => format!("; global flags are the charm's to set, and its own are {has}"),
     }
 }
 

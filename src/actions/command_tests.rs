@@ -129,8 +129,8 @@ fn a_wrong_flag_is_answered_with_the_right_one_or_with_all() {
     assert!(told("backup create x --include_namespace=a").ends_with("did you mean --include-namespaces?"));
     assert_eq!(
         told("schedule describe x --frobnicate"),
-        "the flag --frobnicate is not allowed with schedule describe, which has --selector (-l), --help (-h); global flags \
-         are the charm's to set"
+        "the flag --frobnicate is not allowed with schedule describe; global flags are the charm's to set, and its own are \
+         --selector (-l), --help (-h)"
     );
 }
 

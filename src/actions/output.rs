@@ -68,7 +68,7 @@ impl Output {
         let lines: Vec<&str> = self.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let error = lines
             .iter()
-            .rposition(|line| ["velero: ", "An error occurred:", "Error:"].iter().any(|start| line.starts_with(start)))
+            .rposition(|line| ["velero: ", "Error:"].iter().any(|start| line.starts_with(start)))
             .or_else(|| lines.len().checked_sub(1))?;
         // A wrong flag is told first and followed by the whole usage.
         let words: Vec<_> =

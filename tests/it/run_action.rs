@@ -76,7 +76,7 @@ fn what_is_not_allowed_never_reaches_the_cli() {
         ("backup get --log_file=x", "the flag --log_file is not allowed"),
         ("backup get --logtostderr=false -v=9", "the flag --logtostderr is not allowed"),
         ("backup get --selector -- -v=10", "the flag -v is not allowed"),
-        ("backup get --frobnicate", "with backup get, which has --selector (-l), --output (-o),"),
+        ("backup get --frobnicate", "and its own are --selector (-l), --output (-o),"),
         ("backup create x --lables a=b", "did you mean --labels?"),
         ("backup logs nightly --cacert /etc/passwd", "the flag --cacert is not allowed here"),
         ("backup download nightly -o x", "backup download is not allowed"),
