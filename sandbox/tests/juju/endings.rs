@@ -226,8 +226,7 @@ fn scaled_at_each_hook(
     });
     verb(&model);
     drop(model);
-    let seen = seen.lock().expect("no panic").clone();
-    seen
+    seen.lock().expect("no panic").clone()
 }
 
 const TOOLS: &str = r#"

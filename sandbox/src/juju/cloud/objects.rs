@@ -104,7 +104,7 @@ pub(super) fn role_binding(workload: &Workload<'_>) -> RoleBinding {
     RoleBinding {
         metadata: here(workload, workload.application),
         role_ref: role_ref("Role", workload.application),
-        subjects: subjects(workload),
+        subjects: Some(vec![subject(workload)]),
     }
 }
 
@@ -121,17 +121,17 @@ pub(super) fn cluster_role_binding(workload: &Workload<'_>) -> ClusterRoleBindin
     ClusterRoleBinding {
         metadata: metadata(workload, &name, None),
         role_ref: role_ref("ClusterRole", &name),
-        subjects: subjects(workload),
+        subjects: Some(vec![subject(workload)]),
     }
 }
 
-fn subjects(workload: &Workload<'_>) -> Option<Vec<Subject>> {
-    Some(vec![Subject {
+fn subject(workload: &Workload<'_>) -> Subject {
+    Subject {
         kind: "ServiceAccount".to_owned(),
         name: workload.application.to_owned(),
         namespace: Some(workload.model.to_owned()),
         ..Subject::default()
-    }])
+    }
 }
 
 fn role_ref(kind: &str, name: &str) -> RoleRef {

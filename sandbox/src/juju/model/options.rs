@@ -50,9 +50,9 @@ impl Model {
         self.set(|state| state.pod_grace = grace)
     }
 
-    /// Whether the pod of a unit that is removed is told to end with the unit's first last hook, so that all of them together
-    /// have no longer than [`Model::pod_grace`]. Juju waits with that until the unit's last hook is done; it is so where
-    /// something else ends the pod meanwhile: its node is drained, its `StatefulSet` or namespace deleted.
+    /// Whether the pod of a unit is told to end as soon as the unit is removed, so that all its last hooks together take no
+    /// longer than [`Model::pod_grace`]. It is not at first: Juju waits until the unit's last hook is done. Turned on, it
+    /// stands for something else that ends the pod meanwhile: its node is drained, its `StatefulSet` or namespace deleted.
     ///
     /// # Errors
     /// When the model's files cannot be used.
