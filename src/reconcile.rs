@@ -37,6 +37,14 @@ pub enum ReconcileError {
     /// Velero could not be brought to what is planned.
     #[error("cannot bring Velero to what is planned")]
     Velero(#[from] VeleroError),
+    /// Something of Velero could not be removed.
+    #[error("cannot remove from namespace {namespace}: {left}")]
+    Left {
+        /// The namespace.
+        namespace: String,
+        /// What is left of it.
+        left: String,
+    },
 }
 
 /// What any hook but the last does: bring what runs to what should run, and say how that went.
@@ -232,14 +240,21 @@ pub async fn remove(tools: &HookTools, environment: &Environment) -> Result<(), 
         return Ok(());
     }
     let velero = Velero::in_cluster(&environment.charm_directory).map_err(ReconcileError::Connect)?;
-    let removal = velero.remove().await;
+    let removal = velero.remove(environment.application()).await;
     if removal.shared_definitions {
         tracing::info!("another Velero of the cluster uses the CustomResourceDefinitions: they stay");
     }
-    if !removal.left.is_empty() {
-        // An error would keep the unit for ever where the rights are gone.
-        let why = if removal.forbidden { ", as the application is not trusted any more" } else { "" };
-        tracing::warn!("left in namespace {}{why}, remove it by hand: {}", velero.namespace(), removal.left.join(", "));
+    if removal.left.is_empty() {
+        return Ok(());
     }
+    let left = removal.left.join(", ");
+    if !removal.forbidden {
+        return Err(ReconcileError::Left { namespace: velero.namespace().to_owned(), left });
+    }
+    // An error would keep the unit for ever where the rights are gone.
+    let namespace = velero.namespace();
+    tracing::warn!(
+        "left in namespace {namespace}, as the application is not trusted any more, remove it by hand: {left}"
+    );
     Ok(())
 }

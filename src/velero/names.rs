@@ -19,6 +19,9 @@ pub(crate) const COMPONENT: (&str, &str) = ("component", "velero");
 /// [`COMPONENT`] as a selector: of all pods of Velero, and of its CustomResourceDefinitions.
 pub(crate) const COMPONENT_SELECTOR: &str = "component=velero";
 
+/// The label that says which application of the charm made or adopted an object.
+pub(crate) const INSTANCE: &str = "app.kubernetes.io/instance";
+
 /// The kind of the BackupStorageLocation.
 pub(crate) fn backup_location_kind() -> TypeMeta {
     velero_kind("v1", "BackupStorageLocation")

@@ -29,8 +29,9 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::bytes::Bytes;
 
+pub(crate) use self::request::Verb;
 use self::{
-    request::{Call, Verb},
+    request::Call,
     store::{Key, Store},
 };
 use super::client::{Cluster, api_resource};
@@ -158,6 +159,14 @@ impl TestApi {
         outcome
     }
 
+    /// Runs what `run` does while no more than `requests` requests are answered.
+    pub(crate) async fn silent_from<T>(&self, requests: usize, run: impl Future<Output = T>) -> T {
+        self.inner().answers = Some(requests);
+        let outcome = run.await;
+        self.inner().answers = None;
+        outcome
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -188,7 +197,7 @@ impl TestApi {
         }
         let refusal = self.inner().rules.iter().find_map(|rule| rule(&call));
         if let Some(code) = refusal {
-            return answer_with(code, &store::status(code, "refused by the test"));
+            return answer_with(code, &store::status(code, &want_of_rights(&call)));
         }
         if call.verb == Verb::Watch {
             return self.watch(call);
@@ -220,6 +229,12 @@ impl TestApi {
         });
         Response::new(StreamBody::new(lines).boxed_unsync())
     }
+}
+
+/// As the authorizer words it.
+fn want_of_rights(call: &Call) -> String {
+    let Key { group, plural, .. } = &call.key;
+    format!("User \"charm\" cannot {:?} resource \"{plural}\" in API group \"{group}\"", call.verb)
 }
 
 fn answer_with(code: StatusCode, value: &Value) -> Response<AnswerBody> {

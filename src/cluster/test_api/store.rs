@@ -209,7 +209,10 @@ impl Store {
     fn forget(&mut self, key: &Key, object: Value) {
         self.objects.remove(key);
         self.applied.retain(|(applied, _), _| applied != key);
-        let within: Vec<_> = self.objects.keys().filter(|other| definition_of(other) == *key).cloned().collect();
+        // With a definition go the objects of its kind.
+        let is_definition = key.plural == "customresourcedefinitions";
+        let within = self.objects.keys().filter(|other| is_definition && definition_of(other) == *key);
+        let within: Vec<_> = within.cloned().collect();
         self.events.push((self.version, "DELETED", key.clone(), object));
         for other in within {
             self.remove(&other);
