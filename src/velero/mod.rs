@@ -160,8 +160,7 @@ impl Velero {
             }
         }
         // It watches, as its caller does, and would double the size of every hook's future.
-        let changed = Box::pin(update::apply(&self.cluster, installation, update, deadline)).await?;
-        Ok(Applied { changed, ..Applied::default() })
+        Ok(Box::pin(update::apply(&self.cluster, installation, update, deadline)).await?)
     }
 
     /// What is to be said of an installation as it runs now.

@@ -37,6 +37,7 @@ use self::{
 use super::client::{Cluster, api_resource};
 
 type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;
+type Witness = Arc<dyn Fn(&Call) + Send + Sync>;
 type Rule = Box<dyn Fn(&Call) -> Option<StatusCode> + Send>;
 
 /// The server. A clone is another door to the same one.
@@ -51,6 +52,7 @@ struct Inner {
     store: Store,
     requests: Vec<String>,
     rules: Vec<Rule>,
+    witness: Option<Witness>,
     /// How many more requests are answered.
     answers: Option<usize>,
 }
@@ -58,7 +60,8 @@ struct Inner {
 impl TestApi {
     /// A server without any object.
     pub(crate) fn new() -> Self {
-        let inner = Inner { store: Store::default(), requests: Vec::new(), rules: Vec::new(), answers: None };
+        let inner =
+            Inner { store: Store::default(), requests: Vec::new(), rules: Vec::new(), witness: None, answers: None };
         Self { inner: Arc::new(Mutex::new(inner)), changes: watch::Sender::new(0), deaths: watch::Sender::new(false) }
     }
 
@@ -134,6 +137,11 @@ impl TestApi {
         self.inner().rules.push(Box::new(rule));
     }
 
+    /// Lets `witness` do something right before each request is answered.
+    pub(crate) fn when(&self, witness: impl Fn(&Call) + Send + Sync + 'static) {
+        self.inner().witness = Some(Arc::new(witness));
+    }
+
     /// Answers as it should again.
     pub(crate) fn refuse_nothing(&self) {
         self.inner().rules.clear();
@@ -198,6 +206,10 @@ impl TestApi {
         let refusal = self.inner().rules.iter().find_map(|rule| rule(&call));
         if let Some(code) = refusal {
             return answer_with(code, &store::status(code, &want_of_rights(&call)));
+        }
+        let witness = self.inner().witness.clone();
+        if let Some(witness) = witness {
+            witness(&call);
         }
         if call.verb == Verb::Watch {
             return self.watch(call);

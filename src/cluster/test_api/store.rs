@@ -210,9 +210,11 @@ impl Store {
         self.objects.remove(key);
         self.applied.retain(|(applied, _), _| applied != key);
         // With a definition go the objects of its kind.
-        let is_definition = key.plural == "customresourcedefinitions";
-        let within = self.objects.keys().filter(|other| is_definition && definition_of(other) == *key);
-        let within: Vec<_> = within.cloned().collect();
+        let within: Vec<_> = if key.plural == "customresourcedefinitions" {
+            self.objects.keys().filter(|other| definition_of(other) == *key).cloned().collect()
+        } else {
+            Vec::new()
+        };
         self.events.push((self.version, "DELETED", key.clone(), object));
         for other in within {
             self.remove(&other);

@@ -51,8 +51,8 @@ pub struct Manifests {
 /// The Secret with the credentials of the object store. It does not print them.
 #[derive(Clone, Debug)]
 pub struct CredentialsSecret {
-    namespace: String,
-    file: SecretString,
+    pub(crate) namespace: String,
+    pub(crate) file: SecretString,
 }
 
 impl Manifests {
