@@ -138,3 +138,19 @@ async fn a_location_that_cannot_be_used_is_not_kept_for_a_backup() {
     change_to_new_bucket(&api).await;
     assert_eq!(bucket_of(&api), "new");
 }
+
+#[tokio::test]
+async fn killed_at_any_request_the_next_run_reaches_the_same_end() {
+    for requests in 0.. {
+        let api = cluster_with_old_bucket();
+        let ended = api.killed_after(requests, change_to_new_bucket(&api)).await.is_some();
+        change_to_new_bucket(&api).await;
+        assert_eq!(bucket_of(&api), "new", "killed after {requests} requests");
+        assert!(api.object("Backup", "nightly").is_none(), "killed after {requests} requests");
+        assert!(api.object("Secret", CREDENTIALS).is_some(), "killed after {requests} requests");
+        if ended {
+            assert!(requests > 10, "only {requests} requests");
+            return;
+        }
+    }
+}

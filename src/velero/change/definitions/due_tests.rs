@@ -120,7 +120,8 @@ fn one_that_is_being_deleted_is_made_anew() {
 fn what_velero_has_dropped_tells_of_an_older_release() {
     // 1.8 to 1.10 knew a kind of download that later ones do not.
     let kinds = |kinds: &[&str]| {
-        let schema = json!({"properties": {"spec": {"properties": {"target": {"properties": {"kind": {"enum": kinds}}}}}}});
+        let schema =
+            json!({"properties": {"spec": {"properties": {"target": {"properties": {"kind": {"enum": kinds}}}}}}});
         let mut definition = definition("downloadrequests.velero.io", None, &[], &[]);
         definition.data["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = schema;
         definition
@@ -161,7 +162,8 @@ fn an_edited_definition_that_our_server_can_work_with_stays() {
 #[test]
 fn a_definition_that_has_more_and_lacks_something_is_for_a_person_to_decide() {
     let mixed = |version| definition("backups", version, &["name", "added"], &["New"]);
-    let unclear = Standing::Unclear { has: "v1.spec.hooks[].added".to_owned(), lacks: "v1.spec.hooks[].timeout".to_owned() };
+    let unclear =
+        Standing::Unclear { has: "v1.spec.hooks[].added".to_owned(), lacks: "v1.spec.hooks[].timeout".to_owned() };
     assert_eq!(standing(&written_by("kubectl", mixed(None)), &ours("backups")), unclear);
     // Of a charm's of the same minor release too, as the server could not work with it.
     assert_eq!(standing(&written_by(FIELD_MANAGER, mixed(Some("1.18.9"))), &ours("backups")), unclear);

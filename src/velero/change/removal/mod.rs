@@ -277,7 +277,7 @@ impl Run<'_> {
         let finalized = kinds.iter().filter(|kind| FINALIZED_KINDS.contains(&kind.kind.as_str()));
         let finishing = finalized.map(|kind| async move {
             let api = self.cluster.here(kind);
-            let goes = |object: &MetadataOnly| goes_with_velero(&object.metadata, self.application);
+            let goes = |object: &MetadataOnly| goes_with_velero(&kind.kind, &object.metadata, self.application);
             let deleted = self.cluster.delete_where(&api, &kind.kind, "", goes).await?;
             if deleted.held > 0
                 && timeout(FINALIZERS_PATIENCE, none_goes(self.cluster.metadata_here(kind))).await.is_err()
@@ -293,7 +293,7 @@ impl Run<'_> {
     /// of them is somebody else's and stays.
     async fn delete_kind(&self, kind: &TypeMeta) -> Result<bool, ClusterError> {
         let api = self.cluster.here(kind);
-        let goes = |object: &MetadataOnly| goes_with_velero(&object.metadata, self.application);
+        let goes = |object: &MetadataOnly| goes_with_velero(&kind.kind, &object.metadata, self.application);
         let deleted = self.cluster.delete_where(&api, &kind.kind, "", goes).await?;
         if deleted.held > 0 {
             let without = &json!({"metadata": {"finalizers": null}});

@@ -7,6 +7,9 @@ use crate::{
 
 /// Those who delete what they made themselves.
 const OTHER_MANAGERS: [&str; 2] = ["juju", "Helm"];
+/// The kinds that say what Velero is to do. Others tell what it has done, and their labels are copies: of a Schedule, or of what
+/// another application had put into the store.
+const CONFIGURATION: [&str; 3] = ["Schedule", "BackupStorageLocation", "VolumeSnapshotLocation"];
 /// The API group of Velero's own kinds, with the stroke before a version.
 const OF_VELERO: &str = "velero.io/";
 
@@ -22,9 +25,10 @@ pub(super) fn is_own(object: &Head, application: &str) -> bool {
 }
 
 /// Whether an object of a kind of Velero's goes with a Velero: all do that users and the server have made in its namespace.
-pub(super) fn goes_with_velero(object: &Head, application: &str) -> bool {
+pub(super) fn goes_with_velero(kind: &str, object: &Head, application: &str) -> bool {
+    let is_configuration = CONFIGURATION.contains(&kind);
     // Velero makes its objects the owners of others.
-    !is_of_others(object, application)
+    !(is_configuration && is_of_others(object, application))
         && object.owner_references.iter().all(|owner| owner.api_version.starts_with(OF_VELERO))
 }
 
@@ -62,7 +66,9 @@ mod tests {
             (json!({}), false, true),
         ] {
             let head = head(&labels, None);
-            assert_eq!((is_own(&head, "here"), goes_with_velero(&head, "here")), (own, goes), "{labels}");
+            let told = (is_own(&head, "here"), goes_with_velero("Schedule", &head, "here"));
+            assert_eq!(told, (own, goes), "{labels}");
+            assert!(goes_with_velero("Backup", &head, "here"), "{labels}");
         }
     }
 
@@ -70,7 +76,7 @@ mod tests {
     fn what_has_an_owner_goes_with_its_owner() {
         let ours = json!({MANAGED_BY.0: "velero-operator", INSTANCE: "here"});
         assert!(!is_own(&head(&ours, Some("apps/v1")), "here"));
-        assert!(!goes_with_velero(&head(&json!({}), Some("apps/v1")), "here"));
-        assert!(goes_with_velero(&head(&json!({}), Some("velero.io/v1")), "here"));
+        assert!(!goes_with_velero("Backup", &head(&json!({}), Some("apps/v1")), "here"));
+        assert!(goes_with_velero("Backup", &head(&json!({}), Some("velero.io/v1")), "here"));
     }
 }
