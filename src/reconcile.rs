@@ -33,15 +33,20 @@ pub enum ReconcileError {
     /// Juju does not say which units there are, so that nothing may be taken away.
     #[error("Juju does not list the units of this application")]
     UnknownUnits,
-    /// Something could not be removed.
-    #[error("could not remove everything: {} left", .0.join(", "))]
-    Left(Vec<String>),
     /// The cluster cannot be reached.
     #[error("cannot reach the cluster")]
     Connect(#[source] ClusterError),
     /// Velero could not be brought to what is planned.
     #[error("cannot bring about what is planned")]
     Velero(#[from] VeleroError),
+    /// Something of Velero could not be removed.
+    #[error("cannot remove from namespace {namespace}: {left}")]
+    Left {
+        /// The namespace.
+        namespace: String,
+        /// What is left of it.
+        left: String,
+    },
 }
 
 /// What any hook but the last does: bring what runs to what should run, and say how that went.
@@ -250,20 +255,21 @@ pub async fn remove(tools: &HookTools, environment: &Environment) -> Result<(), 
         Some(true) => {}
     }
     let velero = Velero::in_cluster(&environment.charm_directory).map_err(ReconcileError::Connect)?;
-    let removal = velero.remove().await;
+    let removal = velero.remove(environment.application()).await;
     if removal.shared_definitions {
         tracing::info!("another Velero of the cluster uses the CustomResourceDefinitions: they stay");
     }
     if removal.left.is_empty() {
         return Ok(());
     }
-    if removal.forbidden {
-        // An error would keep the unit for ever where the rights are gone.
-        let (namespace, left) = (velero.namespace(), removal.left.join(", "));
-        tracing::warn!(
-            "left in namespace {namespace}, as the application is not trusted any more, remove it by hand: {left}"
-        );
-        return Ok(());
+    let left = removal.left.join(", ");
+    if !removal.forbidden {
+        return Err(ReconcileError::Left { namespace: velero.namespace().to_owned(), left });
     }
-    Err(ReconcileError::Left(removal.left))
+    // An error would keep the unit for ever where the rights are gone.
+    let namespace = velero.namespace();
+    tracing::warn!(
+        "left in namespace {namespace}, as the application is not trusted any more, remove it by hand: {left}"
+    );
+    Ok(())
 }

@@ -8,7 +8,7 @@ use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope, serde::de::Deser
 use kube::{
     Api, Client, Config, Resource,
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
-    core::{GroupVersionKind, ObjectMeta, Status as ApiStatus, TypeMeta},
+    core::{GroupVersionKind, ObjectMeta, PartialObjectMeta, Status as ApiStatus, TypeMeta},
 };
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -97,6 +97,13 @@ impl ClusterError {
         }
     }
 
+    /// Whether the server refused as the roles of the charm do not allow it, and not for a rule that somebody else made.
+    #[must_use]
+    pub(crate) fn lacks_rights(&self) -> bool {
+        // As the authorizer words it: `User "…" cannot delete resource "…" in API group "…"`.
+        self.is_forbidden() && self.api_status().is_some_and(|status| status.message.contains(" cannot "))
+    }
+
     /// Whether there is no such object, or no such kind of object.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
@@ -144,6 +151,10 @@ impl Cluster {
     #[must_use]
     pub(crate) fn with_client(client: Client, namespace: String) -> Self {
         Self { client, namespace }
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// The namespace that objects without a scope of their own are in.
@@ -196,6 +207,11 @@ impl Cluster {
 
     /// The API of a kind that is known by name, in the namespace.
     pub(crate) fn here(&self, kind: &TypeMeta) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &self.namespace, &api_resource(kind))
+    }
+
+    /// The API of the metadata of a kind that is known by name, in the namespace.
+    pub(crate) fn metadata_here(&self, kind: &TypeMeta) -> Api<PartialObjectMeta> {
         Api::namespaced_with(self.client.clone(), &self.namespace, &api_resource(kind))
     }
 

@@ -3,6 +3,7 @@
 mod client;
 mod comparison;
 mod ownership;
+mod pages;
 #[cfg(test)]
 pub(crate) mod test_api;
 
@@ -10,3 +11,4 @@ pub use client::{Cluster, ClusterError};
 pub(crate) use client::{FIELD_MANAGER, api_resource, call, describe, found, named};
 pub(crate) use comparison::{MANIFEST_ANNOTATION, contains, differs};
 pub(crate) use ownership::Heritage;
+pub(crate) use pages::{Head, Listed, MetadataOnly};

@@ -6,6 +6,7 @@
 mod change;
 mod location;
 mod names;
+mod phase;
 mod seen;
 mod wanted;
 
@@ -228,8 +229,7 @@ impl Velero {
             }
         }
         // It watches, as its caller does, and would double the size of every hook's future.
-        let changed = Box::pin(update::apply(&self.cluster, installation, update, deadline)).await?;
-        Ok(Applied { changed, ..Applied::default() })
+        Ok(Box::pin(update::apply(&self.cluster, installation, update, deadline)).await?)
     }
 
     /// What is to be said of an installation as it runs now.
@@ -273,7 +273,16 @@ impl Velero {
 
     /// Removes everything that the charm and its Velero made in the namespace, and what of it is cluster-wide and nobody
     /// else's; then what is left of it all the same.
-    pub async fn remove(&self) -> Removal {
-        removal::remove(&self.cluster).await
+    pub async fn remove(&self, application: &str) -> Removal {
+        removal::remove(&self.cluster, application).await
+    }
+
+    /// Whether the application of a unit, whose pod this is, ends with it. What is not known is no end.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster cannot be asked.
+    pub async fn application_ends(&self, application: &str, unit: &str) -> Result<bool, ClusterError> {
+        removal::application_ends(&self.cluster, application, unit).await
     }
 }

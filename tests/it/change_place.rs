@@ -1,5 +1,6 @@
 //! Storage locations that move: in place, with nothing of the old place in the new, and nothing lost in the old.
 
+use sandbox::juju::Outcome;
 use serde_json::{Value, json};
 
 use crate::{
@@ -136,4 +137,32 @@ fn a_storage_that_is_removed_takes_its_backups_out_of_the_cluster_and_brings_the
     assert_eq!(deployed.status(), "active: ready");
     deployed.until_phase("Backup", "nightly", "Completed");
     assert_eq!(keys(&deployed, &bucket), before);
+}
+
+/// How much memory a hook may take, however many backups there are.
+const MEMORY: u64 = 40_000_000;
+
+#[test]
+fn with_many_backups_a_hook_takes_no_more_memory_than_with_few() {
+    let mut deployed = Deployed::new("many-records");
+    deployed.relate_s3();
+    let new = deployed.world.bucket();
+    let relation = deployed.model.status().unwrap().relations[0].id;
+    let many: usize = std::env::var("BYHAND_MANY").ok().and_then(|many| many.parse().ok()).unwrap_or(2_000);
+    let backup = |number: usize| {
+        json!({"apiVersion": "velero.io/v1", "kind": "Backup", "spec": {"storageLocation": "default"},
+            "metadata": {"name": format!("nightly-{number}"), "annotations": {"padding": "x".repeat(2_000)},
+                "labels": {"velero.io/storage-location": "default"}},
+            "status": {"phase": "Completed"}})
+    };
+    deployed.create_all("Backup", (0..many).map(backup));
+    deployed.configure("use-node-agent", "true");
+    deployed.publish(relation, "s3-credentials", &[("bucket", &new)]);
+    assert_eq!(deployed.status(), "active: ready");
+    assert_eq!(deployed.list("Backup").len(), 0, "records of the old bucket are left");
+    for record in &deployed.records {
+        let Outcome { wall, peak_memory, .. } = record.outcome;
+        eprintln!("BYHAND {} {wall:?} {} MB", record.name, peak_memory / 1_000_000);
+        assert!(peak_memory < MEMORY, "{} took {peak_memory} bytes", record.name);
+    }
 }

@@ -128,3 +128,61 @@ fn each_velero_has_a_binding_of_its_own_and_one_goes_without_the_other() {
     assert_eq!(second.status(), "active: ready");
     second.run_well("backup create alone --include-namespaces default --wait");
 }
+
+/// Edits the values that a field of a definition may have.
+fn edit_values(deployed: &Deployed, name: &str, pointer: &str, change: impl FnOnce(&mut Vec<Value>)) {
+    let mut versions = deployed.expect("CustomResourceDefinition", name)["spec"]["versions"].clone();
+    let values = versions.pointer_mut(&format!("/0/schema/openAPIV3Schema/properties/{pointer}/enum")).unwrap();
+    change(values.as_array_mut().unwrap());
+    deployed.edit_as("kubectl", "CustomResourceDefinition", name, &json!({"spec": {"versions": versions}}));
+}
+
+fn values(deployed: &Deployed, name: &str, pointer: &str) -> Vec<Value> {
+    let definition = deployed.expect("CustomResourceDefinition", name);
+    let values = definition.pointer(&format!("/spec/versions/0/schema/openAPIV3Schema/properties/{pointer}/enum"));
+    values.unwrap().as_array().unwrap().clone()
+}
+
+#[test]
+fn definitions_of_a_velero_that_knew_what_later_ones_dropped_are_replaced() {
+    let (_turn, world) = world::alone();
+    let mut deployed = Deployed::with(world, "of-1-10", &trusted());
+    deployed.relate_s3();
+    let (downloads, kind) = ("downloadrequests.velero.io", "spec/properties/target/properties/kind");
+    let (backups, phase) = ("backups.velero.io", "status/properties/phase");
+    let (kinds, phases) = (values(&deployed, downloads, kind), values(&deployed, backups, phase));
+    // As 1.10 has them.
+    edit_values(&deployed, downloads, kind, |values| {
+        values.retain(|value| value != "BackupVolumeInfos");
+        values.push(json!("BackupItemSnapshots"));
+    });
+    edit_values(&deployed, backups, phase, |values| values.retain(|value| value != "Queued" && value != "Finalizing"));
+    deployed.update_status();
+    assert_eq!(deployed.status(), "active: ready");
+    assert_eq!(values(&deployed, downloads, kind), kinds);
+    assert_eq!(values(&deployed, backups, phase), phases);
+}
+
+#[test]
+fn definitions_of_which_it_is_not_known_whose_they_are_block_until_somebody_decides() {
+    let (_turn, world) = world::alone();
+    let mut deployed = Deployed::with(world, "edited", &trusted());
+    deployed.relate_s3();
+    let (backups, phase) = ("backups.velero.io", "status/properties/phase");
+    let phases = values(&deployed, backups, phase);
+    edit_values(&deployed, backups, phase, |values| {
+        values.retain(|value| value != "Queued");
+        values.push(json!("OfNobody"));
+    });
+    let before = deployed.versions();
+    deployed.update_status();
+    assert_eq!(
+        deployed.status(),
+        "blocked: CustomResourceDefinition backups.velero.io lacks v1.status.phase=Queued and has v1.status.phase=OfNobody, \
+         so that it is not known whose it is: apply those of the cluster's newest Velero with its velero install --crds-only"
+    );
+    assert_eq!(deployed.versions(), before);
+    edit_values(&deployed, backups, phase, |values| *values = phases);
+    deployed.update_status();
+    assert_eq!(deployed.status(), "active: ready");
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sandbox::juju::{DeployOptions, HookRecord, Level, UnitName};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     deployed::{APPLICATION, Deployed, other_velero, trusted},
@@ -140,4 +140,42 @@ fn a_restore_that_the_server_cannot_finish_does_not_hold_the_removal() {
     assert!(records.iter().all(HookRecord::success), "{records:?}");
     assert!(deployed.object("Restore", "again").is_none());
     assert_eq!(left(&deployed), Vec::<String>::new());
+}
+
+#[test]
+fn a_namespace_full_of_backups_is_removed_in_the_time_that_a_pod_has() {
+    let mut deployed = Deployed::new("full");
+    deployed.relate_s3();
+    let object = |kind: &str, name: String, metadata: &Value, spec: &Value, phase: &str| {
+        let mut object = json!({"apiVersion": "velero.io/v1", "kind": kind, "metadata": metadata, "spec": spec,
+            "status": {"phase": phase}});
+        object["metadata"]["name"] = json!(name);
+        object
+    };
+    let none = json!({});
+    deployed.create_all(
+        "Backup",
+        (0..1_000).map(|number| object("Backup", format!("nightly-{number}"), &none, &none, "Completed")),
+    );
+    let volume = json!({"backupStorageLocation": "default", "node": "any", "pod": {}, "repoIdentifier": "any",
+        "volume": "data"});
+    deployed.create_all(
+        "PodVolumeBackup",
+        (0..3_000).map(|number| object("PodVolumeBackup", format!("volume-{number}"), &none, &volume, "Completed")),
+    );
+    let held = json!({"finalizers": ["restores.velero.io/external-resources-finalizer"]});
+    let restore = json!({"backupName": "nightly-1"});
+    deployed.create_all(
+        "Restore",
+        (0..100).map(|number| object("Restore", format!("again-{number}"), &held, &restore, "Completed")),
+    );
+    let records = deployed.model.remove_application(APPLICATION, false).unwrap();
+    // It gives up in time for the pod's end, and fails then.
+    assert!(records.iter().all(HookRecord::success), "{records:?}");
+    assert_eq!(left(&deployed), Vec::<String>::new());
+    for kind in ["Backup", "PodVolumeBackup", "Restore"] {
+        assert_eq!(deployed.list(kind).len(), 0, "{kind}");
+    }
+    let last = records.last().unwrap();
+    eprintln!("BYHAND removal: {} {:?} {} MB", last.name, last.outcome.wall, last.outcome.peak_memory / 1_000_000);
 }

@@ -29,13 +29,15 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+pub(crate) use self::request::Verb;
 use self::{
-    request::{Call, Verb},
+    request::Call,
     store::{Key, Store},
 };
 use super::client::{Cluster, api_resource};
 
 type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;
+type Witness = Arc<dyn Fn(&Call) + Send + Sync>;
 type Rule = Box<dyn Fn(&Call) -> Option<StatusCode> + Send>;
 
 /// The server. A clone is another door to the same one.
@@ -50,6 +52,7 @@ struct Inner {
     store: Store,
     requests: Vec<String>,
     rules: Vec<Rule>,
+    witness: Option<Witness>,
     /// How many more requests are answered.
     answers: Option<usize>,
 }
@@ -57,7 +60,8 @@ struct Inner {
 impl TestApi {
     /// A server without any object.
     pub(crate) fn new() -> Self {
-        let inner = Inner { store: Store::default(), requests: Vec::new(), rules: Vec::new(), answers: None };
+        let inner =
+            Inner { store: Store::default(), requests: Vec::new(), rules: Vec::new(), witness: None, answers: None };
         Self { inner: Arc::new(Mutex::new(inner)), changes: watch::Sender::new(0), deaths: watch::Sender::new(false) }
     }
 
@@ -133,6 +137,11 @@ impl TestApi {
         self.inner().rules.push(Box::new(rule));
     }
 
+    /// Lets `witness` do something right before each request is answered.
+    pub(crate) fn when(&self, witness: impl Fn(&Call) + Send + Sync + 'static) {
+        self.inner().witness = Some(Arc::new(witness));
+    }
+
     /// Answers as it should again.
     pub(crate) fn refuse_nothing(&self) {
         self.inner().rules.clear();
@@ -154,6 +163,14 @@ impl TestApi {
             Either::Left((outcome, _)) => Some(outcome),
             Either::Right(_) => None,
         };
+        self.inner().answers = None;
+        outcome
+    }
+
+    /// Runs what `run` does while no more than `requests` requests are answered.
+    pub(crate) async fn silent_from<T>(&self, requests: usize, run: impl Future<Output = T>) -> T {
+        self.inner().answers = Some(requests);
+        let outcome = run.await;
         self.inner().answers = None;
         outcome
     }
@@ -188,7 +205,11 @@ impl TestApi {
         }
         let refusal = self.inner().rules.iter().find_map(|rule| rule(&call));
         if let Some(code) = refusal {
-            return answer_with(code, &store::status(code, "refused by the test"));
+            return answer_with(code, &store::status(code, &want_of_rights(&call)));
+        }
+        let witness = self.inner().witness.clone();
+        if let Some(witness) = witness {
+            witness(&call);
         }
         if call.verb == Verb::Watch {
             return self.watch(call);
@@ -220,6 +241,12 @@ impl TestApi {
         });
         Response::new(StreamBody::new(lines).boxed_unsync())
     }
+}
+
+/// As the authorizer words it.
+fn want_of_rights(call: &Call) -> String {
+    let Key { group, plural, .. } = &call.key;
+    format!("User \"charm\" cannot {:?} resource \"{plural}\" in API group \"{group}\"", call.verb)
 }
 
 fn answer_with(code: StatusCode, value: &Value) -> Response<AnswerBody> {

@@ -135,7 +135,9 @@ fn listed(values: &str, value: &str) -> bool {
 fn has_fields(object: &Value, selector: &str) -> bool {
     selector.split(',').all(|requirement| {
         let (path, value) = requirement.split_once('=').expect("a field selector");
+        let (path, equal) = path.strip_suffix('!').map_or((path, true), |path| (path, false));
         let pointer = format!("/{}", path.replace('.', "/"));
-        object.pointer(&pointer).and_then(Value::as_str).unwrap_or_default() == value.trim_start_matches('=')
+        let found = object.pointer(&pointer).and_then(Value::as_str).unwrap_or_default();
+        (found == value.trim_start_matches('=')) == equal
     })
 }

@@ -209,7 +209,12 @@ impl Store {
     fn forget(&mut self, key: &Key, object: Value) {
         self.objects.remove(key);
         self.applied.retain(|(applied, _), _| applied != key);
-        let within: Vec<_> = self.objects.keys().filter(|other| definition_of(other) == *key).cloned().collect();
+        // With a definition go the objects of its kind.
+        let within: Vec<_> = if key.plural == "customresourcedefinitions" {
+            self.objects.keys().filter(|other| definition_of(other) == *key).cloned().collect()
+        } else {
+            Vec::new()
+        };
         self.events.push((self.version, "DELETED", key.clone(), object));
         for other in within {
             self.remove(&other);

@@ -6,62 +6,142 @@
 //! So they are deleted first, as `velero backup-location delete` does. Nothing in the store is: when the location points there
 //! again, the server finds its backups within a minute or two.
 
-use futures::future::try_join_all;
-use kube::{ResourceExt, api::DynamicObject};
-
 use crate::{
-    cluster::{Cluster, ClusterError},
-    velero::names::{LOCATION, velero_kind},
+    cluster::{Cluster, ClusterError, Listed, MetadataOnly},
+    velero::{
+        names::{LOCATION, velero_kind},
+        phase::Phase,
+        seen::operations::Run,
+    },
 };
 
 /// Deletes the objects of what is in the store, backups and repositories.
+///
+/// A server that is taking the store's content over goes on with that while the location changes: what it brings then is about the
+/// former place, and goes when this is called again after the change.
 pub(crate) async fn forget_all(cluster: &Cluster) -> Result<(), ClusterError> {
-    forget(cluster, "Backup", has_ended).await?;
+    forget(cluster, "Backup", is_in_store).await?;
     forget_repositories(cluster).await
 }
 
 /// Deletes the objects of the repositories alone: the backups of the place stay what they are.
 pub(crate) async fn forget_repositories(cluster: &Cluster) -> Result<(), ClusterError> {
-    forget(cluster, "BackupRepository", |_| true).await
+    forget(cluster, "BackupRepository", |_: &MetadataOnly| true).await
 }
 
-async fn forget(cluster: &Cluster, kind: &str, which: impl Fn(&DynamicObject) -> bool) -> Result<(), ClusterError> {
-    let kind = velero_kind("v1", kind);
+async fn forget<T: Listed>(cluster: &Cluster, kind: &str, which: impl Fn(&T) -> bool) -> Result<(), ClusterError> {
+    let api = cluster.here(&velero_kind("v1", kind));
     let selector = format!("velero.io/storage-location={LOCATION}");
-    let mut objects = cluster.list(&cluster.here(&kind), &format!("objects of kind {}", kind.kind), &selector).await?;
-    objects.retain(which);
-    for object in &mut objects {
-        object.types = Some(kind.clone());
-    }
-    try_join_all(objects.iter().map(|object| cluster.delete(object))).await?;
-    if !objects.is_empty() {
-        let names: Vec<_> = objects.iter().map(ResourceExt::name_any).collect();
-        tracing::info!("the location changes: forgot {} {}, which the store still has", kind.kind, names.join(", "));
+    let forgotten = cluster.delete_where(&api, &format!("objects of kind {kind}"), &selector, which).await?;
+    if forgotten.deleted > 0 {
+        tracing::info!("the location changes: forgot {} of kind {kind}, which the store still has", forgotten.deleted);
     }
     Ok(())
 }
 
-/// Others are not in a store yet: they are going to be made in the new place, or say why they were never begun.
-fn has_ended(backup: &DynamicObject) -> bool {
-    let phase = backup.data.pointer("/status/phase").and_then(|phase| phase.as_str());
-    matches!(phase, Some("Completed" | "PartiallyFailed" | "Failed"))
+/// Whether a backup is in the store, or was.
+fn is_in_store(backup: &Run) -> bool {
+    match backup.status.phase {
+        Phase::Completed | Phase::PartiallyFailed | Phase::Deleting => true,
+        // One that failed before it was uploaded is nowhere else: the server keeps it too. The server has brought those from the
+        // store that are made later than they ended.
+        Phase::Failed => {
+            let (made, ended) = (backup.metadata.creation_timestamp, backup.status.completion_timestamp);
+            made.zip(ended).is_some_and(|(made, ended)| made > ended)
+        }
+        // Others are going to be made in the new place, or say why they were never begun.
+        _ => false,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::cluster::test_api::TestApi;
 
-    #[test]
-    fn only_backups_that_have_ended_are_shadows_of_the_store() {
-        let backup = |phase: &str| {
-            let object = json!({"apiVersion": "velero.io/v1", "kind": "Backup", "metadata": {"name": "nightly"},
-                "status": {"phase": phase}});
-            serde_json::from_value::<DynamicObject>(object).unwrap()
-        };
-        for (phase, ended) in [("Completed", true), ("Failed", true), ("InProgress", false), ("New", false)] {
-            assert_eq!(has_ended(&backup(phase)), ended, "{phase}");
+    const MADE: &str = "2026-01-31T10:20:30Z";
+
+    fn backup(name: &str, location: &str, status: &Value) -> Value {
+        let metadata = json!({"name": name, "namespace": "velero", "creationTimestamp": MADE,
+            "labels": {"velero.io/storage-location": location}});
+        json!({"apiVersion": "velero.io/v1", "kind": "Backup", "metadata": metadata, "status": status})
+    }
+
+    fn repository(name: &str) -> Value {
+        let metadata = json!({"name": name, "namespace": "velero", "labels": {"velero.io/storage-location": LOCATION}});
+        json!({"apiVersion": "velero.io/v1", "kind": "BackupRepository", "metadata": metadata})
+    }
+
+    fn cluster_with(objects: &[Value]) -> TestApi {
+        let api = TestApi::new();
+        api.define("v1", "Backup");
+        api.define("v1", "BackupRepository");
+        objects.iter().for_each(|object| api.put(object));
+        api
+    }
+
+    fn left(api: &TestApi) -> Vec<String> {
+        let mut names = api.names();
+        names.retain(|name| !name.starts_with("CustomResourceDefinition"));
+        names
+    }
+
+    #[tokio::test]
+    async fn only_backups_that_are_in_the_store_are_forgotten() {
+        let status = |phase: &str| json!({"phase": phase});
+        let api = cluster_with(&[
+            backup("done", LOCATION, &status("Completed")),
+            backup("partly", LOCATION, &status("PartiallyFailed")),
+            backup("going", LOCATION, &status("Deleting")),
+            backup(
+                "failed-there",
+                LOCATION,
+                &json!({"phase": "Failed", "completionTimestamp": "2026-01-30T00:00:00Z"}),
+            ),
+            backup("failed-here", LOCATION, &json!({"phase": "Failed", "completionTimestamp": "2026-01-31T10:21:00Z"})),
+            backup("failed-untold", LOCATION, &status("Failed")),
+            backup("running", LOCATION, &status("InProgress")),
+            backup("unknown", LOCATION, &status("OfTheFuture")),
+            backup("new", LOCATION, &json!({})),
+            backup("elsewhere", "another", &status("Completed")),
+            repository("kopia"),
+        ]);
+        forget_all(&api.cluster("velero")).await.unwrap();
+        let kept = ["elsewhere", "failed-here", "failed-untold", "new", "running", "unknown"];
+        assert_eq!(left(&api), kept.map(|name| format!("Backup {name}")));
+    }
+
+    #[tokio::test]
+    async fn killed_at_any_request_the_next_run_reaches_the_same_end() {
+        let mut objects: Vec<_> = (0..520)
+            .map(|number| backup(&format!("b-{number:03}"), LOCATION, &json!({"phase": "Completed"})))
+            .collect();
+        objects[515]["status"]["phase"] = json!("New");
+        objects.extend(["a", "b"].map(repository));
+        for requests in 0.. {
+            let api = cluster_with(&objects);
+            let cluster = api.cluster("velero");
+            let ended = api.killed_after(requests, forget_all(&cluster)).await.is_some();
+            forget_all(&cluster).await.unwrap();
+            assert_eq!(left(&api), ["Backup b-515"], "killed after {requests} requests");
+            if ended {
+                assert!(requests > 20, "only {requests} requests");
+                return;
+            }
         }
+    }
+
+    #[tokio::test]
+    async fn many_are_forgotten_by_a_request_for_each_page() {
+        let objects: Vec<_> = (0..2_000)
+            .map(|number| backup(&format!("b-{number:04}"), LOCATION, &json!({"phase": "Completed"})))
+            .collect();
+        let api = cluster_with(&objects);
+        forget_all(&api.cluster("velero")).await.unwrap();
+        assert_eq!(left(&api), Vec::<String>::new());
+        let requests = api.requests().len();
+        assert!(requests < 12, "{requests} requests");
     }
 }

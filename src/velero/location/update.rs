@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use data_encoding::HEXLOWER;
+use jiff::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Api, ResourceExt,
@@ -22,11 +23,12 @@ use crate::{
     cluster::{Cluster, ClusterError, FIELD_MANAGER, Heritage, call, describe, differs, named},
     status::Status,
     velero::{
+        change::applied::Applied,
         names::CREDENTIALS,
         seen::{
             freshness,
             holdings::{Claim, Holdings},
-            operations::operations_in_progress,
+            operations::{Operation, operations_in_progress},
         },
         wanted::{
             CredentialsSecret, Installation, Manifests,
@@ -92,10 +94,9 @@ pub(crate) async fn due_update<'a>(
     }
     if to_change
         && usable
-        && let Some(operation) = operations_in_progress(cluster).await?.first()
+        && let Some(status) = held_back(cluster).await?
     {
-        let message = format!("to change the storage location until {} has ended", operation.name);
-        return Ok(DueUpdate::Postponed(Status::Waiting(message)));
+        return Ok(DueUpdate::Postponed(status));
     }
     if !(due || to_make || to_change) {
         return Ok(DueUpdate::None);
@@ -106,18 +107,56 @@ pub(crate) async fn due_update<'a>(
     Ok(DueUpdate::Now(LocationUpdate { credentials, locations: &manifests.locations, credentials_only, adopts_secret }))
 }
 
-/// Applies the credentials and then the locations, which are validated with them; the names of what changed.
+/// What a change of the location waits for, if a backup or a restore is in progress.
+async fn held_back(cluster: &Cluster) -> Result<Option<Status>, ClusterError> {
+    let operations = operations_in_progress(cluster).await?;
+    let holds = |operation: &Operation| operation.holds("to change the storage location", Timestamp::now());
+    Ok(operations.first().map(|operation| Status::Waiting(holds(operation))))
+}
+
+/// Applies the credentials and then the locations, which are validated with them.
+///
+/// Some time may have passed since the update was found to be due, and a backup have begun. So it is looked again, right before
+/// something changes that a backup in progress would not survive.
 pub(crate) async fn apply(
     cluster: &Cluster,
     installation: &Installation,
     update: &LocationUpdate<'_>,
     deadline: Instant,
-) -> Result<Vec<String>, ClusterError> {
-    let mut changed = Vec::new();
+) -> Result<Applied, ClusterError> {
+    let mut applied = Applied::default();
+    let desired = update.locations.iter().find(|location| is_backup_location(location));
+    let live = match desired {
+        Some(desired) => cluster.find(desired).await?,
+        None => None,
+    };
+    let mut moves = false;
+    if let Some((desired, live)) = desired.zip(live.as_ref()).filter(|(desired, live)| differs(live, desired)) {
+        // What cannot be used is not kept for anybody.
+        if !is_unusable(live)
+            && let Some(status) = held_back(cluster).await?
+        {
+            applied.postponed.push(status);
+            return Ok(applied);
+        }
+        moves = place(live) != place(desired);
+        if moves {
+            records::forget_all(cluster).await?;
+        } else {
+            records::forget_repositories(cluster).await?;
+        }
+        // There may be many records.
+        if !is_unusable(live)
+            && let Some(status) = held_back(cluster).await?
+        {
+            applied.postponed.push(status);
+            return Ok(applied);
+        }
+    }
     let secret = match live_credentials(cluster).await? {
         Some(live) if update.credentials.is_in(&live) => live,
         live => {
-            changed.push(format!("Secret {CREDENTIALS}"));
+            applied.changed.push(format!("Secret {CREDENTIALS}"));
             let kept = live.as_ref().map(|live| if update.adopts_secret { to_keep(live) } else { kept(live) });
             apply_credentials(cluster, update.credentials, kept.unwrap_or_default()).await?
         }
@@ -126,8 +165,8 @@ pub(crate) async fn apply(
     for location in update.locations {
         let live = cluster.find(location).await?;
         let is_due = if is_backup_location(location) {
-            let stands_for = stands_for(location, &version);
-            change_backup_location(cluster, installation, live.as_ref(), location, &stands_for, deadline).await?
+            let change = LocationChange { desired: location, stands_for: stands_for(location, &version), moves };
+            change.apply(cluster, installation, live.as_ref(), deadline).await?
         } else if live.as_ref().is_none_or(|live| differs(live, location)) {
             cluster.inherit(&live).await?;
             cluster.apply(location).await?;
@@ -136,45 +175,56 @@ pub(crate) async fn apply(
             false
         };
         if is_due {
-            changed.push(describe(location));
+            applied.changed.push(describe(location));
         }
     }
-    Ok(changed)
+    Ok(applied)
 }
 
-/// Changes the BackupStorageLocation where that is due, so that what the server will say of it is about the change; whether it was.
-async fn change_backup_location(
-    cluster: &Cluster,
-    installation: &Installation,
-    live: Option<&DynamicObject>,
-    desired: &DynamicObject,
-    stands_for: &str,
-    deadline: Instant,
-) -> Result<bool, ClusterError> {
-    let Some(live) = live else {
-        // If it was deleted by somebody, the server took its repositories for unusable.
-        records::forget_repositories(cluster).await?;
-        cluster.apply(&freshness::sure(desired, stands_for)).await?;
-        return Ok(true);
-    };
-    let differs = differs(live, desired);
-    if differs || !freshness::is_for(live, stands_for) {
-        if place(live) != place(desired) {
-            records::forget_all(cluster).await?;
-        } else if differs {
+/// A change of the BackupStorageLocation.
+struct LocationChange<'a> {
+    desired: &'a DynamicObject,
+    stands_for: String,
+    /// Whether it points elsewhere afterwards.
+    moves: bool,
+}
+
+impl LocationChange<'_> {
+    /// Changes the location where that is due, so that what the server will say of it is about the change. Returns whether it
+    /// was due.
+    async fn apply(
+        &self,
+        cluster: &Cluster,
+        installation: &Installation,
+        live: Option<&DynamicObject>,
+        deadline: Instant,
+    ) -> Result<bool, ClusterError> {
+        let Some(live) = live else {
+            // If it was deleted by somebody, the server took its repositories for unusable.
             records::forget_repositories(cluster).await?;
+            cluster.apply(&freshness::sure(self.desired, &self.stands_for)).await?;
+            return Ok(true);
+        };
+        if differs(live, self.desired) || !freshness::is_for(live, &self.stands_for) {
+            validation::mark(cluster, live).await?;
+            cluster.inherit([live]).await?;
+            cluster.apply(&freshness::in_doubt(self.desired, &self.stands_for)).await?;
+            self.forget_what_came_since(cluster).await?;
+        } else if !freshness::is_in_doubt(live) {
+            return Ok(false);
         }
-        validation::mark(cluster, live).await?;
-        cluster.inherit([live]).await?;
-        cluster.apply(&freshness::in_doubt(desired, stands_for)).await?;
-    } else if !freshness::is_in_doubt(live) {
-        return Ok(false);
+        if let Some(live) = validation::ended(cluster, installation, deadline).await? {
+            self.forget_what_came_since(cluster).await?;
+            validation::mark(cluster, &live).await?;
+            cluster.apply(&freshness::sure(self.desired, &self.stands_for)).await?;
+        }
+        Ok(true)
     }
-    if let Some(live) = validation::ended(cluster, installation, deadline).await? {
-        validation::mark(cluster, &live).await?;
-        cluster.apply(&freshness::sure(desired, stands_for)).await?;
+
+    /// Forgets records of the former place that a server has brought in which was just taking over what is there.
+    async fn forget_what_came_since(&self, cluster: &Cluster) -> Result<(), ClusterError> {
+        if self.moves { records::forget_all(cluster).await } else { Ok(()) }
     }
-    Ok(true)
 }
 
 /// Whether the server says of a location that it cannot be used.
@@ -227,35 +277,5 @@ fn stands_for(location: &DynamicObject, credentials_version: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn location(spec: &Value) -> DynamicObject {
-        let mut location = named("velero.io/v1", "BackupStorageLocation", "default");
-        location.data = json!({"spec": spec});
-        location
-    }
-
-    #[test]
-    fn a_place_is_a_folder_of_a_bucket_of_a_store() {
-        let spec = json!({"provider": "aws", "objectStorage": {"bucket": "backups", "prefix": ""},
-            "config": {"region": "eu-west-3", "s3Url": "http://10.0.0.1:9000"}});
-        let was = location(&spec);
-        for (pointer, value, moves) in [
-            ("/objectStorage/bucket", "others", true),
-            ("/objectStorage/prefix", "folder", true),
-            ("/config/s3Url", "http://10.0.0.2:9000", true),
-            ("/provider", "azure", true),
-            ("/config/region", "us-east-1", false),
-        ] {
-            let mut changed = spec.clone();
-            *changed.pointer_mut(pointer).unwrap() = json!(value);
-            assert_eq!(place(&location(&changed)) != place(&was), moves, "{pointer}");
-        }
-        let mut without_folder = spec;
-        without_folder["objectStorage"].as_object_mut().unwrap().remove("prefix");
-        assert_eq!(place(&location(&without_folder)), place(&was));
-    }
-}
+#[path = "update_tests.rs"]
+mod tests;

@@ -50,9 +50,9 @@ pub struct Manifests {
 /// The Secret with the credentials of the object store. It does not print them.
 #[derive(Clone, Debug)]
 pub struct CredentialsSecret {
-    application: String,
-    namespace: String,
-    file: SecretString,
+    pub(crate) application: String,
+    pub(crate) namespace: String,
+    pub(crate) file: SecretString,
 }
 
 impl Manifests {

@@ -2,8 +2,16 @@
 //!
 //! An older Velero's definitions in place of a newer one's would make the API server drop fields that the newer writes, and
 //! refuse phases that it sets. So what a newer Velero needs is never taken back. Which Velero's definitions are is told by an
-//! annotation of the charm, as long as nobody has changed them since. Of others it is told by their schema: from one version
-//! to the next Velero has added fields and values and removed none.
+//! annotation of the charm, as long as nobody has changed them since. Of others it is told by their schema:
+//!
+//! - A definition that allows nothing that ours does not know can be replaced: nobody needs more than ours. Neither does a value
+//!   or a kind that Velero has dropped count, nor what is within a field of which ours keeps everything.
+//! - One that knows all that ours does, and more, is a newer Velero's, or somebody has added to it. It stays, and our server finds
+//!   in it what it needs.
+//! - One that has something more and lacks something is an older one that somebody has edited, or a newer one of a Velero that has
+//!   dropped something. That cannot be told, and our server cannot work with it: a person has to decide.
+
+use std::collections::BTreeSet;
 
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
@@ -13,6 +21,10 @@ use crate::{
     velero::{names::VERSION_ANNOTATION, wanted::Version},
 };
 
+/// What Velero has dropped, of all releases from 1.6 to 1.18: a kind of download, in 1.11. Beside it only `ResticRepository` was
+/// dropped, a kind that no release of ours has, and the schema within a restore's init containers, of which everything is kept.
+const DROPPED: [(&str, &str); 1] = [("downloadrequests.velero.io", "v1.spec.target.kind=BackupItemSnapshots")];
+
 /// What is to be done with the definitions of a cluster.
 #[derive(Debug, Default)]
 pub(crate) struct DueDefinitions<'a> {
@@ -20,15 +32,39 @@ pub(crate) struct DueDefinitions<'a> {
     pub apply: Vec<&'a DynamicObject>,
     /// The names of those among them that are still being deleted, and have to be gone before.
     pub terminating: Vec<String>,
-    /// Those that another, newer Velero of the cluster needs: none that is there is changed then.
+    /// Those that another, newer Velero of the cluster needs: they stay as they are.
     pub newer: Vec<String>,
+    /// Those of which it cannot be told whether somebody needs them.
+    pub unclear: Vec<Unclear>,
+}
+
+/// A definition that has something that ours does not know, and lacks something that it does.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Unclear {
+    /// Its name.
+    pub name: String,
+    /// One of the things that it has more.
+    pub has: String,
+    /// One of the things that it lacks.
+    pub lacks: String,
+}
+
+/// What a definition in the cluster is, next to ours.
+#[derive(Debug, Eq, PartialEq)]
+enum Standing {
+    /// Nobody needs it to be other than ours.
+    Replaceable,
+    Newer,
+    Unclear {
+        has: String,
+        lacks: String,
+    },
 }
 
 /// Decides what is to be done where `live` is what the cluster has of the `desired` definitions.
 pub(crate) fn due<'a>(desired: &'a [DynamicObject], live: &[DynamicObject]) -> DueDefinitions<'a> {
     let live_of = |definition: &DynamicObject| live.iter().find(|live| live.metadata.name == definition.metadata.name);
     let mut due = DueDefinitions::default();
-    let mut different = Vec::new();
     for definition in desired {
         match live_of(definition) {
             None => due.apply.push(definition),
@@ -36,14 +72,15 @@ pub(crate) fn due<'a>(desired: &'a [DynamicObject], live: &[DynamicObject]) -> D
                 due.terminating.push(definition.name_any());
                 due.apply.push(definition);
             }
-            Some(live) if is_newer(live, definition) => due.newer.push(definition.name_any()),
-            Some(live) if differs(live, definition) => different.push(definition),
-            Some(_) => {}
+            Some(live) => match standing(live, definition) {
+                Standing::Replaceable if differs(live, definition) => due.apply.push(definition),
+                Standing::Replaceable => {}
+                Standing::Newer => due.newer.push(definition.name_any()),
+                Standing::Unclear { has, lacks } => {
+                    due.unclear.push(Unclear { name: definition.name_any(), has, lacks });
+                }
+            },
         }
-    }
-    // All definitions of a cluster are to be of one Velero.
-    if due.newer.is_empty() {
-        due.apply.extend(different);
     }
     due
 }
@@ -53,11 +90,22 @@ pub(crate) fn version(definition: &DynamicObject) -> Option<Version> {
     definition.annotations().get(VERSION_ANNOTATION).and_then(|version| Version::parse(version))
 }
 
-fn is_newer(live: &DynamicObject, desired: &DynamicObject) -> bool {
-    let told = version(live).filter(|_| has_the_charms_versions(live));
-    match (told, version(desired)) {
-        (Some(live), Some(desired)) => live > desired,
-        _ => allows_more(live, desired),
+fn standing(live: &DynamicObject, desired: &DynamicObject) -> Standing {
+    let told = version(live).filter(|_| has_the_charms_versions(live)).zip(version(desired));
+    if told.as_ref().is_some_and(|(live, desired)| live <= desired) {
+        return Standing::Replaceable;
+    }
+    let name = desired.name_any();
+    let has = more(live, desired).into_iter().find(|path| !DROPPED.contains(&(name.as_str(), path.as_str())));
+    let lacks = more(desired, live).pop_first();
+    match (has, lacks, told) {
+        // What the charm has brought may lack something that Velero has dropped since. Of another minor release it is said.
+        (has, Some(lacks), Some((live, desired))) if live.agrees_with(&desired) => {
+            Standing::Unclear { has: has.unwrap_or_else(|| format!("version {live}")), lacks }
+        }
+        (_, _, Some(_)) | (Some(_), None, None) => Standing::Newer,
+        (None, _, None) => Standing::Replaceable,
+        (Some(has), Some(lacks), None) => Standing::Unclear { has, lacks },
     }
 }
 
@@ -70,31 +118,49 @@ fn has_the_charms_versions(live: &DynamicObject) -> bool {
     })
 }
 
-/// Whether objects can have versions, fields or values under `live` that `desired` does not know.
-fn allows_more(live: &DynamicObject, desired: &DynamicObject) -> bool {
-    let desired = versions(desired);
-    versions(live).into_iter().any(|(name, schema)| {
-        let same_version = desired.iter().find(|(desired, _)| *desired == name);
-        same_version.is_none_or(|(_, desired)| schema_allows_more(schema, desired))
-    })
+/// What objects can have under one definition and not under another: `v1.status.phase=Queued`.
+fn more(one: &DynamicObject, other: &DynamicObject) -> BTreeSet<String> {
+    let other = versions(other);
+    let mut more = BTreeSet::new();
+    for (name, schema) in versions(one) {
+        match other.iter().find(|(other, _)| *other == name) {
+            Some((_, other)) => add_more(schema, other, name, &mut more),
+            None => drop(more.insert(name.to_owned())),
+        }
+    }
+    more
 }
 
-fn versions(definition: &DynamicObject) -> Vec<(&Value, &Value)> {
-    let versions = definition.data["spec"]["versions"].as_array();
-    versions.into_iter().flatten().map(|version| (&version["name"], &version["schema"]["openAPIV3Schema"])).collect()
+fn versions(definition: &DynamicObject) -> Vec<(&str, &Value)> {
+    let versions = definition.data["spec"]["versions"].as_array().into_iter().flatten();
+    versions.filter_map(|version| Some((version["name"].as_str()?, &version["schema"]["openAPIV3Schema"]))).collect()
 }
 
-fn schema_allows_more(live: &Value, desired: &Value) -> bool {
-    let properties = live["properties"].as_object();
-    let more_properties = properties.into_iter().flatten().any(|(name, schema)| {
-        desired["properties"].get(name).is_none_or(|desired| schema_allows_more(schema, desired))
-    });
-    let more_values = match (&live["enum"], &desired["enum"]) {
-        (Value::Array(live), Value::Array(desired)) => live.iter().any(|value| !desired.contains(value)),
-        _ => false,
-    };
-    let within = |key: &str| live[key].is_object() && schema_allows_more(&live[key], &desired[key]);
-    more_properties || more_values || within("items") || within("additionalProperties")
+fn add_more(one: &Value, other: &Value, path: &str, more: &mut BTreeSet<String>) {
+    if other["x-kubernetes-preserve-unknown-fields"] == true {
+        return;
+    }
+    for (name, schema) in one["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        match other["properties"].get(name) {
+            Some(other) => add_more(schema, other, &path, more),
+            None => drop(more.insert(path)),
+        }
+    }
+    match (&one["enum"], &other["enum"]) {
+        (Value::Array(values), Value::Array(others)) => {
+            let missing = values.iter().filter(|value| !others.contains(value));
+            more.extend(missing.map(|value| format!("{path}={}", value.as_str().unwrap_or_default())));
+        }
+        // Any value is more than some.
+        (Value::Null, Value::Array(_)) => drop(more.insert(format!("{path}=*"))),
+        _ => {}
+    }
+    for (key, sign) in [("items", "[]"), ("additionalProperties", "{}")] {
+        if one[key].is_object() && other[key].is_object() {
+            add_more(&one[key], &other[key], &format!("{path}{sign}"), more);
+        }
+    }
 }
 
 #[cfg(test)]

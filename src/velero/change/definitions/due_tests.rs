@@ -80,12 +80,14 @@ fn an_older_veleros_that_a_charm_brought_may_know_what_velero_has_dropped() {
 }
 
 #[test]
-fn a_newer_veleros_are_left_and_so_are_those_that_belong_to_them() {
+fn a_newer_veleros_are_left_whoever_brought_them() {
     let more_fields = definition("backups", None, &["name", "timeout", "retries"], &["New", "Completed"]);
     let more_phases = definition("backups", None, &["name", "timeout"], &["New", "Queued", "Completed"]);
-    let mut more_versions = definition("backups", None, &["name"], &["New"]);
-    more_versions.data["spec"]["versions"][0]["name"] = json!("v2");
-    // Even if this Velero would write the other one in another way.
+    let mut more_versions = ours("backups");
+    let mut version = more_versions.data["spec"]["versions"][0].clone();
+    version["name"] = json!("v2");
+    more_versions.data["spec"]["versions"].as_array_mut().unwrap().push(version);
+    // This one allows nothing more than ours: whoever has brought it can do with ours.
     let restores = written_by("helm", definition("restores", None, &["name"], &["New"]));
     for live in [
         written_by(FIELD_MANAGER, definition("backups", Some("1.20.0"), &["name", "timeout"], &["New", "Completed"])),
@@ -95,7 +97,7 @@ fn a_newer_veleros_are_left_and_so_are_those_that_belong_to_them() {
         // The charm's annotation stays where somebody applies newer ones over it.
         written_by("kubectl", DynamicObject { metadata: ours("backups").metadata, ..more_fields }),
     ] {
-        assert_eq!(decided(&[live, restores.clone()]), (nothing(), vec!["backups".to_owned()]));
+        assert_eq!(decided(&[live, restores.clone()]), (vec!["restores".to_owned()], vec!["backups".to_owned()]));
     }
 }
 
@@ -112,4 +114,72 @@ fn one_that_is_being_deleted_is_made_anew() {
     let desired = [ours("backups")];
     let due = due(&desired, &[going]);
     assert_eq!((due.apply.len(), due.terminating), (1, vec!["backups".to_owned()]));
+}
+
+#[test]
+fn what_velero_has_dropped_tells_of_an_older_release() {
+    // 1.8 to 1.10 knew a kind of download that later ones do not.
+    let kinds = |kinds: &[&str]| {
+        let schema =
+            json!({"properties": {"spec": {"properties": {"target": {"properties": {"kind": {"enum": kinds}}}}}}});
+        let mut definition = definition("downloadrequests.velero.io", None, &[], &[]);
+        definition.data["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = schema;
+        definition
+    };
+    let desired = [kinds(&["BackupLog", "BackupContents", "BackupResults"])];
+    let of_1_10 = kinds(&["BackupLog", "BackupContents", "BackupItemSnapshots"]);
+    assert_eq!(standing(&of_1_10, &desired[0]), Standing::Replaceable);
+    let unknown = kinds(&["BackupLog", "BackupContents", "Dropped"]);
+    let (has, lacks) = ("v1.spec.target.kind=Dropped".to_owned(), "v1.spec.target.kind=BackupResults".to_owned());
+    assert_eq!(standing(&unknown, &desired[0]), Standing::Unclear { has, lacks });
+}
+
+#[test]
+fn nothing_within_what_ours_keeps_whole_is_more() {
+    // 1.6 to 1.9 spelt out what an init container is.
+    let containers = |items: &Value| {
+        let mut definition = definition("restores", None, &[], &[]);
+        definition.data["spec"]["versions"][0]["schema"]["openAPIV3Schema"] =
+            json!({"properties": {"spec": {"properties": {"initContainers": {"type": "array", "items": items}}}}});
+        definition
+    };
+    let ours = containers(&json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}));
+    let of_1_9 = containers(&json!({"type": "object", "properties": {"image": {"type": "string"}}}));
+    assert_eq!(standing(&of_1_9, &ours), Standing::Replaceable);
+}
+
+#[test]
+fn an_edited_definition_that_our_server_can_work_with_stays() {
+    let mut edited = ours("backups");
+    edited.data["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["added"] =
+        json!({"type": "string"});
+    assert_eq!(standing(&written_by("kubectl", edited), &ours("backups")), Standing::Newer);
+    // One that somebody has taken from is mended.
+    let less = definition("backups", Some("1.18.3"), &["name"], &["New"]);
+    assert_eq!(standing(&written_by("kubectl", less), &ours("backups")), Standing::Replaceable);
+}
+
+#[test]
+fn a_definition_that_has_more_and_lacks_something_is_for_a_person_to_decide() {
+    let mixed = |version| definition("backups", version, &["name", "added"], &["New"]);
+    let unclear =
+        Standing::Unclear { has: "v1.spec.hooks[].added".to_owned(), lacks: "v1.spec.hooks[].timeout".to_owned() };
+    assert_eq!(standing(&written_by("kubectl", mixed(None)), &ours("backups")), unclear);
+    // Of a charm's of the same minor release too, as the server could not work with it.
+    assert_eq!(standing(&written_by(FIELD_MANAGER, mixed(Some("1.18.9"))), &ours("backups")), unclear);
+    // Of another one's it is told already that they are of another release.
+    assert_eq!(standing(&written_by(FIELD_MANAGER, mixed(Some("1.20.0"))), &ours("backups")), Standing::Newer);
+    let desired = [ours("backups"), ours("restores")];
+    let live = [written_by("kubectl", mixed(None)), written_by("velero", definition("restores", None, &[], &[]))];
+    let due = due(&desired, &live);
+    assert_eq!(due.unclear.len(), 1);
+    assert!(due.newer.is_empty());
+}
+
+#[test]
+fn a_definition_that_allows_any_value_is_more_than_one_that_names_them() {
+    let mut any = ours("backups");
+    let phase = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/phase";
+    any.data.pointer_mut(phase).unwrap().as_object_mut().unwrap().remove("enum");
+    assert_eq!(standing(&written_by("kubectl", any), &ours("backups")), Standing::Newer);
 }

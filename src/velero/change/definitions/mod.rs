@@ -26,7 +26,8 @@ use crate::{
 /// How long a hook waits for definitions to be deleted, or to be ready for objects.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Applies the definitions; what the unit waits for if they are not ready for objects.
+/// Applies the definitions. Returns what keeps them from being of use to the server, if anything does: then nothing else is to be
+/// applied.
 pub(crate) async fn apply(
     cluster: &Cluster,
     desired: &[DynamicObject],
@@ -38,6 +39,13 @@ pub(crate) async fn apply(
     applied.definitions = told.iter().filter_map(due::version).max();
     if !due.newer.is_empty() {
         tracing::info!("a newer Velero of the cluster has brought {}: they stay as they are", due.newer.join(", "));
+    }
+    if let Some(due::Unclear { name, has, lacks }) = due.unclear.first() {
+        tracing::info!("CustomResourceDefinition {name} has {has}, which Velero here does not know, and lacks {lacks}");
+        return Ok(Some(Status::Blocked(format!(
+            "CustomResourceDefinition {name} lacks {lacks} and has {has}, so that it is not known whose it is: apply those of \
+             the cluster's newest Velero with its velero install --crds-only"
+        ))));
     }
     for name in &due.terminating {
         if !is_gone(cluster, name).await? {

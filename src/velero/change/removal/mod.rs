@@ -1,0 +1,401 @@
+//! Taking Velero away without harm to what it backed up.
+//!
+//! The objects of backups go with the namespace's Velero, and another Velero on the same bucket finds the backups again. Of what
+//! is in the object store only the logs of restores go: the server deletes them with the objects of the restores.
+//!
+//! A removal may end at any step, and another run goes on. Juju gives a pod that is shut down 30 s in all, so all of it has one
+//! time limit, and what gives rights and what is secret goes before what is many.
+
+mod ending;
+mod ownership;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use futures::{StreamExt, future::join_all, pin_mut};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
+use kube::{
+    Api, ResourceExt,
+    api::{DynamicObject, ListParams, TypeMeta},
+    core::PartialObjectMeta,
+    runtime::watcher::{Config, Event, watcher},
+};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::timeout;
+
+pub(crate) use ending::application_ends;
+use ownership::{bears_label, goes_with_velero, is_own};
+
+use super::namespace;
+use crate::{
+    cluster::{Cluster, ClusterError, Head, Listed, MetadataOnly, call, describe, found, named},
+    error_chain::ErrorChain,
+    velero::names::{COMPONENT_SELECTOR, CREDENTIALS, LOCATION, MANAGED_BY, METRICS, NODE_AGENT, SERVER},
+};
+
+/// The API group of Velero's own kinds.
+const GROUP: &str = "velero.io";
+/// Kinds whose finalizers only the running server and node agent take off. That of a restore deletes its logs from the bucket.
+const FINALIZED_KINDS: [&str; 5] = ["Restore", "DataDownload", "PodVolumeRestore", "DataUpload", "PodVolumeBackup"];
+/// How long the server and the node agent get to take them off.
+const FINALIZERS_PATIENCE: Duration = Duration::from_secs(6);
+/// How long all of it may take.
+const LIMIT: Duration = Duration::from_secs(19);
+/// The Secret with the password of the repositories of volume backups, and the password that Velero puts there by itself.
+/// Another one is the user's, and without it those backups cannot be read.
+const REPOSITORY_PASSWORD: (&str, &str, &[u8]) = ("velero-repo-credentials", "repository-password", b"static-passw0rd");
+
+/// What a removal left behind.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub struct Removal {
+    /// What could not be removed, as `Deployment velero`.
+    pub left: Vec<String>,
+    /// Whether all of that was left for want of rights: running it again would not help.
+    pub forbidden: bool,
+    /// The CustomResourceDefinitions stay, as somebody else uses them.
+    pub shared_definitions: bool,
+}
+
+impl Removal {
+    fn note<T>(&mut self, what: &str, result: Result<T, ClusterError>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                tracing::warn!("cannot remove {what}: {}", ErrorChain(&error));
+                self.leave(what, error.lacks_rights());
+                None
+            }
+        }
+    }
+
+    fn leave(&mut self, what: &str, forbidden: bool) {
+        self.forbidden = forbidden && (self.left.is_empty() || self.forbidden);
+        if !self.left.iter().any(|left| left == what) {
+            self.left.push(what.to_owned());
+        }
+    }
+}
+
+/// One of Velero's CustomResourceDefinitions.
+#[derive(Deserialize)]
+struct Definition {
+    metadata: Head,
+    spec: DefinitionSpec,
+}
+
+#[derive(Deserialize)]
+struct DefinitionSpec {
+    group: String,
+    names: KindName,
+    versions: Vec<KindVersion>,
+}
+
+#[derive(Deserialize)]
+struct KindName {
+    kind: String,
+}
+
+#[derive(Deserialize)]
+struct KindVersion {
+    name: String,
+    storage: bool,
+}
+
+impl Listed for Definition {
+    fn head(&self) -> &Head {
+        &self.metadata
+    }
+}
+
+impl Definition {
+    fn stored_kind(&self) -> Option<TypeMeta> {
+        let version = self.spec.versions.iter().find(|version| version.storage)?;
+        Some(TypeMeta { api_version: format!("{GROUP}/{}", version.name), kind: self.spec.names.kind.clone() })
+    }
+}
+
+/// Removes the Velero of an application. What cannot be removed is told, and does not keep the rest. Another's Velero in the
+/// namespace stays, with all of its objects.
+pub(crate) async fn remove(cluster: &Cluster, application: &str) -> Removal {
+    let mut removal = Removal::default();
+    let run = Run { cluster, application };
+    if timeout(LIMIT, run.all(&mut removal)).await.is_err() {
+        removal.leave("what could not be removed in time", false);
+    }
+    removal
+}
+
+/// A removal under way.
+struct Run<'a> {
+    cluster: &'a Cluster,
+    application: &'a str,
+}
+
+impl Run<'_> {
+    async fn all(&self, removal: &mut Removal) {
+        let server = named("apps/v1", "Deployment", SERVER);
+        let Some(runs) = removal.note(&describe(&server), self.head(&server).await) else {
+            // Whose Velero it is, is not known: only what names its application goes.
+            return self.labelled(removal).await;
+        };
+        let owned = match &runs {
+            Some(head) => is_own(head, self.application),
+            None => match removal.note("what belongs to Velero", self.finds_traces().await) {
+                Some(owned) => owned,
+                None => return,
+            },
+        };
+        if !owned {
+            tracing::info!("the Velero of the namespace is not this application's: it stays");
+            return self.labelled(removal).await;
+        }
+        let Some(definitions) = removal.note("the objects of Velero", self.definitions().await) else {
+            return self.labelled(removal).await;
+        };
+        let kinds: Vec<_> = definitions.iter().filter_map(Definition::stored_kind).collect();
+        if runs.is_some() {
+            let finished = self.finish(&kinds).await;
+            removal.note("restores and volume operations", finished);
+        }
+        self.programs(removal).await;
+        let kept = self.objects(&kinds, removal).await;
+        let labels = namespace::label(self.cluster, &BTreeMap::new()).await;
+        removal.note(&format!("the labels of Namespace {}", self.cluster.namespace()), labels);
+        let shared = if kept { Ok(true) } else { self.delete_unused(&definitions, &kinds).await };
+        removal.shared_definitions = removal.note("CustomResourceDefinitions of Velero", shared).unwrap_or_default();
+        // The last trace: while it is there, another run knows whose the rest is.
+        if removal.left.is_empty() {
+            self.delete_own(&named("v1", "Service", METRICS), removal).await;
+        }
+    }
+
+    /// Deletes what names its application, where the namespace's Velero is not this application's or that is not known.
+    async fn labelled(&self, removal: &mut Removal) {
+        self.programs(removal).await;
+        for kind in ["BackupStorageLocation", "VolumeSnapshotLocation"] {
+            self.delete_own(&named("velero.io/v1", kind, LOCATION), removal).await;
+        }
+        self.delete_own(&named("v1", "Service", METRICS), removal).await;
+        let schedules = TypeMeta { api_version: "velero.io/v1".to_owned(), kind: "Schedule".to_owned() };
+        let goes = |object: &MetadataOnly| bears_label(&object.metadata, self.application);
+        let api = self.cluster.here(&schedules);
+        let deleted = self.cluster.delete_where(&api, "the objects of kind Schedule", "", goes).await;
+        removal.note("the objects of kind Schedule", deleted);
+    }
+
+    /// The programs, and then what gives rights or is secret.
+    async fn programs(&self, removal: &mut Removal) {
+        for object in [named("apps/v1", "Deployment", SERVER), named("apps/v1", "DaemonSet", NODE_AGENT)] {
+            self.delete_own(&object, removal).await;
+        }
+        let bindings = self.delete_bindings().await;
+        removal.note("ClusterRoleBinding of Velero", bindings);
+        for object in [named("v1", "Secret", CREDENTIALS), named("v1", "ServiceAccount", SERVER)] {
+            self.delete_own(&object, removal).await;
+        }
+    }
+
+    /// The objects of Velero in the namespace, of all kinds at the same time; whether any of them is somebody else's and stays.
+    async fn objects(&self, kinds: &[TypeMeta], removal: &mut Removal) -> bool {
+        let deletions = kinds.iter().map(|kind| async move { (&kind.kind, self.delete_kind(kind).await) });
+        let mut kept = false;
+        for (kind, deleted) in join_all(deletions).await {
+            kept |= removal.note(&format!("the objects of kind {kind}"), deleted).unwrap_or_default();
+        }
+        let jobs = TypeMeta { api_version: "batch/v1".to_owned(), kind: "Job".to_owned() };
+        let jobs = self.cluster.here(&jobs);
+        let deleted = self.cluster.delete_where::<MetadataOnly>(&jobs, "jobs", "velero.io/repo-name", |_| true).await;
+        removal.note("jobs of Velero", deleted);
+        let password = self.delete_default_password().await;
+        removal.note("Secret velero-repo-credentials", password);
+        kept
+    }
+
+    /// Whether something is there that only this application's Velero has, although its server is not.
+    async fn finds_traces(&self) -> Result<bool, ClusterError> {
+        let mut traces = vec![named("velero.io/v1", "BackupStorageLocation", LOCATION)];
+        traces.extend(
+            [("Service", METRICS), ("ServiceAccount", SERVER), ("Secret", CREDENTIALS)]
+                .map(|(kind, name)| named("v1", kind, name)),
+        );
+        for trace in &traces {
+            if self.head(trace).await?.is_some_and(|head| is_own(&head, self.application)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What an object of the namespace says of itself.
+    async fn head(&self, object: &DynamicObject) -> Result<Option<Head>, ClusterError> {
+        let api = self.cluster.here(&object.types.clone().unwrap_or_default());
+        let name = object.name_any();
+        let live = found(call("get", describe(object), || api.get_metadata_opt(&name)).await)?.flatten();
+        Ok(live.map(|live| Head {
+            name,
+            uid: live.metadata.uid,
+            labels: live.metadata.labels.unwrap_or_default(),
+            owner_references: live.metadata.owner_references.unwrap_or_default(),
+            ..Head::default()
+        }))
+    }
+
+    async fn delete_own(&self, object: &DynamicObject, removal: &mut Removal) {
+        let what = describe(object);
+        let deleted = async {
+            match self.head(object).await? {
+                Some(head) if is_own(&head, self.application) => {
+                    self.cluster.delete(&self.cluster.own(object.clone())).await
+                }
+                _ => Ok(()),
+            }
+        };
+        removal.note(&what, deleted.await);
+    }
+
+    async fn definitions(&self) -> Result<Vec<Definition>, ClusterError> {
+        let kind = named("apiextensions.k8s.io/v1", "CustomResourceDefinition", "").types.unwrap_or_default();
+        let api = self.cluster.everywhere(&kind);
+        let mut definitions = Vec::new();
+        let add = |definition: Definition| {
+            if definition.spec.group == GROUP {
+                definitions.push(definition);
+            }
+        };
+        self.cluster.collect(&api, "CustomResourceDefinitions", COMPONENT_SELECTOR, add).await?;
+        Ok(definitions)
+    }
+
+    /// Deletes what has finalizers, and gives the server and the node agent the time to take them off.
+    async fn finish(&self, kinds: &[TypeMeta]) -> Result<(), ClusterError> {
+        let finalized = kinds.iter().filter(|kind| FINALIZED_KINDS.contains(&kind.kind.as_str()));
+        let finishing = finalized.map(|kind| async move {
+            let api = self.cluster.here(kind);
+            let goes = |object: &MetadataOnly| goes_with_velero(&kind.kind, &object.metadata, self.application);
+            let deleted = self.cluster.delete_where(&api, &kind.kind, "", goes).await?;
+            if deleted.held > 0
+                && timeout(FINALIZERS_PATIENCE, none_goes(self.cluster.metadata_here(kind))).await.is_err()
+            {
+                tracing::warn!("Velero did not finish every {}: traces of it may stay in the bucket", kind.kind);
+            }
+            Ok(())
+        });
+        join_all(finishing).await.into_iter().collect()
+    }
+
+    /// Deletes the objects of a kind in the namespace, finalizers or not: nobody is left who would take them off. Whether any
+    /// of them is somebody else's and stays.
+    async fn delete_kind(&self, kind: &TypeMeta) -> Result<bool, ClusterError> {
+        let api = self.cluster.here(kind);
+        let goes = |object: &MetadataOnly| goes_with_velero(&kind.kind, &object.metadata, self.application);
+        let deleted = self.cluster.delete_where(&api, &kind.kind, "", goes).await?;
+        if deleted.held > 0 {
+            let without = &json!({"metadata": {"finalizers": null}});
+            let release = |object: MetadataOnly| async move {
+                if goes(&object) && !object.metadata.finalizers.is_empty() {
+                    let mut held = self.cluster.own(named(&kind.api_version, &kind.kind, &object.metadata.name));
+                    held.metadata.uid.clone_from(&object.metadata.uid);
+                    found(self.cluster.merge(&held, without).await)?;
+                }
+                Ok(())
+            };
+            self.cluster.for_each(&api, &kind.kind, release).await?;
+        }
+        Ok(deleted.kept > 0)
+    }
+
+    async fn delete_default_password(&self) -> Result<(), ClusterError> {
+        let (name, key, default) = REPOSITORY_PASSWORD;
+        let api: Api<Secret> = self.cluster.namespaced();
+        let secret = call("get", format!("Secret {name}"), || api.get_opt(name)).await?;
+        let password = secret.and_then(|secret| secret.data?.remove(key));
+        if password.is_some_and(|password| password.0 == default) {
+            self.cluster.delete(&self.cluster.own(named("v1", "Secret", name))).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the ClusterRoleBindings of the namespace's own server, whichever name they have.
+    async fn delete_bindings(&self) -> Result<(), ClusterError> {
+        let kind = named("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "").types.unwrap_or_default();
+        let api = self.cluster.everywhere(&kind);
+        for binding in self.cluster.list(&api, "ClusterRoleBindings", COMPONENT_SELECTOR).await? {
+            let is_of_server = binding.data["subjects"].as_array().is_some_and(|subjects| {
+                subjects
+                    .iter()
+                    .all(|subject| subject["namespace"] == self.cluster.namespace() && subject["name"] == SERVER)
+            });
+            let head = Head {
+                labels: binding.metadata.labels.clone().unwrap_or_default(),
+                owner_references: binding.metadata.owner_references.clone().unwrap_or_default(),
+                ..Head::default()
+            };
+            if is_of_server && is_own(&head, self.application) {
+                self.cluster.delete(&named(&kind.api_version, &kind.kind, &binding.name_any())).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the definitions that the charm brought, unless anything in another namespace uses them; whether that is so.
+    async fn delete_unused(&self, definitions: &[Definition], kinds: &[TypeMeta]) -> Result<bool, ClusterError> {
+        let elsewhere = format!("metadata.namespace!={}", self.cluster.namespace());
+        let servers = self.cluster.in_all_namespaces::<Deployment>();
+        let parameters = ListParams::default().labels(COMPONENT_SELECTOR).fields(&elsewhere).limit(1);
+        let others = call("list", "Deployments".to_owned(), || servers.list_metadata(&parameters)).await?;
+        if !others.items.is_empty() {
+            return Ok(true);
+        }
+        for kind in kinds {
+            if self.cluster.has_any(&self.cluster.everywhere(kind), &kind.kind, &elsewhere).await? {
+                return Ok(true);
+            }
+        }
+        let brought = |definition: &&Definition| {
+            definition.metadata.labels.get(MANAGED_BY.0).is_some_and(|manager| manager == MANAGED_BY.1)
+        };
+        for definition in definitions.iter().filter(brought) {
+            let name = &definition.metadata.name;
+            self.cluster.delete(&named("apiextensions.k8s.io/v1", "CustomResourceDefinition", name)).await?;
+        }
+        Ok(false)
+    }
+}
+
+/// Watches a kind until none of its objects is being deleted.
+async fn none_goes(api: Api<PartialObjectMeta>) {
+    let events = watcher(api, Config::default());
+    pin_mut!(events);
+    let mut going = BTreeSet::new();
+    let mut whole = false;
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Init) => {
+                going.clear();
+                whole = false;
+            }
+            Ok(Event::InitApply(object) | Event::Apply(object)) => {
+                if object.metadata.deletion_timestamp.is_some() {
+                    going.insert(object.name_any());
+                }
+            }
+            Ok(Event::Delete(object)) => {
+                going.remove(&object.name_any());
+            }
+            Ok(Event::InitDone) => whole = true,
+            Err(error) => {
+                tracing::debug!("cannot watch what is being deleted: {error}");
+                return;
+            }
+        }
+        if whole && going.is_empty() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

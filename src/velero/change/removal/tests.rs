@@ -1,0 +1,268 @@
+use http::StatusCode;
+use serde_json::Value;
+
+use super::*;
+use crate::{
+    cluster::test_api::{TestApi, Verb},
+    velero::names::INSTANCE,
+};
+
+const OURS: &str = "velero-operator";
+
+fn object(api_version: &str, kind: &str, name: &str, metadata: Value) -> Value {
+    let mut object = json!({"apiVersion": api_version, "kind": kind, "metadata": metadata});
+    object["metadata"]["name"] = json!(name);
+    if !["ClusterRoleBinding", "Namespace"].contains(&kind) && object["metadata"]["namespace"].is_null() {
+        object["metadata"]["namespace"] = json!("velero");
+    }
+    object
+}
+
+fn of(application: &str) -> Value {
+    json!({"labels": {"component": "velero", MANAGED_BY.0: MANAGED_BY.1, INSTANCE: application}})
+}
+
+/// A cluster with the Velero of an application in the namespace `velero`.
+fn installed(application: &str) -> TestApi {
+    let api = TestApi::new();
+    for kind in ["Backup", "Restore", "PodVolumeBackup", "Schedule", "BackupStorageLocation"] {
+        api.define("v1", kind);
+        let name = format!("{}s.velero.io", kind.to_lowercase());
+        let mut definition = api.object("CustomResourceDefinition", &name).unwrap();
+        definition["metadata"]["labels"][MANAGED_BY.0] = json!(MANAGED_BY.1);
+        api.put(&definition);
+    }
+    api.put(&object("v1", "Namespace", "velero", json!({})));
+    for (api_version, kind, name) in [
+        ("apps/v1", "Deployment", SERVER),
+        ("apps/v1", "DaemonSet", NODE_AGENT),
+        ("v1", "Secret", CREDENTIALS),
+        ("v1", "Service", METRICS),
+        ("v1", "ServiceAccount", SERVER),
+        ("velero.io/v1", "BackupStorageLocation", LOCATION),
+        ("velero.io/v1", "Schedule", "of-a-relation"),
+    ] {
+        api.put(&object(api_version, kind, name, of(application)));
+    }
+    let mut binding = object("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "velero", of(application));
+    binding["subjects"] = json!([{"kind": "ServiceAccount", "namespace": "velero", "name": SERVER}]);
+    api.put(&binding);
+    for name in ["nightly", "weekly"] {
+        api.put(&object("velero.io/v1", "Backup", name, json!({})));
+    }
+    let finalizers = json!({"finalizers": ["restores.velero.io/external-resources-finalizer"]});
+    api.put(&object("velero.io/v1", "Restore", "again", finalizers));
+    let owner = json!([{"apiVersion": "velero.io/v1", "kind": "Backup", "name": "nightly", "uid": "1"}]);
+    api.put(&object("velero.io/v1", "PodVolumeBackup", "nightly-1", json!({"ownerReferences": owner})));
+    api
+}
+
+/// What is no part of the charm's Velero.
+fn others() -> Vec<Value> {
+    vec![
+        object("v1", "Secret", "modeloperator", json!({"labels": {MANAGED_BY.0: "juju"}})),
+        object("v1", "Service", "wordpress", json!({"labels": {MANAGED_BY.0: "Helm", "component": "velero"}})),
+        object("apps/v1", "Deployment", "wordpress", json!({})),
+    ]
+}
+
+async fn remove_from(api: &TestApi) -> Removal {
+    remove(&api.cluster("velero"), OURS).await
+}
+
+#[tokio::test]
+async fn all_of_the_own_velero_goes_and_nothing_else() {
+    let api = installed(OURS);
+    others().iter().for_each(|object| api.put(object));
+    api.finishes("Restore");
+    assert_eq!(remove_from(&api).await, Removal::default());
+    let left = ["Deployment wordpress", "Namespace velero", "Secret modeloperator", "Service wordpress"];
+    assert_eq!(api.names(), left);
+}
+
+#[tokio::test]
+async fn the_velero_of_a_former_revision_goes_too() {
+    let api = installed(OURS);
+    for name in ["Deployment", "DaemonSet", "Secret", "Service", "ServiceAccount"] {
+        let named = match name {
+            "DaemonSet" => NODE_AGENT,
+            "Secret" => CREDENTIALS,
+            "Service" => METRICS,
+            _ => SERVER,
+        };
+        let mut former = api.object(name, named).unwrap();
+        former["metadata"]["labels"].as_object_mut().unwrap().remove(INSTANCE);
+        api.put(&former);
+    }
+    api.finishes("Restore");
+    assert_eq!(remove_from(&api).await, Removal::default());
+    assert_eq!(api.names(), ["Namespace velero"]);
+}
+
+#[tokio::test]
+async fn the_velero_of_another_application_stays_whole() {
+    let api = installed("another");
+    let before = api.versions();
+    assert_eq!(remove_from(&api).await, Removal::default());
+    assert_eq!(api.versions(), before);
+}
+
+#[tokio::test]
+async fn beside_anothers_velero_only_what_names_its_application_goes() {
+    let api = installed("another");
+    let before = api.versions();
+    api.put(&object("v1", "Service", METRICS, of(OURS)));
+    api.put(&object("velero.io/v1", "Schedule", "ours", of(OURS)));
+    assert_eq!(remove_from(&api).await, Removal::default());
+    assert!(api.object("Service", METRICS).is_none() && api.object("Schedule", "ours").is_none());
+    assert_eq!(api.versions().len(), before.len() - 1);
+}
+
+#[tokio::test]
+async fn objects_without_a_server_are_nobodys_unless_a_trace_says_whose() {
+    let api = installed("another");
+    api.cluster("velero").delete(&api.cluster("velero").own(named("apps/v1", "Deployment", SERVER))).await.unwrap();
+    let before = api.versions();
+    assert_eq!(remove_from(&api).await, Removal::default());
+    assert_eq!(api.versions(), before);
+}
+
+#[tokio::test]
+async fn restores_go_while_the_server_runs_and_secrets_before_what_is_many() {
+    let api = installed(OURS);
+    api.finishes("Restore");
+    api.requests();
+    remove_from(&api).await;
+    let requests = api.requests();
+    let deleted = |what: &str| {
+        let is = |request: &String| request.starts_with("DELETE") && request.contains(what);
+        requests.iter().position(is).unwrap_or_else(|| panic!("no deletion of {what} in {requests:#?}"))
+    };
+    let order = [
+        "/restores?",
+        "/deployments/velero",
+        "/clusterrolebindings/velero",
+        "/secrets/cloud-credentials",
+        "/serviceaccounts/velero",
+        "/backups?",
+        "/customresourcedefinitions/",
+        "/services/velero-metrics",
+    ]
+    .map(deleted);
+    assert!(order.is_sorted(), "{order:?} in {requests:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finalizer_that_nobody_takes_off_is_taken_off() {
+    let api = installed(OURS);
+    assert_eq!(remove_from(&api).await, Removal::default());
+    assert_eq!(api.names(), ["Namespace velero"]);
+}
+
+#[tokio::test]
+async fn what_is_left_for_want_of_rights_is_told_as_such() {
+    let api = installed(OURS);
+    api.refuse(|_| Some(StatusCode::FORBIDDEN));
+    let removal = remove_from(&api).await;
+    assert!(removal.forbidden);
+    for what in ["Deployment velero", "ServiceAccount velero", "Secret cloud-credentials"] {
+        assert!(removal.left.iter().any(|left| left == what), "{what} in {:?}", removal.left);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_for_another_reason_is_worth_another_run() {
+    let api = installed(OURS);
+    api.finishes("Restore");
+    api.refuse(|call| match (call.verb, call.key.plural.as_str()) {
+        (Verb::Delete, "secrets") => Some(StatusCode::INTERNAL_SERVER_ERROR),
+        (Verb::DeleteCollection, "schedules") => Some(StatusCode::FORBIDDEN),
+        _ => None,
+    });
+    let removal = remove_from(&api).await;
+    assert!(!removal.forbidden, "{removal:?}");
+    assert_eq!(removal.left, ["Secret cloud-credentials", "the objects of kind Schedule"]);
+    api.refuse_nothing();
+    assert_eq!(remove_from(&api).await, Removal::default());
+    assert_eq!(api.names(), ["Namespace velero"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_answer_holds_it_no_longer_than_its_limit() {
+    let api = installed(OURS);
+    let begun = tokio::time::Instant::now();
+    // Paused time goes on only when nothing else can.
+    let cluster = api.cluster("velero");
+    let unanswered = api.silent_from(10, remove(&cluster, OURS));
+    assert!(!unanswered.await.left.is_empty());
+    assert!(begun.elapsed() <= LIMIT + Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn definitions_stay_while_anything_elsewhere_uses_them() {
+    let elsewhere = json!({"namespace": "elsewhere", "labels": {"component": "velero"}});
+    for other in [
+        object("velero.io/v1", "Backup", "theirs", json!({"namespace": "elsewhere"})),
+        object("apps/v1", "Deployment", "velero", elsewhere),
+    ] {
+        let api = installed(OURS);
+        api.finishes("Restore");
+        api.put(&other);
+        assert_eq!(remove_from(&api).await, Removal { shared_definitions: true, ..Removal::default() });
+        assert!(api.object("CustomResourceDefinition", "backups.velero.io").is_some());
+        assert!(api.object("Backup", "nightly").is_none());
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_somebody_elses_tool_made_stays_and_its_definition_with_it() {
+    let api = installed(OURS);
+    api.finishes("Restore");
+    api.put(&object("velero.io/v1", "Schedule", "of-a-chart", json!({"labels": {MANAGED_BY.0: "Helm"}})));
+    let removal = remove_from(&api).await;
+    assert_eq!(removal, Removal { shared_definitions: true, ..Removal::default() });
+    assert!(api.object("Schedule", "of-a-chart").is_some());
+    assert!(api.object("Schedule", "of-a-relation").is_none());
+}
+
+#[tokio::test]
+async fn a_definition_that_the_charm_did_not_bring_stays() {
+    let api = installed(OURS);
+    api.finishes("Restore");
+    api.define("v1", "ResticRepository");
+    assert_eq!(remove_from(&api).await, Removal::default());
+    assert_eq!(api.names(), ["CustomResourceDefinition resticrepositories.velero.io", "Namespace velero"]);
+}
+
+#[tokio::test]
+async fn killed_at_any_request_the_next_run_reaches_the_same_end() {
+    for requests in 0.. {
+        let api = installed(OURS);
+        api.finishes("Restore");
+        let cluster = api.cluster("velero");
+        let ended = api.killed_after(requests, remove(&cluster, OURS)).await.is_some();
+        assert_eq!(remove(&cluster, OURS).await, Removal::default(), "killed after {requests} requests");
+        assert_eq!(api.names(), ["Namespace velero"], "killed after {requests} requests");
+        if ended {
+            assert!(requests > 20, "only {requests} requests");
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_namespace_full_of_backups_takes_a_request_for_each_page() {
+    let api = installed(OURS);
+    api.finishes("Restore");
+    for number in 0..1_000 {
+        api.put(&object("velero.io/v1", "Backup", &format!("backup-{number}"), json!({})));
+        for volume in 0..3 {
+            let name = format!("backup-{number}-{volume}");
+            api.put(&object("velero.io/v1", "PodVolumeBackup", &name, json!({})));
+        }
+    }
+    api.requests();
+    assert_eq!(remove_from(&api).await, Removal::default());
+    let requests = api.requests().len();
+    assert!(requests < 100, "{requests} requests");
+}

@@ -1,0 +1,168 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::cluster::test_api::TestApi;
+
+fn location(spec: &Value) -> DynamicObject {
+    let mut location = named("velero.io/v1", "BackupStorageLocation", "default");
+    location.metadata.namespace = Some("velero".to_owned());
+    location.data = json!({"spec": spec});
+    location
+}
+
+fn bucket(name: &str) -> DynamicObject {
+    location(&json!({"provider": "aws", "objectStorage": {"bucket": name}}))
+}
+
+fn installation() -> Installation {
+    Installation {
+        application: "velero-operator".to_owned(),
+        node_agent_is_adopted: false,
+        held_back: crate::velero::wanted::HeldBack::default(),
+        image: "velero/velero:v1.18.3".to_owned(),
+        node_agent: false,
+        kubelet_root: None,
+        default_volumes_to_fs_backup: false,
+        plugin_image: None,
+        location: crate::velero::wanted::LocationPlan::None,
+    }
+}
+
+fn object(kind: &str, name: &str, status: &Value) -> Value {
+    json!({"apiVersion": "velero.io/v1", "kind": kind, "status": status, "metadata": {"name": name, "namespace": "velero",
+        "creationTimestamp": Timestamp::now().to_string(), "labels": {"velero.io/storage-location": "default"}}})
+}
+
+/// A cluster whose location is the bucket `old`, with one backup there, and a server that has run for a minute.
+fn cluster_with_old_bucket() -> TestApi {
+    let api = TestApi::new();
+    for kind in ["Backup", "Restore", "DeleteBackupRequest", "BackupRepository", "BackupStorageLocation"] {
+        api.define("v1", kind);
+    }
+    let mut old = serde_json::to_value(bucket("old")).unwrap();
+    old["status"] = json!({"phase": "Available"});
+    api.put(&old);
+    api.put(&object("Backup", "nightly", &json!({"phase": "Completed"})));
+    let started = Timestamp::now() - jiff::SignedDuration::from_mins(1);
+    api.put(&json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "velero-1", "namespace": "velero",
+        "labels": {"deploy": "velero"}}, "status": {"containerStatuses": [{"name": "velero", "image": "", "imageID": "",
+        "ready": true, "restartCount": 0, "state": {"running": {"startedAt": started.to_string()}}}]}}));
+    api
+}
+
+fn credentials() -> CredentialsSecret {
+    CredentialsSecret {
+        application: "velero-operator".to_owned(),
+        namespace: "velero".to_owned(),
+        file: "aws_access_key_id=new".to_owned().into(),
+    }
+}
+
+async fn change_to_new_bucket(api: &TestApi) -> Applied {
+    let (credentials, locations) = (credentials(), [bucket("new")]);
+    let update = LocationUpdate {
+        credentials: &credentials,
+        locations: &locations,
+        credentials_only: false,
+        adopts_secret: false,
+    };
+    apply(&api.cluster("velero"), &installation(), &update, Instant::now()).await.unwrap()
+}
+
+fn bucket_of(api: &TestApi) -> Value {
+    api.object("BackupStorageLocation", "default").unwrap()["spec"]["objectStorage"]["bucket"].clone()
+}
+
+#[test]
+fn a_place_is_a_folder_of_a_bucket_of_a_store() {
+    let spec = json!({"provider": "aws", "objectStorage": {"bucket": "backups", "prefix": ""},
+        "config": {"region": "eu-west-3", "s3Url": "http://10.0.0.1:9000"}});
+    let was = location(&spec);
+    for (pointer, value, moves) in [
+        ("/objectStorage/bucket", "others", true),
+        ("/objectStorage/prefix", "folder", true),
+        ("/config/s3Url", "http://10.0.0.2:9000", true),
+        ("/provider", "azure", true),
+        ("/config/region", "us-east-1", false),
+    ] {
+        let mut changed = spec.clone();
+        *changed.pointer_mut(pointer).unwrap() = json!(value);
+        assert_eq!(place(&location(&changed)) != place(&was), moves, "{pointer}");
+    }
+    let mut without_folder = spec;
+    without_folder["objectStorage"].as_object_mut().unwrap().remove("prefix");
+    assert_eq!(place(&location(&without_folder)), place(&was));
+}
+
+#[tokio::test]
+async fn a_backup_that_began_since_the_update_was_found_due_postpones_it() {
+    let api = cluster_with_old_bucket();
+    api.put(&object(
+        "Backup",
+        "begun",
+        &json!({"phase": "InProgress", "startTimestamp": Timestamp::now().to_string()}),
+    ));
+    let applied = change_to_new_bucket(&api).await;
+    let waiting = Status::Waiting("to change the storage location until backup begun has ended".to_owned());
+    assert_eq!((applied.changed, applied.postponed), (Vec::new(), vec![waiting]));
+    assert_eq!(bucket_of(&api), "old");
+    assert!(api.object("Secret", CREDENTIALS).is_none());
+    assert!(api.object("Backup", "nightly").is_some());
+}
+
+#[tokio::test]
+async fn a_deletion_under_way_postpones_a_change_too() {
+    let api = cluster_with_old_bucket();
+    let mut deletion = object("DeleteBackupRequest", "nightly-1", &json!({"phase": "InProgress"}));
+    deletion["spec"] = json!({"backupName": "nightly"});
+    api.put(&deletion);
+    assert_eq!(change_to_new_bucket(&api).await.postponed.len(), 1);
+    assert_eq!(bucket_of(&api), "old");
+}
+
+#[tokio::test]
+async fn records_of_the_former_place_that_come_during_the_change_are_forgotten_too() {
+    let api = cluster_with_old_bucket();
+    let late = api.clone();
+    api.when(move |call| {
+        // A server that goes on with taking the content of the old bucket over.
+        if call.verb == crate::cluster::test_api::Verb::Apply && call.key.plural == "backupstoragelocations" {
+            late.put(&object("Backup", "late", &json!({"phase": "Completed"})));
+        }
+    });
+    let applied = change_to_new_bucket(&api).await;
+    assert_eq!(bucket_of(&api), "new");
+    assert!(applied.changed.iter().any(|changed| changed == "BackupStorageLocation default"), "{applied:?}");
+    assert!(api.object("Backup", "late").is_none() && api.object("Backup", "nightly").is_none());
+}
+
+#[tokio::test]
+async fn a_location_that_cannot_be_used_is_not_kept_for_a_backup() {
+    let api = cluster_with_old_bucket();
+    let mut old = serde_json::to_value(bucket("old")).unwrap();
+    old["status"] = json!({"phase": "Unavailable"});
+    api.put(&old);
+    api.put(&object(
+        "Backup",
+        "begun",
+        &json!({"phase": "InProgress", "startTimestamp": Timestamp::now().to_string()}),
+    ));
+    change_to_new_bucket(&api).await;
+    assert_eq!(bucket_of(&api), "new");
+}
+
+#[tokio::test]
+async fn killed_at_any_request_the_next_run_reaches_the_same_end() {
+    for requests in 0.. {
+        let api = cluster_with_old_bucket();
+        let ended = api.killed_after(requests, change_to_new_bucket(&api)).await.is_some();
+        change_to_new_bucket(&api).await;
+        assert_eq!(bucket_of(&api), "new", "killed after {requests} requests");
+        assert!(api.object("Backup", "nightly").is_none(), "killed after {requests} requests");
+        assert!(api.object("Secret", CREDENTIALS).is_some(), "killed after {requests} requests");
+        if ended {
+            assert!(requests > 10, "only {requests} requests");
+            return;
+        }
+    }
+}
