@@ -6,7 +6,7 @@ use crate::{
     snapshot::{Snapshot, StorageRelation},
     status::Status,
     storage::{FieldSource, PROVIDERS, StorageError},
-    velero::{BackupLocation, Installation, KubeletRoot, LocationPlan, SeveralRoots, Version},
+    velero::{BackupLocation, ImageOptions, Installation, KubeletRoot, LocationPlan, SeveralRoots, Version},
 };
 
 /// What the charm is to bring about.
@@ -154,6 +154,16 @@ fn kubelet_root(config: &ConfigValues) -> Result<Option<KubeletRoot>, Status> {
 pub fn several_kubelet_roots(roots: &SeveralRoots) -> Status {
     let name = option::KUBELET_ROOT_DIR.name;
     Status::Blocked(format!("{roots}: set the option {name} to the one whose volumes are to be backed up"))
+}
+
+/// The options that choose the images of what is planned.
+#[must_use]
+pub fn image_options(snapshot: &Snapshot) -> ImageOptions {
+    let plugin = match snapshot.storage.as_slice() {
+        [relation] => Some(relation.provider.plugin_image().name),
+        _ => None,
+    };
+    ImageOptions { velero: option::VELERO_IMAGE.name, plugin }
 }
 
 fn switch(config: &ConfigValues, option: ConfigOption<bool>) -> bool {

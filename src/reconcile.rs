@@ -12,8 +12,11 @@ use crate::{
     juju::{Dispatch, Environment, HookTools, ToolError},
     plan::{self, Plan},
     snapshot::{Snapshot, SnapshotError},
-    status::Status,
-    velero::{Cli, DueUpdate, FoundRoot, Installation, RunningServer, Velero, VeleroError, Version},
+    status::{self, Status},
+    velero::{
+        Cli, CurrentRoot, DueUpdate, Expected, FoundRoot, ImageOptions, Installation, RunningServer, Trouble, Velero,
+        VeleroError, Version,
+    },
 };
 
 /// How long a hook that changed something waits until all of it works.
@@ -21,6 +24,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a unit that does not lead waits for what the leader is doing at the same time, so as not to say until its next
 /// hook that it is not done.
 const STANDBY_PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long a server may take that was restarted, and the validation that it begins with.
+const RESTART_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why a hook failed in a way that only running it again may mend.
 #[derive(Debug, Error)]
@@ -104,14 +110,20 @@ async fn bring_about(
     cli: Option<&Version>,
 ) -> Result<Status, ReconcileError> {
     if !snapshot.leader {
-        return stand_by(velero, plan).await;
+        return stand_by(velero, plan, &plan::image_options(snapshot)).await;
     }
     let deadline = Instant::now() + PATIENCE;
     let mut statuses = plan.obstacles;
     let mut installation = plan.installation;
     let mut changed = Vec::new();
-    statuses.extend(find_kubelet_root(velero, &mut installation).await?);
+    let options = plan::image_options(snapshot);
+    match find_kubelet_root(velero, &mut installation).await? {
+        KubeletRootFound::Yes => {}
+        KubeletRootFound::Kept(status) => statuses.push(status),
+        KubeletRootFound::No(status) => return Ok(worst(vec![status])),
+    }
     let manifests = velero.manifests(&installation).await?;
+    let expected = Expected::of(&installation, &manifests);
     let applied = velero.install(&installation, &manifests).await?;
     let update = match velero.due_update(&manifests).await? {
         DueUpdate::Now(update) if applied.postponed.is_empty() || update.is_of_credentials_only() => Some(update),
@@ -131,55 +143,84 @@ async fn bring_about(
     let versions = applied.definitions.as_ref().zip(cli);
     statuses.extend(versions.and_then(|(of, cli)| plan::definitions_mismatch(&snapshot.application, of, cli)));
     if let Some(update) = update {
-        let applied = velero.update_locations(&installation, &update, deadline).await?;
+        let applied = velero.update_locations(&expected, &update, deadline).await?;
         changed.extend(applied.changed);
-        statuses.extend(applied.postponed);
+        statuses.extend(in_words(&applied.postponed, &options));
     }
     if !changed.is_empty() {
         tracing::info!("changed {}", changed.join(", "));
     }
     let held_back = waits(&statuses);
-    let sight = if changed.is_empty() || held_back {
-        velero.look(&installation).await?
+    let mut seen = if changed.is_empty() || held_back {
+        velero.assess_now(&expected).await?
     } else {
-        velero.settle(&installation, deadline).await?
+        velero.wait_until_settled(&expected, deadline).await?
     };
+    let is_silent = |trouble: &Trouble| matches!(trouble, Trouble::StorageSilent { .. });
+    if seen.troubles.iter().any(is_silent) && !velero.restart_stuck_server(&expected).await?.is_empty() {
+        seen = velero.wait_until_settled(&expected, Instant::now() + RESTART_PATIENCE).await?;
+    }
     // What is held back is why what runs is not as planned yet.
-    statuses.extend(sight.statuses.into_iter().filter(|status| !(held_back && matches!(status, Status::Waiting(_)))));
-    if let Some(server) = sight.server {
+    let seen_statuses = in_words(&seen.troubles, &options);
+    statuses.extend(seen_statuses.filter(|status| !(held_back && matches!(status, Status::Waiting(_)))));
+    if let Some(server) = seen.server {
         statuses.extend(tell_version(tools, environment, velero, &server, cli).await?);
     }
     Ok(worst(statuses))
 }
 
-/// Completes an installation with where the node agent finds the volumes of pods, unless the user has said it; what is to be
-/// said where it is not the same on all nodes.
-async fn find_kubelet_root(velero: &Velero, installation: &mut Installation) -> Result<Option<Status>, VeleroError> {
+fn in_words<'a>(troubles: &'a [Trouble], options: &'a ImageOptions) -> impl Iterator<Item = Status> + 'a {
+    troubles.iter().map(|trouble| trouble.status(options))
+}
+
+/// Whether it is known where the node agent finds the volumes of pods.
+enum KubeletRootFound {
+    /// It is.
+    Yes,
+    /// It is not the same on all nodes, and the node agent stays with what it has, if there is one.
+    Kept(Status),
+    /// It is not the same on all nodes, and what the node agent has could not be kept.
+    No(Status),
+}
+
+/// Completes an installation with where the node agent finds the volumes of pods, unless the user has said it.
+async fn find_kubelet_root(velero: &Velero, installation: &mut Installation) -> Result<KubeletRootFound, VeleroError> {
     if !installation.node_agent || installation.kubelet_root.is_some() {
-        return Ok(None);
+        return Ok(KubeletRootFound::Yes);
     }
     match velero.find_kubelet_root().await? {
         FoundRoot::Common(root) => {
             installation.kubelet_root = Some(root);
-            Ok(None)
+            Ok(KubeletRootFound::Yes)
         }
         FoundRoot::Several { roots, current } => {
+            let status = plan::several_kubelet_roots(&roots);
             // What runs goes on; what would be wrong on some nodes is not begun.
-            installation.node_agent = current.is_some();
-            installation.kubelet_root = current;
-            Ok(Some(plan::several_kubelet_roots(&roots)))
+            match current {
+                CurrentRoot::Unknown => return Ok(KubeletRootFound::No(status)),
+                CurrentRoot::Known(root) => installation.kubelet_root = Some(root),
+                CurrentRoot::NoAgent => installation.node_agent = false,
+            }
+            Ok(KubeletRootFound::Kept(status))
         }
     }
 }
 
 /// What a unit does that does not lead: it looks, and changes nothing.
-async fn stand_by(velero: &Velero, plan: Plan) -> Result<Status, ReconcileError> {
+async fn stand_by(velero: &Velero, plan: Plan, options: &ImageOptions) -> Result<Status, ReconcileError> {
     let mut statuses = plan.obstacles;
-    let mut sight = velero.look(&plan.installation).await?;
-    if statuses.is_empty() && waits(&sight.statuses) {
-        sight = velero.settle(&plan.installation, Instant::now() + STANDBY_PATIENCE).await?;
+    let mut installation = plan.installation;
+    match find_kubelet_root(velero, &mut installation).await? {
+        KubeletRootFound::Yes => {}
+        KubeletRootFound::Kept(status) => statuses.push(status),
+        KubeletRootFound::No(status) => return Ok(worst(vec![status])),
     }
-    statuses.extend(sight.statuses);
+    let expected = Expected::of(&installation, &velero.manifests(&installation).await?);
+    let mut seen = velero.assess_now(&expected).await?;
+    if statuses.is_empty() && !seen.troubles.is_empty() {
+        seen = velero.wait_until_settled(&expected, Instant::now() + STANDBY_PATIENCE).await?;
+    }
+    statuses.extend(in_words(&seen.troubles, options));
     Ok(worst(statuses))
 }
 
@@ -214,7 +255,7 @@ async fn tell_version(
 }
 
 fn worst(statuses: Vec<Status>) -> Status {
-    statuses.into_iter().max().unwrap_or_else(|| Status::Active("ready".to_owned()))
+    status::worst(statuses).unwrap_or_else(|| Status::Active("ready".to_owned()))
 }
 
 fn without_trust(application: &str) -> Status {

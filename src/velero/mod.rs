@@ -17,7 +17,9 @@ use tokio::time::Instant;
 pub use change::{applied::Applied, removal::Removal};
 pub use location::update::{DueUpdate, LocationUpdate};
 pub use seen::{
-    kubelet_root::{FoundRoot, SeveralRoots},
+    expected::{Expected, ExpectedManifest},
+    kubelet_root::{CurrentRoot, FoundRoot, SeveralRoots},
+    readiness::{ImageOptions, ImagePurpose, Trouble},
     server::{RunningServer, ServerVersion},
 };
 pub use wanted::{
@@ -25,12 +27,9 @@ pub use wanted::{
     Manifests, Version, to_yaml,
 };
 
-use crate::{
-    cluster::{Cluster, ClusterError},
-    status::Status,
-};
+use crate::cluster::{Cluster, ClusterError};
 use change::{apply, removal};
-use location::update;
+use location::{update, validation};
 use seen::{nodes, observed, readiness, watch};
 
 /// Velero in the namespace of a cluster.
@@ -61,18 +60,27 @@ impl VeleroError {
 
 /// What was seen of an installation.
 #[derive(Debug)]
-pub struct Sight {
-    /// One for each part that is not as it should be.
-    pub statuses: Vec<Status>,
+pub struct Assessment {
+    /// What is not as it should be; what has to be mended first comes first.
+    pub troubles: Vec<Trouble>,
     /// The server, if it runs as planned and no other beside it.
     pub server: Option<RunningServer>,
 }
 
-impl Sight {
-    fn of(installation: &Installation, observed: &observed::Observed) -> Self {
-        let as_planned = readiness::assess_server(installation, observed).statuses.is_empty();
+/// What became of a change of the storage locations.
+#[derive(Debug, Default)]
+pub struct LocationsUpdated {
+    /// The names of what was changed.
+    pub changed: Vec<String>,
+    /// Why nothing was changed: the server is not the one yet that is to validate them.
+    pub postponed: Vec<Trouble>,
+}
+
+impl Assessment {
+    fn of(expected: &Expected, observed: &observed::Observed) -> Self {
+        let as_planned = readiness::assess_server(expected, observed).iter().all(readiness::allows_validation);
         Self {
-            statuses: readiness::assess(installation, observed).statuses,
+            troubles: readiness::assess(expected, observed),
             server: RunningServer::among(&observed.pods).filter(|_| as_planned),
         }
     }
@@ -147,41 +155,51 @@ impl Velero {
     /// When the cluster fails.
     pub async fn update_locations(
         &self,
-        installation: &Installation,
+        expected: &Expected,
         update: &LocationUpdate<'_>,
         deadline: Instant,
-    ) -> Result<Applied, VeleroError> {
+    ) -> Result<LocationsUpdated, VeleroError> {
         if !update.is_of_credentials_only() {
-            let observed = watch::until(&self.cluster, installation, deadline, readiness::assess_server).await?;
-            let postponed = readiness::assess_server(installation, &observed).statuses;
-            if !postponed.is_empty() {
-                return Ok(Applied { postponed, ..Applied::default() });
+            let observed = watch::until(&self.cluster, expected, deadline, readiness::assess_server).await?;
+            let postponed = readiness::assess_server(expected, &observed);
+            if !postponed.iter().all(readiness::allows_validation) {
+                return Ok(LocationsUpdated { postponed, ..LocationsUpdated::default() });
             }
         }
         // It watches, as its caller does, and would double the size of every hook's future.
-        let changed = Box::pin(update::apply(&self.cluster, installation, update, deadline)).await?;
-        Ok(Applied { changed, ..Applied::default() })
+        let changed = Box::pin(update::apply(&self.cluster, expected, update, deadline)).await?;
+        Ok(LocationsUpdated { changed, ..LocationsUpdated::default() })
     }
 
-    /// What is to be said of an installation as it runs now.
+    /// Restarts a server that hangs in an older validation and would never look at the location as it is now, unless a backup or a
+    /// restore is in progress. Returns the pods that were deleted for that.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster fails.
+    pub async fn restart_stuck_server(&self, expected: &Expected) -> Result<Vec<String>, VeleroError> {
+        Ok(validation::restart_stuck_server(&self.cluster, expected).await?)
+    }
+
+    /// Judges what runs now.
     ///
     /// # Errors
     ///
     /// When the cluster cannot be asked.
-    pub async fn look(&self, installation: &Installation) -> Result<Sight, VeleroError> {
-        let observed = observed::read(&self.cluster, installation).await?;
-        Ok(Sight::of(installation, &observed))
+    pub async fn assess_now(&self, expected: &Expected) -> Result<Assessment, VeleroError> {
+        let observed = observed::read(&self.cluster, expected).await?;
+        Ok(Assessment::of(expected, &observed))
     }
 
-    /// Waits until an installation works, fails in a way that waiting does not mend, or the deadline is there; then what is to
-    /// be said of it.
+    /// Waits until all that is expected works, something fails in a way that waiting does not mend, or the deadline is there.
+    /// Judges what runs then.
     ///
     /// # Errors
     ///
     /// When the cluster cannot be asked.
-    pub async fn settle(&self, installation: &Installation, deadline: Instant) -> Result<Sight, VeleroError> {
-        let observed = watch::until(&self.cluster, installation, deadline, readiness::assess).await?;
-        Ok(Sight::of(installation, &observed))
+    pub async fn wait_until_settled(&self, expected: &Expected, deadline: Instant) -> Result<Assessment, VeleroError> {
+        let observed = watch::until(&self.cluster, expected, deadline, readiness::assess).await?;
+        Ok(Assessment::of(expected, &observed))
     }
 
     /// Asks a server for its version; `None` when it does not answer in time.

@@ -21,8 +21,8 @@ use crate::{
     status::Status,
     velero::{
         names::CREDENTIALS,
-        seen::{freshness, operations::operations_in_progress},
-        wanted::{CredentialsSecret, Installation, Manifests, manifests::is_backup_location},
+        seen::{expected::Expected, freshness, operations::operations_in_progress},
+        wanted::{CredentialsSecret, Manifests, manifests::is_backup_location},
     },
 };
 
@@ -71,8 +71,8 @@ pub(crate) async fn due_update<'a>(cluster: &Cluster, manifests: &'a Manifests) 
         to_change |= differs(&live, location);
         usable &= !is_unusable(&live);
         if is_backup_location(location) {
-            let noted = |version: &String| freshness::is_for(&live, &stands_for(location, version));
-            due |= !version.as_ref().is_some_and(noted) || freshness::is_in_doubt(&live);
+            let noted = |version: &String| freshness::is_validated_for(&live, &validated_for(location, version));
+            due |= !version.as_ref().is_some_and(noted) || freshness::is_to_be_confirmed(&live);
         }
     }
     if to_change
@@ -92,7 +92,7 @@ pub(crate) async fn due_update<'a>(cluster: &Cluster, manifests: &'a Manifests) 
 /// Applies the credentials and then the locations, which are validated with them; the names of what changed.
 pub(crate) async fn apply(
     cluster: &Cluster,
-    installation: &Installation,
+    expected: &Expected,
     update: &LocationUpdate<'_>,
     deadline: Instant,
 ) -> Result<Vec<String>, ClusterError> {
@@ -108,8 +108,8 @@ pub(crate) async fn apply(
     for location in update.locations {
         let live = cluster.find(location).await?;
         let is_due = if is_backup_location(location) {
-            let stands_for = stands_for(location, &version);
-            change_backup_location(cluster, installation, live.as_ref(), location, &stands_for, deadline).await?
+            let validated_for = validated_for(location, &version);
+            change_backup_location(cluster, expected, live.as_ref(), location, &validated_for, deadline).await?
         } else if live.as_ref().is_none_or(|live| differs(live, location)) {
             cluster.inherit(&live).await?;
             cluster.apply(location).await?;
@@ -127,20 +127,20 @@ pub(crate) async fn apply(
 /// Changes the BackupStorageLocation where that is due, so that what the server will say of it is about the change; whether it was.
 async fn change_backup_location(
     cluster: &Cluster,
-    installation: &Installation,
+    expected: &Expected,
     live: Option<&DynamicObject>,
     desired: &DynamicObject,
-    stands_for: &str,
+    validated_for: &str,
     deadline: Instant,
 ) -> Result<bool, ClusterError> {
     let Some(live) = live else {
         // If it was deleted by somebody, the server took its repositories for unusable.
         records::forget_repositories(cluster).await?;
-        cluster.apply(&freshness::sure(desired, stands_for)).await?;
+        cluster.apply(&freshness::confirmed(desired, validated_for)).await?;
         return Ok(true);
     };
     let differs = differs(live, desired);
-    if differs || !freshness::is_for(live, stands_for) {
+    if differs || !freshness::is_validated_for(live, validated_for) {
         if place(live) != place(desired) {
             records::forget_all(cluster).await?;
         } else if differs {
@@ -148,13 +148,13 @@ async fn change_backup_location(
         }
         validation::mark(cluster, live).await?;
         cluster.inherit([live]).await?;
-        cluster.apply(&freshness::in_doubt(desired, stands_for)).await?;
-    } else if !freshness::is_in_doubt(live) {
+        cluster.apply(&freshness::unconfirmed(desired, validated_for)).await?;
+    } else if !freshness::is_to_be_confirmed(live) {
         return Ok(false);
     }
-    if let Some(live) = validation::ended(cluster, installation, deadline).await? {
+    if let Some(live) = validation::ended(cluster, expected, deadline).await? {
         validation::mark(cluster, &live).await?;
-        cluster.apply(&freshness::sure(desired, stands_for)).await?;
+        cluster.apply(&freshness::confirmed(desired, validated_for)).await?;
     }
     Ok(true)
 }
@@ -196,7 +196,7 @@ async fn apply_credentials(cluster: &Cluster, credentials: &CredentialsSecret) -
 }
 
 /// What a validation of the location is about: its spec, and the credentials in that version.
-fn stands_for(location: &DynamicObject, credentials_version: &str) -> String {
+fn validated_for(location: &DynamicObject, credentials_version: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(location.data.to_string());
     hash.update(credentials_version);

@@ -1,5 +1,7 @@
 //! What runs, and how it does: read from the cluster, and judged without I/O. Nothing is changed here.
 
+pub(crate) mod expected;
+pub(crate) mod few;
 pub(crate) mod freshness;
 pub(crate) mod kubelet_root;
 pub(crate) mod namespace;
@@ -8,4 +10,5 @@ pub(crate) mod observed;
 pub(crate) mod operations;
 pub(crate) mod readiness;
 pub(crate) mod server;
+pub(crate) mod storage_message;
 pub(crate) mod watch;

@@ -1,0 +1,62 @@
+//! What is watched and judged: the part of a plan that tells whether it is carried out. Nothing of it is secret.
+
+use kube::{ResourceExt, api::DynamicObject};
+
+use crate::{
+    cluster::MANIFEST_ANNOTATION,
+    velero::wanted::{Installation, Manifests},
+};
+
+/// What should run in the namespace.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Expected {
+    /// The manifest of the server's Deployment.
+    pub server: ExpectedManifest,
+    /// The manifest of the node agent's DaemonSet; `None` where there is to be no node agent.
+    pub node_agent: Option<ExpectedManifest>,
+    /// Whether there is to be a BackupStorageLocation.
+    pub location: bool,
+}
+
+/// From which manifest an object should have been applied.
+///
+/// What admission has left of it is not compared: a cluster's policy may have backups run with images from a mirror, say.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ExpectedManifest {
+    /// Any: this part of the plan is held back, and what runs goes on as it is.
+    Any,
+    /// The one with this hash.
+    Hash(String),
+}
+
+impl Expected {
+    /// What is to be seen once an installation runs that consists of these manifests.
+    #[must_use]
+    pub fn of(installation: &Installation, manifests: &Manifests) -> Self {
+        let manifest = |kind: &str| {
+            let is_it = |object: &&DynamicObject| object.types.as_ref().is_some_and(|types| types.kind == kind);
+            let hash = manifests.objects.iter().find(is_it).and_then(hash);
+            hash.map_or(ExpectedManifest::Any, |hash| ExpectedManifest::Hash(hash.to_owned()))
+        };
+        Self {
+            server: manifest("Deployment"),
+            node_agent: installation.node_agent.then(|| manifest("DaemonSet")),
+            location: installation.backup_location().is_some(),
+        }
+    }
+}
+
+impl ExpectedManifest {
+    /// Whether an object was last applied from it.
+    #[must_use]
+    pub(crate) fn is_of(&self, object: &impl ResourceExt) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Hash(wanted) => hash(object) == Some(wanted),
+        }
+    }
+}
+
+fn hash(object: &impl ResourceExt) -> Option<&str> {
+    object.annotations().get(MANIFEST_ANNOTATION).map(String::as_str)
+}
