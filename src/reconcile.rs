@@ -25,9 +25,6 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// hook that it is not done.
 const STANDBY_PATIENCE: Duration = Duration::from_secs(15);
 
-/// How long a server may take that was restarted, and the validation that it begins with.
-const RESTART_PATIENCE: Duration = Duration::from_secs(30);
-
 /// Why a hook failed in a way that only running it again may mend.
 #[derive(Debug, Error)]
 pub enum ReconcileError {
@@ -151,15 +148,12 @@ async fn bring_about(
         tracing::info!("changed {}", changed.join(", "));
     }
     let held_back = waits(&statuses);
-    let mut seen = if changed.is_empty() || held_back {
+    let seen = if changed.is_empty() || held_back {
         velero.assess_now(&expected).await?
     } else {
         velero.wait_until_settled(&expected, deadline).await?
     };
-    let is_silent = |trouble: &Trouble| matches!(trouble, Trouble::StorageSilent { .. });
-    if seen.troubles.iter().any(is_silent) && !velero.restart_stuck_server(&expected).await?.is_empty() {
-        seen = velero.wait_until_settled(&expected, Instant::now() + RESTART_PATIENCE).await?;
-    }
+    let seen = velero.look_into_silence(&expected, seen).await?;
     // What is held back is why what runs is not as planned yet.
     let seen_statuses = in_words(&seen.troubles, &options);
     statuses.extend(seen_statuses.filter(|status| !(held_back && matches!(status, Status::Waiting(_)))));

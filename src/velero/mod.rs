@@ -9,7 +9,7 @@ mod names;
 mod seen;
 mod wanted;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use thiserror::Error;
 use tokio::time::Instant;
@@ -29,8 +29,14 @@ pub use wanted::{
 
 use crate::cluster::{Cluster, ClusterError};
 use change::{apply, removal};
-use location::{update, validation};
+use location::{
+    update,
+    validation::{self, Restart},
+};
 use seen::{nodes, observed, readiness, watch};
+
+/// How long a server may take that was restarted, and the validation that it begins with.
+const RESTART_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Velero in the namespace of a cluster.
 #[derive(Debug)]
@@ -171,16 +177,6 @@ impl Velero {
         Ok(LocationsUpdated { changed, ..LocationsUpdated::default() })
     }
 
-    /// Restarts a server that hangs in an older validation and would never look at the location as it is now, unless a backup or a
-    /// restore is in progress. Returns the pods that were deleted for that.
-    ///
-    /// # Errors
-    ///
-    /// When the cluster fails.
-    pub async fn restart_stuck_server(&self, expected: &Expected) -> Result<Vec<String>, VeleroError> {
-        Ok(validation::restart_stuck_server(&self.cluster, expected).await?)
-    }
-
     /// Judges what runs now.
     ///
     /// # Errors
@@ -200,6 +196,43 @@ impl Velero {
     pub async fn wait_until_settled(&self, expected: &Expected, deadline: Instant) -> Result<Assessment, VeleroError> {
         let observed = watch::until(&self.cluster, expected, deadline, readiness::assess).await?;
         Ok(Assessment::of(expected, &observed))
+    }
+
+    /// Finds out more of a store that does not answer: whether its name is unknown, and whether it is the server that hangs, in a
+    /// validation of what the location was before. Such a server is restarted, unless a backup or a restore is in progress.
+    /// Returns what is known then.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster fails.
+    pub async fn look_into_silence(
+        &self,
+        expected: &Expected,
+        mut seen: Assessment,
+    ) -> Result<Assessment, VeleroError> {
+        let silent = |trouble: &&mut Trouble| matches!(trouble, Trouble::StorageSilent { .. });
+        let Some(trouble) = seen.troubles.iter_mut().find(silent) else { return Ok(seen) };
+        match validation::restart_stuck_server(&self.cluster, expected).await? {
+            Restart::NotNeeded => {}
+            Restart::HeldBack(operation) => {
+                *trouble = Trouble::StuckServer { operation };
+                return Ok(seen);
+            }
+            Restart::Done => {
+                let deadline = Instant::now() + RESTART_PATIENCE;
+                let judge = |expected: &Expected, observed: &observed::Observed| readiness::assess(expected, observed);
+                let observed = watch::until(&self.cluster, expected, deadline, judge).await?;
+                let after = Assessment::of(expected, &observed);
+                // Otherwise what was known before is all that is known.
+                if readiness::is_settled(&after.troubles, observed.at) {
+                    return Ok(after);
+                }
+            }
+        }
+        if let Trouble::StorageSilent { store, lookup } = trouble {
+            *lookup = validation::failed_lookup(store).await;
+        }
+        Ok(seen)
     }
 
     /// Asks a server for its version; `None` when it does not answer in time.

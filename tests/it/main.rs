@@ -26,6 +26,7 @@ mod predecessor;
 mod removal;
 mod run_action;
 mod secrecy;
+mod silence;
 mod storage;
 mod units;
 mod version;

@@ -5,10 +5,14 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::{
+    net::lookup_host,
+    time::{Instant, timeout},
+};
+use url::{Host, Url};
 
 use crate::{
-    cluster::{Cluster, ClusterError, describe, named},
+    cluster::{Cluster, ClusterError, named},
     velero::{
         names::SERVER,
         seen::{
@@ -24,6 +28,9 @@ use crate::{
 
 /// How long a validation is waited for: until a store that does not answer is taken for silent, and a moment more.
 const PATIENCE: Duration = VALIDATION.saturating_add(Duration::from_secs(1));
+
+/// How long a name may take to be found.
+const LOOKUP: Duration = Duration::from_secs(5);
 
 /// Marks the status of a location. The phase stays, as a backup that begins meanwhile would be refused without it.
 pub(crate) async fn mark(cluster: &Cluster, location: &DynamicObject) -> Result<(), ClusterError> {
@@ -60,34 +67,61 @@ fn assess(expected: &Expected, observed: &Observed) -> Vec<Trouble> {
     troubles
 }
 
+/// What was done about a server that hangs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Restart {
+    /// Nothing: it does not hang, or a restart has not helped.
+    NotNeeded,
+    /// It was restarted.
+    Done,
+    /// It is left to this backup or restore, on which it also works.
+    HeldBack(String),
+}
+
 /// Restarts a server that hangs in the validation of what the location was before its last change, and would never look at what
-/// it is now. Returns the pods that were deleted for that. One that also backs up or restores is left to that.
-///
-/// This happens once for a change: the server that comes has started after it.
-pub(crate) async fn restart_stuck_server(cluster: &Cluster, expected: &Expected) -> Result<Vec<String>, ClusterError> {
+/// it is now. This happens once for a change: the server that comes has started after it.
+pub(crate) async fn restart_stuck_server(cluster: &Cluster, expected: &Expected) -> Result<Restart, ClusterError> {
     let observed = observed::read(cluster, expected).await?;
     if !readiness::is_stuck(&observed) {
-        return Ok(Vec::new());
+        return Ok(Restart::NotNeeded);
     }
     if let Some(operation) = operations_in_progress(cluster).await?.first() {
-        tracing::warn!(
-            "the server hangs in an older validation of the location, and is not restarted until {} has ended",
-            operation.name
-        );
-        return Ok(Vec::new());
+        return Ok(Restart::HeldBack(operation.name.clone()));
     }
+    tracing::info!(
+        "restarting the server: it has not looked at the changed location within {} s",
+        VALIDATION.as_secs()
+    );
     let is_server = |pod: &&Pod| {
         pod.metadata.deletion_timestamp.is_none() && pod.labels().get("deploy").is_some_and(|name| name == SERVER)
     };
-    let mut restarted = Vec::new();
     for pod in observed.pods.iter().filter(is_server) {
-        let pod = cluster.own(named("v1", "Pod", &pod.name_any()));
-        tracing::info!(
-            "restarting the server, which has not looked at the changed location within {} s",
-            VALIDATION.as_secs()
-        );
-        cluster.delete(&pod).await?;
-        restarted.push(describe(&pod));
+        cluster.delete(&cluster.own(named("v1", "Pod", &pod.name_any()))).await?;
     }
-    Ok(restarted)
+    Ok(Restart::Done)
+}
+
+/// Looks up the name in a store's address, as the server has to. Returns why it cannot be found; nothing where it can, or there
+/// is no name in it.
+pub(crate) async fn failed_lookup(store: &str) -> Option<String> {
+    let address = Url::parse(store).ok()?;
+    let Some(Host::Domain(name)) = address.host() else { return None };
+    let port = address.port_or_known_default()?;
+    let lookup = timeout(LOOKUP, lookup_host((name, port))).await.ok()?;
+    lookup.err().map(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_name_that_cannot_be_found_is_told() {
+        // No such name is ever given to anybody (RFC 6761).
+        assert!(failed_lookup("http://store.invalid:9000").await.is_some());
+        for found in ["http://localhost:9000", "http://127.0.0.1:9000", "https://[::1]", "bucket backups in eu-west-3"]
+        {
+            assert_eq!(failed_lookup(found).await, None, "{found}");
+        }
+    }
 }

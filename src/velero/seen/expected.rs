@@ -60,3 +60,61 @@ impl ExpectedManifest {
 fn hash(object: &impl ResourceExt) -> Option<&str> {
     object.annotations().get(MANIFEST_ANNOTATION).map(String::as_str)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use k8s_openapi::api::apps::v1::Deployment;
+
+    use super::*;
+    use crate::{cluster::named, velero::wanted::LocationPlan};
+
+    fn applied_from(hash: Option<&str>) -> Deployment {
+        let mut deployment = Deployment::default();
+        if let Some(hash) = hash {
+            deployment.annotations_mut().insert(MANIFEST_ANNOTATION.to_owned(), hash.to_owned());
+        }
+        deployment
+    }
+
+    #[test]
+    fn what_is_expected_are_the_manifests_of_what_is_wanted() {
+        let installation = |node_agent| Installation {
+            image: "velero/velero:v1.18.3".to_owned(),
+            node_agent,
+            kubelet_root: None,
+            default_volumes_to_fs_backup: false,
+            plugin_image: None,
+            location: LocationPlan::None,
+        };
+        let object = |kind: &str, hash: &str| {
+            let mut object = named("apps/v1", kind, "any");
+            object.annotations_mut().insert(MANIFEST_ANNOTATION.to_owned(), hash.to_owned());
+            object
+        };
+        let manifests = Manifests {
+            namespace: "model".to_owned(),
+            namespace_labels: BTreeMap::new(),
+            definitions: Vec::new(),
+            objects: vec![object("Service", "00"), object("DaemonSet", "0b"), object("Deployment", "0a")],
+            credentials: None,
+            locations: Vec::new(),
+        };
+        let hash = |hash: &str| ExpectedManifest::Hash(hash.to_owned());
+        assert_eq!(
+            Expected::of(&installation(true), &manifests),
+            Expected { server: hash("0a"), node_agent: Some(hash("0b")), location: false }
+        );
+        assert_eq!(Expected::of(&installation(false), &manifests).node_agent, None);
+    }
+
+    #[test]
+    fn an_object_is_of_the_manifest_that_it_was_applied_from() {
+        let planned = ExpectedManifest::Hash("0a".to_owned());
+        assert!(planned.is_of(&applied_from(Some("0a"))));
+        assert!(!planned.is_of(&applied_from(Some("0b"))));
+        assert!(!planned.is_of(&applied_from(None)));
+        assert!(ExpectedManifest::Any.is_of(&applied_from(None)));
+    }
+}

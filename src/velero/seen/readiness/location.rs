@@ -26,7 +26,13 @@ pub(super) fn assess(observed: &Observed) -> Option<Trouble> {
     let start = server::start(&observed.pods);
     let validated = freshness::time(location);
     let by_this_server = validated.is_some_and(|time| start.is_some_and(|start| time >= start));
-    let is_current = by_this_server && Freshness::of(location) == Freshness::Current;
+    let began_with_it = start.zip(freshness::changed(location)).is_some_and(|(start, changed)| start > changed);
+    let is_current = match Freshness::of(location) {
+        Freshness::Current => by_this_server,
+        // A server that was started after the change has never known the location otherwise.
+        Freshness::Doubtful => by_this_server && began_with_it,
+        Freshness::Marked | Freshness::Never => false,
+    };
     match freshness::phase(location).filter(|_| is_current) {
         Some("Available") => None,
         Some("Unavailable") => {
@@ -47,7 +53,7 @@ fn silence(location: &DynamicObject, start: Option<Timestamp>, now: Timestamp) -
     let since = start.map(|start| freshness::changed(location).map_or(start, |changed| start.max(changed)));
     let silent_from = since.map(|since| since + VALIDATION);
     if silent_from.is_some_and(|from| now >= from) {
-        Trouble::StorageSilent { store: store(location) }
+        Trouble::StorageSilent { store: store(location), lookup: None }
     } else {
         Trouble::NotValidated { silent_from }
     }

@@ -530,7 +530,25 @@ fn a_store_that_does_not_answer_is_told_of_once_the_server_has_had_the_time_to_a
     // It has answered, and that is still to be confirmed.
     let mut answered = freshness::unconfirmed(&changed("2026-01-31T10:40:00Z"), "0a");
     answered.data["status"] = json!({"phase": "Available", "lastValidationTime": "2026-01-31T10:50:00Z"});
-    assert!(only(&Observed { location: Some(answered), ..all_well() }).starts_with("waiting"));
+    assert!(only(&Observed { location: Some(answered.clone()), ..all_well() }).starts_with("waiting"));
+    // A server that has started since has never known the location otherwise.
+    answered.metadata.managed_fields = changed("2026-01-31T10:20:29Z").metadata.managed_fields;
+    assert_eq!(told(&Observed { location: Some(answered), ..all_well() }), [] as [&str; 0]);
+}
+
+#[test]
+fn more_that_is_known_of_a_silence_is_told() {
+    let told = |trouble: Trouble| trouble.status(&OPTIONS).to_string();
+    let (store, lookup) = ("http://store.invalid".to_owned(), Some("no such name".to_owned()));
+    assert_eq!(
+        told(Trouble::StorageSilent { store, lookup }),
+        "blocked: storage does not answer: the name of http://store.invalid cannot be found: no such name"
+    );
+    assert_eq!(
+        told(Trouble::StuckServer { operation: "backup nightly".into() }),
+        "waiting: for backup nightly to end and Velero to be restarted then: it has not looked at the changed storage location, \
+         as the former storage does not answer"
+    );
 }
 
 #[test]

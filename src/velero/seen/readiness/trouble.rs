@@ -96,6 +96,13 @@ pub enum Trouble {
     StorageSilent {
         /// Which store: its address, or what else is known of it.
         store: String,
+        /// Why its name cannot be found, if that is so.
+        lookup: Option<String>,
+    },
+    /// The server hangs in the validation of what the location was before its last change, and cannot be restarted.
+    StuckServer {
+        /// The backup or restore that it also works on.
+        operation: String,
     },
     /// The server says that the storage cannot be used.
     StorageUnusable {
@@ -145,6 +152,7 @@ impl Trouble {
             | Self::CrashLooping { .. }
             | Self::LostServer { .. }
             | Self::StorageSilent { .. }
+            | Self::StuckServer { .. }
             | Self::StorageUnusable { .. } => true,
             Self::Unschedulable { lasting_from, .. } => lasting_from.is_some_and(|from| now >= from),
             Self::Missing { .. }
@@ -199,9 +207,16 @@ impl Trouble {
             Self::NotValidated { .. } => {
                 Status::Waiting("for BackupStorageLocation default to be validated".to_owned())
             }
-            Self::StorageSilent { store } => Status::Blocked(format!(
+            Self::StorageSilent { store, lookup: Some(why) } => {
+                Status::Blocked(format!("storage does not answer: the name of {store} cannot be found: {why}"))
+            }
+            Self::StorageSilent { store, lookup: None } => Status::Blocked(format!(
                 "storage does not answer: Velero got no word from {store} so far, check that it runs and can be reached from \
                  the cluster"
+            )),
+            Self::StuckServer { operation } => Status::Waiting(format!(
+                "for {operation} to end and Velero to be restarted then: it has not looked at the changed storage location, as \
+                 the former storage does not answer"
             )),
             Self::StorageUnusable { message } => Status::Blocked(format!("storage is not usable: {message}")),
         }
