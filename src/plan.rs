@@ -10,8 +10,8 @@ use crate::{
     status::Status,
     storage::{FieldSource, PROVIDERS, StorageError},
     velero::{
-        BackupLocation, Facts, FoundRoot, HeldBack, Holdings, Installation, KubeletRoot, LocationPlan, SeveralRoots,
-        Version, reserved_name,
+        BackupLocation, CurrentRoot, Facts, FoundRoot, HeldBack, Holdings, ImageOptions, Installation, KubeletRoot,
+        LocationPlan, SeveralRoots, Version, reserved_name,
     },
 };
 
@@ -195,8 +195,11 @@ fn node_agent(config: &ConfigValues, facts: &Facts) -> NodeAgentPlan {
             Some(FoundRoot::Several { roots, current }) => {
                 plan.obstacle = Some(several_kubelet_roots(roots));
                 // What runs goes on; what would be wrong on some nodes is not begun.
-                plan.is_held_back = true;
-                plan.kubelet_root.clone_from(current);
+                match current {
+                    CurrentRoot::Known(root) => plan.kubelet_root = Some(root.clone()),
+                    CurrentRoot::Unknown => plan.is_held_back = true,
+                    CurrentRoot::NoAgent => plan.wanted = false,
+                }
             }
             None => {}
         },
@@ -301,6 +304,16 @@ fn kubelet_root(config: &ConfigValues) -> Result<Option<KubeletRoot>, Status> {
 fn several_kubelet_roots(roots: &SeveralRoots) -> Status {
     let name = option::KUBELET_ROOT_DIR.name;
     Status::Blocked(format!("{roots}: set the option {name} to the one whose volumes are to be backed up"))
+}
+
+/// The options that choose the images of what is planned.
+#[must_use]
+pub fn image_options(snapshot: &Snapshot) -> ImageOptions {
+    let plugin = match snapshot.storage.as_slice() {
+        [relation] => Some(relation.provider.plugin_image().name),
+        _ => None,
+    };
+    ImageOptions { velero: option::VELERO_IMAGE.name, plugin }
 }
 
 fn switch(config: &ConfigValues, option: ConfigOption<bool>) -> bool {

@@ -214,15 +214,16 @@ fn files_of_volumes_need_the_node_agent_which_goes_all_the_same_when_it_is_not_w
 
 #[test]
 fn nodes_with_different_directories_keep_their_agent_as_it_is() {
-    let roots = |current: Option<&str>| FoundRoot::Several {
-        roots: SeveralRoots::default(),
-        current: current.map(|root| root.parse().unwrap()),
-    };
-    for current in [Some("/var/lib/kubelet"), None] {
-        let facts = Facts { kubelet_root: Some(roots(current)), ..facts() };
+    let known = CurrentRoot::Known("/var/lib/kubelet".parse().unwrap());
+    for (current, wanted, held_back) in
+        [(known, true, false), (CurrentRoot::Unknown, true, true), (CurrentRoot::NoAgent, false, false)]
+    {
+        let found = FoundRoot::Several { roots: SeveralRoots::default(), current };
+        let facts = Facts { kubelet_root: Some(found), ..facts() };
         let snapshot = snapshot(&[("use-node-agent", json!(true))], vec![relation("s3-credentials", S3)]);
         let plan = super::plan(&snapshot, &facts);
-        assert!(installation(&plan).node_agent && installation(&plan).held_back.node_agent);
+        let installation = installation(&plan);
+        assert_eq!((installation.node_agent, installation.held_back.node_agent), (wanted, held_back));
         assert_eq!(plan.obstacles.len(), 1);
     }
 }

@@ -12,8 +12,10 @@ use crate::{
     juju::{Dispatch, Environment, HookTools, ToolError, UnitStatus},
     plan,
     snapshot::{Snapshot, SnapshotError},
-    status::Status,
-    velero::{DueUpdate, Facts, Installation, RunningServer, Velero, VeleroError, Version},
+    status::{self, Status},
+    velero::{
+        DueUpdate, Expected, Facts, ImageOptions, Installation, RunningServer, Trouble, Velero, VeleroError, Version,
+    },
 };
 
 /// How long a hook that changed something waits until all of it works.
@@ -109,7 +111,15 @@ async fn plan_and_bring_about(
     let Some(installation) = &plan.installation else {
         return Ok(worst(plan.obstacles, &plan.remarks));
     };
-    let hook = Hook { tools, environment, velero: &velero, snapshot, facts: &facts, installation };
+    let hook = Hook {
+        tools,
+        environment,
+        velero: &velero,
+        snapshot,
+        facts: &facts,
+        installation,
+        options: plan::image_options(snapshot),
+    };
     let seen =
         if snapshot.leader { hook.bring_about(&plan.obstacles, unit_status).await? } else { hook.watch_over().await? };
     Ok(worst(plan.obstacles.into_iter().chain(seen), &plan.remarks))
@@ -123,6 +133,7 @@ struct Hook<'a> {
     snapshot: &'a Snapshot,
     facts: &'a Facts,
     installation: &'a Installation,
+    options: ImageOptions,
 }
 
 impl Hook<'_> {
@@ -139,6 +150,7 @@ impl Hook<'_> {
         let mut statuses = applied.postponed;
         let mut changed = applied.changed;
         statuses.extend(self.definitions_mismatch(applied.definitions.as_ref()));
+        let expected = Expected::of(installation, &manifests);
         let update = match velero.due_update(&manifests, &self.facts.holdings).await? {
             DueUpdate::Now(update) if statuses.is_empty() || update.is_of_credentials_only() => Some(update),
             DueUpdate::Postponed(status) => {
@@ -154,23 +166,25 @@ impl Hook<'_> {
             unit_status.report(&worst(known, &[])).await?;
         }
         if let Some(update) = update {
-            let applied = velero.update_locations(installation, &update, deadline).await?;
-            changed.extend(applied.changed);
-            statuses.extend(applied.postponed);
+            let updated = velero.update_locations(&expected, &update, deadline).await?;
+            changed.extend(updated.changed);
+            statuses.extend(updated.postponed);
+            statuses.extend(in_words(&updated.troubles, &self.options));
         }
         if !changed.is_empty() {
             tracing::info!("changed {}", changed.join(", "));
         }
         let held_back = any_waiting(&statuses);
-        let sight = if changed.is_empty() || held_back {
-            velero.look(installation).await?
+        let seen = if changed.is_empty() || held_back {
+            velero.assess_now(&expected).await?
         } else {
-            velero.settle(installation, deadline).await?
+            velero.wait_until_settled(&expected, deadline).await?
         };
+        let seen = velero.look_into_silence(&expected, seen).await?;
         // What is held back is why what runs is not as planned yet.
-        statuses
-            .extend(sight.statuses.into_iter().filter(|status| !(held_back && matches!(status, Status::Waiting(_)))));
-        if let Some(server) = sight.server {
+        let explained = |status: &Status| held_back && matches!(status, Status::Waiting(_));
+        statuses.extend(in_words(&seen.troubles, &self.options).filter(|status| !explained(status)));
+        if let Some(server) = seen.server {
             statuses.extend(self.tell_version(&server).await?);
         }
         Ok(statuses)
@@ -179,18 +193,19 @@ impl Hook<'_> {
     /// What a unit does that does not lead: it looks, and changes nothing. Returns what keeps the unit from being Active.
     async fn watch_over(&self) -> Result<Vec<Status>, ReconcileError> {
         let (velero, installation) = (self.velero, self.installation);
-        let mut sight = velero.look(installation).await?;
-        if any_waiting(&sight.statuses) {
-            sight = velero.settle(installation, Instant::now() + STANDBY_PATIENCE).await?;
-        }
         let manifests = velero.manifests(installation).await?;
+        let expected = Expected::of(installation, &manifests);
+        let mut seen = velero.assess_now(&expected).await?;
+        if !seen.troubles.is_empty() {
+            seen = velero.wait_until_settled(&expected, Instant::now() + STANDBY_PATIENCE).await?;
+        }
         let definitions = velero.definitions_release(&manifests).await?;
         let holdings = velero.holdings(&self.snapshot.application).await?;
         let mut statuses: Vec<_> = self.definitions_mismatch(definitions.as_ref()).into_iter().collect();
         statuses.extend(velero.pending(installation, &manifests, &holdings).await?);
-        statuses.extend(sight.statuses);
-        if let Some(version) = sight.server.as_ref().and_then(RunningServer::known_version) {
-            statuses.extend(self.server_mismatch(sight.server.as_ref(), version.release()));
+        statuses.extend(in_words(&seen.troubles, &self.options));
+        if let Some(version) = seen.server.as_ref().and_then(RunningServer::known_version) {
+            statuses.extend(self.server_mismatch(seen.server.as_ref(), version.release()));
         }
         Ok(statuses)
     }
@@ -226,6 +241,10 @@ impl Hook<'_> {
     }
 }
 
+fn in_words<'a>(troubles: &'a [Trouble], options: &'a ImageOptions) -> impl Iterator<Item = Status> + 'a {
+    troubles.iter().map(|trouble| trouble.status(options))
+}
+
 fn any_waiting(statuses: &[Status]) -> bool {
     statuses.iter().any(|status| matches!(status, Status::Waiting(_)))
 }
@@ -235,7 +254,7 @@ fn worst(statuses: impl IntoIterator<Item = Status>, remarks: &[String]) -> Stat
         let parts: Vec<_> = ["ready".to_owned()].into_iter().chain(remarks.iter().cloned()).collect();
         Status::Active(parts.join("; "))
     };
-    statuses.into_iter().max().unwrap_or_else(ready)
+    status::worst(statuses).unwrap_or_else(ready)
 }
 
 /// What the last hook of a unit does: nothing where other units stay; else take Velero away.

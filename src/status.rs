@@ -6,9 +6,7 @@ use std::fmt;
 const LONGEST_MESSAGE: usize = 400;
 
 /// A status of the unit, with its message.
-///
-/// The order is that of severity: the worst of several is their maximum.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Status {
     /// All is as it should be.
     Active(String),
@@ -16,6 +14,18 @@ pub enum Status {
     Waiting(String),
     /// A person must act, and the message says what to do.
     Blocked(String),
+}
+
+/// Returns the worst of several: a person must act before anything resolves itself, before all is well. Among those of one kind it
+/// is the first, so that the order in which they are collected says what has to be mended first.
+#[must_use]
+pub fn worst(statuses: impl IntoIterator<Item = Status>) -> Option<Status> {
+    let severity = |status: &Status| match status {
+        Status::Active(_) => 0,
+        Status::Waiting(_) => 1,
+        Status::Blocked(_) => 2,
+    };
+    statuses.into_iter().reduce(|worst, next| if severity(&next) > severity(&worst) { next } else { worst })
 }
 
 impl Status {
@@ -68,14 +78,30 @@ mod tests {
 
     #[test]
     fn the_worst_of_several_is_the_one_that_needs_a_person() {
-        let worst = [
+        let worst = worst([
             Status::Waiting("for the node agent".into()),
             Status::Blocked("the image cannot be pulled".into()),
             Status::Active(String::new()),
-        ]
-        .into_iter()
-        .max();
+        ]);
         assert_eq!(worst, Some(Status::Blocked("the image cannot be pulled".into())));
+        assert_eq!(super::worst([]), None);
+    }
+
+    #[test]
+    fn among_equals_the_first_counts_whatever_its_letters() {
+        for (first, second) in
+            [("cannot pull image", "storage is not usable"), ("storage is not usable", "cannot pull image")]
+        {
+            let worst = worst([
+                Status::Waiting("for zeal".into()),
+                Status::Blocked(first.into()),
+                Status::Blocked(second.into()),
+            ]);
+            assert_eq!(worst, Some(Status::Blocked(first.into())));
+        }
+        let waiting =
+            [Status::Waiting("for a backup".into()), Status::Waiting("for Velero to run as configured".into())];
+        assert_eq!(worst(waiting.clone()).as_ref(), waiting.first());
     }
 
     #[test]

@@ -10,18 +10,20 @@ mod phase;
 mod seen;
 mod wanted;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use thiserror::Error;
 use tokio::time::Instant;
 
 pub use change::{applied::Applied, removal::Removal};
-pub use location::update::{DueUpdate, LocationUpdate};
+pub use location::update::{DueUpdate, LocationUpdate, LocationsUpdated};
 pub use names::reserved_name;
 pub use seen::{
+    expected::{Expected, ExpectedManifest},
     facts::Facts,
     holdings::{Claim, Held, Holdings},
-    kubelet_root::{FoundRoot, SeveralRoots},
+    kubelet_root::{CurrentRoot, FoundRoot, SeveralRoots},
+    readiness::{ImageOptions, ImagePurpose, Trouble},
     server::{RunningServer, ServerVersion},
 };
 pub use wanted::{
@@ -34,8 +36,14 @@ use crate::{
     status::Status,
 };
 use change::{apply, definitions, removal};
-use location::update;
+use location::{
+    update,
+    validation::{self, Restart},
+};
 use seen::{nodes, observed, readiness, watch};
+
+/// How long a server may take that was restarted, and the validation that it begins with.
+const RESTART_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Velero in the namespace of a cluster.
 #[derive(Debug)]
@@ -76,18 +84,18 @@ impl VeleroError {
 
 /// What was seen of an installation.
 #[derive(Debug)]
-pub struct Sight {
-    /// One for each part that is not as it should be.
-    pub statuses: Vec<Status>,
+pub struct Assessment {
+    /// What is not as it should be; what has to be mended first comes first.
+    pub troubles: Vec<Trouble>,
     /// The server, if it runs as planned and no other beside it.
     pub server: Option<RunningServer>,
 }
 
-impl Sight {
-    fn of(installation: &Installation, observed: &observed::Observed) -> Self {
-        let as_planned = readiness::assess_server(installation, observed).statuses.is_empty();
+impl Assessment {
+    fn of(expected: &Expected, observed: &observed::Observed) -> Self {
+        let as_planned = readiness::assess_server(expected, observed).iter().all(readiness::allows_validation);
         Self {
-            statuses: readiness::assess(installation, observed).statuses,
+            troubles: readiness::assess(expected, observed),
             server: RunningServer::among(&observed.pods).filter(|_| as_planned),
         }
     }
@@ -217,40 +225,77 @@ impl Velero {
     /// When the cluster fails.
     pub async fn update_locations(
         &self,
-        installation: &Installation,
+        expected: &Expected,
         update: &LocationUpdate<'_>,
         deadline: Instant,
-    ) -> Result<Applied, VeleroError> {
+    ) -> Result<LocationsUpdated, VeleroError> {
         if !update.is_of_credentials_only() {
-            let observed = watch::until(&self.cluster, installation, deadline, readiness::assess_server).await?;
-            let postponed = readiness::assess_server(installation, &observed).statuses;
-            if !postponed.is_empty() {
-                return Ok(Applied { postponed, ..Applied::default() });
+            let observed = watch::until(&self.cluster, expected, deadline, readiness::assess_server).await?;
+            let postponed = readiness::assess_server(expected, &observed);
+            if !postponed.iter().all(readiness::allows_validation) {
+                return Ok(LocationsUpdated { troubles: postponed, ..LocationsUpdated::default() });
             }
         }
         // It watches, as its caller does, and would double the size of every hook's future.
-        Ok(Box::pin(update::apply(&self.cluster, installation, update, deadline)).await?)
+        Ok(Box::pin(update::apply(&self.cluster, expected, update, deadline)).await?)
     }
 
-    /// What is to be said of an installation as it runs now.
+    /// Judges what runs now.
     ///
     /// # Errors
     ///
     /// When the cluster cannot be asked.
-    pub async fn look(&self, installation: &Installation) -> Result<Sight, VeleroError> {
-        let observed = observed::read(&self.cluster, installation).await?;
-        Ok(Sight::of(installation, &observed))
+    pub async fn assess_now(&self, expected: &Expected) -> Result<Assessment, VeleroError> {
+        let observed = observed::read(&self.cluster, expected).await?;
+        Ok(Assessment::of(expected, &observed))
     }
 
-    /// Waits until an installation works, fails in a way that waiting does not mend, or the deadline is there; then what is to
-    /// be said of it.
+    /// Waits until all that is expected works, something fails in a way that waiting does not mend, or the deadline is there.
+    /// Judges what runs then.
     ///
     /// # Errors
     ///
     /// When the cluster cannot be asked.
-    pub async fn settle(&self, installation: &Installation, deadline: Instant) -> Result<Sight, VeleroError> {
-        let observed = watch::until(&self.cluster, installation, deadline, readiness::assess).await?;
-        Ok(Sight::of(installation, &observed))
+    pub async fn wait_until_settled(&self, expected: &Expected, deadline: Instant) -> Result<Assessment, VeleroError> {
+        let observed = watch::until(&self.cluster, expected, deadline, readiness::assess).await?;
+        Ok(Assessment::of(expected, &observed))
+    }
+
+    /// Finds out more of a store that does not answer: whether its name is unknown, and whether it is the server that hangs, in a
+    /// validation of what the location was before. Such a server is restarted, unless a backup or a restore is in progress.
+    /// Returns what is known then.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster fails.
+    pub async fn look_into_silence(
+        &self,
+        expected: &Expected,
+        mut seen: Assessment,
+    ) -> Result<Assessment, VeleroError> {
+        let silent = |trouble: &&mut Trouble| matches!(trouble, Trouble::StorageSilent { .. });
+        let Some(trouble) = seen.troubles.iter_mut().find(silent) else { return Ok(seen) };
+        match validation::restart_stuck_server(&self.cluster, expected).await? {
+            Restart::NotNeeded => {}
+            Restart::HeldBack(operation) => {
+                *trouble = Trouble::StuckServer { operation };
+                return Ok(seen);
+            }
+            Restart::Done => {
+                let deadline = Instant::now() + RESTART_PATIENCE;
+                let judge = |expected: &Expected, observed: &observed::Observed| readiness::assess(expected, observed);
+                let observed = watch::until(&self.cluster, expected, deadline, judge).await?;
+                let after = Assessment::of(expected, &observed);
+                // Otherwise what was known before is all that is known.
+                if readiness::is_settled(&after.troubles, observed.at) {
+                    return Ok(after);
+                }
+            }
+        }
+        if let Trouble::StorageSilent { store, lookup } = trouble {
+            *lookup = validation::failed_lookup(store).await;
+        }
+        Ok(seen)
     }
 
     /// Asks a server for its version; `None` when it does not answer in time.

@@ -28,6 +28,7 @@ mod removal;
 mod run_action;
 mod run_flags;
 mod secrecy;
+mod silence;
 mod storage;
 mod units;
 mod version;

@@ -23,15 +23,16 @@ use crate::{
     cluster::{Cluster, ClusterError, FIELD_MANAGER, Heritage, call, describe, differs, named},
     status::Status,
     velero::{
-        change::applied::Applied,
         names::CREDENTIALS,
         seen::{
+            expected::Expected,
             freshness,
             holdings::{Claim, Holdings},
             operations::{Operation, operations_in_progress},
+            readiness::Trouble,
         },
         wanted::{
-            CredentialsSecret, Installation, Manifests,
+            CredentialsSecret, Manifests,
             manifests::{is_backup_location, kept, to_keep},
         },
     },
@@ -39,6 +40,17 @@ use crate::{
 
 /// The fields of a location's `spec.config` that say which store it is, of all providers.
 const ADDRESSES: [&str; 4] = ["s3Url", "storageAccount", "storageAccountURI", "storeEndpoint"];
+
+/// What became of a change of the storage locations.
+#[derive(Debug, Default)]
+pub struct LocationsUpdated {
+    /// The names of what was changed.
+    pub changed: Vec<String>,
+    /// What is waited for before the rest is changed.
+    pub postponed: Vec<Status>,
+    /// Why nothing was changed: the server is not the one yet that is to validate them.
+    pub troubles: Vec<Trouble>,
+}
 
 /// What is to be done with the locations and their credentials.
 #[derive(Debug)]
@@ -59,6 +71,8 @@ pub struct LocationUpdate<'a> {
     credentials_only: bool,
     /// The Secret that is there is nobody's: what is in it stays in it.
     adopts_secret: bool,
+    /// What the locations wait for, if they have to change, too.
+    postponed: Option<Status>,
 }
 
 impl LocationUpdate<'_> {
@@ -79,32 +93,48 @@ pub(crate) async fn due_update<'a>(
     let secret = live_credentials(cluster).await?.filter(|live| credentials.is_in(live));
     let version = secret.as_ref().and_then(ResourceExt::resource_version);
     let mut due = version.is_none();
-    let (mut to_make, mut to_change, mut usable) = (false, false, true);
+    let (mut to_make, mut to_change, mut moves, mut usable) = (false, false, false, true);
     for location in &manifests.locations {
         let Some(live) = cluster.find(location).await? else {
             to_make = true;
             continue;
         };
         to_change |= differs(&live, location);
+        moves |= is_backup_location(location) && place(&live) != place(location);
         usable &= !is_unusable(&live);
         if is_backup_location(location) {
-            let noted = |version: &String| freshness::is_for(&live, &stands_for(location, version));
-            due |= !version.as_ref().is_some_and(noted) || freshness::is_in_doubt(&live);
+            let noted = |version: &String| freshness::is_validated_for(&live, &validated_for(location, version));
+            due |= !version.as_ref().is_some_and(noted) || freshness::is_to_be_confirmed(&live);
         }
-    }
-    if to_change
-        && usable
-        && let Some(status) = held_back(cluster).await?
-    {
-        return Ok(DueUpdate::Postponed(status));
     }
     if !(due || to_make || to_change) {
         return Ok(DueUpdate::None);
     }
-    let credentials_only = !(to_make || to_change);
     let adopts_secret =
         holdings.find(&named("v1", "Secret", CREDENTIALS)).is_some_and(|held| held.claim == Claim::Unclaimed);
-    Ok(DueUpdate::Now(LocationUpdate { credentials, locations: &manifests.locations, credentials_only, adopts_secret }))
+    let update = LocationUpdate {
+        credentials,
+        locations: &manifests.locations,
+        credentials_only: !(to_make || to_change),
+        adopts_secret,
+        postponed: None,
+    };
+    if to_change
+        && usable
+        && let Some(status) = held_back(cluster).await?
+    {
+        // What is in progress may need new keys for the store that it began with, and not those of another one.
+        if moves || version.is_some() {
+            return Ok(DueUpdate::Postponed(status));
+        }
+        return Ok(DueUpdate::Now(LocationUpdate {
+            locations: &[],
+            credentials_only: true,
+            postponed: Some(status),
+            ..update
+        }));
+    }
+    Ok(DueUpdate::Now(update))
 }
 
 /// What a change of the location waits for, if a backup or a restore is in progress.
@@ -120,11 +150,12 @@ async fn held_back(cluster: &Cluster) -> Result<Option<Status>, ClusterError> {
 /// something changes that a backup in progress would not survive.
 pub(crate) async fn apply(
     cluster: &Cluster,
-    installation: &Installation,
+    expected: &Expected,
     update: &LocationUpdate<'_>,
     deadline: Instant,
-) -> Result<Applied, ClusterError> {
-    let mut applied = Applied::default();
+) -> Result<LocationsUpdated, ClusterError> {
+    let mut updated =
+        LocationsUpdated { postponed: update.postponed.iter().cloned().collect(), ..LocationsUpdated::default() };
     let desired = update.locations.iter().find(|location| is_backup_location(location));
     let live = match desired {
         Some(desired) => cluster.find(desired).await?,
@@ -136,8 +167,8 @@ pub(crate) async fn apply(
         if !is_unusable(live)
             && let Some(status) = held_back(cluster).await?
         {
-            applied.postponed.push(status);
-            return Ok(applied);
+            updated.postponed.push(status);
+            return Ok(updated);
         }
         moves = place(live) != place(desired);
         if moves {
@@ -149,14 +180,14 @@ pub(crate) async fn apply(
         if !is_unusable(live)
             && let Some(status) = held_back(cluster).await?
         {
-            applied.postponed.push(status);
-            return Ok(applied);
+            updated.postponed.push(status);
+            return Ok(updated);
         }
     }
     let secret = match live_credentials(cluster).await? {
         Some(live) if update.credentials.is_in(&live) => live,
         live => {
-            applied.changed.push(format!("Secret {CREDENTIALS}"));
+            updated.changed.push(format!("Secret {CREDENTIALS}"));
             let kept = live.as_ref().map(|live| if update.adopts_secret { to_keep(live) } else { kept(live) });
             apply_credentials(cluster, update.credentials, kept.unwrap_or_default()).await?
         }
@@ -165,8 +196,8 @@ pub(crate) async fn apply(
     for location in update.locations {
         let live = cluster.find(location).await?;
         let is_due = if is_backup_location(location) {
-            let change = LocationChange { desired: location, stands_for: stands_for(location, &version), moves };
-            change.apply(cluster, installation, live.as_ref(), deadline).await?
+            let change = LocationChange { desired: location, validated_for: validated_for(location, &version), moves };
+            change.apply(cluster, expected, live.as_ref(), deadline).await?
         } else if live.as_ref().is_none_or(|live| differs(live, location)) {
             cluster.inherit(&live).await?;
             cluster.apply(location).await?;
@@ -175,16 +206,16 @@ pub(crate) async fn apply(
             false
         };
         if is_due {
-            applied.changed.push(describe(location));
+            updated.changed.push(describe(location));
         }
     }
-    Ok(applied)
+    Ok(updated)
 }
 
 /// A change of the BackupStorageLocation.
 struct LocationChange<'a> {
     desired: &'a DynamicObject,
-    stands_for: String,
+    validated_for: String,
     /// Whether it points elsewhere afterwards.
     moves: bool,
 }
@@ -195,28 +226,28 @@ impl LocationChange<'_> {
     async fn apply(
         &self,
         cluster: &Cluster,
-        installation: &Installation,
+        expected: &Expected,
         live: Option<&DynamicObject>,
         deadline: Instant,
     ) -> Result<bool, ClusterError> {
         let Some(live) = live else {
             // If it was deleted by somebody, the server took its repositories for unusable.
             records::forget_repositories(cluster).await?;
-            cluster.apply(&freshness::sure(self.desired, &self.stands_for)).await?;
+            cluster.apply(&freshness::confirmed(self.desired, &self.validated_for)).await?;
             return Ok(true);
         };
-        if differs(live, self.desired) || !freshness::is_for(live, &self.stands_for) {
+        if differs(live, self.desired) || !freshness::is_validated_for(live, &self.validated_for) {
             validation::mark(cluster, live).await?;
             cluster.inherit([live]).await?;
-            cluster.apply(&freshness::in_doubt(self.desired, &self.stands_for)).await?;
+            cluster.apply(&freshness::unconfirmed(self.desired, &self.validated_for)).await?;
             self.forget_what_came_since(cluster).await?;
-        } else if !freshness::is_in_doubt(live) {
+        } else if !freshness::is_to_be_confirmed(live) {
             return Ok(false);
         }
-        if let Some(live) = validation::ended(cluster, installation, deadline).await? {
+        if let Some(live) = validation::ended(cluster, expected, deadline).await? {
             self.forget_what_came_since(cluster).await?;
             validation::mark(cluster, &live).await?;
-            cluster.apply(&freshness::sure(self.desired, &self.stands_for)).await?;
+            cluster.apply(&freshness::confirmed(self.desired, &self.validated_for)).await?;
         }
         Ok(true)
     }
@@ -269,7 +300,7 @@ async fn apply_credentials(
 }
 
 /// What a validation of the location is about: its spec, and the credentials in that version.
-fn stands_for(location: &DynamicObject, credentials_version: &str) -> String {
+fn validated_for(location: &DynamicObject, credentials_version: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(location.data.to_string());
     hash.update(credentials_version);

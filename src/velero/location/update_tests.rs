@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cluster::test_api::TestApi;
+use crate::{cluster::test_api::TestApi, velero::seen::expected::ExpectedManifest};
 
 fn location(spec: &Value) -> DynamicObject {
     let mut location = named("velero.io/v1", "BackupStorageLocation", "default");
@@ -14,18 +14,8 @@ fn bucket(name: &str) -> DynamicObject {
     location(&json!({"provider": "aws", "objectStorage": {"bucket": name}}))
 }
 
-fn installation() -> Installation {
-    Installation {
-        application: "velero-operator".to_owned(),
-        node_agent_is_adopted: false,
-        held_back: crate::velero::wanted::HeldBack::default(),
-        image: "velero/velero:v1.18.3".to_owned(),
-        node_agent: false,
-        kubelet_root: None,
-        default_volumes_to_fs_backup: false,
-        plugin_image: None,
-        location: crate::velero::wanted::LocationPlan::None,
-    }
+fn expected() -> Expected {
+    Expected { server: ExpectedManifest::Any, node_agent: None, location: true }
 }
 
 fn object(kind: &str, name: &str, status: &Value) -> Value {
@@ -58,15 +48,16 @@ fn credentials() -> CredentialsSecret {
     }
 }
 
-async fn change_to_new_bucket(api: &TestApi) -> Applied {
+async fn change_to_new_bucket(api: &TestApi) -> LocationsUpdated {
     let (credentials, locations) = (credentials(), [bucket("new")]);
     let update = LocationUpdate {
         credentials: &credentials,
         locations: &locations,
         credentials_only: false,
         adopts_secret: false,
+        postponed: None,
     };
-    apply(&api.cluster("velero"), &installation(), &update, Instant::now()).await.unwrap()
+    apply(&api.cluster("velero"), &expected(), &update, Instant::now()).await.unwrap()
 }
 
 fn bucket_of(api: &TestApi) -> Value {

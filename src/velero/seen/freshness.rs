@@ -10,49 +10,73 @@ use jiff::Timestamp;
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::json;
 
+use super::namespace::own_fields;
+
 /// The annotation with what the status of a location is about.
-const STANDS_FOR_ANNOTATION: &str = "velero-operator/stands-for";
+const VALIDATED_FOR_ANNOTATION: &str = "velero-operator/validated-for";
 /// What follows in it as long as the status may be from before.
-const IN_DOUBT: &str = " in doubt";
+const UNCONFIRMED: &str = " unconfirmed";
 /// The message that marks a status as found out before a change.
 pub(crate) const TO_BE_VALIDATED: &str = "changed by the charm, and to be validated again";
 
-/// The location with the note that its status is about `stands_for`.
-pub(crate) fn sure(location: &DynamicObject, stands_for: &str) -> DynamicObject {
-    noted(location, stands_for.to_owned())
+/// What the status of a location is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Freshness {
+    /// Nothing: the server has said nothing yet.
+    Never,
+    /// What the location was before its last change, or what it is: one more validation tells.
+    Doubtful,
+    /// What the location was before its last change.
+    Marked,
+    /// What the location is.
+    Current,
 }
 
-/// The location with the note that its status may be about what it was before. Its spec differs from that of the other in a
-/// field that means nothing, so that the server validates the location at once when one takes the place of the other.
-pub(crate) fn in_doubt(location: &DynamicObject, stands_for: &str) -> DynamicObject {
-    let mut doubted = noted(location, format!("{stands_for}{IN_DOUBT}"));
+impl Freshness {
+    /// Returns the one of a location.
+    pub(crate) fn of(location: &DynamicObject) -> Self {
+        let is_marked = location.data.pointer("/status/message").is_some_and(|message| message == TO_BE_VALIDATED);
+        match () {
+            () if note(location).ends_with(UNCONFIRMED) => Self::Doubtful,
+            () if is_marked => Self::Marked,
+            () if time(location).is_none() => Self::Never,
+            () => Self::Current,
+        }
+    }
+}
+
+/// The location with the note that its status is about `validated_for`.
+pub(crate) fn confirmed(location: &DynamicObject, validated_for: &str) -> DynamicObject {
+    noted(location, validated_for.to_owned())
+}
+
+/// The location with the note that its status may be about what it was before. The two forms differ in a field of the spec that
+/// means nothing: when one takes the place of the other, the server validates the location at once.
+pub(crate) fn unconfirmed(location: &DynamicObject, validated_for: &str) -> DynamicObject {
+    let mut doubted = noted(location, format!("{validated_for}{UNCONFIRMED}"));
     doubted.data["spec"]["credential"]["optional"] = json!(false);
     doubted
 }
 
 fn noted(location: &DynamicObject, note: String) -> DynamicObject {
     let mut noted = location.clone();
-    noted.annotations_mut().insert(STANDS_FOR_ANNOTATION.to_owned(), note);
+    noted.annotations_mut().insert(VALIDATED_FOR_ANNOTATION.to_owned(), note);
     noted
 }
 
 fn note(location: &DynamicObject) -> &str {
-    location.annotations().get(STANDS_FOR_ANNOTATION).map_or("", String::as_str)
+    location.annotations().get(VALIDATED_FOR_ANNOTATION).map_or("", String::as_str)
 }
 
-/// Whether the last change of a location was made for `stands_for`.
-pub(crate) fn is_for(location: &DynamicObject, stands_for: &str) -> bool {
-    note(location).trim_end_matches(IN_DOUBT) == stands_for
+/// Whether the last change of a location was made for `validated_for`.
+pub(crate) fn is_validated_for(location: &DynamicObject, validated_for: &str) -> bool {
+    note(location).trim_end_matches(UNCONFIRMED) == validated_for
 }
 
-/// Whether the status of a location may be about what it was before its last change.
-pub(crate) fn is_in_doubt(location: &DynamicObject) -> bool {
-    note(location).ends_with(IN_DOUBT)
-}
-
-/// Whether the server has said something of a location that is about its last change.
-pub(crate) fn is_current(location: &DynamicObject) -> bool {
-    time(location).is_some() && !is_marked(location) && !is_in_doubt(location)
+/// Whether a validation has ended since a location was changed, and one more is to be asked for, which is about the change for
+/// sure. As long as none has ended there is nothing to do but to wait.
+pub(crate) fn is_to_be_confirmed(location: &DynamicObject) -> bool {
+    Freshness::of(location) == Freshness::Doubtful && time(location).is_some()
 }
 
 /// What the server says of a location: `Available`, `Unavailable` or nothing yet.
@@ -65,8 +89,9 @@ pub(crate) fn time(location: &DynamicObject) -> Option<Timestamp> {
     location.data.pointer("/status/lastValidationTime")?.as_str()?.parse().ok()
 }
 
-fn is_marked(location: &DynamicObject) -> bool {
-    location.data.pointer("/status/message").is_some_and(|message| message == TO_BE_VALIDATED)
+/// When the charm changed a location last, by the API server's clock.
+pub(crate) fn changed(location: &DynamicObject) -> Option<Timestamp> {
+    Some(own_fields(&location.metadata)?.time.as_ref()?.0)
 }
 
 #[cfg(test)]
@@ -85,21 +110,41 @@ mod tests {
 
     #[test]
     fn a_marked_status_and_one_without_a_time_are_from_before() {
-        assert!(is_current(&location(TIME, "")));
-        assert!(!is_current(&location(None, "")));
-        assert!(!is_current(&location(TIME, TO_BE_VALIDATED)));
+        assert_eq!(Freshness::of(&location(TIME, "")), Freshness::Current);
+        assert_eq!(Freshness::of(&location(None, "")), Freshness::Never);
+        assert_eq!(Freshness::of(&location(TIME, TO_BE_VALIDATED)), Freshness::Marked);
+        assert_eq!(Freshness::of(&location(None, TO_BE_VALIDATED)), Freshness::Marked);
     }
 
     #[test]
-    fn what_is_in_doubt_is_not_believed_and_makes_another_spec() {
+    fn what_is_not_confirmed_is_not_believed_and_makes_another_spec() {
         let location = location(TIME, "");
-        let (doubted, sure) = (in_doubt(&location, "0a1b"), sure(&location, "0a1b"));
+        let (doubted, sure) = (unconfirmed(&location, "0a1b"), confirmed(&location, "0a1b"));
         for noted in [&doubted, &sure] {
-            assert!(is_for(noted, "0a1b") && !is_for(noted, "0a1c"));
+            assert!(is_validated_for(noted, "0a1b") && !is_validated_for(noted, "0a1c"));
         }
-        assert!(is_in_doubt(&doubted) && !is_current(&doubted));
-        assert!(!is_in_doubt(&sure) && is_current(&sure));
+        assert_eq!(Freshness::of(&doubted), Freshness::Doubtful);
+        assert_eq!(Freshness::of(&sure), Freshness::Current);
         assert_eq!(sure.data["spec"], location.data["spec"]);
         assert_ne!(doubted.data["spec"], sure.data["spec"]);
+    }
+
+    #[test]
+    fn there_is_something_to_confirm_only_once_a_validation_has_ended() {
+        let doubted = |time| unconfirmed(&location(time, TO_BE_VALIDATED), "0a1b");
+        assert!(!is_to_be_confirmed(&doubted(None)));
+        assert!(is_to_be_confirmed(&doubted(TIME)));
+        assert!(!is_to_be_confirmed(&confirmed(&location(TIME, ""), "0a1b")));
+    }
+
+    #[test]
+    fn the_last_change_is_the_charms_own() {
+        let mut location = location(TIME, "");
+        location.metadata.managed_fields = serde_json::from_value(json!([
+            {"manager": "velero-server", "operation": "Update", "time": "2026-01-31T10:30:00Z"},
+            {"manager": "velero-operator", "operation": "Apply", "time": "2026-01-31T10:20:00Z"},
+            {"manager": "velero-operator", "operation": "Update", "time": "2026-01-31T10:25:00Z"}]))
+        .unwrap();
+        assert_eq!(changed(&location).unwrap().to_string(), "2026-01-31T10:20:00Z");
     }
 }

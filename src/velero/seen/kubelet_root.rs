@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, fmt};
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 
-use super::observed::{is_probed, runs_everywhere};
+use super::{
+    few,
+    observed::{is_probed, runs_everywhere},
+};
 use crate::velero::wanted::KubeletRoot;
 
 /// Where kubelets keep their files unless they are told otherwise.
@@ -23,9 +26,6 @@ const DISTRIBUTIONS: [(&str, &str); 2] = [
 /// The volume of the node agent that holds the pods of its node.
 const PODS_VOLUME: &str = "host-pods";
 
-/// As many nodes of each directory are named as a status has room for.
-const NODES_NAMED: usize = 3;
-
 /// What is known of a node.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeFacts {
@@ -38,12 +38,13 @@ pub(crate) struct NodeFacts {
 }
 
 impl NodeFacts {
-    fn root(&self) -> KubeletRoot {
+    /// The directory that is known of it: its own word, or that of its distribution's label.
+    fn root(&self) -> Option<KubeletRoot> {
         let by_label = || {
             let distribution = DISTRIBUTIONS.iter().find(|(label, _)| self.labels.contains_key(*label));
-            KubeletRoot::known(distribution.map_or(DEFAULT, |(_, root)| root))
+            distribution.map(|(_, root)| KubeletRoot::known(root))
         };
-        self.told.clone().unwrap_or_else(by_label)
+        self.told.clone().or_else(by_label)
     }
 }
 
@@ -57,8 +58,19 @@ pub enum FoundRoot {
         /// Which nodes have which.
         roots: SeveralRoots,
         /// The one that the node agent uses now.
-        current: Option<KubeletRoot>,
+        current: CurrentRoot,
     },
+}
+
+/// The directory that the node agent uses now.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum CurrentRoot {
+    /// There is no node agent.
+    NoAgent,
+    /// This one.
+    Known(KubeletRoot),
+    /// Another than the charm would give it: somebody has changed its DaemonSet.
+    Unknown,
 }
 
 /// The directories of nodes that do not all have the same, each with the names of its nodes.
@@ -70,11 +82,7 @@ impl fmt::Display for SeveralRoots {
         formatter.write_str("the nodes' kubelets keep their files in different directories, ")?;
         for (number, (root, nodes)) in self.0.iter().enumerate() {
             let separator = if number > 0 { "; " } else { "" };
-            let named = nodes.iter().take(NODES_NAMED).cloned().collect::<Vec<_>>().join(", ");
-            write!(formatter, "{separator}{root} on {named}")?;
-            if nodes.len() > NODES_NAMED {
-                write!(formatter, " and {} more", nodes.len() - NODES_NAMED)?;
-            }
+            write!(formatter, "{separator}{root} on {}", few::named(nodes))?;
         }
         Ok(())
     }
@@ -87,22 +95,37 @@ pub(crate) fn proven(agent: &DaemonSet) -> Option<KubeletRoot> {
     (runs_everywhere(agent) && is_probed(agent)).then(|| current(agent))?
 }
 
-/// The directory that a node agent uses.
+fn current_of(agent: Option<&DaemonSet>) -> CurrentRoot {
+    match agent {
+        None => CurrentRoot::NoAgent,
+        Some(agent) => current(agent).map_or(CurrentRoot::Unknown, CurrentRoot::Known),
+    }
+}
+
+/// The directory that a node agent uses, as far as it is one that the charm could give it.
 fn current(agent: &DaemonSet) -> Option<KubeletRoot> {
     let volumes = agent.spec.as_ref()?.template.spec.as_ref()?.volumes.as_ref()?;
     let pods = volumes.iter().find(|volume| volume.name == PODS_VOLUME)?;
-    pods.host_path.as_ref()?.path.strip_suffix("/pods")?.parse().ok()
+    pods.host_path.as_ref()?.path.trim_end_matches('/').strip_suffix("/pods")?.parse().ok()
 }
 
 /// The directory for the node agent, by what is known of the nodes that it has to run on.
+///
+/// A node of which nothing is known (its kubelet was not asked, or is older, or is down) is like almost all others. Where another
+/// kubelet has told its directory it says nothing: the nodes of a cluster are mostly made by the same hand, and on one that is
+/// unlike the others the node agent ends, so that it does not go unnoticed.
 #[must_use]
 pub(crate) fn choose(agent: Option<&DaemonSet>, nodes: &[NodeFacts]) -> FoundRoot {
     let mut roots: BTreeMap<KubeletRoot, Vec<String>> = BTreeMap::new();
+    let anyone_told = nodes.iter().any(|node| node.told.is_some());
     for node in nodes {
-        roots.entry(node.root()).or_default().push(node.name.clone());
+        let assumed = || (!anyone_told).then(|| KubeletRoot::known(DEFAULT));
+        if let Some(root) = node.root().or_else(assumed) {
+            roots.entry(root).or_default().push(node.name.clone());
+        }
     }
     if roots.len() > 1 {
-        return FoundRoot::Several { roots: SeveralRoots(roots), current: agent.and_then(current) };
+        return FoundRoot::Several { roots: SeveralRoots(roots), current: current_of(agent) };
     }
     let root = roots.into_keys().next().unwrap_or_else(|| KubeletRoot::known(DEFAULT));
     FoundRoot::Common(root)

@@ -52,12 +52,37 @@ fn nodes_that_differ_are_named_and_what_is_in_use_is_kept() {
     nodes.extend(["a", "b", "c", "d"].map(|name| node(name, &[], None)));
     let found = choose(Some(&agent("/var/lib/kubelet/pods", 1, true)), &nodes);
     let FoundRoot::Several { roots, current } = found else { panic!("{found:?}") };
-    assert_eq!(current, Some(root("/var/lib/kubelet")));
+    assert_eq!(current, CurrentRoot::Known(root("/var/lib/kubelet")));
     assert_eq!(
         roots.to_string(),
         "the nodes' kubelets keep their files in different directories, /var/lib/kubelet on a, b, c and 1 more; \
          /var/snap/microk8s/common/var/lib/kubelet on odd"
     );
+}
+
+#[test]
+fn a_node_of_which_nothing_is_known_says_nothing_where_another_has_told() {
+    let told = |name| node(name, &[], Some("/data/kubelet"));
+    let mut nodes: Vec<_> = (0..32).map(|number| told(if number % 2 == 0 { "even" } else { "odd" })).collect();
+    nodes.push(node("not-asked", &[], None));
+    assert_eq!(choose(None, &nodes), FoundRoot::Common(root("/data/kubelet")));
+    // The label of a distribution is a word of its own.
+    nodes.push(node("labelled", MICROK8S, None));
+    let FoundRoot::Several { roots, .. } = choose(None, &nodes) else { panic!("{nodes:?}") };
+    assert!(roots.to_string().ends_with("; /var/snap/microk8s/common/var/lib/kubelet on labelled"), "{roots}");
+}
+
+#[test]
+fn an_agent_whose_directory_is_not_understood_is_told_apart_from_none() {
+    let nodes = [node("a", &[], Some("/data/kubelet")), node("b", &[], Some("/var/lib/kubelet"))];
+    let current = |agent: Option<&DaemonSet>| match choose(agent, &nodes) {
+        FoundRoot::Several { current, .. } => current,
+        FoundRoot::Common(root) => panic!("{root}"),
+    };
+    assert_eq!(current(None), CurrentRoot::NoAgent);
+    assert_eq!(current(Some(&agent("/data/kubelet/pods", 1, true))), CurrentRoot::Known(root("/data/kubelet")));
+    assert_eq!(current(Some(&agent("/data/kubelet/pods/", 1, true))), CurrentRoot::Known(root("/data/kubelet")));
+    assert_eq!(current(Some(&agent("/somewhere/else", 1, true))), CurrentRoot::Unknown);
 }
 
 #[test]

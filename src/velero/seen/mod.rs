@@ -1,6 +1,8 @@
 //! What runs, and how it does: read from the cluster, and judged without I/O. Nothing is changed here.
 
+pub(crate) mod expected;
 pub(crate) mod facts;
+pub(crate) mod few;
 pub(crate) mod freshness;
 pub(crate) mod holdings;
 pub(crate) mod kubelet_root;
@@ -10,4 +12,5 @@ pub(crate) mod observed;
 pub(crate) mod operations;
 pub(crate) mod readiness;
 pub(crate) mod server;
+pub(crate) mod storage_message;
 pub(crate) mod watch;

@@ -15,8 +15,8 @@ use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, call};
 pub(crate) type Labels = BTreeMap<String, String>;
 
 /// Since when the namespace has the charm's labels as they are; `None` if it has none of them.
-pub(crate) async fn labelled_since(cluster: &Cluster) -> Result<Option<Timestamp>, ClusterError> {
-    Ok(read(cluster).await?.and_then(|live| own_fields(&live.metadata)?.time.as_ref().map(|time| time.0)))
+pub(crate) fn labelled_since(live: &ObjectMeta) -> Option<Timestamp> {
+    Some(own_fields(live)?.time.as_ref()?.0)
 }
 
 /// The namespace's metadata, as far as it is there.
@@ -42,7 +42,8 @@ pub(crate) fn own_labels(live: &ObjectMeta) -> Labels {
         .collect()
 }
 
-fn own_fields(live: &ObjectMeta) -> Option<&ManagedFieldsEntry> {
+/// What the charm has applied of an object, and when it changed that last.
+pub(super) fn own_fields(live: &ObjectMeta) -> Option<&ManagedFieldsEntry> {
     live.managed_fields
         .iter()
         .flatten()

@@ -5,29 +5,33 @@ use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment},
     core::v1::{Event, Node, Pod},
 };
-use kube::api::{DynamicObject, ListParams};
+use kube::{
+    ResourceExt,
+    api::{DynamicObject, ListParams},
+};
 
-use super::namespace;
+use super::{expected::Expected, namespace};
 use crate::{
     cluster::{Cluster, ClusterError, call, found},
-    velero::{
-        names::{COMPONENT_SELECTOR, LOCATION, NODE_AGENT, SERVER, backup_location_kind},
-        wanted::Installation,
-    },
+    velero::names::{COMPONENT_SELECTOR, LOCATION, NODE_AGENT, SERVER, backup_location_kind},
 };
 
 /// The events that tell of pods of the node agent that could not be made.
 pub(crate) const REFUSALS: &str = "involvedObject.kind=DaemonSet,involvedObject.name=node-agent,reason=FailedCreate";
 
 /// The objects that tell whether an installation works.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Observed {
+    /// When that was.
+    pub at: Timestamp,
     /// The server's Deployment.
     pub server: Option<Deployment>,
     /// The node agent's DaemonSet.
     pub node_agent: Option<DaemonSet>,
-    /// The pods of both, and others of Velero.
+    /// The pods of both, and others of Velero, by their names; those that have ended apart.
     pub pods: Vec<Pod>,
+    /// The pods that have ended for good: evicted, shut down with their node, or done.
+    pub ended: Vec<Pod>,
     /// What is told of pods of the node agent that could not be made. A DaemonSet's status does not tell it.
     pub refusals: Vec<Event>,
     /// Since when the namespace has the labels that the charm put there: what was refused before says nothing.
@@ -36,22 +40,44 @@ pub(crate) struct Observed {
     pub location: Option<DynamicObject>,
 }
 
+impl Observed {
+    /// Nothing but these pods, now.
+    pub(crate) fn of_pods(mut pods: Vec<Pod>) -> Self {
+        pods.sort_by_key(ResourceExt::name_any);
+        let has_ended = |pod: &Pod| {
+            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+            matches!(phase, Some("Failed" | "Succeeded"))
+        };
+        let (ended, pods) = pods.into_iter().partition(has_ended);
+        Self {
+            at: Timestamp::now(),
+            server: None,
+            node_agent: None,
+            pods,
+            ended,
+            refusals: Vec::new(),
+            labelled_since: None,
+            location: None,
+        }
+    }
+}
+
 /// Reads what an installation is judged by.
-pub(crate) async fn read(cluster: &Cluster, installation: &Installation) -> Result<Observed, ClusterError> {
+pub(crate) async fn read(cluster: &Cluster, expected: &Expected) -> Result<Observed, ClusterError> {
     let servers = cluster.namespaced::<Deployment>();
     let agents = cluster.namespaced::<DaemonSet>();
     let pods = cluster.namespaced::<Pod>();
     let locations = cluster.here(&backup_location_kind());
     let server = call("get", format!("Deployment {SERVER}"), || servers.get_opt(SERVER));
     let agent = async {
-        if installation.node_agent {
+        if expected.node_agent.is_some() {
             call("get", format!("DaemonSet {NODE_AGENT}"), || agents.get_opt(NODE_AGENT)).await
         } else {
             Ok(None)
         }
     };
     let location = async {
-        if installation.backup_location().is_some() {
+        if expected.location {
             let got = call("get", format!("BackupStorageLocation {LOCATION}"), || locations.get_opt(LOCATION)).await;
             Ok(found(got)?.flatten())
         } else {
@@ -60,15 +86,15 @@ pub(crate) async fn read(cluster: &Cluster, installation: &Installation) -> Resu
     };
     let (server, node_agent, pods, location) =
         futures::try_join!(server, agent, cluster.list(&pods, "the pods of Velero", COMPONENT_SELECTOR), location)?;
-    let mut observed = Observed { server, node_agent, pods, location, ..Observed::default() };
+    let mut observed = Observed { server, node_agent, location, ..Observed::of_pods(pods) };
     // Only then is it asked for; all else is asked for in every hook.
     if observed.node_agent.as_ref().is_some_and(|agent| !runs_everywhere(agent)) {
         let events = cluster.namespaced::<Event>();
         let parameters = ListParams::default().fields(REFUSALS);
         let listed = call("list", format!("the events of DaemonSet {NODE_AGENT}"), || events.list(&parameters));
-        let (listed, since) = futures::try_join!(listed, namespace::labelled_since(cluster))?;
+        let (listed, namespace) = futures::try_join!(listed, namespace::read(cluster))?;
         observed.refusals = listed.items;
-        observed.labelled_since = since;
+        observed.labelled_since = namespace.and_then(|live| namespace::labelled_since(&live.metadata));
     }
     Ok(observed)
 }

@@ -1,22 +1,22 @@
-//! Waiting until an installation works, by watching and not by asking again.
+//! Watching what an installation is judged by, instead of asking again and again.
 
-use std::{fmt::Debug, hash::Hash};
+use std::{collections::HashSet, fmt::Debug, hash::Hash, time::Duration};
 
 use futures::{
-    StreamExt,
-    stream::{BoxStream, SelectAll},
+    Stream, StreamExt, pin_mut,
+    stream::{BoxStream, SelectAll, unfold},
 };
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         apps::v1::{DaemonSet, Deployment},
-        core::v1::{Event as ClusterEvent, Pod},
+        core::v1::{Event as ClusterEvent, Namespace, Pod},
     },
     serde::de::DeserializeOwned,
 };
 use kube::{
     Api, Resource,
-    api::DynamicObject,
+    api::{DynamicObject, PartialObjectMeta},
     runtime::{
         WatchStreamExt,
         reflector::{Store, reflector, store::Writer},
@@ -26,133 +26,188 @@ use kube::{
 use tokio::time::{Instant, timeout_at};
 
 use super::{
+    expected::Expected,
     namespace,
     observed::{self, Observed, REFUSALS},
-    readiness::Readiness,
+    readiness::{Trouble, is_settled},
 };
 use crate::{
     cluster::{Cluster, ClusterError, api_resource},
-    velero::{
-        names::{COMPONENT_SELECTOR, LOCATION, NODE_AGENT, SERVER, backup_location_kind},
-        wanted::Installation,
-    },
+    velero::names::{COMPONENT_SELECTOR, LOCATION, NODE_AGENT, SERVER, backup_location_kind},
 };
 
-/// Everything that tells whether an installation works, kept up to date by watches.
+/// Everything that an installation is judged by, kept up to date by watches.
 struct Watched {
     servers: Store<Deployment>,
-    agents: Store<DaemonSet>,
+    agents: Option<Store<DaemonSet>>,
     pods: Store<Pod>,
-    refusals: Store<ClusterEvent>,
-    locations: Store<DynamicObject>,
-    labelled_since: Option<Timestamp>,
+    refusals: Option<Store<ClusterEvent>>,
+    namespaces: Option<Store<PartialObjectMeta<Namespace>>>,
+    locations: Option<Store<DynamicObject>>,
 }
 
 impl Watched {
     fn observed(&self) -> Observed {
-        fn first<K>(store: &Store<K>) -> Option<K>
+        fn all<K>(store: &Store<K>) -> Vec<K>
         where
             K: Resource + Clone,
             K::DynamicType: Eq + Hash + Clone,
         {
-            store.state().first().map(|object| K::clone(object))
+            store.state().iter().map(|object| K::clone(object)).collect()
         }
+        let namespace = self.namespaces.as_ref().and_then(|store| all(store).pop());
         Observed {
-            server: first(&self.servers),
-            node_agent: first(&self.agents),
-            pods: self.pods.state().iter().map(|pod| Pod::clone(pod)).collect(),
-            refusals: self.refusals.state().iter().map(|event| ClusterEvent::clone(event)).collect(),
-            labelled_since: self.labelled_since,
-            location: first(&self.locations),
+            server: all(&self.servers).pop(),
+            node_agent: self.agents.as_ref().and_then(|store| all(store).pop()),
+            refusals: self.refusals.as_ref().map(all).unwrap_or_default(),
+            labelled_since: namespace.and_then(|live| namespace::labelled_since(&live.metadata)),
+            location: self.locations.as_ref().and_then(|store| all(store).pop()),
+            ..Observed::of_pods(all(&self.pods))
         }
     }
 }
 
-/// Waits until the judgement of what runs is settled or the deadline is there; what runs then.
-pub(crate) async fn until(
-    cluster: &Cluster,
-    installation: &Installation,
-    deadline: Instant,
-    judge: impl Fn(&Installation, &Observed) -> Readiness,
-) -> Result<Observed, ClusterError> {
-    let labelled_since = if installation.node_agent { namespace::labelled_since(cluster).await? } else { None };
-    let mut changes = SelectAll::new();
+/// Returns what there is of what is expected: at the beginning, once it is known as a whole, and after each change.
+pub(crate) fn stream(cluster: &Cluster, expected: &Expected) -> impl Stream<Item = Observed> + use<> {
+    let mut watches = Watches::default();
     let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
     let velero = watcher::Config::default().labels(COMPONENT_SELECTOR);
     let location_kind = backup_location_kind();
+    let has_agent = expected.node_agent.is_some();
     let watched = Watched {
-        servers: watch(&mut changes, cluster.namespaced(), named(SERVER), ()),
-        pods: watch(&mut changes, cluster.namespaced(), velero, ()),
-        agents: if installation.node_agent {
-            watch(&mut changes, cluster.namespaced(), named(NODE_AGENT), ())
-        } else {
-            Writer::new(()).as_reader()
-        },
-        refusals: if installation.node_agent {
-            let refusals = watcher::Config::default().fields(REFUSALS);
-            watch(&mut changes, cluster.namespaced(), refusals, ())
-        } else {
-            Writer::new(()).as_reader()
-        },
-        labelled_since,
-        locations: match installation.backup_location() {
-            Some(_) => {
-                let api = cluster.here(&location_kind);
-                watch(&mut changes, api, named(LOCATION), api_resource(&location_kind))
-            }
-            None => Writer::new(api_resource(&location_kind)).as_reader(),
-        },
+        servers: watches.add(cluster.namespaced(), named(SERVER), ()),
+        pods: watches.add(cluster.namespaced(), velero, ()),
+        agents: has_agent.then(|| watches.add(cluster.namespaced(), named(NODE_AGENT), ())),
+        refusals: has_agent.then(|| watches.add(cluster.namespaced(), watcher::Config::default().fields(REFUSALS), ())),
+        namespaces: has_agent.then(|| watches.add(cluster.cluster_wide(), named(cluster.namespace()), ())),
+        locations: expected
+            .location
+            .then(|| watches.add(cluster.here(&location_kind), named(LOCATION), api_resource(&location_kind))),
     };
-    // Each watch begins with what is there; only after all of them have begun is the picture whole.
-    let mut beginning = changes.len();
+    unfold((watched, watches), |(watched, mut watches)| async {
+        watches.whole().await?;
+        Some((watched.observed(), (watched, watches)))
+    })
+}
+
+/// Waits until the judgement of what runs is settled or the deadline is there. Returns what runs then.
+pub(crate) async fn until(
+    cluster: &Cluster,
+    expected: &Expected,
+    deadline: Instant,
+    judge: impl Fn(&Expected, &Observed) -> Vec<Trouble>,
+) -> Result<Observed, ClusterError> {
+    let changes = stream(cluster, expected);
+    pin_mut!(changes);
+    let mut latest = None;
+    // Some judgements change with time alone.
+    let mut turn = deadline;
     loop {
-        match timeout_at(deadline, changes.next()).await {
-            Ok(Some(Change::Begun)) => beginning = beginning.saturating_sub(1),
-            Ok(Some(Change::Other)) => {}
+        match timeout_at(turn.min(deadline), changes.next()).await {
+            Ok(Some(observed)) => latest = Some(observed),
+            Err(_) if turn < deadline => {}
             // Watches go on for ever; a connection that is lost is made again by the watcher.
             Ok(None) | Err(_) => break,
         }
-        if beginning > 0 {
-            continue;
-        }
-        let observed = watched.observed();
-        if judge(installation, &observed).is_settled() {
+        turn = deadline;
+        let Some(mut observed) = latest.take() else { continue };
+        observed.at = Timestamp::now();
+        let troubles = judge(expected, &observed);
+        if is_settled(&troubles, observed.at) {
             return Ok(observed);
         }
+        turn = next_turn(&troubles, observed.at).map_or(deadline, |after| Instant::now() + after);
+        latest = Some(observed);
     }
     // The deadline is there: what is said then comes from the cluster itself, also where the watches did not work.
-    observed::read(cluster, installation).await
+    observed::read(cluster, expected).await
+}
+
+/// After how long one of the troubles becomes another without anything else happening.
+fn next_turn(troubles: &[Trouble], now: Timestamp) -> Option<Duration> {
+    let turns = troubles.iter().filter_map(Trouble::turns_at).filter(|at| *at > now);
+    turns.min().map(|at| at.duration_since(now).unsigned_abs())
+}
+
+/// Watches of several kinds as one, and which of them have told of all that was there when they began.
+#[derive(Default)]
+struct Watches {
+    changes: SelectAll<BoxStream<'static, Change>>,
+    begun: HashSet<usize>,
 }
 
 /// What a watch tells.
+#[derive(Clone, Copy)]
 enum Change {
-    /// All that was there at its beginning is known.
-    Begun,
+    /// All that was there at the beginning of the watch with this number is known. It begins anew after an interruption.
+    Begun(usize),
     /// Something came, changed or went.
     Other,
 }
 
-/// Adds a watch to the others; what it sees is in the store that comes back.
-fn watch<K>(
-    changes: &mut SelectAll<BoxStream<'static, Change>>,
-    api: Api<K>,
-    config: watcher::Config,
-    kind: K::DynamicType,
-) -> Store<K>
-where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-    K::DynamicType: Clone + Debug + Eq + Hash + Send + Sync,
-{
-    let writer = Writer::new(kind);
-    let reader = writer.as_reader();
-    let stream = reflector(writer, watcher(api, config).default_backoff()).map(|event| match event {
-        Ok(Event::InitDone) => Change::Begun,
-        Ok(_) => Change::Other,
-        Err(error) => {
-            tracing::debug!("a watch was interrupted: {error}");
-            Change::Other
+impl Watches {
+    /// Adds a watch. What it sees is in the store that comes back.
+    fn add<K>(&mut self, api: Api<K>, config: watcher::Config, kind: K::DynamicType) -> Store<K>
+    where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K::DynamicType: Clone + Debug + Eq + Hash + Send + Sync,
+    {
+        let writer = Writer::new(kind);
+        let reader = writer.as_reader();
+        let number = self.changes.len();
+        let stream = reflector(writer, watcher(api, config).default_backoff()).map(move |event| match event {
+            Ok(Event::InitDone) => Change::Begun(number),
+            Ok(_) => Change::Other,
+            Err(error) => {
+                tracing::debug!("a watch was interrupted: {error}");
+                Change::Other
+            }
+        });
+        self.changes.push(stream.boxed());
+        reader
+    }
+
+    /// Waits for a change after which all that was there at the beginning is known, of every kind: before, the picture is not
+    /// whole. Returns nothing when the watches are over.
+    async fn whole(&mut self) -> Option<()> {
+        loop {
+            if let Change::Begun(number) = self.changes.next().await? {
+                self.begun.insert(number);
+            }
+            if self.begun.len() == self.changes.len() {
+                return Some(());
+            }
         }
-    });
-    changes.push(stream.boxed());
-    reader
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, stream};
+
+    use super::*;
+
+    fn watches(of_each: Vec<Vec<Change>>) -> Watches {
+        let mut watches = Watches::default();
+        for changes in of_each {
+            // Watches go on for ever.
+            watches.changes.push(stream::iter(changes).chain(stream::pending()).boxed());
+        }
+        watches
+    }
+
+    #[test]
+    fn a_watch_that_begins_anew_does_not_stand_for_another_that_has_not_begun() {
+        let twice = vec![Change::Begun(0), Change::Other, Change::Begun(0), Change::Other];
+        assert_eq!(watches(vec![twice.clone(), Vec::new()]).whole().now_or_never(), None);
+        assert_eq!(watches(vec![twice, vec![Change::Begun(1)]]).whole().now_or_never(), Some(Some(())));
+    }
+
+    #[test]
+    fn each_change_is_told_once_the_picture_is_whole() {
+        let mut watches = watches(vec![vec![Change::Begun(0), Change::Other]]);
+        assert_eq!(watches.whole().now_or_never(), Some(Some(())));
+        assert_eq!(watches.whole().now_or_never(), Some(Some(())));
+        assert_eq!(watches.whole().now_or_never(), None);
+    }
 }

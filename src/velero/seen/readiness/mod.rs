@@ -1,0 +1,54 @@
+//! Whether an installation works, judged from what was observed: no I/O here.
+
+mod location;
+mod node_agent;
+mod pods;
+mod server;
+mod trouble;
+
+use jiff::Timestamp;
+
+pub(crate) use location::{VALIDATION, is_stuck};
+pub use trouble::{ImageOptions, ImagePurpose, Trouble};
+
+use super::{expected::Expected, observed::Observed};
+
+/// Judges what was observed by what is expected. What has to be mended first comes first: the server, then the location, which
+/// only a server can validate, then the node agent.
+pub(crate) fn assess(expected: &Expected, observed: &Observed) -> Vec<Trouble> {
+    let mut troubles = assess_server(expected, observed);
+    // Only a server that runs as planned can have validated the location as planned.
+    if troubles.iter().all(allows_validation) && expected.location {
+        troubles.extend(location::assess(observed));
+    }
+    if let Some(manifest) = &expected.node_agent {
+        troubles.extend(node_agent::assess(manifest, observed));
+    }
+    troubles
+}
+
+/// Judges the server alone: whether it runs as planned, and no other beside it.
+pub(crate) fn assess_server(expected: &Expected, observed: &Observed) -> Vec<Trouble> {
+    server::assess(&expected.server, observed)
+}
+
+/// Whether the server that runs is the one to validate the location. A lost one beside it is dead as far as can be known: nothing
+/// that it could still do would be worth to keep the storage from being configured until its node comes back.
+pub(crate) fn allows_validation(trouble: &Trouble) -> bool {
+    matches!(trouble, Trouble::LostServer { .. })
+}
+
+/// Whether waiting longer would tell nothing new: all is well, or waiting does not mend it.
+pub(crate) fn is_settled(troubles: &[Trouble], now: Timestamp) -> bool {
+    troubles.is_empty() || troubles.iter().any(|trouble| trouble.is_lasting(now))
+}
+
+/// Pods that the API server does not take are not made later either.
+fn not_admitted(object: &'static str, message: &str) -> Trouble {
+    // What comes before has a name in it that is another one each time.
+    let reason = message.split_once("is forbidden: ").map_or(message, |(_, reason)| reason);
+    Trouble::NotAdmitted { object, reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,564 @@
+use k8s_openapi::api::{
+    apps::v1::{DaemonSet, Deployment},
+    core::v1::{Event, Pod},
+};
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::velero::seen::{
+    expected::ExpectedManifest,
+    freshness::{self, TO_BE_VALIDATED},
+};
+
+const IMAGE: &str = "velero/velero:v1.18.3";
+const PLUGIN: &str = "velero/velero-plugin-for-aws:v1.14.3";
+const OPTIONS: ImageOptions = ImageOptions { velero: "velero-image", plugin: Some("velero-aws-plugin-image") };
+/// When the server's process started.
+const STARTED: &str = "2026-01-31T10:20:30Z";
+/// When all is looked at: half an hour later.
+const NOW: &str = "2026-01-31T10:50:30Z";
+
+fn parse<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap()
+}
+
+fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn expected() -> Expected {
+    Expected {
+        server: ExpectedManifest::Hash("0a".into()),
+        node_agent: Some(ExpectedManifest::Hash("0b".into())),
+        location: true,
+    }
+}
+
+fn deployment(status: &Value) -> Deployment {
+    parse(json!({
+        "metadata": {"name": "velero", "generation": 2, "annotations": {"velero-operator/manifest": "0a"}},
+        "spec": {"replicas": 1, "selector": {}, "template": {"spec": {
+            "containers": [{"name": "velero", "image": IMAGE}],
+            "initContainers": [{"name": "velero-velero-plugin-for-aws", "image": PLUGIN}]}}},
+        "status": status,
+    }))
+}
+
+fn daemon_set(status: &Value) -> DaemonSet {
+    parse(json!({
+        "metadata": {"name": "node-agent", "generation": 1, "uid": "u", "annotations": {"velero-operator/manifest": "0b"}},
+        "spec": {"selector": {}, "template": {"spec": {"containers": [{"name": "node-agent", "image": IMAGE}]}}},
+        "status": status,
+    }))
+}
+
+/// A status of the node agent: on how many nodes it should be, is and is ready.
+fn agents(wanted: u32, present: u32, ready: u32) -> Value {
+    json!({"observedGeneration": 1, "desiredNumberScheduled": wanted, "currentNumberScheduled": present,
+        "updatedNumberScheduled": present, "numberReady": ready, "numberAvailable": ready, "numberMisscheduled": 0})
+}
+
+fn agent_pod(node: &str, ready: &str) -> Pod {
+    parse(json!({
+        "metadata": {"name": format!("node-agent-{node}"), "creationTimestamp": STARTED,
+            "labels": {"component": "velero", "name": "node-agent", "role": "node-agent", "controller-revision-hash": "6d"}},
+        "spec": {"nodeName": node, "containers": [{"name": "node-agent", "image": IMAGE}]},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]},
+    }))
+}
+
+/// A pod of the server with what the kubelet says of its containers.
+fn server_pod(name: &str, init: &Value, container: &Value) -> Pod {
+    let status = |name: &str, said: &Value| {
+        let mut status = json!({"name": name, "image": "sha256:0", "imageID": "", "ready": true, "restartCount": 0});
+        status.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+        status
+    };
+    parse(json!({
+        "metadata": {"name": name, "creationTimestamp": STARTED,
+            "labels": {"component": "velero", "deploy": "velero", "pod-template-hash": "5f"}},
+        "spec": {"nodeName": "first", "containers": [{"name": "velero", "image": IMAGE}],
+            "initContainers": [{"name": "velero-velero-plugin-for-aws", "image": PLUGIN,
+                "volumeMounts": [{"name": "plugins", "mountPath": "/target"}]}]},
+        "status": {"phase": "Running", "initContainerStatuses": [status("velero-velero-plugin-for-aws", init)],
+            "containerStatuses": [status("velero", container)]},
+    }))
+}
+
+fn running() -> Value {
+    json!({"state": {"running": {"startedAt": STARTED}}})
+}
+
+fn waiting(reason: &str, message: &str) -> Value {
+    json!({"ready": false, "state": {"waiting": {"reason": reason, "message": message}}})
+}
+
+/// A pod of the server whose container is in this state.
+fn pod(container: &Value) -> Pod {
+    server_pod("velero-1", &json!({}), container)
+}
+
+fn location_of(status: &Value) -> DynamicObject {
+    parse(json!({"apiVersion": "velero.io/v1", "kind": "BackupStorageLocation", "metadata": {"name": "default"},
+        "spec": {"provider": "aws", "objectStorage": {"bucket": "backups"}, "config": {"s3Url": "http://10.0.0.5:9000"}},
+        "status": status}))
+}
+
+/// A location that the charm changed at a time, and the server has said nothing of since.
+fn changed(at: &str) -> DynamicObject {
+    let mut location = location_of(&json!({"phase": "Available", "message": TO_BE_VALIDATED}));
+    location.metadata.managed_fields =
+        Some(parse(json!([{"manager": "velero-operator", "operation": "Apply", "time": at}])));
+    location
+}
+
+fn observed(pods: Vec<Pod>) -> Observed {
+    Observed {
+        at: time(NOW),
+        server: Some(deployment(
+            &json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}),
+        )),
+        node_agent: Some(daemon_set(&agents(2, 2, 2))),
+        location: Some(location_of(&json!({"phase": "Available", "lastValidationTime": "2026-01-31T10:20:32Z"}))),
+        ..Observed::of_pods(pods)
+    }
+}
+
+fn all_well() -> Observed {
+    observed(vec![pod(&running())])
+}
+
+/// What is observed while no pod of the latest template is available.
+fn unavailable(pods: Vec<Pod>) -> Observed {
+    let status = json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1});
+    Observed { server: Some(deployment(&status)), ..observed(pods) }
+}
+
+fn told(observed: &Observed) -> Vec<String> {
+    assess(&expected(), observed).iter().map(|trouble| trouble.status(&OPTIONS).to_string()).collect()
+}
+
+/// The one thing that is told of what was observed.
+fn only(observed: &Observed) -> String {
+    let told = told(observed);
+    assert_eq!(told.len(), 1, "{told:?}");
+    told[0].clone()
+}
+
+/// The first thing that is told of what was observed.
+fn first(observed: &Observed) -> String {
+    told(observed).swap_remove(0)
+}
+
+fn settled(observed: &Observed) -> bool {
+    is_settled(&assess(&expected(), observed), observed.at)
+}
+
+#[test]
+fn nothing_is_told_when_all_is_well() {
+    assert_eq!(told(&all_well()), [] as [&str; 0]);
+    assert!(settled(&all_well()));
+}
+
+#[test]
+fn a_roll_out_is_over_when_only_new_pods_are_there_and_available() {
+    for status in [
+        json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}),
+        json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 2}),
+        json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 0, "availableReplicas": 1}),
+        json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1}),
+    ] {
+        let observed = Observed { server: Some(deployment(&status)), ..all_well() };
+        assert!(only(&observed).starts_with("waiting: for Deployment velero to be rolled out"), "{status}");
+        assert!(!settled(&observed));
+    }
+}
+
+#[test]
+fn a_server_without_pods_or_from_another_manifest_is_not_ready() {
+    let mut observed = all_well();
+    observed.server.as_mut().unwrap().spec.as_mut().unwrap().replicas = Some(0);
+    assert!(only(&observed).contains("scaled up"));
+    let mut observed = all_well();
+    observed.server.as_mut().unwrap().metadata.annotations = None;
+    assert_eq!(only(&observed), "waiting: for Deployment velero to be changed as planned");
+    let held_back = Expected { server: ExpectedManifest::Any, ..expected() };
+    assert_eq!(assess(&held_back, &observed), []);
+    assert!(only(&Observed { server: None, ..all_well() }).contains("to be made"));
+}
+
+#[test]
+fn images_that_admission_has_rewritten_are_as_planned() {
+    let mirrored = "mirror.test/velero/velero:v1.18.3";
+    let mut server_pod = pod(&running());
+    server_pod.spec.as_mut().unwrap().containers[0].image = Some(mirrored.into());
+    let mut observed = observed(vec![server_pod.clone()]);
+    let template = &mut observed.server.as_mut().unwrap().spec.as_mut().unwrap().template;
+    template.spec.as_mut().unwrap().containers[0].image = Some(mirrored.into());
+    let template = &mut observed.node_agent.as_mut().unwrap().spec.as_mut().unwrap().template;
+    template.spec.as_mut().unwrap().containers[0].image = Some(mirrored.into());
+    assert_eq!(told(&observed), [] as [&str; 0]);
+    // What keeps such a pod from running is told also where its image is in no template.
+    server_pod.status = pod(&waiting("ErrImagePull", "not found")).status;
+    assert_eq!(
+        first(&unavailable(vec![server_pod])),
+        format!("blocked: cannot pull image {mirrored} (ErrImagePull), check the option velero-image: not found")
+    );
+}
+
+#[test]
+fn the_node_agent_has_to_run_on_every_node() {
+    let mut observed = Observed { node_agent: Some(daemon_set(&agents(2, 2, 1))), ..all_well() };
+    observed.pods.extend([agent_pod("first", "True"), agent_pod("second", "False")]);
+    assert_eq!(
+        only(&observed),
+        "waiting: for DaemonSet node-agent to run on every node: 1 of 2 ready, not yet on second"
+    );
+    let without = Expected { node_agent: None, ..expected() };
+    assert_eq!(assess(&without, &observed), []);
+    observed.node_agent.as_mut().unwrap().metadata.annotations = None;
+    assert_eq!(only(&observed), "waiting: for DaemonSet node-agent to be changed as planned");
+}
+
+#[test]
+fn trouble_of_the_node_agent_is_none_of_the_server_and_comes_after_that_of_the_storage() {
+    let mut observed = Observed { node_agent: Some(daemon_set(&agents(2, 2, 1))), ..all_well() };
+    let mut looping = agent_pod("second", "False");
+    looping.status =
+        parse(json!({"phase": "Running", "containerStatuses": [{"name": "node-agent", "image": "", "imageID": "",
+        "ready": false, "restartCount": 3, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]}));
+    let mut pending = agent_pod("third", "False");
+    pending.status = parse(json!({"phase": "Pending", "conditions": [
+        {"type": "PodScheduled", "status": "False", "message": "0/3 nodes: Too many pods"}]}));
+    observed.pods.extend([agent_pod("first", "True"), pending, looping]);
+    assert_eq!(assess_server(&expected(), &observed), []);
+    assert_eq!(
+        first(&observed),
+        "blocked: container node-agent of pod node-agent-second is crash-looping: see its log"
+    );
+    let unusable = json!({"phase": "Unavailable", "lastValidationTime": STARTED, "message": "NoSuchBucket"});
+    observed.location = Some(location_of(&unusable));
+    assert_eq!(first(&observed), "blocked: storage is not usable: NoSuchBucket");
+}
+
+#[test]
+fn a_node_agent_without_a_node_or_of_an_older_kind_is_not_ready() {
+    let nowhere = Observed { node_agent: Some(daemon_set(&agents(0, 0, 0))), ..all_well() };
+    assert_eq!(only(&nowhere), "waiting: for DaemonSet node-agent to have a node: there is none that it may run on");
+    let mut unseen = all_well();
+    unseen.node_agent.as_mut().unwrap().metadata.generation = Some(2);
+    assert_eq!(only(&unseen), "waiting: for DaemonSet node-agent to be rolled out");
+    let mut older = agents(2, 2, 2);
+    older["updatedNumberScheduled"] = json!(1);
+    let older = Observed { node_agent: Some(daemon_set(&older)), ..all_well() };
+    assert_eq!(only(&older), "waiting: for DaemonSet node-agent to run on every node: 1 of 2 ready");
+}
+
+fn refusal(uid: &str, time: &str, message: &str) -> Event {
+    parse(json!({
+        "metadata": {"name": message}, "reason": "FailedCreate", "message": message, "lastTimestamp": time,
+        "involvedObject": {"kind": "DaemonSet", "name": "node-agent", "uid": uid},
+    }))
+}
+
+#[test]
+fn pods_of_the_node_agent_that_are_not_admitted_block_with_the_reason() {
+    let latest =
+        "Error creating: pods \"node-agent-x7x2p\" is forbidden: violates PodSecurity \"baseline:latest\": hostPath";
+    let mut observed = Observed {
+        node_agent: Some(daemon_set(&agents(2, 1, 1))),
+        refusals: vec![
+            refusal("u", "2026-01-31T10:20:31Z", latest),
+            refusal("u", STARTED, "is forbidden: an older reason"),
+            refusal("another", "2026-01-31T10:20:40Z", "is forbidden: a reason of another DaemonSet"),
+        ],
+        ..all_well()
+    };
+    assert_eq!(
+        only(&observed),
+        "blocked: the cluster does not admit the pods of DaemonSet node-agent: violates PodSecurity \"baseline:latest\": hostPath"
+    );
+    assert!(settled(&observed));
+    // The charm has put labels there since, which may well allow them.
+    observed.labelled_since = Some(time("2026-01-31T10:20:32Z"));
+    assert!(only(&observed).starts_with("waiting: for DaemonSet node-agent to run on every node"));
+    observed.labelled_since = None;
+    observed.node_agent.as_mut().unwrap().status = parse(agents(2, 2, 1));
+    assert!(only(&observed).starts_with("waiting: for DaemonSet node-agent to run on every node"));
+}
+
+#[test]
+fn a_server_that_is_not_admitted_blocks_with_the_reason() {
+    let observed = Observed {
+        server: Some(deployment(&json!({"observedGeneration": 2, "conditions": [
+            {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+             "message": "pods \"velero-5f-x\" is forbidden: exceeded quota: small"}]}))),
+        ..observed(Vec::new())
+    };
+    assert_eq!(
+        first(&observed),
+        "blocked: the cluster does not admit the pods of Deployment velero: exceeded quota: small"
+    );
+    assert!(settled(&observed));
+}
+
+#[test]
+fn an_image_that_cannot_be_pulled_is_told_with_the_option_that_chooses_it() {
+    let failed = waiting(
+        "ImagePullBackOff",
+        "Back-off pulling image \"x\": ErrImagePull: failed to resolve reference \"x\": docker.io/x: not found",
+    );
+    for (pod, image, remedy) in [
+        (server_pod("velero-1", &json!({}), &failed), IMAGE, ", check the option velero-image"),
+        (server_pod("velero-1", &failed, &json!({})), PLUGIN, ", check the option velero-aws-plugin-image"),
+    ] {
+        let observed = unavailable(vec![pod]);
+        assert!(settled(&observed));
+        assert_eq!(
+            first(&observed),
+            format!("blocked: cannot pull image {image} (ImagePullBackOff){remedy}: docker.io/x: not found")
+        );
+    }
+    // No option chooses the image of a container that something in the cluster has added.
+    let mut meshed = server_pod("velero-1", &failed, &json!({}));
+    let added = &mut meshed.spec.as_mut().unwrap().init_containers.as_mut().unwrap()[0];
+    (added.image, added.volume_mounts) = (Some("mesh.test/init:v1".into()), None);
+    assert_eq!(
+        first(&unavailable(vec![meshed])),
+        "blocked: cannot pull image mesh.test/init:v1 (ImagePullBackOff): docker.io/x: not found"
+    );
+}
+
+#[test]
+fn a_pod_of_an_older_template_or_one_that_goes_is_nobodys_trouble() {
+    let mut older = server_pod("velero-0", &json!({}), &waiting("ErrImagePull", ""));
+    older.metadata.creation_timestamp = Some(parse(json!("2026-01-31T10:00:00Z")));
+    older.metadata.labels.as_mut().unwrap().insert("pod-template-hash".into(), "4e".into());
+    assert_eq!(told(&observed(vec![older.clone(), pod(&running())])), [] as [&str; 0]);
+    // No pod of the latest template is there yet: this one is not.
+    let status = json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 0});
+    let alone = Observed { server: Some(deployment(&status)), ..observed(vec![older]) };
+    assert_eq!(only(&alone), "waiting: for Deployment velero to be rolled out: 0 of 1 pods available");
+    let mut going = agent_pod("second", "False");
+    going.metadata.deletion_timestamp = Some(parse(json!(NOW)));
+    going.status = parse(json!({"conditions": [{"type": "PodScheduled", "status": "False"}]}));
+    let mut observed = Observed { node_agent: Some(daemon_set(&agents(2, 2, 1))), ..all_well() };
+    observed.pods.push(going);
+    assert!(only(&observed).starts_with("waiting: for DaemonSet node-agent to run on every node"));
+}
+
+/// A pod that was evicted or shut down with its node, which stays until somebody deletes it.
+fn dead_pod() -> Pod {
+    let mut dead = server_pod(
+        "velero-0",
+        &json!({}),
+        &json!({"ready": false, "restartCount": 3, "lastState": {"terminated": {"exitCode": 1, "reason": "Error",
+            "startedAt": STARTED, "finishedAt": STARTED}}, "state": {"terminated": {"exitCode": 137}}}),
+    );
+    let status = dead.status.as_mut().unwrap();
+    status.phase = Some("Failed".into());
+    status.reason = Some("Evicted".into());
+    status.message = Some("The node was low on resource: ephemeral-storage.".into());
+    dead.spec.as_mut().unwrap().containers[0].image = Some("velero/velero:v1.17.2".into());
+    dead
+}
+
+#[test]
+fn a_dead_pod_is_no_server_and_nobodys_trouble() {
+    let observed = observed(vec![dead_pod(), pod(&running())]);
+    assert_eq!(told(&observed), [] as [&str; 0]);
+    let running = crate::velero::RunningServer::among(&observed.pods).unwrap();
+    assert_eq!(running.image(), IMAGE);
+    assert_eq!(crate::velero::RunningServer::among(&Observed::of_pods(vec![dead_pod()]).pods), None);
+}
+
+#[test]
+fn a_dead_pod_is_told_of_where_it_is_the_only_word_on_why_nothing_runs() {
+    let nothing = json!({"observedGeneration": 2, "replicas": 0, "updatedReplicas": 0});
+    let observed = Observed { server: Some(deployment(&nothing)), ..observed(vec![dead_pod()]) };
+    assert_eq!(
+        first(&observed),
+        "waiting: for Deployment velero to be rolled out: 0 of 1 pods available, pod velero-0 ended (Evicted): The node was low \
+         on resource: ephemeral-storage."
+    );
+    let starting = unavailable(vec![dead_pod(), pod(&waiting("ContainerCreating", ""))]);
+    assert_eq!(first(&starting), "waiting: for Deployment velero to be rolled out: 0 of 1 pods available");
+}
+
+/// A container that is in this state after it has ended with an error, having run between these times.
+fn ended(state: &Value, restarts: u32, ran: [&str; 2]) -> Value {
+    json!({"ready": false, "restartCount": restarts, "state": state,
+        "lastState": {"terminated": {"exitCode": 1, "reason": "Error", "startedAt": ran[0], "finishedAt": ran[1]}}})
+}
+
+#[test]
+fn a_server_that_is_crash_looping_says_how_it_ended() {
+    let ran = ["2026-01-31T10:50:00Z", "2026-01-31T10:50:02Z"];
+    let crash_looping = "blocked: container velero of pod velero-1 is crash-looping (Error, exit code 1): see its log";
+    let waiting = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+    assert_eq!(first(&unavailable(vec![pod(&ended(&waiting, 3, ran))])), crash_looping);
+    // Between two ends it runs for a moment.
+    let between = json!({"running": {"startedAt": "2026-01-31T10:50:28Z"}});
+    let mut container = ended(&between, 2, ran);
+    assert_eq!(first(&unavailable(vec![pod(&container)])), crash_looping);
+    container["lastState"]["terminated"]["message"] = json!("starting\nAn error occurred: no room\n");
+    let told = first(&unavailable(vec![pod(&container)]));
+    assert!(told.ends_with("(Error, exit code 1): An error occurred: no room"), "{told}");
+}
+
+#[test]
+fn a_server_that_starts_anew_with_its_node_is_not_crash_looping_whatever_happened_to_it_before() {
+    let starting = json!({"running": {"startedAt": "2026-01-31T10:50:28Z"}});
+    for (state, ran) in [
+        // It ran for days until its node was started anew.
+        (starting, ["2026-01-20T00:00:00Z", "2026-01-31T10:50:00Z"]),
+        // It has run for half an hour since, and is not ready for a reason of its own.
+        (json!({"running": {"startedAt": STARTED}}), ["2026-01-31T10:20:00Z", "2026-01-31T10:20:02Z"]),
+    ] {
+        let told = first(&unavailable(vec![pod(&ended(&state, 5, ran))]));
+        assert!(told.starts_with("waiting: for Deployment velero to be rolled out"), "{told}");
+    }
+    // How a container ended that the kubelet has lost sight of is not known.
+    let lost = json!({"ready": false, "restartCount": 5, "state": {"running": {"startedAt": "2026-01-31T10:50:28Z"}},
+        "lastState": {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown", "startedAt": null, "finishedAt": null}}});
+    assert!(first(&unavailable(vec![pod(&lost)])).starts_with("waiting"));
+}
+
+fn unschedulable_pod(since: &str) -> Pod {
+    let mut pod = server_pod("velero-1", &json!({}), &json!({}));
+    pod.status = parse(json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
+        "reason": "Unschedulable", "message": "0/1 nodes: Insufficient cpu", "lastTransitionTime": since}]}));
+    pod
+}
+
+#[test]
+fn a_pod_that_no_node_takes_says_why_and_is_not_waited_for_in_the_hook() {
+    let told = "waiting: for pod velero-1 to find a node: 0/1 nodes: Insufficient cpu";
+    let lasting = unavailable(vec![unschedulable_pod("2026-01-31T10:50:20Z")]);
+    assert_eq!(first(&lasting), told);
+    assert!(settled(&lasting));
+    // A moment ago is no time for a node that has just come, and it is known when that is over.
+    let recent = unavailable(vec![unschedulable_pod("2026-01-31T10:50:29Z")]);
+    assert_eq!(first(&recent), told);
+    assert!(!settled(&recent));
+    let turns = assess(&expected(), &recent)[0].turns_at();
+    assert_eq!(turns, Some(time("2026-01-31T10:50:32Z")));
+    // The one before it makes room.
+    let ending = ending_pod("2026-01-31T10:50:40Z");
+    let replacing = unavailable(vec![ending, unschedulable_pod("2026-01-31T10:50:20Z")]);
+    assert!(!settled(&replacing));
+}
+
+fn ending_pod(killed_at: &str) -> Pod {
+    let mut ending = server_pod("velero-0", &json!({}), &running());
+    ending.metadata.deletion_timestamp = Some(parse(json!(killed_at)));
+    ending
+}
+
+#[test]
+fn a_previous_server_that_still_ends_is_waited_for() {
+    let observed = observed(vec![ending_pod("2026-01-31T10:50:40Z"), pod(&running())]);
+    assert_eq!(only(&observed), "waiting: for pod velero-0 of the previous server to end");
+    assert!(!settled(&observed));
+    assert!(!assess_server(&expected(), &observed).iter().all(allows_validation));
+}
+
+#[test]
+fn a_server_on_a_lost_node_is_told_of_and_does_not_keep_the_storage_from_being_configured() {
+    let observed = observed(vec![ending_pod("2026-01-31T10:49:20Z"), pod(&running())]);
+    assert_eq!(
+        only(&observed),
+        "blocked: pod velero-0 of the previous server does not end, as if its node first were lost: bring the node back, or \
+         kubectl delete node first, or kubectl delete pod velero-0 --force"
+    );
+    assert!(settled(&observed));
+    assert!(assess_server(&expected(), &observed).iter().all(allows_validation));
+    // A pod that never had a node has nothing to end.
+    let mut nowhere = ending_pod("2026-01-31T10:49:20Z");
+    nowhere.spec.as_mut().unwrap().node_name = None;
+    assert_eq!(told(&self::observed(vec![nowhere, pod(&running())])), [] as [&str; 0]);
+}
+
+#[test]
+fn an_unusable_location_is_told_in_the_servers_words_without_what_changes_each_time() {
+    let message = "operation error S3: ListObjectsV2, https response error StatusCode: 404, RequestID: 17F0, HostID: ab+/=, \
+                   NoSuchBucket";
+    let status = json!({"phase": "Unavailable", "lastValidationTime": STARTED, "message": message});
+    let observed = Observed { location: Some(location_of(&status)), ..all_well() };
+    assert_eq!(
+        only(&observed),
+        "blocked: storage is not usable: operation error S3: ListObjectsV2, https response error StatusCode: 404, NoSuchBucket"
+    );
+}
+
+#[test]
+fn what_was_found_out_before_the_server_started_or_not_at_all_is_not_believed() {
+    for status in [
+        json!({}),
+        json!({"phase": "Available"}),
+        json!({"lastValidationTime": STARTED}),
+        json!({"phase": "Available", "lastValidationTime": "2026-01-31T10:20:29Z"}),
+        json!({"phase": "Unavailable", "lastValidationTime": "2026-01-31T10:20:29Z"}),
+        json!({"phase": "Available", "lastValidationTime": STARTED, "message": TO_BE_VALIDATED}),
+    ] {
+        let location = Some(location_of(&status));
+        let observed = Observed { location, at: time("2026-01-31T10:20:40Z"), ..all_well() };
+        assert_eq!(only(&observed), "waiting: for BackupStorageLocation default to be validated", "{status}");
+    }
+    assert!(only(&Observed { location: None, ..all_well() }).contains("to be made"));
+    assert!(only(&observed(Vec::new())).contains("to be validated"));
+}
+
+#[test]
+fn a_store_that_does_not_answer_is_told_of_once_the_server_has_had_the_time_to_ask_it() {
+    let silent = "blocked: storage does not answer: Velero got no word from http://10.0.0.5:9000 so far, check that it runs and \
+                  can be reached from the cluster";
+    let mut observed = Observed { location: Some(changed("2026-01-31T10:50:00Z")), ..all_well() };
+    assert_eq!(only(&observed), silent);
+    assert!(settled(&observed));
+    observed.location = Some(changed("2026-01-31T10:50:01Z"));
+    assert_eq!(only(&observed), "waiting: for BackupStorageLocation default to be validated");
+    assert!(!settled(&observed));
+    assert_eq!(assess(&expected(), &observed)[0].turns_at(), Some(time("2026-01-31T10:50:31Z")));
+    // A server that has started since begins with it.
+    observed.location = Some(changed("2026-01-31T10:00:00Z"));
+    observed.at = time("2026-01-31T10:20:59Z");
+    assert!(only(&observed).starts_with("waiting"));
+    observed.at = time("2026-01-31T10:21:00Z");
+    assert_eq!(only(&observed), silent);
+    // It has answered, and that is still to be confirmed.
+    let mut answered = freshness::unconfirmed(&changed("2026-01-31T10:40:00Z"), "0a");
+    answered.data["status"] = json!({"phase": "Available", "lastValidationTime": "2026-01-31T10:50:00Z"});
+    assert!(only(&Observed { location: Some(answered.clone()), ..all_well() }).starts_with("waiting"));
+    // A server that has started since has never known the location otherwise.
+    answered.metadata.managed_fields = changed("2026-01-31T10:20:29Z").metadata.managed_fields;
+    assert_eq!(told(&Observed { location: Some(answered), ..all_well() }), [] as [&str; 0]);
+}
+
+#[test]
+fn more_that_is_known_of_a_silence_is_told() {
+    let told = |trouble: Trouble| trouble.status(&OPTIONS).to_string();
+    let (store, lookup) = ("http://store.invalid".to_owned(), Some("no such name".to_owned()));
+    assert_eq!(
+        told(Trouble::StorageSilent { store, lookup }),
+        "blocked: storage does not answer: the name of http://store.invalid cannot be found: no such name"
+    );
+    assert_eq!(
+        told(Trouble::StuckServer { operation: "backup nightly".into() }),
+        "waiting: for backup nightly to end and Velero to be restarted then: it has not looked at the changed storage location, \
+         as the former storage does not answer"
+    );
+}
+
+#[test]
+fn a_server_is_stuck_that_has_not_looked_at_a_change_and_was_there_before_it() {
+    let stuck = |location| is_stuck(&Observed { location: Some(location), ..all_well() });
+    assert!(stuck(changed("2026-01-31T10:50:00Z")));
+    assert!(!stuck(changed("2026-01-31T10:50:01Z")), "it still has time");
+    assert!(!stuck(changed("2026-01-31T10:20:29Z")), "it was started after the change, and begins with it");
+    let mut validated = changed("2026-01-31T10:50:00Z");
+    validated.data["status"]["lastValidationTime"] = json!("2026-01-31T10:50:02Z");
+    assert!(!stuck(validated));
+    assert!(!is_stuck(&Observed { location: Some(changed("2026-01-31T10:50:00Z")), ..observed(Vec::new()) }));
+}
