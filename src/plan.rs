@@ -1,11 +1,12 @@
-//! What should run, and why not: a pure function of the [`Snapshot`].
+//! What should run, and why not: a pure function of the snapshot.
 
 use crate::{
     contract::{ConfigOption, option},
+    integrations::{self, FieldSource, STORAGE_INTERFACES, StorageRelation},
     juju::ConfigValues,
-    snapshot::{Snapshot, StorageRelation},
+    snapshot::Snapshot,
     status::Status,
-    storage::{FieldSource, PROVIDERS, StorageError},
+    storage::{PROVIDERS, StorageError},
     velero::{BackupLocation, Installation, KubeletRoot, LocationPlan, SeveralRoots, Version},
 };
 
@@ -18,12 +19,13 @@ pub struct Plan {
     pub obstacles: Vec<Status>,
 }
 
-/// Decides what should run; `cli` is the release of the CLI that the charm brings along, if it is one.
+/// Decides what should run; `provider_ids` is what the cloud calls the machines of the cluster, where the storage needs it, and
+/// `cli` the release of the CLI that the charm brings along, if it is one.
 ///
 /// # Errors
 ///
 /// The status that says what a person has to mend first. The running configuration is to be left as it is then.
-pub fn plan(snapshot: &Snapshot, cli: Option<&Version>) -> Result<Plan, Status> {
+pub fn plan(snapshot: &Snapshot, provider_ids: &[String], cli: Option<&Version>) -> Result<Plan, Status> {
     let image = image(&snapshot.config, option::VELERO_IMAGE)?;
     let mismatch = Version::of_image(&image).zip(cli).and_then(|(server, cli)| server_mismatch(&image, &server, cli));
     if let Some(mismatch) = mismatch {
@@ -51,11 +53,12 @@ pub fn plan(snapshot: &Snapshot, cli: Option<&Version>) -> Result<Plan, Status> 
         plugin_image: None,
         location: LocationPlan::None,
     };
-    let obstacle = match snapshot.storage.as_slice() {
+    let obstacle = match integrations::storage_relations(snapshot).as_slice() {
         [] => Some(Status::Blocked(no_storage(&snapshot.application))),
         [relation] => {
-            installation.plugin_image = Some(self::image(&snapshot.config, relation.provider.plugin_image())?);
-            let (location, obstacle) = location(relation);
+            installation.plugin_image =
+                Some(self::image(&snapshot.config, relation.interface.provider().plugin_image())?);
+            let (location, obstacle) = location(relation, provider_ids);
             installation.location = location;
             obstacle
         }
@@ -89,16 +92,16 @@ pub fn definitions_mismatch(application: &str, definitions: &Version, cli: &Vers
     })
 }
 
-fn location(relation: &StorageRelation) -> (LocationPlan, Option<Status>) {
-    let provider = relation.provider;
-    let error = match provider.storage(&relation.fields) {
+fn location(relation: &StorageRelation<'_>, provider_ids: &[String]) -> (LocationPlan, Option<Status>) {
+    let provider = relation.interface.provider();
+    let error = match provider.storage(&relation.fields, provider_ids) {
         Ok(storage) => {
             let location = BackupLocation { provider: provider.provider(), storage };
             return (LocationPlan::Use(Box::new(location)), None);
         }
         Err(error) => error,
     };
-    let FieldSource { endpoint, integrator } = provider.source_of(error.key());
+    let FieldSource { endpoint, integrator } = relation.interface.source_of(error.key());
     let obstacle = match error {
         StorageError::Incomplete { .. } if relation.secret_withheld => {
             Status::Waiting(format!("for the secret of {endpoint}: it is not granted to this application"))
@@ -113,13 +116,15 @@ fn location(relation: &StorageRelation) -> (LocationPlan, Option<Status>) {
 }
 
 fn no_storage(application: &str) -> String {
-    let integrators: Vec<_> =
-        PROVIDERS.iter().map(|provider| format!("{} {}", provider.endpoint(), provider.integrator())).collect();
+    let integrators: Vec<_> = STORAGE_INTERFACES
+        .iter()
+        .map(|interface| format!("{} {}", interface.endpoint(), interface.integrator()))
+        .collect();
     format!("no storage: juju integrate {application}:{}", integrators.join(", or "))
 }
 
-fn too_many(relations: &[StorageRelation]) -> String {
-    let endpoints: Vec<_> = relations.iter().map(|relation| relation.provider.endpoint()).collect();
+fn too_many(relations: &[StorageRelation<'_>]) -> String {
+    let endpoints: Vec<_> = relations.iter().map(|relation| relation.interface.endpoint()).collect();
     format!("more than one storage is integrated, remove all but one of {}", endpoints.join(", "))
 }
 

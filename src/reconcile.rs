@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::{
     contract::hook,
     error_chain::ErrorChain,
+    integrations::{self, Publication},
     juju::{Dispatch, Environment, HookTools, ToolError},
     plan::{self, Plan},
     snapshot::{Snapshot, SnapshotError},
@@ -50,9 +51,9 @@ pub async fn reconcile(tools: &HookTools, environment: &Environment) -> Result<(
         tracing::info!("other units stay, and what the relation brought stays with them");
         return Ok(());
     }
-    let mut snapshot = Snapshot::read(tools, environment).await?;
+    let snapshot = Snapshot::read(tools, environment).await?;
     publish(tools, &snapshot).await?;
-    let status = match plan_and_bring_about(tools, environment, &mut snapshot).await {
+    let status = match plan_and_bring_about(tools, environment, &snapshot).await {
         Err(ReconcileError::Velero(error)) if error.is_forbidden() => {
             tracing::warn!("the cluster refuses: {}", ErrorChain(&error));
             without_trust(&snapshot.application)
@@ -67,11 +68,9 @@ pub async fn reconcile(tools: &HookTools, environment: &Environment) -> Result<(
 
 /// Asks the other sides of storage relations for what they do not give unasked.
 async fn publish(tools: &HookTools, snapshot: &Snapshot) -> Result<(), ToolError> {
-    for relation in &snapshot.storage {
-        for (id, values) in &relation.to_publish {
-            tracing::info!("asking {id} for {}", values.keys().copied().collect::<Vec<_>>().join(", "));
-            tools.publish(id, values).await?;
-        }
+    for Publication { relation, values } in integrations::publications(snapshot) {
+        tracing::info!("asking {relation} for {}", values.keys().copied().collect::<Vec<_>>().join(", "));
+        tools.publish(&relation, &values).await?;
     }
     Ok(())
 }
@@ -79,16 +78,12 @@ async fn publish(tools: &HookTools, snapshot: &Snapshot) -> Result<(), ToolError
 async fn plan_and_bring_about(
     tools: &HookTools,
     environment: &Environment,
-    snapshot: &mut Snapshot,
+    snapshot: &Snapshot,
 ) -> Result<Status, ReconcileError> {
     let cli = Cli::in_charm(&environment.charm_directory).version().await.map_err(VeleroError::from)?;
     let velero = Velero::in_cluster(&environment.charm_directory).map_err(ReconcileError::Connect)?;
-    for relation in &mut snapshot.storage {
-        if relation.provider.depends_on_machines(&relation.fields) {
-            relation.fields.set_machines(velero.machines().await?);
-        }
-    }
-    match plan::plan(snapshot, cli.as_ref()) {
+    let provider_ids = if integrations::need_provider_ids(snapshot) { velero.machines().await? } else { Vec::new() };
+    match plan::plan(snapshot, &provider_ids, cli.as_ref()) {
         Ok(plan) => bring_about(tools, environment, &velero, snapshot, plan, cli.as_ref()).await,
         Err(status) => Ok(status),
     }

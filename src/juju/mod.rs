@@ -20,4 +20,6 @@ pub use goal_state::{GoalState, UnitGoal};
 pub use log::{JujuLog, LogLines};
 pub use relation::{Databag, RelationId};
 pub use secret::SecretContent;
+#[cfg(test)]
+pub(crate) use tool::tests::ScriptedTools;
 pub use tool::{HookTools, ToolError};
