@@ -17,11 +17,11 @@ use thiserror::Error;
 use crate::{
     contract::{OPTIONS, OptionSpec},
     error_chain::ErrorChain,
-    juju::ConfigValues,
+    integrations,
+    juju::{ConfigValues, Databag, RelationId},
     plan,
-    snapshot::{Snapshot, StorageRelation},
+    snapshot::{Relation, Snapshot},
     status::Status,
-    storage::PROVIDERS,
     velero::{Cli, CliError, Facts, HeldBack, Manifests, to_yaml},
 };
 
@@ -95,7 +95,7 @@ fn options() -> String {
 }
 
 fn endpoints() -> String {
-    PROVIDERS.iter().map(|provider| provider.endpoint()).collect::<Vec<_>>().join(", ")
+    integrations::storage_endpoints().collect::<Vec<_>>().join(", ")
 }
 
 /// Does what the arguments say.
@@ -121,9 +121,10 @@ async fn print_plan(arguments: PlanArguments) -> Result<(), PlanError> {
         application: "velero-operator".to_owned(),
         leader: true,
         config: config(&arguments.config)?,
-        storage: match &arguments.storage {
+        periodic: false,
+        relations: match &arguments.storage {
             Some(path) => storage(path, &read(path)?)?,
-            None => Vec::new(),
+            None => BTreeMap::new(),
         },
     };
     let cli = Cli::at(arguments.velero.unwrap_or_else(velero_program));
@@ -140,6 +141,9 @@ async fn print_plan(arguments: PlanArguments) -> Result<(), PlanError> {
     let text = to_yaml(&manifests)?;
     for obstacle in &plan.obstacles {
         eprintln!("note: the unit would be {obstacle}");
+    }
+    for remark in &plan.remarks {
+        eprintln!("note: {remark}");
     }
     match io::stdout().write_all(text.as_bytes()) {
         // Whoever reads the beginning only, as head does, has what they want.
@@ -180,22 +184,18 @@ fn read(path: &Path) -> Result<String, PlanError> {
     read.map_err(|source| PlanError::ReadStorage { path: path.to_owned(), source })
 }
 
-fn storage(path: &Path, text: &str) -> Result<Vec<StorageRelation>, PlanError> {
-    let relations: BTreeMap<String, BTreeMap<String, String>> =
+/// The relations that would have the fields of the file.
+fn storage(path: &Path, text: &str) -> Result<BTreeMap<&'static str, Vec<Relation>>, PlanError> {
+    let relations: BTreeMap<String, Databag> =
         serde_yaml::from_str(text).map_err(|_| PlanError::StorageForm { path: path.to_owned() })?;
     relations
         .into_iter()
-        .map(|(endpoint, fields)| {
-            let provider = PROVIDERS
-                .iter()
-                .find(|provider| provider.endpoint() == endpoint)
-                .ok_or(PlanError::UnknownEndpoint { endpoint })?;
-            Ok(StorageRelation {
-                provider: *provider,
-                fields: fields.into_iter().collect(),
-                secret_withheld: false,
-                to_publish: Vec::new(),
-            })
+        .map(|(name, theirs)| {
+            let endpoint = integrations::storage_endpoints()
+                .find(|endpoint| *endpoint == name)
+                .ok_or(PlanError::UnknownEndpoint { endpoint: name })?;
+            let (ours, id) = (Databag::default(), RelationId::new(endpoint));
+            Ok((endpoint, vec![Relation { id, remote: None, theirs, ours, secret: None }]))
         })
         .collect()
 }

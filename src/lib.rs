@@ -1,6 +1,6 @@
 //! The velero-operator charm: what Juju runs once for each hook or action.
 //!
-//! A hook goes one way, whatever woke it: [`juju`] tells what is the case (a [`snapshot`]), a [`plan`] says what should run,
+//! A hook goes one way, whatever woke it: [`juju`] tells what is the case (a snapshot), a [`plan`] says what should run,
 //! [`velero`] brings the cluster to it and judges what runs, and the worst of all that was seen becomes the unit's
 //! [`status`]. [`reconcile`] is that way from start to end.
 
@@ -10,12 +10,13 @@ pub mod command_line;
 pub mod contract;
 pub mod error_chain;
 pub mod hook_process;
+mod integrations;
 pub mod juju;
 pub mod plan;
 pub mod process;
 pub mod reconcile;
-pub mod snapshot;
+mod snapshot;
 pub mod status;
-pub mod storage;
+mod storage;
 pub mod text;
 pub mod velero;

@@ -1,17 +1,18 @@
-//! What should run, and why not: a pure function of the [`Snapshot`] and the [`Facts`] of the cluster.
+//! What should run, and why not: a pure function of the snapshot and the [`Facts`] of the cluster.
 //!
 //! It is made by parts. What is wrong with one of them is an obstacle of that part alone: the part stays as it is, and the others
 //! go on.
 
 use crate::{
     contract::{ConfigOption, option},
+    integrations::{self, FieldSource, Publication, STORAGE_INTERFACES, StorageRelation},
     juju::ConfigValues,
-    snapshot::{Snapshot, StorageRelation},
+    snapshot::Snapshot,
     status::Status,
-    storage::{FieldSource, PROVIDERS, StorageError},
+    storage::{PROVIDERS, StorageError},
     velero::{
         BackupLocation, CurrentRoot, Facts, FoundRoot, HeldBack, Holdings, ImageOptions, Installation, KubeletRoot,
-        LocationPlan, SeveralRoots, Version, reserved_name,
+        LocationPlan, Needs, SeveralRoots, Version, reserved_name,
     },
 };
 
@@ -24,14 +25,17 @@ pub struct Plan {
     pub obstacles: Vec<Status>,
     /// What the user should know even when all is well.
     pub remarks: Vec<String>,
+    /// What is to be said on relations, so that the other sides answer.
+    pub publications: Vec<Publication>,
 }
 
 /// Decides what should run.
 #[must_use]
 pub fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
-    let storage = storage(snapshot);
+    let publications = integrations::publications(snapshot);
+    let storage = storage(snapshot, &facts.provider_ids);
     if let Some(status) = hands_off(&snapshot.application, &facts.holdings, &storage) {
-        return Plan { installation: None, obstacles: vec![status], remarks: Vec::new() };
+        return Plan { installation: None, obstacles: vec![status], remarks: Vec::new(), publications };
     }
     let mut obstacles = Vec::new();
     let mut held_back = HeldBack::default();
@@ -79,14 +83,20 @@ pub fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
         location: storage.location,
         held_back,
     };
-    let remarks = agent.remark.into_iter().collect();
-    Plan { installation: Some(installation), obstacles, remarks }
+    let notes = installation.backup_location().into_iter().flat_map(|location| location.storage.notes.iter().cloned());
+    let remarks = agent.remark.into_iter().chain(notes).collect();
+    Plan { installation: Some(installation), obstacles, remarks, publications }
 }
 
-/// Whether the plan depends on where the kubelets keep the volumes of pods.
+/// Returns what has to be found out of the cluster for a plan.
 #[must_use]
-pub fn needs_kubelet_root(snapshot: &Snapshot) -> bool {
-    switch(&snapshot.config, option::USE_NODE_AGENT) && matches!(kubelet_root(&snapshot.config), Ok(None))
+pub fn needs(snapshot: &Snapshot) -> Needs {
+    Needs {
+        application: snapshot.application.clone(),
+        provider_ids: integrations::need_provider_ids(snapshot),
+        kubelet_root: switch(&snapshot.config, option::USE_NODE_AGENT)
+            && matches!(kubelet_root(&snapshot.config), Ok(None)),
+    }
 }
 
 /// What the relations say of the storage.
@@ -98,8 +108,8 @@ struct StoragePlan {
     obstacle: Option<Status>,
 }
 
-fn storage(snapshot: &Snapshot) -> StoragePlan {
-    match snapshot.storage.as_slice() {
+fn storage(snapshot: &Snapshot, provider_ids: &[String]) -> StoragePlan {
+    match integrations::storage_relations(snapshot).as_slice() {
         [] => StoragePlan {
             provider: None,
             is_ambiguous: false,
@@ -107,8 +117,13 @@ fn storage(snapshot: &Snapshot) -> StoragePlan {
             obstacle: Some(Status::Blocked(no_storage(&snapshot.application))),
         },
         [relation] => {
-            let (location, obstacle) = location(relation);
-            StoragePlan { provider: Some(relation.provider.provider()), is_ambiguous: false, location, obstacle }
+            let (location, obstacle) = location(relation, provider_ids);
+            StoragePlan {
+                provider: Some(relation.interface.provider().provider()),
+                is_ambiguous: false,
+                location,
+                obstacle,
+            }
         }
         several => StoragePlan {
             provider: None,
@@ -240,16 +255,16 @@ pub fn definitions_mismatch(application: &str, definitions: &Version, cli: &Vers
     })
 }
 
-fn location(relation: &StorageRelation) -> (LocationPlan, Option<Status>) {
-    let provider = relation.provider;
-    let error = match provider.storage(&relation.fields) {
+fn location(relation: &StorageRelation<'_>, provider_ids: &[String]) -> (LocationPlan, Option<Status>) {
+    let provider = relation.interface.provider();
+    let error = match provider.storage(&relation.fields, provider_ids) {
         Ok(storage) => {
             let location = BackupLocation { provider: provider.provider(), storage };
             return (LocationPlan::Use(Box::new(location)), None);
         }
         Err(error) => error,
     };
-    let FieldSource { endpoint, integrator } = provider.source_of(error.key());
+    let FieldSource { endpoint, integrator } = relation.interface.source_of(error.key());
     let obstacle = match error {
         StorageError::Incomplete { .. } if relation.secret_withheld => {
             Status::Waiting(format!("for the secret of {endpoint}: it is not granted to this application"))
@@ -264,13 +279,15 @@ fn location(relation: &StorageRelation) -> (LocationPlan, Option<Status>) {
 }
 
 fn no_storage(application: &str) -> String {
-    let integrators: Vec<_> =
-        PROVIDERS.iter().map(|provider| format!("{} {}", provider.endpoint(), provider.integrator())).collect();
+    let integrators: Vec<_> = STORAGE_INTERFACES
+        .iter()
+        .map(|interface| format!("{} {}", interface.endpoint(), interface.integrator()))
+        .collect();
     format!("no storage: juju integrate {application}:{}", integrators.join(", or "))
 }
 
-fn too_many(relations: &[StorageRelation]) -> String {
-    let endpoints: Vec<_> = relations.iter().map(|relation| relation.provider.endpoint()).collect();
+fn too_many(relations: &[StorageRelation<'_>]) -> String {
+    let endpoints: Vec<_> = relations.iter().map(|relation| relation.interface.endpoint()).collect();
     format!("more than one storage is integrated, remove all but one of {}", endpoints.join(", "))
 }
 
@@ -309,8 +326,8 @@ fn several_kubelet_roots(roots: &SeveralRoots) -> Status {
 /// The options that choose the images of what is planned.
 #[must_use]
 pub fn image_options(snapshot: &Snapshot) -> ImageOptions {
-    let plugin = match snapshot.storage.as_slice() {
-        [relation] => Some(relation.provider.plugin_image().name),
+    let plugin = match integrations::storage_relations(snapshot).as_slice() {
+        [relation] => Some(relation.interface.provider().plugin_image().name),
         _ => None,
     };
     ImageOptions { velero: option::VELERO_IMAGE.name, plugin }

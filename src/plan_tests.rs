@@ -6,6 +6,8 @@ use super::*;
 use crate::{
     cluster::named,
     contract::{OPTIONS, OptionSpec},
+    juju::{Databag, RelationId},
+    snapshot::Relation,
     velero::{Claim, Held},
 };
 
@@ -16,17 +18,25 @@ fn config(settings: &[(&str, Value)]) -> ConfigValues {
     values.into_iter().collect()
 }
 
-fn relation(endpoint: &str, fields: &[(&str, &str)]) -> StorageRelation {
-    StorageRelation {
-        provider: *PROVIDERS.iter().find(|provider| provider.endpoint() == endpoint).unwrap(),
-        fields: fields.iter().copied().collect(),
-        secret_withheld: false,
-        to_publish: Vec::new(),
-    }
+fn relation(endpoint: &'static str, fields: &[(&str, &str)]) -> (&'static str, Relation) {
+    let relation = Relation {
+        id: RelationId::new(format!("{endpoint}:7")),
+        remote: None,
+        theirs: fields.iter().copied().collect(),
+        ours: Databag::default(),
+        secret: None,
+    };
+    (endpoint, relation)
 }
 
-fn snapshot(settings: &[(&str, Value)], storage: Vec<StorageRelation>) -> Snapshot {
-    Snapshot { application: "velero-operator".into(), leader: true, config: config(settings), storage }
+fn snapshot(settings: &[(&str, Value)], relations: Vec<(&'static str, Relation)>) -> Snapshot {
+    Snapshot {
+        application: "velero-operator".into(),
+        leader: true,
+        periodic: false,
+        config: config(settings),
+        relations: relations.into_iter().map(|(endpoint, relation)| (endpoint, vec![relation])).collect(),
+    }
 }
 
 fn release(text: &str) -> Version {
@@ -87,9 +97,8 @@ fn incomplete_storage_is_waited_for_and_what_runs_is_kept() {
 
 #[test]
 fn a_secret_that_is_not_granted_is_said_to_be_that() {
-    let mut relation = relation("s3-credentials", &S3[..1]);
-    relation.secret_withheld = true;
-    let plan = plan(&snapshot(&[], vec![relation]));
+    let withheld = relation("s3-credentials", &[S3[0], ("secret-extra", "secret:d5k2n8fq9mvc7a3t1he0")]);
+    let plan = plan(&snapshot(&[], vec![withheld]));
     assert_eq!(
         plan.obstacles,
         [Status::Waiting("for the secret of s3-credentials: it is not granted to this application".into())]
@@ -108,14 +117,14 @@ fn invalid_storage_needs_a_person_and_names_the_key() {
 
 #[test]
 fn what_a_companion_lacks_is_said_of_the_companion() {
-    let mut fields = vec![("container", "backups"), ("storage-account", "stbackups01"), ("secret-key", "a2V5")];
-    fields.push(("tenant-id", "t"));
-    let obstacles = |fields: &[(&str, &str)], secret_withheld| {
-        let relation = StorageRelation { secret_withheld, ..relation("azure-storage", fields) };
-        plan(&snapshot(&[], vec![relation])).obstacles
+    let storage = [("container", "backups"), ("storage-account", "stbackups01"), ("secret-key", "a2V5")];
+    let obstacles = |principal: &[(&str, &str)]| {
+        let relations = vec![relation("azure-storage", &storage), relation("azure-service-principal", principal)];
+        plan(&snapshot(&[], relations)).obstacles
     };
+    let tenant = ("tenant-id", "t");
     assert_eq!(
-        obstacles(&fields, false),
+        obstacles(&[tenant]),
         [Status::Waiting(
             "for azure-service-principal to be complete: subscription-id, client-id, client-secret missing; \
              configure azure-auth-integrator"
@@ -123,11 +132,11 @@ fn what_a_companion_lacks_is_said_of_the_companion() {
         )]
     );
     assert_eq!(
-        obstacles(&fields, true),
+        obstacles(&[tenant, ("secret-extra", "secret:d5k2n8fq9mvc7a3t1he0")]),
         [Status::Waiting("for the secret of azure-service-principal: it is not granted to this application".into())]
     );
-    fields.extend([("subscription-id", "s"), ("client-id", "c"), ("client-secret", "a\nb")]);
-    let [Status::Blocked(message)] = &obstacles(&fields, false)[..] else { panic!("not blocked") };
+    let all = [tenant, ("subscription-id", "s"), ("client-id", "c"), ("client-secret", "a\nb")];
+    let [Status::Blocked(message)] = &obstacles(&all)[..] else { panic!("not blocked") };
     assert!(message.starts_with("azure-service-principal: client-secret "), "{message}");
 }
 

@@ -9,6 +9,7 @@ use crate::{
     cluster::ClusterError,
     contract::hook,
     error_chain::ErrorChain,
+    integrations::Publication,
     juju::{Dispatch, Environment, HookTools, ToolError, UnitStatus},
     plan,
     snapshot::{Snapshot, SnapshotError},
@@ -63,10 +64,9 @@ pub async fn reconcile(tools: &HookTools, environment: &Environment) -> Result<(
         tracing::info!("{} is being removed: nothing changes until its last hook", environment.unit);
         return Ok(());
     }
-    let mut snapshot = Snapshot::read(tools, environment).await?;
-    publish(tools, &snapshot).await?;
+    let snapshot = Snapshot::read(tools, environment).await?;
     let mut unit_status = tools.unit_status();
-    let status = match plan_and_bring_about(tools, environment, &mut snapshot, &mut unit_status).await {
+    let status = match plan_and_bring_about(tools, environment, &snapshot, &mut unit_status).await {
         Err(ReconcileError::Velero(error)) => match error.refusal(&snapshot.application) {
             Some(status) => {
                 tracing::warn!("the cluster refuses: {}", ErrorChain(&error));
@@ -84,12 +84,10 @@ pub async fn reconcile(tools: &HookTools, environment: &Environment) -> Result<(
 }
 
 /// Asks the other sides of storage relations for what they do not give unasked.
-async fn publish(tools: &HookTools, snapshot: &Snapshot) -> Result<(), ToolError> {
-    for relation in &snapshot.storage {
-        for (id, values) in &relation.to_publish {
-            tracing::info!("asking {id} for {}", values.keys().copied().collect::<Vec<_>>().join(", "));
-            tools.publish(id, values).await?;
-        }
+async fn publish(tools: &HookTools, publications: &[Publication]) -> Result<(), ToolError> {
+    for Publication { relation, values } in publications {
+        tracing::info!("asking {relation} for {}", values.keys().copied().collect::<Vec<_>>().join(", "));
+        tools.publish(relation, values).await?;
     }
     Ok(())
 }
@@ -97,17 +95,13 @@ async fn publish(tools: &HookTools, snapshot: &Snapshot) -> Result<(), ToolError
 async fn plan_and_bring_about(
     tools: &HookTools,
     environment: &Environment,
-    snapshot: &mut Snapshot,
+    snapshot: &Snapshot,
     unit_status: &mut UnitStatus<'_>,
 ) -> Result<Status, ReconcileError> {
     let velero = Velero::in_cluster(&environment.charm_directory).map_err(ReconcileError::Connect)?;
-    for relation in &mut snapshot.storage {
-        if relation.provider.depends_on_machines(&relation.fields) {
-            relation.fields.set_machines(velero.machines().await?);
-        }
-    }
-    let facts = velero.facts(&snapshot.application, plan::needs_kubelet_root(snapshot)).await?;
+    let facts = velero.facts(&plan::needs(snapshot)).await?;
     let plan = plan::plan(snapshot, &facts);
+    publish(tools, &plan.publications).await?;
     let Some(installation) = &plan.installation else {
         return Ok(worst(plan.obstacles, &plan.remarks));
     };

@@ -1,13 +1,12 @@
-//! What is the case, as Juju tells it: read once at the start of a hook.
+//! What is the case, as Juju tells it: read once at the start of a hook, and not changed afterwards.
 
 use std::collections::BTreeMap;
 
 use thiserror::Error;
 
 use crate::{
-    contract::hook,
-    juju::{ConfigValues, Databag, Dispatch, Environment, HookTools, RelationId, ToolError},
-    storage::{PROVIDERS, RequestContext, StorageFields, VeleroStorageProvider},
+    contract::{self, hook},
+    juju::{ConfigValues, Databag, Dispatch, Environment, HookTools, RelationId, SecretContent, ToolError},
 };
 
 /// The key in an integrator's databag that names the secret with the fields that are not for everybody.
@@ -20,33 +19,27 @@ pub struct Snapshot {
     pub application: String,
     /// Whether this unit speaks for the application.
     pub leader: bool,
+    /// Whether this is the hook that comes when nothing has happened for minutes: whoever has not answered by now is late.
+    pub periodic: bool,
     /// The options.
     pub config: ConfigValues,
-    /// The relations that carry storage.
-    pub storage: Vec<StorageRelation>,
+    /// The relations, by their endpoint.
+    pub relations: BTreeMap<&'static str, Vec<Relation>>,
 }
 
-/// A relation of one of the endpoints for storage.
-pub struct StorageRelation {
-    /// What the relation's fields mean.
-    pub provider: &'static dyn VeleroStorageProvider,
-    /// The fields, those of the secret and of companion relations among them.
-    pub fields: StorageFields,
-    /// Whether the fields are incomplete because a secret is not granted to us.
-    pub secret_withheld: bool,
-    /// What the charm still has to publish, by relation.
-    pub to_publish: Vec<(RelationId, BTreeMap<&'static str, String>)>,
-}
-
-impl std::fmt::Debug for StorageRelation {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("StorageRelation")
-            .field("endpoint", &self.provider.endpoint())
-            .field("fields", &self.fields)
-            .field("secret_withheld", &self.secret_withheld)
-            .finish_non_exhaustive()
-    }
+/// A relation, and what both sides have published in it.
+#[derive(Clone, Debug)]
+pub struct Relation {
+    /// Juju's id of it.
+    pub id: RelationId,
+    /// The application on the other side, as this model calls it, if Juju still knows it.
+    pub remote: Option<String>,
+    /// What the other side has published.
+    pub theirs: Databag,
+    /// What we have published; only the leader may read that.
+    pub ours: Databag,
+    /// The content of the secret that the other side has published, where it is granted to us.
+    pub secret: Option<SecretContent>,
 }
 
 /// Why Juju could not be read.
@@ -65,14 +58,38 @@ impl Snapshot {
     ///
     /// When a hook tool fails.
     pub async fn read(tools: &HookTools, environment: &Environment) -> Result<Self, SnapshotError> {
-        let reader = Reader { tools, environment };
         let leader = tools.is_leader().await.map_err(failed("whether this unit is the leader"))?;
         let config = tools.config().await.map_err(failed("the options"))?;
-        let mut storage = Vec::new();
-        for provider in PROVIDERS {
-            storage.extend(reader.storage_relation(*provider, leader).await?);
+        let reader = Reader { tools, environment, leader };
+        let mut relations = BTreeMap::new();
+        for endpoint in contract::RELATIONS {
+            let of_endpoint = reader.relations(endpoint.name).await?;
+            for Relation { id, remote, theirs, .. } in &of_endpoint {
+                tracing::debug!("{id} with {} has {theirs:?}", remote.as_deref().unwrap_or("nobody"));
+            }
+            relations.insert(endpoint.name, of_endpoint);
         }
-        Ok(Self { application: environment.application().to_owned(), leader, config, storage })
+        let periodic = environment.dispatch == Dispatch::Hook(hook::UPDATE_STATUS.to_owned());
+        Ok(Self { application: environment.application().to_owned(), leader, periodic, config, relations })
+    }
+
+    /// The relations of an endpoint.
+    #[must_use]
+    pub fn relations(&self, endpoint: &str) -> &[Relation] {
+        self.relations.get(endpoint).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Relation {
+    /// The fields that the other side has published; those of the secret come last, and win.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.theirs.entries().chain(self.secret.iter().flat_map(SecretContent::entries))
+    }
+
+    /// Whether fields are missing because their secret is not granted to us.
+    #[must_use]
+    pub fn secret_withheld(&self) -> bool {
+        self.secret.is_none() && self.theirs.get(SECRET_FIELD).is_some()
     }
 }
 
@@ -84,78 +101,42 @@ fn failed(what: impl Into<String>) -> impl FnOnce(ToolError) -> SnapshotError {
 struct Reader<'a> {
     tools: &'a HookTools,
     environment: &'a Environment,
-}
-
-/// What both sides of one relation have published.
-struct Published {
-    fields: StorageFields,
-    ours: Databag,
-    secret_withheld: bool,
+    leader: bool,
 }
 
 impl Reader<'_> {
-    async fn storage_relation(
-        &self,
-        provider: &'static dyn VeleroStorageProvider,
-        leader: bool,
-    ) -> Result<Option<StorageRelation>, SnapshotError> {
-        let Some(id) = self.relation(provider.endpoint()).await? else {
-            return Ok(None);
-        };
-        let published = self.published(&id, leader).await?;
-        let request = provider.request(&RequestContext {
-            relation_number: id.number(),
-            published: &published.fields,
-            overdue: self.environment.dispatch == Dispatch::Hook(hook::UPDATE_STATUS.to_owned()),
-        });
-        let mut relation = StorageRelation {
-            provider,
-            to_publish: vec![(id, published.ours.missing_from(&request))],
-            fields: published.fields,
-            secret_withheld: published.secret_withheld,
-        };
-        for companion in provider.companions() {
-            let Some(id) = self.relation(companion.endpoint).await? else {
-                continue;
-            };
-            let published = self.published(&id, leader).await?;
-            let request = companion.request.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
-            relation.to_publish.push((id, published.ours.missing_from(&request)));
-            relation.secret_withheld |= published.secret_withheld;
-            relation.fields.complete_with(published.fields);
-        }
-        relation.to_publish.retain(|(_, values)| leader && !values.is_empty());
-        Ok(Some(relation))
-    }
-
-    /// The relation of an endpoint, of which metadata.yaml allows one. One that is just being broken is none.
-    async fn relation(&self, endpoint: &str) -> Result<Option<RelationId>, SnapshotError> {
+    /// The relations of an endpoint. One that is being broken is none any more.
+    async fn relations(&self, endpoint: &str) -> Result<Vec<Relation>, SnapshotError> {
         let ids = self.tools.relation_ids(endpoint).await.map_err(failed(format!("the relations of {endpoint}")))?;
-        Ok(ids.into_iter().find(|id| Some(id) != self.environment.broken_relation()))
+        let mut relations = Vec::new();
+        for id in ids {
+            if Some(&id) != self.environment.broken_relation() {
+                relations.push(self.relation(id).await?);
+            }
+        }
+        Ok(relations)
     }
 
-    async fn published(&self, id: &RelationId, leader: bool) -> Result<Published, SnapshotError> {
+    async fn relation(&self, id: RelationId) -> Result<Relation, SnapshotError> {
         let what = || format!("the relation {id}");
-        let remote = self.tools.remote_application(id).await.map_err(failed(what()))?;
-        let theirs = match remote {
-            Some(remote) => self.tools.application_databag(id, &remote).await.map_err(failed(what()))?,
+        let remote = self.tools.remote_application(&id).await.map_err(failed(what()))?;
+        let theirs = match &remote {
+            Some(remote) => self.tools.application_databag(&id, remote).await.map_err(failed(what()))?,
             None => Databag::default(),
         };
-        // Only the leader may read what its own application has published.
-        let ours = if leader {
-            self.tools.application_databag(id, self.environment.application()).await.map_err(failed(what()))?
+        let ours = if self.leader {
+            self.tools.application_databag(&id, self.environment.application()).await.map_err(failed(what()))?
         } else {
             Databag::default()
         };
         let secret = match theirs.get(SECRET_FIELD) {
-            Some(uri) => Some(self.tools.secret(uri).await.map_err(failed(format!("the secret of {}", what())))?),
+            Some(uri) => self.tools.secret(uri).await.map_err(failed(format!("the secret of {}", what())))?,
             None => None,
         };
-        let secret_withheld = matches!(secret, Some(None));
-        let mut fields: StorageFields = theirs.into_iter().collect();
-        if let Some(Some(content)) = secret {
-            fields.replace_with(content.into_fields());
-        }
-        Ok(Published { fields, ours, secret_withheld })
+        Ok(Relation { id, remote, theirs, ours, secret })
     }
 }
+
+#[cfg(test)]
+#[path = "snapshot_tests.rs"]
+mod tests;

@@ -5,6 +5,8 @@ use std::{
     fmt::{self, Write},
 };
 
+use serde::Deserialize;
+
 use super::{HookTools, ToolError};
 
 /// Juju's id of a relation in the form `endpoint:7`, which newer agents check against the endpoint.
@@ -38,7 +40,7 @@ impl fmt::Display for RelationId {
 
 /// What one side of a relation has published. Every value is text; some are credentials, so that printing a databag for
 /// debugging shows its keys alone.
-#[derive(Clone, Default, Eq, PartialEq)]
+#[derive(Clone, Default, Deserialize, Eq, PartialEq)]
 pub struct Databag(BTreeMap<String, String>);
 
 impl Databag {
@@ -46,6 +48,11 @@ impl Databag {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The keys with their values.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
     /// Those of `wanted` that are not published yet with just that value.
@@ -62,15 +69,6 @@ impl Databag {
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Databag {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
         Self(entries.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
-    }
-}
-
-impl IntoIterator for Databag {
-    type Item = (String, String);
-    type IntoIter = std::collections::btree_map::IntoIter<String, String>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
     }
 }
 
@@ -107,9 +105,9 @@ impl HookTools {
     ///
     /// When the tool fails.
     pub async fn application_databag(&self, relation: &RelationId, application: &str) -> Result<Databag, ToolError> {
-        let values: Option<BTreeMap<String, String>> =
+        let databag: Option<Databag> =
             self.json("relation-get", &["-r", relation.as_str(), "--app", "-", application]).await?;
-        Ok(Databag(values.unwrap_or_default()))
+        Ok(databag.unwrap_or_default())
     }
 
     /// Publishes values in our own application's databag; an empty value deletes its key. Only the leader may.

@@ -2,17 +2,25 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use secrecy::{ExposeSecret, SecretString};
+
 use super::{HookTools, ToolError};
 
 /// The content of a secret. It does not print itself.
-#[derive(Clone, Eq, PartialEq)]
-pub struct SecretContent(BTreeMap<String, String>);
+#[derive(Clone)]
+pub struct SecretContent(BTreeMap<String, SecretString>);
 
 impl SecretContent {
-    /// Hands the content over, field by field.
-    #[must_use]
-    pub fn into_fields(self) -> BTreeMap<String, String> {
-        self.0
+    /// The fields with their values.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.expose_secret()))
+    }
+}
+
+#[cfg(test)]
+impl From<BTreeMap<String, SecretString>> for SecretContent {
+    fn from(fields: BTreeMap<String, SecretString>) -> Self {
+        Self(fields)
     }
 }
 
@@ -30,7 +38,7 @@ impl HookTools {
     ///
     /// When the tool fails in another way.
     pub async fn secret(&self, uri: &str) -> Result<Option<SecretContent>, ToolError> {
-        match self.json::<Option<BTreeMap<String, String>>>("secret-get", &["--refresh", "--", uri]).await {
+        match self.json::<Option<BTreeMap<String, SecretString>>>("secret-get", &["--refresh", "--", uri]).await {
             Ok(content) => Ok(content.map(SecretContent)),
             Err(ToolError::Failed { stderr, .. }) if is_out_of_reach(&stderr) => Ok(None),
             Err(error) => Err(error),
@@ -58,7 +66,7 @@ mod tests {
     #[tokio::test]
     async fn a_secret_that_is_not_granted_is_no_error() {
         let scripted = ScriptedTools::new(&[("secret-get", "echo 'ERROR permission denied' >&2; exit 1")]);
-        assert_eq!(scripted.tools().secret("secret:d5k2n8fq9mvc7a3t1he0").await.unwrap(), None);
+        assert!(scripted.tools().secret("secret:d5k2n8fq9mvc7a3t1he0").await.unwrap().is_none());
     }
 
     #[tokio::test]
@@ -71,7 +79,7 @@ mod tests {
             "secret revision not found",
         ] {
             let scripted = ScriptedTools::new(&[("secret-get", &format!("echo 'ERROR {said}' >&2; exit 1"))]);
-            assert_eq!(scripted.tools().secret("secret:d5k2n8fq9mvc7a3t1he0").await.unwrap(), None, "{said}");
+            assert!(scripted.tools().secret("secret:d5k2n8fq9mvc7a3t1he0").await.unwrap().is_none(), "{said}");
         }
     }
 
@@ -96,6 +104,6 @@ mod tests {
         let scripted = ScriptedTools::new(&[("secret-get", r#"echo '{"secret-key":"s3cr3t"}'"#)]);
         let content = scripted.tools().secret("secret:d5k2n8fq9mvc7a3t1he0").await.unwrap().unwrap();
         assert!(!format!("{content:?}").contains("s3cr3t"));
-        assert_eq!(content.into_fields()["secret-key"], "s3cr3t");
+        assert_eq!(content.entries().collect::<Vec<_>>(), [("secret-key", "s3cr3t")]);
     }
 }

@@ -1,18 +1,18 @@
-//! Azure Blob Storage: the interface `azure_storage`, and beside it `azure_service_principal`.
+//! Azure Blob Storage.
 
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 use url::Url;
 
-use super::{Companion, RequestContext, Storage, StorageError, StorageFields, VeleroStorageProvider, credentials};
-use crate::contract::{ConfigOption, endpoint, option};
+use super::{Storage, StorageError, StorageFields, VeleroStorageProvider, credentials};
+use crate::contract::{ConfigOption, option};
 
 /// The variable that holds the account key; the location's configuration names it.
 const ACCOUNT_KEY: &str = "AZURE_STORAGE_ACCOUNT_ACCESS_KEY";
 
 /// The fields of a service principal, all of which it needs.
-const SERVICE_PRINCIPAL_KEYS: [&str; 4] = ["subscription-id", "tenant-id", "client-id", "client-secret"];
+pub const SERVICE_PRINCIPAL_KEYS: [&str; 4] = ["subscription-id", "tenant-id", "client-id", "client-secret"];
 
 /// What the names of a cloud's hosts end with, and the cloud's name.
 const CLOUDS: [(&str, &str); 3] = [
@@ -22,18 +22,10 @@ const CLOUDS: [(&str, &str); 3] = [
 ];
 const PUBLIC_CLOUD: &str = "AzurePublicCloud";
 
-/// Azure, by the interface `azure_storage` of the azure-storage-integrator.
-pub(super) struct Azure;
+/// Azure Blob Storage, by the key of the account or by a service principal.
+pub struct Azure;
 
 impl VeleroStorageProvider for Azure {
-    fn endpoint(&self) -> &'static str {
-        endpoint::AZURE_STORAGE
-    }
-
-    fn integrator(&self) -> &'static str {
-        "azure-storage-integrator"
-    }
-
     fn provider(&self) -> &'static str {
         "azure"
     }
@@ -42,29 +34,12 @@ impl VeleroStorageProvider for Azure {
         option::VELERO_AZURE_PLUGIN_IMAGE
     }
 
-    fn companions(&self) -> &'static [Companion] {
-        &[Companion {
-            endpoint: endpoint::AZURE_SERVICE_PRINCIPAL,
-            integrator: "azure-auth-integrator",
-            keys: &SERVICE_PRINCIPAL_KEYS,
-            request: &[("requested-secrets", r#"["client-id", "client-secret"]"#)],
-        }]
-    }
-
-    /// The integrator answers when a container is asked for, whichever, and names the one that it was configured with.
-    fn request(&self, seen: &RequestContext<'_>) -> BTreeMap<&'static str, String> {
-        BTreeMap::from([
-            ("requested-secrets", r#"["secret-key"]"#.to_owned()),
-            ("container", format!("relation-{}", seen.relation_number)),
-        ])
-    }
-
     /// A service principal makes snapshots of the machines' disks, which are in a resource group of the machines.
-    fn depends_on_machines(&self, fields: &StorageFields) -> bool {
+    fn needs_provider_ids(&self, fields: &StorageFields<'_>) -> bool {
         has_principal(fields)
     }
 
-    fn storage(&self, fields: &StorageFields) -> Result<Storage, StorageError> {
+    fn storage(&self, fields: &StorageFields<'_>, provider_ids: &[String]) -> Result<Storage, StorageError> {
         let has_principal = has_principal(fields);
         let [container, account] = if has_principal {
             fields.require(["container", "storage-account"])?
@@ -81,7 +56,7 @@ impl VeleroStorageProvider for Azure {
         let resource_group = fields.get("resource-group");
         resource_group.map_or(Ok(()), check_resource_group)?;
 
-        let disks = if has_principal { fields.machines().iter().find_map(|id| resource_group_of(id)) } else { None };
+        let disks = if has_principal { provider_ids.iter().find_map(|id| resource_group_of(id)) } else { None };
 
         let mut config = BTreeMap::from([("storageAccount".to_owned(), account.to_owned())]);
         // Velero needs it for nothing here; with a service principal it finds the account's own endpoint by it.
@@ -116,7 +91,7 @@ impl VeleroStorageProvider for Azure {
     }
 }
 
-fn has_principal(fields: &StorageFields) -> bool {
+fn has_principal(fields: &StorageFields<'_>) -> bool {
     SERVICE_PRINCIPAL_KEYS.iter().any(|key| fields.get(key).is_some())
 }
 
@@ -130,7 +105,7 @@ fn resource_group_of(machine: &str) -> Option<&str> {
 }
 
 /// The lines of the credentials file for a service principal.
-fn service_principal(fields: &StorageFields) -> Result<[SecretString; 4], StorageError> {
+fn service_principal(fields: &StorageFields<'_>) -> Result<[SecretString; 4], StorageError> {
     fields.require(SERVICE_PRINCIPAL_KEYS)?;
     let line = |variable, key, value| credentials::dotenv_line(variable, key, &value);
     Ok([

@@ -8,7 +8,7 @@ const PRINCIPAL: &[(&str, &str)] =
     &[("subscription-id", "sub"), ("tenant-id", "ten"), ("client-id", "cli"), ("client-secret", "fake~secret")];
 
 fn storage_with(parts: &[&[(&str, &str)]]) -> Result<Storage, StorageError> {
-    Azure.storage(&[ACCOUNT].iter().chain(parts).flat_map(|part| part.iter().copied()).collect())
+    storage_on(parts, &[])
 }
 
 fn config(storage: &Storage) -> Vec<(&str, &str)> {
@@ -54,10 +54,10 @@ fn a_service_principal_takes_the_place_of_the_account_key() {
     }
 }
 
-fn storage_on(parts: &[&[(&str, &str)]], machines: &[&str]) -> Storage {
-    let mut fields: StorageFields = [ACCOUNT].iter().chain(parts).flat_map(|part| part.iter().copied()).collect();
-    fields.set_machines(machines.iter().map(|machine| (*machine).to_owned()).collect());
-    Azure.storage(&fields).unwrap()
+fn storage_on(parts: &[&[(&str, &str)]], provider_ids: &[&str]) -> Result<Storage, StorageError> {
+    let fields = [ACCOUNT].iter().chain(parts).flat_map(|part| part.iter().copied()).collect();
+    let provider_ids: Vec<_> = provider_ids.iter().map(|id| (*id).to_owned()).collect();
+    Azure.storage(&fields, &provider_ids)
 }
 
 const MACHINE: &str = "azure:///subscriptions/sub/resourceGroups/mc_rg_cluster_eu/providers/Microsoft.Compute/\
@@ -67,7 +67,7 @@ const MACHINE: &str = "azure:///subscriptions/sub/resourceGroups/mc_rg_cluster_e
 fn a_service_principal_makes_snapshots_in_the_resource_group_of_the_machines() {
     let lower_case = MACHINE.to_ascii_lowercase();
     for machine in [MACHINE, &lower_case] {
-        let storage = storage_on(&[PRINCIPAL], &["", "aws:///eu-west-3a/i-0", machine]);
+        let storage = storage_on(&[PRINCIPAL], &["", "aws:///eu-west-3a/i-0", machine]).unwrap();
         assert_eq!(storage.snapshot_location_config, Some(BTreeMap::new()));
         assert!(storage.credentials.expose_secret().ends_with("\nAZURE_RESOURCE_GROUP=mc_rg_cluster_eu\n"));
         assert_eq!(config(&storage), [("storageAccount", "stbackups01"), ("useAAD", "true")]);
@@ -85,7 +85,7 @@ fn machines_that_tell_no_resource_group_mean_no_snapshots() {
         "azure:///subscriptions/sub/resourceGroups/a b\nKEY=value/providers/x",
         "azure:///subscriptions/sub/providers/x/resourceGroups/rg",
     ] {
-        let storage = storage_on(&[PRINCIPAL], &[machine]);
+        let storage = storage_on(&[PRINCIPAL], &[machine]).unwrap();
         assert_eq!(storage.snapshot_location_config, None, "{machine}");
         assert!(!storage.credentials.expose_secret().contains("RESOURCE_GROUP"), "{machine}");
     }
@@ -94,26 +94,21 @@ fn machines_that_tell_no_resource_group_mean_no_snapshots() {
 #[test]
 fn machines_are_looked_at_only_for_a_service_principal() {
     let depends = |parts: &[&[(&str, &str)]]| {
-        Azure.depends_on_machines(&parts.iter().flat_map(|part| part.iter().copied()).collect())
+        Azure.needs_provider_ids(&parts.iter().flat_map(|part| part.iter().copied()).collect())
     };
     assert!(depends(&[ACCOUNT, PRINCIPAL]) && !depends(&[ACCOUNT, KEY]));
-    let storage = storage_on(&[KEY], &[MACHINE]);
+    let storage = storage_on(&[KEY], &[MACHINE]).unwrap();
     assert_eq!(storage.snapshot_location_config, None);
     assert!(!storage.credentials.expose_secret().contains("RESOURCE_GROUP"));
 }
 
 #[test]
-fn everything_that_is_missing_is_named_at_once_with_where_it_comes_from() {
-    let missing = |fields: &[(&str, &str)]| Azure.storage(&fields.iter().copied().collect()).unwrap_err();
+fn everything_that_is_missing_is_named_at_once() {
+    let missing = |fields: &[(&str, &str)]| Azure.storage(&fields.iter().copied().collect(), &[]).unwrap_err();
     assert_eq!(missing(&[]).to_string(), "container, storage-account, secret-key missing");
     assert_eq!(missing(&PRINCIPAL[..1]).to_string(), "container, storage-account missing");
     let error = storage_with(&[KEY, &PRINCIPAL[..2]]).unwrap_err();
     assert_eq!(error.to_string(), "client-id, client-secret missing");
-    assert_eq!(
-        Azure.source_of(error.key()),
-        super::super::FieldSource { endpoint: "azure-service-principal", integrator: "azure-auth-integrator" }
-    );
-    assert_eq!(Azure.source_of("secret-key").endpoint, "azure-storage");
 }
 
 #[test]

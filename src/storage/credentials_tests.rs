@@ -76,7 +76,7 @@ fn what_the_aws_sdk_reads_is_the_key_or_the_key_is_refused_by_name() {
     let property = |(access_key, secret_key): (String, String)| {
         let given = [("access-key", access_key.as_str()), ("secret-key", secret_key.as_str())];
         let fields: StorageFields = [("bucket", "backups")].into_iter().chain(given).collect();
-        match read(&readers, "aws", S3.storage(&fields)) {
+        match read(&readers, "aws", S3.storage(&fields, &[])) {
             Ok(values) => {
                 *accepted.borrow_mut() += 1;
                 let given = given.map(|(key, value)| (key.to_owned(), value.trim_matches(['\r', '\n']).to_owned()));
@@ -114,7 +114,7 @@ fn what_velero_reads_for_azure_is_the_secret_or_the_secret_is_refused_by_name() 
         ]
         .into_iter()
         .collect();
-        match read(&readers, "azure", Azure.storage(&fields)) {
+        match read(&readers, "azure", Azure.storage(&fields, &[])) {
             Ok(values) => {
                 *accepted.borrow_mut() += 1;
                 let mut values = values.map_err(TestCaseError::fail)?;

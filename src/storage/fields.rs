@@ -7,50 +7,30 @@ use serde_json::Value;
 
 use super::StorageError;
 
-/// The fields of a relation by their keys. Some are credentials, so that they do not print themselves.
+/// The fields of a store by their keys, borrowed from whoever has them. Some are credentials, so that they do not print
+/// themselves.
 ///
 /// A field that says "nothing" is none: integrators that are reset write `""`, `[]` or `null` instead of removing the key.
-#[derive(Clone, Default, Eq, PartialEq)]
-pub struct StorageFields {
-    fields: BTreeMap<String, String>,
-    machines: Vec<String>,
-}
+#[derive(Clone, Default)]
+pub struct StorageFields<'a>(BTreeMap<&'a str, &'a str>);
 
-impl StorageFields {
-    /// Whether the other side has published nothing at all.
+impl<'a> StorageFields<'a> {
+    /// Whether there is nothing at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+        self.0.is_empty()
     }
 
-    /// Adds what the cloud calls the machines that Velero's cluster runs on, which
-    /// [`depends_on_machines`](super::VeleroStorageProvider::depends_on_machines) asks for.
-    pub fn set_machines(&mut self, machines: Vec<String>) {
-        self.machines = machines;
-    }
-
-    /// What the cloud calls the machines, as far as it is known.
-    #[must_use]
-    pub fn machines(&self) -> &[String] {
-        &self.machines
-    }
-
-    /// Adds fields that win over those already there.
-    pub fn replace_with(&mut self, winning: impl IntoIterator<Item = (String, String)>) {
-        self.fields.extend(winning.into_iter().filter(|(_, value)| !means_nothing(value)));
-    }
-
-    /// Adds fields that give way to those already there.
-    pub fn complete_with(&mut self, other: Self) {
-        for (key, value) in other.fields {
-            self.fields.entry(key).or_insert(value);
-        }
+    /// The fields as they were written.
+    #[cfg(test)]
+    pub fn entries(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0.iter().map(|(key, value)| (*key, *value))
     }
 
     /// A field without white space at its ends; `None` when it is not set.
     #[must_use]
-    pub fn get(&self, key: &str) -> Option<&str> {
-        self.fields.get(key).map(|value| value.trim())
+    pub fn get(&self, key: &str) -> Option<&'a str> {
+        self.0.get(key).map(|value| value.trim())
     }
 
     /// The fields of `keys`, in their order.
@@ -58,7 +38,7 @@ impl StorageFields {
     /// # Errors
     ///
     /// [`StorageError::Incomplete`] with all of those that are missing.
-    pub fn require<const N: usize>(&self, keys: [&'static str; N]) -> Result<[&str; N], StorageError> {
+    pub fn require<const N: usize>(&self, keys: [&'static str; N]) -> Result<[&'a str; N], StorageError> {
         let missing: Vec<_> = keys.into_iter().filter(|key| self.get(key).is_none()).collect();
         if missing.is_empty() {
             Ok(keys.map(|key| self.get(key).unwrap_or_default()))
@@ -75,7 +55,7 @@ impl StorageFields {
     ///
     /// When it is not set, or has a character that would end the line.
     pub fn credential(&self, key: &'static str) -> Result<SecretString, StorageError> {
-        let Some(value) = self.fields.get(key).map(|value| value.trim_matches(['\r', '\n'])) else {
+        let Some(value) = self.0.get(key).map(|value| value.trim_matches(['\r', '\n'])) else {
             return Err(StorageError::Incomplete { missing: vec![key] });
         };
         if value.chars().any(char::is_control) {
@@ -107,7 +87,7 @@ impl StorageFields {
     #[must_use]
     pub fn notes_on_credentials(&self, keys: &[&'static str]) -> Vec<String> {
         let padded =
-            |key: &&&str| self.fields.get(**key).is_some_and(|value| value.trim_matches(['\r', '\n']) != value.trim());
+            |key: &&&str| self.0.get(**key).is_some_and(|value| value.trim_matches(['\r', '\n']) != value.trim());
         keys.iter()
             .filter(padded)
             .map(|key| format!("{key} begins or ends with a blank, which is used as a part of it"))
@@ -131,17 +111,16 @@ impl StorageFields {
     }
 }
 
-impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for StorageFields {
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        let mut fields = Self::default();
-        fields.replace_with(entries.into_iter().map(|(key, value)| (key.into(), value.into())));
-        fields
+/// Of several values for a key the last one counts.
+impl<'a> FromIterator<(&'a str, &'a str)> for StorageFields<'a> {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(entries: I) -> Self {
+        Self(entries.into_iter().filter(|(_, value)| !means_nothing(value)).collect())
     }
 }
 
-impl fmt::Debug for StorageFields {
+impl fmt::Debug for StorageFields<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_set().entries(self.fields.keys()).finish()
+        formatter.debug_set().entries(self.0.keys()).finish()
     }
 }
 
@@ -170,10 +149,9 @@ mod tests {
         for nothing in
             ["", " ", "\"\"", "[]", "null", "\" \"", "[\"\"]", "[null, [ ]]", r#""[\"\"]""#, r#"["\"\""]"#, "\n"]
         {
-            let mut fields: StorageFields = [("tls-ca-chain", nothing), ("bucket", "backups")].into_iter().collect();
-            assert_eq!(fields.get("tls-ca-chain"), None, "{nothing:?}");
-            fields.replace_with([("bucket".to_owned(), nothing.to_owned())]);
-            assert_eq!(fields.get("bucket"), Some("backups"), "{nothing:?}");
+            let fields: StorageFields =
+                [("tls-ca-chain", nothing), ("bucket", "backups"), ("bucket", nothing)].into_iter().collect();
+            assert_eq!((fields.get("tls-ca-chain"), fields.get("bucket")), (None, Some("backups")), "{nothing:?}");
             assert_eq!(fields.require(["tls-ca-chain"]).unwrap_err().to_string(), "tls-ca-chain missing");
         }
         for something in ["nothing", "{}", "0", "false", "[0]", "\"", "[", "[\"a\"]", "\"null-values\""] {

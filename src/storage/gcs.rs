@@ -1,4 +1,4 @@
-//! Google Cloud Storage: the interface `gcs`.
+//! Google Cloud Storage.
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
@@ -6,24 +6,16 @@ use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{RequestContext, Storage, StorageError, StorageFields, VeleroStorageProvider};
-use crate::contract::{ConfigOption, endpoint, option};
+use super::{Storage, StorageError, StorageFields, VeleroStorageProvider};
+use crate::contract::{ConfigOption, option};
 
 /// The domain of Google's public cloud.
 const PUBLIC_UNIVERSE: &str = "googleapis.com";
 
-/// GCS, by the interface `gcs` of the gcs-integrator.
-pub(super) struct Gcs;
+/// Google Cloud Storage.
+pub struct Gcs;
 
 impl VeleroStorageProvider for Gcs {
-    fn endpoint(&self) -> &'static str {
-        endpoint::GCS_CREDENTIALS
-    }
-
-    fn integrator(&self) -> &'static str {
-        "gcs-integrator"
-    }
-
     fn provider(&self) -> &'static str {
         "gcp"
     }
@@ -32,13 +24,7 @@ impl VeleroStorageProvider for Gcs {
         option::VELERO_GCP_PLUGIN_IMAGE
     }
 
-    /// A name of a bucket, as other integrators wait for it, would replace the one that the integrator was configured
-    /// with.
-    fn request(&self, _: &RequestContext<'_>) -> BTreeMap<&'static str, String> {
-        BTreeMap::from([("requested-secrets", r#"["secret-key"]"#.to_owned()), ("version", "1".to_owned())])
-    }
-
-    fn storage(&self, fields: &StorageFields) -> Result<Storage, StorageError> {
+    fn storage(&self, fields: &StorageFields<'_>, _: &[String]) -> Result<Storage, StorageError> {
         let [bucket, _] = fields.require(["bucket", "secret-key"])?;
         check_bucket(bucket)?;
         let key_file = fields.credentials_file("secret-key")?;

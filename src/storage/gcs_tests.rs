@@ -12,7 +12,7 @@ fn key_file() -> Value {
 }
 
 fn storage_of(bucket: &str, key_file: &str) -> Result<Storage, StorageError> {
-    Gcs.storage(&[("bucket", bucket), ("secret-key", key_file), ("path", "/prod/velero/")].into_iter().collect())
+    Gcs.storage(&[("bucket", bucket), ("secret-key", key_file), ("path", "/prod/velero/")].into_iter().collect(), &[])
 }
 
 #[test]
@@ -102,5 +102,5 @@ fn names_of_buckets_follow_the_rules_of_google() {
 
 #[test]
 fn everything_that_is_missing_is_named_at_once() {
-    assert_eq!(Gcs.storage(&StorageFields::default()).unwrap_err().to_string(), "bucket, secret-key missing");
+    assert_eq!(Gcs.storage(&StorageFields::default(), &[]).unwrap_err().to_string(), "bucket, secret-key missing");
 }

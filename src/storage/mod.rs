@@ -1,7 +1,7 @@
 //! Where backups go: what each kind of object store means for Velero.
 //!
-//! A [`VeleroStorageProvider`] turns the fields of a relation into [`Storage`], or says what is missing or wrong with them.
-//! Nothing here reads relations or talks to a cluster. A new backend is a file here and a line in [`PROVIDERS`].
+//! A [`VeleroStorageProvider`] turns the fields of a store into [`Storage`], or says what is missing or wrong with them.
+//! Nothing here knows of relations or talks to a cluster. A new backend is a file here and a line in [`PROVIDERS`].
 
 mod azure;
 mod certificates;
@@ -17,89 +17,37 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 use thiserror::Error;
 
+pub use azure::{Azure, SERVICE_PRINCIPAL_KEYS};
 pub use fields::StorageFields;
+pub use gcs::Gcs;
+pub use s3::S3;
 
 use crate::contract::ConfigOption;
 
 /// A kind of object store.
 pub trait VeleroStorageProvider: Sync {
-    /// The endpoint of the charm whose relation carries the fields.
-    fn endpoint(&self) -> &'static str;
-
-    /// The charm to integrate with, as messages name it.
-    fn integrator(&self) -> &'static str;
-
     /// Velero's name of the provider, which the plugin answers to.
     fn provider(&self) -> &'static str;
 
     /// The option that holds the image of Velero's plugin.
     fn plugin_image(&self) -> ConfigOption<&'static str>;
 
-    /// Endpoints whose fields complete those of [`VeleroStorageProvider::endpoint`], and what the charm publishes there.
-    fn companions(&self) -> &'static [Companion] {
-        &[]
-    }
-
-    /// The endpoint that a field comes from, and the charm to configure for it.
-    fn source_of(&self, key: &str) -> FieldSource {
-        match self.companions().iter().find(|companion| companion.keys.contains(&key)) {
-            Some(companion) => FieldSource { endpoint: companion.endpoint, integrator: companion.integrator },
-            None => FieldSource { endpoint: self.endpoint(), integrator: self.integrator() },
-        }
-    }
-
-    /// What the charm has to publish before the other side answers.
-    fn request(&self, seen: &RequestContext<'_>) -> BTreeMap<&'static str, String>;
-
-    /// Whether the storage that comes of the fields depends on the machines that Velero's cluster runs on, which
-    /// [`StorageFields::set_machines`] tells of.
-    fn depends_on_machines(&self, _: &StorageFields) -> bool {
+    /// Whether the storage that comes of the fields depends on the machines that Velero's cluster runs on.
+    fn needs_provider_ids(&self, _: &StorageFields<'_>) -> bool {
         false
     }
 
-    /// Reads the fields of the relation.
+    /// Reads the fields. `provider_ids` is what the cloud calls the machines of the cluster, as far as it is known; they mean
+    /// something only where they are [needed](VeleroStorageProvider::needs_provider_ids).
     ///
     /// # Errors
     ///
-    /// When fields are missing, which the other side may still mend by itself, or wrong, which a person must.
-    fn storage(&self, fields: &StorageFields) -> Result<Storage, StorageError>;
+    /// When fields are missing, which may still be mended by whoever they come from, or wrong, which a person must mend.
+    fn storage(&self, fields: &StorageFields<'_>, provider_ids: &[String]) -> Result<Storage, StorageError>;
 }
 
 /// Every kind of object store that the charm knows.
-pub static PROVIDERS: &[&dyn VeleroStorageProvider] = &[&s3::S3, &azure::Azure, &gcs::Gcs];
-
-/// An endpoint that adds fields to those of a storage relation, and makes no storage alone.
-#[derive(Clone, Copy, Debug)]
-pub struct Companion {
-    /// The endpoint of the charm.
-    pub endpoint: &'static str,
-    /// The charm to integrate with, as messages name it.
-    pub integrator: &'static str,
-    /// The fields that it adds.
-    pub keys: &'static [&'static str],
-    /// What the charm has to publish before the other side answers.
-    pub request: &'static [(&'static str, &'static str)],
-}
-
-/// Where a field comes from, as messages name it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct FieldSource {
-    /// The endpoint of the charm.
-    pub endpoint: &'static str,
-    /// The charm on the other side.
-    pub integrator: &'static str,
-}
-
-/// What a [`VeleroStorageProvider::request`] may depend on.
-#[derive(Clone, Copy, Debug)]
-pub struct RequestContext<'a> {
-    /// The number of the relation, unique in the model.
-    pub relation_number: &'a str,
-    /// What the other side has published so far.
-    pub published: &'a StorageFields,
-    /// Whether the other side had more time to publish something than the hooks of a new relation take.
-    pub overdue: bool,
-}
+pub static PROVIDERS: &[&dyn VeleroStorageProvider] = &[&S3, &Azure, &Gcs];
 
 /// An object store, ready to be used by Velero.
 #[derive(Clone, Debug)]
@@ -120,7 +68,7 @@ pub struct Storage {
     pub notes: Vec<String>,
 }
 
-/// Why fields of a relation make no [`Storage`].
+/// Why fields make no [`Storage`].
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum StorageError {
     /// Some are not there yet.
@@ -154,7 +102,5 @@ impl StorageError {
     }
 }
 
-#[cfg(test)]
-mod databag_tests;
 #[cfg(test)]
 mod readers;

@@ -1,30 +1,22 @@
-//! S3 and the stores that speak its protocol: the interface `s3`.
+//! S3 and the stores that speak its protocol.
 
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 
 use super::{
-    RequestContext, Storage, StorageError, StorageFields, VeleroStorageProvider, certificates, credentials,
-    s3_attributes, s3_endpoint::Endpoint,
+    Storage, StorageError, StorageFields, VeleroStorageProvider, certificates, credentials, s3_attributes,
+    s3_endpoint::Endpoint,
 };
-use crate::contract::{ConfigOption, endpoint, option};
+use crate::contract::{ConfigOption, option};
 
 /// What clients send to stores for which a region means nothing; AWS's own first one.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// S3, by the interface `s3` of the s3-integrator.
-pub(super) struct S3;
+/// S3, at AWS or elsewhere.
+pub struct S3;
 
 impl VeleroStorageProvider for S3 {
-    fn endpoint(&self) -> &'static str {
-        endpoint::S3_CREDENTIALS
-    }
-
-    fn integrator(&self) -> &'static str {
-        "s3-integrator"
-    }
-
     fn provider(&self) -> &'static str {
         "aws"
     }
@@ -33,24 +25,7 @@ impl VeleroStorageProvider for S3 {
         option::VELERO_AWS_PLUGIN_IMAGE
     }
 
-    /// Integrators of the interface's version 1 wait for the request for secrets and a version. Those of version 0 know
-    /// neither and wait for a bucket, and one that has none configured adopts the name. A version 1 integrator would
-    /// make that bucket, so the name is sent only to one that shows no version.
-    fn request(&self, seen: &RequestContext<'_>) -> BTreeMap<&'static str, String> {
-        let mut request = BTreeMap::from([
-            ("requested-secrets", r#"["access-key", "secret-key"]"#.to_owned()),
-            ("lib-version", "1.0".to_owned()),
-            ("version", "1".to_owned()),
-        ]);
-        let shows_version = ["lib-version", "version"].iter().any(|key| seen.published.get(key).is_some());
-        let answered = !seen.published.is_empty() || seen.overdue;
-        if answered && !shows_version {
-            request.insert("bucket", format!("relation-{}", seen.relation_number));
-        }
-        request
-    }
-
-    fn storage(&self, fields: &StorageFields) -> Result<Storage, StorageError> {
+    fn storage(&self, fields: &StorageFields<'_>, _: &[String]) -> Result<Storage, StorageError> {
         let [bucket, _, _] = fields.require(["bucket", "access-key", "secret-key"])?;
         check_bucket(bucket)?;
         let mut notes = fields.notes_on_credentials(&["access-key", "secret-key"]);
@@ -106,7 +81,7 @@ impl VeleroStorageProvider for S3 {
     }
 }
 
-fn credentials_file(fields: &StorageFields) -> Result<SecretString, StorageError> {
+fn credentials_file(fields: &StorageFields<'_>) -> Result<SecretString, StorageError> {
     let line = |name, key| credentials::ini_line(name, key, &fields.credential(key)?);
     Ok(credentials::file([
         SecretString::from("[default]\n"),

@@ -121,7 +121,7 @@ impl<'a> AmazonHost<'a> {
                 Some(other.strip_prefix("s3-fips-").or_else(|| other.strip_prefix("s3-")).filter(|it| is_region(it))?)
             }
         };
-        let service_host = &host[host.len().min(before.len() + usize::from(!before.is_empty()))..];
+        let service_host = host.strip_prefix(before).map_or(host, |rest| rest.trim_start_matches('.'));
         Some(Self { before, service_host, region: region.or(in_service) })
     }
 }

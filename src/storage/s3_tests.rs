@@ -2,7 +2,7 @@ use secrecy::ExposeSecret;
 
 use super::*;
 
-fn fields(entries: &[(&str, &str)]) -> StorageFields {
+fn fields<'a>(entries: &[(&'a str, &'a str)]) -> StorageFields<'a> {
     entries.iter().copied().collect()
 }
 
@@ -10,7 +10,7 @@ const MINIMAL: &[(&str, &str)] =
     &[("bucket", "cluster-backups"), ("access-key", "AKEXAMPLE0001"), ("secret-key", "s3cr3t/with+slash=")];
 
 fn storage_with(more: &[(&str, &str)]) -> Result<Storage, StorageError> {
-    S3.storage(&MINIMAL.iter().chain(more).copied().collect())
+    S3.storage(&MINIMAL.iter().chain(more).copied().collect(), &[])
 }
 
 fn config(storage: &Storage) -> Vec<(&str, &str)> {
@@ -129,7 +129,7 @@ fn both_words_for_addressing_by_host_are_understood() {
 
 #[test]
 fn everything_that_is_missing_is_named_at_once() {
-    let error = S3.storage(&fields(&[("lib-version", "1.0")])).unwrap_err();
+    let error = S3.storage(&fields(&[("lib-version", "1.0")]), &[]).unwrap_err();
     assert_eq!(error.to_string(), "bucket, access-key, secret-key missing");
 }
 
@@ -172,25 +172,4 @@ fn a_credential_that_is_refused_is_not_repeated() {
         let error = storage_with(&[(key, "marked\nsecret")]).unwrap_err().to_string();
         assert!(error.starts_with(key) && !error.contains("marked"), "{error}");
     }
-}
-
-fn request(published: &[(&str, &str)], overdue: bool) -> BTreeMap<&'static str, String> {
-    S3.request(&RequestContext { relation_number: "7", published: &fields(published), overdue })
-}
-
-#[test]
-fn a_bucket_is_asked_for_only_where_the_other_side_shows_no_version() {
-    assert!(!request(&[], false).contains_key("bucket"));
-    assert!(!request(&[("lib-version", "1.0")], true).contains_key("bucket"));
-    assert!(!request(&[("version", "1")], false).contains_key("bucket"));
-    assert_eq!(request(&[("data", "{}")], false)["bucket"], "relation-7");
-    assert_eq!(request(&[], true)["bucket"], "relation-7");
-}
-
-#[test]
-fn secrets_are_always_asked_for() {
-    let request = request(&[], false);
-    assert_eq!(request["requested-secrets"], r#"["access-key", "secret-key"]"#);
-    assert_eq!(request["lib-version"], "1.0");
-    assert_eq!(request["version"], "1");
 }

@@ -20,7 +20,7 @@ pub use location::update::{DueUpdate, LocationUpdate, LocationsUpdated};
 pub use names::reserved_name;
 pub use seen::{
     expected::{Expected, ExpectedManifest},
-    facts::Facts,
+    facts::{Facts, Needs},
     holdings::{Claim, Held, Holdings},
     kubelet_root::{CurrentRoot, FoundRoot, SeveralRoots},
     readiness::{ImageOptions, ImagePurpose, Trouble},
@@ -123,31 +123,21 @@ impl Velero {
         self.cluster.namespace()
     }
 
-    /// What the cloud calls the machines that the cluster runs on: `spec.providerID` of the first few nodes, as those of one
-    /// cloud are alike.
-    ///
-    /// # Errors
-    ///
-    /// When the cluster fails.
-    pub async fn machines(&self) -> Result<Vec<String>, VeleroError> {
-        Ok(observed::machines(&self.cluster).await?)
-    }
-
-    /// Finds out what a plan depends on; nothing is changed. Where kubelets keep volumes is found out only where the node agent is
-    /// `wanted_agent` or there already, as it takes asking them.
+    /// Finds out what a plan depends on; nothing is changed.
     ///
     /// # Errors
     ///
     /// When the CLI or the cluster fails.
-    pub async fn facts(&self, application: &str, wanted_agent: bool) -> Result<Facts, VeleroError> {
+    pub async fn facts(&self, needs: &Needs) -> Result<Facts, VeleroError> {
         let cli = self.cli.version().await?;
-        let holdings = Holdings::read(&self.cluster, application).await?;
-        let kubelet_root = if wanted_agent || holdings.has_adopted_node_agent() {
+        let holdings = Holdings::read(&self.cluster, &needs.application).await?;
+        let provider_ids = if needs.provider_ids { observed::provider_ids(&self.cluster).await? } else { Vec::new() };
+        let kubelet_root = if needs.kubelet_root || holdings.has_adopted_node_agent() {
             Some(nodes::kubelet_root(&self.cluster).await?)
         } else {
             None
         };
-        Ok(Facts { cli, kubelet_root, holdings })
+        Ok(Facts { cli, provider_ids, kubelet_root, holdings })
     }
 
     /// What an installation consists of.

@@ -246,7 +246,8 @@ impl TestApi {
 /// As the authorizer words it.
 fn want_of_rights(call: &Call) -> String {
     let Key { group, plural, .. } = &call.key;
-    format!("User \"charm\" cannot {:?} resource \"{plural}\" in API group \"{group}\"", call.verb)
+    let verb = format!("{:?}", call.verb).to_lowercase();
+    format!("User \"charm\" cannot {verb} resource \"{plural}\" in API group \"{group}\"")
 }
 
 fn answer_with(code: StatusCode, value: &Value) -> Response<AnswerBody> {

@@ -121,7 +121,7 @@ async fn a_refused_request_says_so() {
     api.refuse(|call| (call.verb == Verb::Delete).then_some(StatusCode::FORBIDDEN));
     let cluster = api.cluster("velero");
     cluster.apply(&service("velero")).await.unwrap();
-    assert!(cluster.delete(&service("velero")).await.unwrap_err().is_refusal());
+    assert!(cluster.delete(&service("velero")).await.unwrap_err().is_forbidden());
     api.refuse_nothing();
     cluster.delete(&service("velero")).await.unwrap();
     assert_eq!(api.requests().len(), 3);

@@ -3,9 +3,22 @@
 use super::{holdings::Holdings, kubelet_root::FoundRoot};
 use crate::velero::wanted::Version;
 
+/// What has to be found out for a plan.
+#[derive(Clone, Debug, Default)]
+pub struct Needs {
+    /// The application whose plan it is.
+    pub application: String,
+    /// Whether the storage depends on what the cloud calls the machines of the cluster.
+    pub provider_ids: bool,
+    /// Whether a node agent is wanted, and nobody has said where kubelets keep the volumes of pods. It takes asking them.
+    pub kubelet_root: bool,
+}
+
 /// What a plan depends on beside what Juju says.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
+    /// What the cloud calls the machines of the cluster, where the storage needs it.
+    pub provider_ids: Vec<String>,
     /// The release of the CLI that the charm brings along, if it is one.
     pub cli: Option<Version>,
     /// Where the kubelets keep the volumes of pods, if it was asked for.

@@ -103,7 +103,7 @@ pub(crate) async fn read(cluster: &Cluster, expected: &Expected) -> Result<Obser
 const NODES: u32 = 20;
 
 /// What the cloud calls the machines of the first few nodes that it calls something.
-pub(crate) async fn machines(cluster: &Cluster) -> Result<Vec<String>, ClusterError> {
+pub(crate) async fn provider_ids(cluster: &Cluster) -> Result<Vec<String>, ClusterError> {
     let nodes = cluster.cluster_wide::<Node>();
     let parameters = ListParams::default().limit(NODES);
     let listed = call("list", "the nodes".to_owned(), || nodes.list(&parameters)).await?;

@@ -1,23 +1,29 @@
-//! The providers on what integrators really publish: whole relations, as files.
+//! What integrators really publish, as files: whole relations, and what comes of them.
 //!
 //! A file has both sides' databags, every value a text as `relation-get` prints it, and the contents of the secrets
 //! that are granted.
 
 use std::collections::BTreeMap;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::{PROVIDERS, RequestContext, Storage, StorageError, StorageFields, VeleroStorageProvider};
+use super::{Publication, publications, storage_relations};
+use crate::{
+    contract,
+    juju::{Databag, RelationId, SecretContent},
+    snapshot::{Relation, Snapshot},
+    storage::{Storage, StorageError, StorageFields},
+};
 
 #[derive(Deserialize)]
-struct Relation {
+struct Recorded {
     endpoint: String,
     #[serde(rename = "relation_id")]
     id: String,
     provider: Side,
     requirer: Side,
-    secrets: BTreeMap<String, BTreeMap<String, String>>,
+    secrets: BTreeMap<String, BTreeMap<String, SecretString>>,
 }
 
 #[derive(Deserialize)]
@@ -27,39 +33,51 @@ struct Side {
 
 macro_rules! relation {
     ($name:literal) => {
-        serde_json::from_str::<Relation>(include_str!(concat!("../../tests/it/databags/", $name, ".json"))).unwrap()
+        serde_json::from_str::<Recorded>(include_str!(concat!("../../tests/it/databags/", $name, ".json"))).unwrap()
     };
 }
 
-impl Relation {
-    fn provider(&self) -> &'static dyn VeleroStorageProvider {
-        *PROVIDERS.iter().find(|provider| provider.endpoint() == self.endpoint).unwrap()
-    }
-
-    fn fields(&self) -> StorageFields {
-        let mut fields: StorageFields = self.provider.app.clone().into_iter().collect();
+impl Recorded {
+    fn relation(&self) -> Relation {
         let secret = self.provider.app.get("secret-extra").and_then(|uri| self.secrets.get(uri));
-        fields.replace_with(secret.cloned().unwrap_or_default());
-        fields
+        Relation {
+            id: RelationId::new(&*self.id),
+            remote: None,
+            theirs: self.provider.app.clone().into_iter().collect(),
+            ours: Databag::default(),
+            secret: secret.cloned().map(SecretContent::from),
+        }
     }
 
     fn storage(&self) -> Result<Storage, StorageError> {
-        self.provider().storage(&self.fields())
+        storage(&snapshot(&[self]))
     }
 
-    fn storage_with(&self, companion: &Self) -> Result<Storage, StorageError> {
-        let mut fields = self.fields();
-        fields.complete_with(companion.fields());
-        self.provider().storage(&fields)
-    }
-
+    /// What the charm publishes, which has published nothing yet.
     fn request(&self) -> BTreeMap<&'static str, String> {
-        self.provider().request(&RequestContext {
-            relation_number: self.id.rsplit(':').next().unwrap(),
-            published: &self.fields(),
-            overdue: false,
-        })
+        let [Publication { relation, values }] = &publications(&snapshot(&[self]))[..] else { panic!("one relation") };
+        assert_eq!(relation.as_str(), self.id);
+        values.clone()
     }
+}
+
+fn snapshot(relations: &[&Recorded]) -> Snapshot {
+    let endpoint = |name: &str| contract::RELATIONS.iter().find(|endpoint| endpoint.name == name).unwrap().name;
+    Snapshot {
+        application: "velero-operator".to_owned(),
+        leader: true,
+        periodic: false,
+        config: BTreeMap::<String, serde_json::Value>::new().into_iter().collect(),
+        relations: relations.iter().map(|relation| (endpoint(&relation.endpoint), vec![relation.relation()])).collect(),
+    }
+}
+
+const MACHINE: &str = "azure:///subscriptions/3c0e8a54/resourceGroups/mc_nodes/providers/x";
+
+fn storage(snapshot: &Snapshot) -> Result<Storage, StorageError> {
+    let relations = storage_relations(snapshot);
+    let [relation] = &relations[..] else { panic!("{} storages", relations.len()) };
+    relation.interface.provider().storage(&relation.fields, &[MACHINE.to_owned()])
 }
 
 fn config(storage: &Storage) -> Vec<(&str, &str)> {
@@ -161,10 +179,7 @@ fn azure_is_the_same_with_each_protocol_and_with_the_key_in_clear_and_in_a_secre
 fn azure_with_a_service_principal_has_snapshots_on_machines_of_azure() {
     let principal = relation!("azure-service-principal");
     for azure in [relation!("azure"), relation!("azure-no-secret")] {
-        let mut fields = azure.fields();
-        fields.complete_with(principal.fields());
-        fields.set_machines(vec!["azure:///subscriptions/3c0e8a54/resourceGroups/mc_nodes/providers/x".to_owned()]);
-        let storage = azure.provider().storage(&fields).unwrap();
+        let storage = storage(&snapshot(&[&azure, &principal])).unwrap();
         assert_eq!(
             config(&storage),
             [("resourceGroup", "rg-backups"), ("storageAccount", "stbackups01"), ("useAAD", "true")]
@@ -174,14 +189,12 @@ fn azure_with_a_service_principal_has_snapshots_on_machines_of_azure() {
         assert!(file.contains("AZURE_CLIENT_SECRET=fake~client.secret_value\n") && !file.contains("ACCESS_KEY"));
         assert!(file.ends_with("AZURE_RESOURCE_GROUP=mc_nodes\n"));
     }
-    let result = relation!("azure").storage_with(&relation!("azure-service-principal-no-secret"));
-    assert_eq!(missing(result), ["client-id", "client-secret"]);
-    assert_eq!(missing(principal_alone(&principal)), ["container", "storage-account"]);
-}
-
-/// A storage relation whose integrator has published nothing, beside a service principal.
-fn principal_alone(principal: &Relation) -> Result<Storage, StorageError> {
-    relation!("azure").provider().storage(&principal.fields())
+    let incomplete = snapshot(&[&relation!("azure"), &relation!("azure-service-principal-no-secret")]);
+    assert_eq!(missing(storage(&incomplete)), ["client-id", "client-secret"]);
+    let mut silent = relation!("azure");
+    silent.provider.app.clear();
+    assert_eq!(missing(storage(&snapshot(&[&silent, &principal]))), ["container", "storage-account"]);
+    assert!(storage_relations(&snapshot(&[&principal])).is_empty());
 }
 
 #[test]
@@ -191,7 +204,8 @@ fn gcs_takes_its_key_file_from_the_secret() {
     assert_eq!((storage.bucket.as_str(), storage.prefix.as_deref()), ("cluster-backups", Some("prod/velero")));
     assert_eq!(config(&storage), []);
     assert_eq!(storage.snapshot_location_config, Some(BTreeMap::new()));
-    assert_eq!(Some(storage.credentials.expose_secret()), relation.fields().get("secret-key"));
+    let [(_, secret)] = &relation.secrets.iter().collect::<Vec<_>>()[..] else { panic!("one secret") };
+    assert_eq!(storage.credentials.expose_secret(), secret["secret-key"].expose_secret());
     assert_eq!(missing(relation!("gcs-no-secret").storage()), ["secret-key"]);
     let error = relation!("gcs-key-not-json").storage().unwrap_err().to_string();
     assert!(error.starts_with("secret-key is no JSON object") && !error.contains("not json at all"), "{error}");
@@ -199,16 +213,45 @@ fn gcs_takes_its_key_file_from_the_secret() {
 
 #[test]
 fn integrators_of_azure_and_google_are_asked_as_they_expect_it() {
-    for relation in [relation!("azure"), relation!("azure-no-secret"), relation!("gcs"), relation!("gcs-no-secret")] {
+    for relation in [
+        relation!("azure"),
+        relation!("azure-no-secret"),
+        relation!("azure-service-principal"),
+        relation!("gcs"),
+        relation!("gcs-no-secret"),
+    ] {
         let request: BTreeMap<_, _> = relation.request().into_iter().map(|(key, value)| (key.into(), value)).collect();
         assert_eq!(request, relation.requirer.app, "{}", relation.endpoint);
     }
-    let principal = relation!("azure-service-principal");
-    let [companion] = relation!("azure").provider().companions() else { panic!("one companion") };
-    assert_eq!(companion.endpoint, principal.endpoint);
-    let request: BTreeMap<_, _> =
-        companion.request.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    assert_eq!(request, principal.requirer.app);
+}
+
+#[test]
+fn only_the_leader_publishes_and_only_what_is_not_published_yet() {
+    let relation = relation!("gcs");
+    let mut snapshot = snapshot(&[&relation]);
+    assert_eq!(publications(&snapshot).len(), 1);
+    snapshot.relations.get_mut("gcs-credentials").unwrap()[0].ours = [("version", "1")].into_iter().collect();
+    assert_eq!(publications(&snapshot)[0].values.keys().collect::<Vec<_>>(), [&"requested-secrets"]);
+    snapshot.relations.get_mut("gcs-credentials").unwrap()[0].ours = relation.requirer.app.into_iter().collect();
+    assert_eq!(publications(&snapshot), []);
+    snapshot.relations.get_mut("gcs-credentials").unwrap()[0].ours = Databag::default();
+    snapshot.leader = false;
+    assert_eq!(publications(&snapshot), []);
+}
+
+#[test]
+fn a_secret_that_is_not_granted_is_known_to_be_withheld() {
+    for (relation, withheld) in
+        [(relation!("s3-secret-denied"), true), (relation!("gcs-no-secret"), false), (relation!("gcs"), false)]
+    {
+        assert_eq!(storage_relations(&snapshot(&[&relation]))[0].secret_withheld, withheld, "{}", relation.endpoint);
+    }
+}
+
+#[test]
+fn an_option_that_was_reset_is_not_set() {
+    let storage = relation!("s3-v0-reset").storage().unwrap();
+    assert_eq!((storage.certificate_authority, storage.notes), (None, vec![]));
 }
 
 #[test]
@@ -219,11 +262,14 @@ fn no_error_repeats_a_credential() {
         (relation!("azure"), Some(relation!("azure-service-principal")), vec!["client-id", "client-secret"]),
         (relation!("gcs"), None, vec!["secret-key"]),
     ] {
+        let relations: Vec<_> = [Some(relation), companion].into_iter().flatten().collect();
+        let snapshot = snapshot(&relations.iter().collect::<Vec<_>>());
+        let storage = &storage_relations(&snapshot)[0];
         for key in keys {
-            let mut fields = relation.fields();
-            fields.complete_with(companion.as_ref().map(Relation::fields).unwrap_or_default());
-            fields.replace_with([(key.to_owned(), "marked\nsecret".to_owned())]);
-            let error = relation.provider().storage(&fields).unwrap_err();
+            let entries = [(key, "marked\nsecret")];
+            let known = storage.fields.entries().filter(|(name, _)| *name != key);
+            let fields: StorageFields = known.chain(entries).collect();
+            let error = storage.interface.provider().storage(&fields, &[]).unwrap_err();
             assert_eq!(error.key(), key);
             assert!(!format!("{error} {error:?}").contains("marked"), "{error}");
         }

@@ -1,0 +1,41 @@
+//! What the charm says and hears on its relations, by the rules of their interfaces.
+
+mod azure;
+mod gcs;
+mod s3;
+mod storage;
+
+use std::collections::BTreeMap;
+
+use crate::{juju::RelationId, snapshot::Snapshot};
+
+pub use storage::{
+    FieldSource, STORAGE_INTERFACES, StorageRelation, need_provider_ids, storage_endpoints, storage_relations,
+};
+
+/// What the charm still has to publish in a relation.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Publication {
+    /// The relation.
+    pub relation: RelationId,
+    /// The values by their keys, of those that are not published yet.
+    pub values: BTreeMap<&'static str, String>,
+}
+
+/// What the charm still has to publish, which is the leader's to do.
+#[must_use]
+pub fn publications(snapshot: &Snapshot) -> Vec<Publication> {
+    if !snapshot.leader {
+        return Vec::new();
+    }
+    storage::requests(snapshot)
+        .map(|(relation, wanted)| Publication {
+            relation: relation.id.clone(),
+            values: relation.ours.missing_from(&wanted),
+        })
+        .filter(|publication| !publication.values.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+mod databag_tests;
