@@ -57,8 +57,7 @@ async fn dispatch(tools: &HookTools) -> Result<(), HookError> {
     match &environment.dispatch {
         Dispatch::Hook(name) => {
             let outcome = match name.as_str() {
-                // A pod that stops may come back in a moment, with another revision of the charm.
-                hook::STOP => Ok(()),
+                hook::STOP => reconcile::stop(&environment).await,
                 hook::REMOVE => reconcile::remove(tools, &environment).await,
                 name if contract::hook_names().any(|known| known == name) => {
                     reconcile::reconcile(tools, &environment).await

@@ -268,6 +268,34 @@ pub async fn remove(tools: &HookTools, environment: &Environment) -> Result<(), 
         Some(true) => {}
     }
     let velero = Velero::in_cluster(&environment.charm_directory).map_err(ReconcileError::Connect)?;
+    take_away(&velero, environment).await
+}
+
+/// What a unit does whose pod ends: nothing, as it may come back in a moment with another revision of the charm. Unless the
+/// application ends with it: Juju 4.0 gives a unit without relations no last hook and no connection to the controller, so that it
+/// is told by the cluster alone.
+///
+/// # Errors
+///
+/// When the application ends, and something of Velero could not be removed.
+pub async fn stop(environment: &Environment) -> Result<(), ReconcileError> {
+    let application = environment.application();
+    let Ok(velero) = Velero::in_cluster(&environment.charm_directory) else { return Ok(()) };
+    match velero.application_ends(application, &environment.unit).await {
+        Ok(true) => {
+            tracing::info!("{application} ends, and takes Velero along");
+            take_away(&velero, environment).await
+        }
+        Ok(false) => Ok(()),
+        // What is not known never permits a deletion.
+        Err(error) => {
+            tracing::info!("Velero stays, as the cluster does not say that {application} ends: {}", ErrorChain(&error));
+            Ok(())
+        }
+    }
+}
+
+async fn take_away(velero: &Velero, environment: &Environment) -> Result<(), ReconcileError> {
     let removal = velero.remove(environment.application()).await;
     if removal.shared_definitions {
         tracing::info!("another Velero of the cluster uses the CustomResourceDefinitions: they stay");

@@ -2,6 +2,7 @@
 
 mod additions;
 mod adoption;
+mod architecture;
 mod azure;
 mod change;
 mod change_credentials;
