@@ -64,7 +64,7 @@ impl Listed for MetadataOnly {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Deleted {
     /// How many were deleted.
-    pub deleted: usize,
+    pub count: usize,
     /// How many of these have finalizers, and are there until somebody takes them off.
     pub held: usize,
     /// How many were to stay.
@@ -73,14 +73,15 @@ pub(crate) struct Deleted {
 
 impl Deleted {
     fn and(self, more: Self) -> Self {
-        Self { deleted: self.deleted + more.deleted, held: self.held + more.held, kept: self.kept + more.kept }
+        Self { count: self.count + more.count, held: self.held + more.held, kept: self.kept + more.kept }
     }
 }
 
 #[derive(Deserialize)]
 struct Answer<T> {
     metadata: ListMetadata,
-    items: Vec<T>,
+    /// A list of metadata alone says `null` where there is none.
+    items: Option<Vec<T>>,
 }
 
 #[derive(Deserialize)]
@@ -153,7 +154,7 @@ impl Cluster {
     ) -> Result<bool, ClusterError> {
         let parameters = ListParams::default().fields(fields).limit(1);
         let page = self.page::<MetadataOnly>(api, what, &parameters).await?;
-        Ok(page.is_some_and(|page| !page.items.is_empty()))
+        Ok(page.and_then(|page| page.items).is_some_and(|items| !items.is_empty()))
     }
 
     /// Does something with each object of an API, with many at a time.
@@ -195,7 +196,7 @@ impl Cluster {
         let deletions = self.pages::<T>(api, what, parameters).map_ok(|page| async move {
             let (going, kept): (Vec<_>, Vec<_>) = page.items.into_iter().partition(goes);
             let held = going.iter().filter(|object| !object.head().finalizers.is_empty()).count();
-            let outcome = Deleted { deleted: going.len(), held, kept: kept.len() };
+            let outcome = Deleted { count: going.len(), held, kept: kept.len() };
             if going.is_empty() {
                 return Ok(outcome);
             }
@@ -213,21 +214,22 @@ impl Cluster {
         deletions.try_buffer_unordered(AT_ONCE).try_fold(Deleted::default(), |sum, more| ready(Ok(sum.and(more)))).await
     }
 
-    fn pages<'a, T: Listed>(
+    fn pages<'a, T>(
         &'a self,
         api: &'a Api<DynamicObject>,
         what: &'a str,
         parameters: ListParams,
     ) -> impl Stream<Item = Result<Page<T>, ClusterError>> + 'a
     where
-        T: 'a,
+        T: Listed + 'a,
     {
         stream::try_unfold(Some(parameters), move |next| async move {
             let Some(parameters) = next else { return Ok(None) };
             let Some(answer) = self.page::<T>(api, what, &parameters).await? else { return Ok(None) };
             let rest = answer.metadata.rest.filter(|token| !token.is_empty());
             let next = rest.map(|token| parameters.clone().continue_token(&token));
-            let page = Page { parameters, version: answer.metadata.resource_version, items: answer.items };
+            let page =
+                Page { parameters, version: answer.metadata.resource_version, items: answer.items.unwrap_or_default() };
             Ok(Some((page, next)))
         })
     }
@@ -314,7 +316,7 @@ mod tests {
         let cluster = api.cluster("velero");
         let stays = |object: &MetadataOnly| object.head().labels.contains_key("stays");
         let deleted = cluster.delete_where(&services(&cluster), "services", "", |object| !stays(object)).await.unwrap();
-        assert_eq!(deleted, Deleted { deleted: 1_199, held: 0, kept: 1 });
+        assert_eq!(deleted, Deleted { count: 1_199, held: 0, kept: 1 });
         assert_eq!(api.names(), ["Service service-0700"]);
         // 3 lists, 2 whole pages, and the others of the page in the middle.
         assert_eq!(api.requests().len(), 3 + 2 + 499);

@@ -176,6 +176,4 @@ fn a_namespace_full_of_backups_is_removed_in_the_time_that_a_pod_has() {
     for kind in ["Backup", "PodVolumeBackup", "Restore"] {
         assert_eq!(deployed.list(kind).len(), 0, "{kind}");
     }
-    let last = records.last().unwrap();
-    eprintln!("BYHAND removal: {} {:?} {} MB", last.name, last.outcome.wall, last.outcome.peak_memory / 1_000_000);
 }

@@ -82,6 +82,13 @@ impl TestApi {
         self.tell();
     }
 
+    /// Puts objects there.
+    pub(crate) fn put_all(&self, objects: &[Value]) {
+        for object in objects {
+            self.put(object);
+        }
+    }
+
     /// Puts the definition of a kind of Velero there, without which it has no objects.
     pub(crate) fn define(&self, version: &str, kind: &str) {
         let types = TypeMeta { api_version: format!("velero.io/{version}"), kind: kind.to_owned() };

@@ -52,7 +52,7 @@ impl Store {
             Verb::Get => self.objects.get(&call.key).cloned().ok_or(StatusCode::NOT_FOUND),
             Verb::List | Verb::Watch => Ok(self.list(call)),
             Verb::Create => self.create(call),
-            Verb::Apply => self.apply(call),
+            Verb::Apply => Ok(self.apply(call)),
             Verb::Merge => self.merge(call),
             Verb::Delete => self.delete(call),
             Verb::DeleteCollection => Ok(self.delete_collection(call)),
@@ -75,6 +75,8 @@ impl Store {
             metadata["continue"] = json!(page.last().map(|(key, _)| token(key)));
         }
         let items: Vec<_> = page.iter().map(|(_, object)| listed(object, call)).collect();
+        // So does the API server.
+        let items = if call.metadata_only && items.is_empty() { Value::Null } else { Value::Array(items) };
         json!({"kind": "List", "apiVersion": api_version(&call.key.group, &call.version), "metadata": metadata, "items": items})
     }
 
@@ -95,7 +97,7 @@ impl Store {
         Ok(self.objects[&key].clone())
     }
 
-    fn apply(&mut self, call: &Call) -> Outcome {
+    fn apply(&mut self, call: &Call) -> Value {
         let manager = call.parameter("fieldManager").expect("an apply names its manager").to_owned();
         let slot = (call.key.clone(), manager.clone());
         let before = self.objects.get(&call.key).cloned();
@@ -111,13 +113,13 @@ impl Store {
             "fieldsType": "FieldsV1", "fieldsV1": fields(&call.body)}));
         object["metadata"]["managedFields"] = Value::Array(entries);
         if call.is_dry_run() {
-            return Ok(object);
+            return object;
         }
         self.applied.insert(slot, call.body.clone());
         if before.as_ref() != Some(&object) {
             self.put(call.key.clone(), object);
         }
-        Ok(self.objects[&call.key].clone())
+        self.objects[&call.key].clone()
     }
 
     fn merge(&mut self, call: &Call) -> Outcome {

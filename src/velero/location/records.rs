@@ -33,8 +33,8 @@ async fn forget<T: Listed>(cluster: &Cluster, kind: &str, which: impl Fn(&T) -> 
     let api = cluster.here(&velero_kind("v1", kind));
     let selector = format!("velero.io/storage-location={LOCATION}");
     let forgotten = cluster.delete_where(&api, &format!("objects of kind {kind}"), &selector, which).await?;
-    if forgotten.deleted > 0 {
-        tracing::info!("the location changes: forgot {} of kind {kind}, which the store still has", forgotten.deleted);
+    if forgotten.count > 0 {
+        tracing::info!("the location changes: forgot {} of kind {kind}, which the store still has", forgotten.count);
     }
     Ok(())
 }
@@ -78,7 +78,7 @@ mod tests {
         let api = TestApi::new();
         api.define("v1", "Backup");
         api.define("v1", "BackupRepository");
-        objects.iter().for_each(|object| api.put(object));
+        api.put_all(objects);
         api
     }
 

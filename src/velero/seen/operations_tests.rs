@@ -28,7 +28,7 @@ fn cluster_with(objects: &[Value]) -> TestApi {
     for kind in ["Backup", "Restore", "DeleteBackupRequest"] {
         api.define("v1", kind);
     }
-    objects.iter().for_each(|object| api.put(object));
+    api.put_all(objects);
     api
 }
 

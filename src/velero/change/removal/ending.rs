@@ -1,7 +1,7 @@
 //! Whether an application ends, told by the cluster alone.
 //!
 //! Juju 4.0 gives a unit that is removed while it has no relation no last hook, and its `stop` no connection to the controller.
-//! When an application is removed, Juju scales its StatefulSet to 0 and deletes it once the units are gone; with force, or
+//! When an application is removed, Juju scales its `StatefulSet` to 0 and deletes it once the units are gone; with force, or
 //! together with the namespace, it is deleted at once. A refresh, an eviction and one unit of several leave both as they are.
 
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
@@ -10,7 +10,7 @@ use kube::{Api, ResourceExt};
 use crate::cluster::{Cluster, ClusterError, call};
 
 /// The finalizer of an object that is deleted without what it owns: Juju does that to change what cannot be changed, and makes
-/// the StatefulSet anew.
+/// the `StatefulSet` anew.
 const ORPHAN: &str = "orphan";
 
 /// Whether the application of `unit`, whose pod this is, ends with it.
@@ -32,7 +32,7 @@ fn ends(application: &str, set: Option<&StatefulSet>, pod: Option<&Pod>) -> bool
     set.spec.as_ref().is_some_and(|spec| spec.replicas == Some(0))
 }
 
-/// Whether a pod is being ended and still names the StatefulSet that owned it: one that is deleted without its pods is there
+/// Whether a pod is being ended and still names the `StatefulSet` that owned it: one that is deleted without its pods is there
 /// until none names it.
 fn goes_after(pod: &Pod, application: &str) -> bool {
     let owners = pod.owner_references();
@@ -70,7 +70,7 @@ mod tests {
 
     async fn told(objects: &[Value]) -> bool {
         let api = TestApi::new();
-        objects.iter().for_each(|object| api.put(object));
+        api.put_all(objects);
         application_ends(&api.cluster("velero"), "velero-operator", "velero-operator/0").await.unwrap()
     }
 

@@ -275,13 +275,18 @@ impl Run<'_> {
         let finishing = finalized.map(|kind| async move {
             let api = self.cluster.here(kind);
             let goes = |object: &MetadataOnly| goes_with_velero(&kind.kind, &object.metadata, self.application);
-            let deleted = self.cluster.delete_where(&api, &kind.kind, "", goes).await?;
-            if deleted.held > 0
-                && timeout(FINALIZERS_PATIENCE, none_goes(self.cluster.metadata_here(kind))).await.is_err()
-            {
+            let finished = async {
+                let deleted = self.cluster.delete_where(&api, &kind.kind, "", goes).await?;
+                if deleted.held > 0 {
+                    none_goes(self.cluster.metadata_here(kind)).await;
+                }
+                Ok(())
+            };
+            // What is not deleted by then is so afterwards.
+            timeout(FINALIZERS_PATIENCE, finished).await.unwrap_or_else(|_| {
                 tracing::warn!("Velero did not finish every {}: traces of it may stay in the bucket", kind.kind);
-            }
-            Ok(())
+                Ok(())
+            })
         });
         join_all(finishing).await.into_iter().collect()
     }

@@ -10,7 +10,8 @@ use crate::{
 const OURS: &str = "velero-operator";
 
 fn object(api_version: &str, kind: &str, name: &str, metadata: Value) -> Value {
-    let mut object = json!({"apiVersion": api_version, "kind": kind, "metadata": metadata});
+    let mut object = json!({"apiVersion": api_version, "kind": kind});
+    object["metadata"] = metadata;
     object["metadata"]["name"] = json!(name);
     if !["ClusterRoleBinding", "Namespace"].contains(&kind) && object["metadata"]["namespace"].is_null() {
         object["metadata"]["namespace"] = json!("velero");
@@ -73,7 +74,7 @@ async fn remove_from(api: &TestApi) -> Removal {
 #[tokio::test]
 async fn all_of_the_own_velero_goes_and_nothing_else() {
     let api = installed(OURS);
-    others().iter().for_each(|object| api.put(object));
+    api.put_all(&others());
     api.finishes("Restore");
     assert_eq!(remove_from(&api).await, Removal::default());
     let left = ["Deployment wordpress", "Namespace velero", "Secret modeloperator", "Service wordpress"];
