@@ -1,6 +1,7 @@
 //! Bringing a cluster to an installation: definitions first, then everything else at once, then what is to go.
 
 use futures::future::{join_all, try_join_all};
+use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
@@ -139,7 +140,7 @@ async fn hold_back_restarts(cluster: &Cluster, changes: &mut Vec<Change<'_>>) ->
     let operations = operations_in_progress(cluster).await?;
     let Some(operation) = operations.iter().find(|operation| operation.needs_this_server) else { return Ok(None) };
     changes.retain(|change| !change.replaces_pods);
-    Ok(Some(Status::Waiting(format!("to restart Velero until {} has ended", operation.name))))
+    Ok(Some(Status::Waiting(operation.holds("to restart Velero", Timestamp::now()))))
 }
 
 /// Applies those objects that differ.

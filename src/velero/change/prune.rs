@@ -1,6 +1,7 @@
 //! Deleting what this application made and an installation does not hold any more.
 
 use futures::future::try_join_all;
+use jiff::Timestamp;
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::{Map, Value, json};
 
@@ -48,7 +49,7 @@ pub(crate) async fn prune(
     if !unwanted.iter().any(|object| update::is_unusable(object))
         && let Some(operation) = operations_in_progress(cluster).await?.first()
     {
-        let message = format!("to remove {} until {} has ended", describe(first), operation.name);
+        let message = operation.holds(&format!("to remove {}", describe(first)), Timestamp::now());
         applied.postponed.push(Status::Waiting(message));
         return Ok(());
     }
