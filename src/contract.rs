@@ -130,19 +130,40 @@ pub struct EndpointSpec {
     pub role: Role,
     /// How many relations Juju lets the endpoint have; `None` for any number.
     pub limit: Option<u32>,
+    /// The endpoint whose relation this one only completes: alone it means nothing.
+    pub completes: Option<&'static str>,
 }
 
 /// Every endpoint of the charm.
 pub const RELATIONS: &[EndpointSpec] = &[
-    EndpointSpec { name: endpoint::S3_CREDENTIALS, interface: "s3", role: Role::Requires, limit: Some(1) },
-    EndpointSpec { name: endpoint::AZURE_STORAGE, interface: "azure_storage", role: Role::Requires, limit: Some(1) },
+    EndpointSpec {
+        name: endpoint::S3_CREDENTIALS,
+        interface: "s3",
+        role: Role::Requires,
+        limit: Some(1),
+        completes: None,
+    },
+    EndpointSpec {
+        name: endpoint::AZURE_STORAGE,
+        interface: "azure_storage",
+        role: Role::Requires,
+        limit: Some(1),
+        completes: None,
+    },
     EndpointSpec {
         name: endpoint::AZURE_SERVICE_PRINCIPAL,
         interface: "azure_service_principal",
         role: Role::Requires,
         limit: Some(1),
+        completes: Some(endpoint::AZURE_STORAGE),
     },
-    EndpointSpec { name: endpoint::GCS_CREDENTIALS, interface: "gcs", role: Role::Requires, limit: Some(1) },
+    EndpointSpec {
+        name: endpoint::GCS_CREDENTIALS,
+        interface: "gcs",
+        role: Role::Requires,
+        limit: Some(1),
+        completes: None,
+    },
 ];
 
 /// An action of the charm.

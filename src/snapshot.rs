@@ -61,9 +61,13 @@ impl Snapshot {
         let leader = tools.is_leader().await.map_err(failed("whether this unit is the leader"))?;
         let config = tools.config().await.map_err(failed("the options"))?;
         let reader = Reader { tools, environment, leader };
-        let mut relations = BTreeMap::new();
+        let mut relations: BTreeMap<&'static str, Vec<Relation>> = BTreeMap::new();
         for endpoint in contract::RELATIONS {
-            let of_endpoint = reader.relations(endpoint.name).await?;
+            // Each endpoint is a call. What only completes another relation is read beside that one, and in its own hooks.
+            let is_alone = endpoint.completes.is_some_and(|main| relations.get(main).is_none_or(Vec::is_empty));
+            let is_own_hook = environment.relation.as_ref().is_some_and(|id| id.endpoint() == endpoint.name);
+            let of_endpoint =
+                if is_alone && !is_own_hook { Vec::new() } else { reader.relations(endpoint.name).await? };
             for Relation { id, remote, theirs, .. } in &of_endpoint {
                 tracing::debug!("{id} with {} has {theirs:?}", remote.as_deref().unwrap_or("nobody"));
             }

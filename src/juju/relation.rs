@@ -25,6 +25,12 @@ impl RelationId {
         &self.0
     }
 
+    /// The endpoint before the colon.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        self.0.split(':').next().unwrap_or_default()
+    }
+
     /// The number behind the colon, which is unique in the model.
     #[must_use]
     pub fn number(&self) -> &str {
