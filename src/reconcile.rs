@@ -196,8 +196,10 @@ impl Hook<'_> {
         let definitions = velero.definitions_release(&manifests).await?;
         let holdings = velero.holdings(&self.snapshot.application).await?;
         let mut statuses: Vec<_> = self.definitions_mismatch(definitions.as_ref()).into_iter().collect();
-        statuses.extend(velero.pending(installation, &manifests, &holdings).await?);
+        let pending = velero.pending(installation, &manifests, &holdings).await?;
+        statuses.extend(pending.postponed);
         statuses.extend(in_words(&seen.troubles, &self.options));
+        statuses.extend(pending.to_apply);
         if let Some(version) = seen.server.as_ref().and_then(RunningServer::known_version) {
             statuses.extend(self.server_mismatch(seen.server.as_ref(), version.release()));
         }

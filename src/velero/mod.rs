@@ -15,7 +15,7 @@ use std::{path::Path, time::Duration};
 use thiserror::Error;
 use tokio::time::Instant;
 
-pub use change::{applied::Applied, removal::Removal};
+pub use change::{applied::Applied, apply::Pending, removal::Removal};
 pub use location::update::{DueUpdate, LocationUpdate, LocationsUpdated};
 pub use names::reserved_name;
 pub use seen::{
@@ -191,7 +191,7 @@ impl Velero {
         installation: &Installation,
         manifests: &Manifests,
         holdings: &Holdings,
-    ) -> Result<Option<Status>, VeleroError> {
+    ) -> Result<Pending, VeleroError> {
         Ok(apply::pending(&self.cluster, installation, manifests, holdings).await?)
     }
 

@@ -46,18 +46,26 @@ pub(crate) async fn apply(
     Ok(applied)
 }
 
-/// What the leader would still change of an installation's objects, in one status; for a unit that must not change anything.
+/// What the leader would still change of an installation, for a unit that must not change anything.
+#[derive(Debug, Default)]
+pub struct Pending {
+    /// What waits for something else, which is why what runs is not as planned.
+    pub postponed: Option<Status>,
+    /// What the leader is about to do, or is kept from doing.
+    pub to_apply: Option<Status>,
+}
+
+/// Returns what the leader would still change of an installation's objects.
 pub(crate) async fn pending(
     cluster: &Cluster,
     installation: &Installation,
     manifests: &Manifests,
     holdings: &Holdings,
-) -> Result<Option<Status>, ClusterError> {
+) -> Result<Pending, ClusterError> {
     let mut changes = changes(cluster, installation, &manifests.objects, holdings).await?;
-    if let Some(postponed) = hold_back_restarts(cluster, &mut changes).await? {
-        return Ok(Some(postponed));
-    }
-    Ok(changes.first().map(|change| Status::Waiting(format!("to apply {}", describe(change.desired)))))
+    let postponed = hold_back_restarts(cluster, &mut changes).await?;
+    let to_apply = changes.first().map(|change| Status::Waiting(format!("to apply {}", describe(change.desired))));
+    Ok(Pending { postponed, to_apply })
 }
 
 /// An object that differs from its manifest.
