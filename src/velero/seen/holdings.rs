@@ -251,9 +251,6 @@ fn origins(objects: &[DynamicObject], namespace: &str) -> Vec<Origin> {
 
 fn origin(object: &DynamicObject, namespace: &str) -> Origin {
     let label = |key: &str| object.labels().get(key).map(String::as_str);
-    if let Some(elsewhere) = bound_elsewhere(object, namespace) {
-        return Origin::Others(elsewhere);
-    }
     if let Some(owner) = object.owner_references().iter().find(|owner| owner.controller == Some(true)) {
         return Origin::Others(format!("{} {}", owner.kind, owner.name));
     }
@@ -271,12 +268,12 @@ fn origin(object: &DynamicObject, namespace: &str) -> Origin {
         }
         Some(manager) => Origin::Others(manager.to_owned()),
         None if object.labels().contains_key("app.juju.is/created-by") => Origin::Others("Juju".to_owned()),
-        None => Origin::Unknown,
+        None => bound_elsewhere(object, namespace).map_or(Origin::Unknown, Origin::Others),
     }
 }
 
-/// Whose a ClusterRoleBinding is that gives rights to others than the server of this namespace: they are cluster-wide, and other
-/// Veleros use names of the same pattern.
+/// Whose a ClusterRoleBinding is that nobody has labelled and that gives rights to others than the server of this namespace: they
+/// are cluster-wide, and other Veleros use names of the same pattern.
 fn bound_elsewhere(object: &DynamicObject, namespace: &str) -> Option<String> {
     if object.types.as_ref().is_none_or(|types| types.kind != "ClusterRoleBinding") {
         return None;

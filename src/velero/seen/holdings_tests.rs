@@ -125,11 +125,12 @@ fn a_cluster_role_binding_is_whose_server_it_gives_rights_to() {
     let ours = json!({"app.kubernetes.io/managed-by": "velero-operator", "app.kubernetes.io/instance": "ours"});
     assert_eq!(claim_of(binding(NAMESPACE, &ours), &applications(None)), Claim::Own);
     assert_eq!(claim_of(binding(NAMESPACE, &json!({})), &applications(None)), Claim::Unclaimed);
-    // An application of the same name in another model.
     assert_eq!(
-        claim_of(binding("another", &ours), &applications(None)),
+        claim_of(binding("another", &json!({})), &applications(None)),
         others("ServiceAccount velero of namespace another")
     );
+    // Somebody has edited what is ours, which is mended.
+    assert_eq!(claim_of(binding("another", &ours), &applications(None)), Claim::Own);
 }
 
 #[test]
