@@ -1,4 +1,4 @@
-//! The face of the program for people: what it is, and what it would do.
+//! The command line for people: what the program is, and what it would do.
 
 use std::{
     collections::BTreeMap,
@@ -131,7 +131,7 @@ async fn print_plan(arguments: PlanArguments) -> Result<(), PlanError> {
     // A program that cannot tell its version cannot make the manifests either, and what is wrong with the input comes first.
     let facts = Facts { cli: cli.version().await.ok().flatten(), ..Facts::default() };
     let plan = plan::plan(&snapshot, &facts);
-    // What would be held back is not what the user asks to see.
+    // The user does not ask for what would be held back.
     let planned = plan.installation.filter(|installation| installation.held_back == HeldBack::default());
     let Some(installation) = planned else {
         let first = plan.obstacles.into_iter().find(|status| matches!(status, Status::Blocked(_)));
@@ -146,13 +146,13 @@ async fn print_plan(arguments: PlanArguments) -> Result<(), PlanError> {
         eprintln!("note: {remark}");
     }
     match io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads the beginning only, as head does, has what they want.
+        // A reader that wants the beginning only, such as head, has it.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }
 }
 
-/// The options with their defaults, and those of `settings` in their place.
+/// Returns the options with their defaults, and those of `settings` in their place.
 fn config(settings: &[String]) -> Result<ConfigValues, PlanError> {
     let mut values: BTreeMap<&str, Value> =
         OPTIONS.iter().map(|option| (option.name(), option.default_value())).collect();
@@ -184,7 +184,7 @@ fn read(path: &Path) -> Result<String, PlanError> {
     read.map_err(|source| PlanError::ReadStorage { path: path.to_owned(), source })
 }
 
-/// The relations that would have the fields of the file.
+/// Returns the relations that would have the fields of the file.
 fn storage(path: &Path, text: &str) -> Result<BTreeMap<&'static str, Vec<Relation>>, PlanError> {
     let relations: BTreeMap<String, Databag> =
         serde_yaml::from_str(text).map_err(|_| PlanError::StorageForm { path: path.to_owned() })?;
@@ -200,7 +200,7 @@ fn storage(path: &Path, text: &str) -> Result<BTreeMap<&'static str, Vec<Relatio
         .collect()
 }
 
-/// The program that lies beside this one, as in the charm's directory; otherwise the one on the `PATH`.
+/// Returns the program that lies beside this one, as in the charm's directory; otherwise the one on the `PATH`.
 fn velero_program() -> PathBuf {
     env::current_exe()
         .ok()

@@ -23,7 +23,7 @@ pub enum OptionSpec {
 }
 
 impl OptionSpec {
-    /// The key in `config.yaml`.
+    /// Returns the key in `config.yaml`.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -32,7 +32,7 @@ impl OptionSpec {
         }
     }
 
-    /// The default as Juju prints it.
+    /// Returns the default as Juju prints it.
     #[must_use]
     pub fn default_value(&self) -> serde_json::Value {
         match self {
@@ -109,7 +109,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The key of `metadata.yaml` under which endpoints of this role stand.
+    /// Returns the key of `metadata.yaml` under which endpoints of this role stand.
     #[must_use]
     pub const fn metadata_key(self) -> &'static str {
         match self {
@@ -176,7 +176,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// Returns the action that Juju calls so.
+    /// Returns the action of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         ACTIONS.iter().find(|spec| spec.name == name).map(|spec| spec.action)
@@ -281,7 +281,7 @@ pub const HOOKS: &[&str] = &[
 pub const RELATION_HOOK_SUFFIXES: &[&str] =
     &["-relation-created", "-relation-joined", "-relation-changed", "-relation-departed", "-relation-broken"];
 
-/// The names of all hooks that Juju may run: those of [`HOOKS`] and, for each of [`RELATIONS`], those of its life.
+/// Returns the names of all hooks that Juju may run: those of [`HOOKS`] and, for each of [`RELATIONS`], those of its life.
 pub fn hook_names() -> impl Iterator<Item = String> {
     let of_relations = RELATIONS
         .iter()

@@ -29,7 +29,7 @@ enum HookError {
 pub async fn run() -> ExitCode {
     let tools = HookTools::new();
     let (layer, mut log) = JujuLog::new();
-    // The crates below this one tell things of no use to those who read a unit's log.
+    // What the libraries log is of no use to readers of a unit's log.
     let ours = Targets::new().with_default(LevelFilter::WARN).with_target(env!("CARGO_CRATE_NAME"), LevelFilter::INFO);
     tracing_subscriber::registry().with(layer.with_filter(ours)).init();
 
@@ -43,7 +43,7 @@ pub async fn run() -> ExitCode {
         outcome
     };
     let written = log.follow(&tools, async {
-        // The other end says that all is done by going away.
+        // The sender is dropped when the work is done.
         let _ = done.await;
     });
     match futures::join!(work, written) {
@@ -71,7 +71,7 @@ async fn dispatch(tools: &HookTools) -> Result<(), HookError> {
         }
         Dispatch::Action(name) => {
             let outcome = match Action::named(name) {
-                Some(Action::Run | Action::RunCli) => actions::run::run(tools, &environment).await,
+                Some(Action::Run | Action::RunCli) => actions::run(tools, &environment).await,
                 None => Err(ActionError::Unknown(name.clone())),
             };
             outcome.map_err(|error| HookError::Action(name.clone(), error))

@@ -1,22 +1,21 @@
 //! The velero-operator charm: what Juju runs once for each hook or action.
 //!
-//! A hook goes one way, whatever woke it: [`juju`] tells what is the case (a snapshot), a [`plan`] says what should run,
-//! [`velero`] brings the cluster to it and judges what runs, and the worst of all that was seen becomes the unit's
-//! [`status`]. [`reconcile`] is that way from start to end.
+//! Every hook does the same: `juju` reads what is the case (a snapshot), `plan` decides what should run, `velero` brings the cluster
+//! to it and judges what runs, and the worst of what was seen becomes the unit's `status`. `reconcile` does this from start to end.
 
 pub mod actions;
-pub mod cluster;
+mod cluster;
 pub mod command_line;
 pub mod contract;
-pub mod error_chain;
+mod error_chain;
 pub mod hook_process;
 mod integrations;
-pub mod juju;
-pub mod plan;
-pub mod process;
-pub mod reconcile;
+mod juju;
+mod plan;
+mod process;
+mod reconcile;
 mod snapshot;
-pub mod status;
+mod status;
 mod storage;
-pub mod text;
-pub mod velero;
+mod text;
+mod velero;

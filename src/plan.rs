@@ -16,21 +16,20 @@ use crate::{
     },
 };
 
-/// What the charm is to bring about.
+/// What the charm has to do.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// What should run; `None` where the charm must not touch what is there.
     pub installation: Option<Installation>,
-    /// What keeps the unit from being Active even when all of that runs, what has to be done first before the rest.
+    /// What keeps the unit from being Active even when all of that runs, the most urgent first.
     pub obstacles: Vec<Status>,
     /// What the user should know even when all is well.
     pub remarks: Vec<String>,
-    /// What is to be said on relations, so that the other sides answer.
+    /// What to publish in relations, so that the other sides answer.
     pub publications: Vec<Publication>,
 }
 
 /// Decides what should run.
-#[must_use]
 pub fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
     let publications = integrations::publications(snapshot);
     let storage = storage(snapshot, &facts.provider_ids);
@@ -88,8 +87,7 @@ pub fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
     Plan { installation: Some(installation), obstacles, remarks, publications }
 }
 
-/// Returns what has to be found out of the cluster for a plan.
-#[must_use]
+/// Returns what a plan needs to know of the cluster.
 pub fn needs(snapshot: &Snapshot) -> Needs {
     Needs {
         application: snapshot.application.clone(),
@@ -134,8 +132,7 @@ fn storage(snapshot: &Snapshot, provider_ids: &[String]) -> StoragePlan {
     }
 }
 
-/// Why the charm must not touch what is there, if that is so: it is somebody else's, or nobody has said yet that the charm is to
-/// take it over.
+/// Returns why the charm must not touch what is there, if so: it is somebody else's, or nobody has asked for its adoption yet.
 fn hands_off(application: &str, holdings: &Holdings, storage: &StoragePlan) -> Option<Status> {
     if let Some(kind) = reserved_name(application) {
         return Some(Status::Blocked(format!(
@@ -160,7 +157,7 @@ fn hands_off(application: &str, holdings: &Holdings, storage: &StoragePlan) -> O
     None
 }
 
-/// What was found, in the words of those who look for it.
+/// Returns what was found, by the name that a user would look for.
 fn found(holdings: &Holdings) -> String {
     let location = holdings.location().map(|held| {
         let spec = &held.object.data["spec"];
@@ -174,7 +171,7 @@ fn found(holdings: &Holdings) -> String {
     location.unwrap_or_else(|| holdings.names().into_iter().next().unwrap_or_default())
 }
 
-/// What is planned of the node agent.
+/// The plan for the node agent.
 struct NodeAgentPlan {
     wanted: bool,
     is_adopted: bool,
@@ -209,7 +206,7 @@ fn node_agent(config: &ConfigValues, facts: &Facts) -> NodeAgentPlan {
             Some(FoundRoot::Common(root)) => plan.kubelet_root = Some(root.clone()),
             Some(FoundRoot::Several { roots, current }) => {
                 plan.obstacle = Some(several_kubelet_roots(roots));
-                // What runs goes on; what would be wrong on some nodes is not begun.
+                // What runs goes on, but nothing is started that would be wrong on some nodes.
                 match current {
                     CurrentRoot::Known(root) => plan.kubelet_root = Some(root.clone()),
                     CurrentRoot::Unknown => plan.is_held_back = true,
@@ -223,15 +220,15 @@ fn node_agent(config: &ConfigValues, facts: &Facts) -> NodeAgentPlan {
     plan
 }
 
-/// The image of the server and the node agent.
+/// Returns the image of the server and the node agent.
 fn server_image(config: &ConfigValues, cli: Option<&Version>) -> Result<String, Status> {
     let image = image(config, option::VELERO_IMAGE)?;
     let mismatch = Version::of_image(&image).zip(cli).and_then(|(server, cli)| server_mismatch(&image, &server, cli));
     mismatch.map_or(Ok(image), Err)
 }
 
-/// What to do about a server of another minor release than the CLI that asks it, and the definitions that come with the CLI.
-#[must_use]
+/// Returns what to do about a server of another minor release than the CLI that asks it, and the definitions that come with the
+/// CLI.
 pub fn server_mismatch(image: &str, server: &Version, cli: &Version) -> Option<Status> {
     (!server.agrees_with(cli)).then(|| {
         let (option, release) = (option::VELERO_IMAGE.name, cli.minor_release());
@@ -241,9 +238,8 @@ pub fn server_mismatch(image: &str, server: &Version, cli: &Version) -> Option<S
     })
 }
 
-/// What to do about CustomResourceDefinitions of another minor release than the CLI: another charm of the cluster has brought a
-/// newer Velero's, which are not taken back.
-#[must_use]
+/// Returns what to do about CustomResourceDefinitions of another minor release than the CLI: another charm in the cluster has
+/// brought those of a newer Velero, and they are not downgraded.
 pub fn definitions_mismatch(application: &str, definitions: &Version, cli: &Version) -> Option<Status> {
     (!definitions.agrees_with(cli)).then(|| {
         Status::Blocked(format!(
@@ -305,7 +301,7 @@ fn image(config: &ConfigValues, option: ConfigOption<&str>) -> Result<String, St
     }
 }
 
-/// The directory that the user has set, if any.
+/// Returns the directory that the user has set, if any.
 fn kubelet_root(config: &ConfigValues) -> Result<Option<KubeletRoot>, Status> {
     let name = option::KUBELET_ROOT_DIR.name;
     match config.text(name).map(str::trim) {
@@ -317,14 +313,13 @@ fn kubelet_root(config: &ConfigValues) -> Result<Option<KubeletRoot>, Status> {
     }
 }
 
-/// What is to be said where no one directory is that of all nodes.
+/// Returns the status for kubelets that do not all have the same directory.
 fn several_kubelet_roots(roots: &SeveralRoots) -> Status {
     let name = option::KUBELET_ROOT_DIR.name;
     Status::Blocked(format!("{roots}: set the option {name} to the one whose volumes are to be backed up"))
 }
 
-/// The options that choose the images of what is planned.
-#[must_use]
+/// Returns the options that choose the images of what is planned.
 pub fn image_options(snapshot: &Snapshot) -> ImageOptions {
     let plugin = match integrations::storage_relations(snapshot).as_slice() {
         [relation] => Some(relation.interface.provider().plugin_image().name),

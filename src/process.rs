@@ -40,7 +40,6 @@ pub struct Finished {
 
 impl Finished {
     /// Standard error as one trimmed text, fit for an error message.
-    #[must_use]
     pub fn stderr_text(&self) -> String {
         let text = String::from_utf8_lossy(&self.stderr);
         match self.stderr_dropped {
@@ -53,43 +52,26 @@ impl Finished {
 /// Why a child process gave no result.
 #[derive(Debug, Error)]
 pub enum ProcessError {
-    /// It could not be started.
     #[error("cannot start {program}")]
     Start {
-        /// The program's name or path.
         program: String,
-        /// The operating system's reason.
         #[source]
         source: io::Error,
     },
-    /// Talking to it failed.
     #[error("cannot read the output of {program}")]
     Talk {
-        /// The program's name or path.
         program: String,
-        /// The operating system's reason.
         #[source]
         source: io::Error,
     },
-    /// It printed more than it may, and was killed. What had come by then could be read as if it were all, and is not handed over.
+    /// It printed more than it may, and was killed. Its output is dropped, as a part of it could be taken for the whole.
     #[error("{program} was stopped after {limit} bytes of output")]
-    TooMuchOutput {
-        /// The program's name or path.
-        program: String,
-        /// How many bytes it was allowed to print.
-        limit: u64,
-    },
-    /// It ran for too long and was killed.
+    TooMuchOutput { program: String, limit: u64 },
     #[error("{program} was stopped after {} s", limit.as_secs())]
-    TimedOut {
-        /// The program's name or path.
-        program: String,
-        /// How long it was allowed to run.
-        limit: Duration,
-    },
+    TimedOut { program: String, limit: Duration },
 }
 
-/// The program's name as messages should show it.
+/// Returns the program's name as messages should show it.
 pub(crate) fn program_name(command: &Command) -> String {
     command.as_std().get_program().to_string_lossy().into_owned()
 }

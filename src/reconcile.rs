@@ -27,32 +27,25 @@ const STANDBY_PATIENCE: Duration = Duration::from_secs(15);
 /// Why a hook failed in a way that only running it again may mend.
 #[derive(Debug, Error)]
 pub enum ReconcileError {
-    /// Juju could not be read.
     #[error("cannot find out what should run")]
     Snapshot(#[from] SnapshotError),
-    /// A hook tool failed.
     #[error("cannot talk to Juju")]
     Juju(#[from] ToolError),
-    /// Juju does not say which units there are, so that nothing may be taken away.
     #[error("Juju does not list the units of this application")]
     UnknownUnits,
-    /// The cluster cannot be reached.
     #[error("cannot reach the cluster")]
     Connect(#[source] ClusterError),
-    /// Velero could not be brought to what is planned.
-    #[error("cannot bring about what is planned")]
+    #[error("cannot bring Velero to what is planned")]
     Velero(#[from] VeleroError),
-    /// Something of Velero could not be removed.
     #[error("cannot remove from namespace {namespace}: {left}")]
     Left {
-        /// The namespace.
         namespace: String,
         /// What is left of it.
         left: String,
     },
 }
 
-/// What any hook but the last does: bring what runs to what should run, and say how that went.
+/// Runs any hook but the last: brings the cluster to the plan, and reports a status.
 ///
 /// # Errors
 ///
@@ -154,7 +147,7 @@ impl Hook<'_> {
             DueUpdate::Now(_) | DueUpdate::None => None,
         };
         if !changed.is_empty() || update.is_some() {
-            // Until it is known how the change turns out, what the unit said before it is not true.
+            // The former status is stale from here on.
             let interim = Status::Waiting("for Velero to run as configured".to_owned());
             let known = obstacles.iter().chain(&statuses).cloned().chain([interim]);
             unit_status.report(&worst(known, &[])).await?;
@@ -184,7 +177,7 @@ impl Hook<'_> {
         Ok(statuses)
     }
 
-    /// What a unit does that does not lead: it looks, and changes nothing. Returns what keeps the unit from being Active.
+    /// What a non-leader does: it looks, and changes nothing. Returns what keeps the unit from being Active.
     async fn watch_over(&self) -> Result<Vec<Status>, ReconcileError> {
         let (velero, installation) = (self.velero, self.installation);
         let manifests = velero.manifests(installation).await?;
@@ -226,7 +219,7 @@ impl Hook<'_> {
             },
         };
         let noted = server.noted_version().as_ref() == Some(&version);
-        // What a unit told goes with the unit: the next leader has to say it again.
+        // Juju forgets the version with the unit that reported it: the next leader reports it again.
         if !noted || self.environment.dispatch == Dispatch::Hook(hook::LEADER_ELECTED.to_owned()) {
             self.tools.set_application_version(&version.to_string()).await?;
         }
@@ -253,7 +246,7 @@ fn worst(statuses: impl IntoIterator<Item = Status>, remarks: &[String]) -> Stat
     status::worst(statuses).unwrap_or_else(ready)
 }
 
-/// What the last hook of a unit does: nothing where other units stay; else take Velero away.
+/// Runs the last hook of a unit: removes Velero, unless other units stay.
 ///
 /// # Errors
 ///
@@ -261,7 +254,7 @@ fn worst(statuses: impl IntoIterator<Item = Status>, remarks: &[String]) -> Stat
 /// again may help.
 pub async fn remove(tools: &HookTools, environment: &Environment) -> Result<(), ReconcileError> {
     match tools.goal_state().await?.is_last(&environment.unit) {
-        // What is not known never permits a deletion.
+        // Nothing is deleted without knowing.
         None => return Err(ReconcileError::UnknownUnits),
         Some(false) => {
             tracing::info!("other units stay, and Velero with them");
@@ -273,9 +266,9 @@ pub async fn remove(tools: &HookTools, environment: &Environment) -> Result<(), 
     take_away(&velero, environment).await
 }
 
-/// What a unit does whose pod ends: nothing, as it may come back in a moment with another revision of the charm. Unless the
-/// application ends with it: Juju 4.0 gives a unit without relations no last hook and no connection to the controller, so that it
-/// is told by the cluster alone.
+/// Runs the hook of a unit whose pod ends: removes Velero if the application ends too, as Juju 4.0 gives a unit without
+/// relations neither a last hook nor a connection to the controller; the cluster alone tells. Otherwise does nothing, as the
+/// pod may come back with another revision of the charm.
 ///
 /// # Errors
 ///
@@ -289,7 +282,7 @@ pub async fn stop(environment: &Environment) -> Result<(), ReconcileError> {
             take_away(&velero, environment).await
         }
         Ok(false) => Ok(()),
-        // What is not known never permits a deletion.
+        // Nothing is deleted without knowing.
         Err(error) => {
             tracing::info!("Velero stays, as the cluster does not say that {application} ends: {}", ErrorChain(&error));
             Ok(())
@@ -309,7 +302,7 @@ async fn take_away(velero: &Velero, environment: &Environment) -> Result<(), Rec
     if !removal.forbidden {
         return Err(ReconcileError::Left { namespace: velero.namespace().to_owned(), left });
     }
-    // An error would keep the unit for ever where the rights are gone.
+    // An error would keep the unit forever if the rights are gone.
     let namespace = velero.namespace();
     tracing::warn!(
         "left in namespace {namespace}, as the application is not trusted any more, remove it by hand: {left}"

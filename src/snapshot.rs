@@ -15,13 +15,11 @@ const SECRET_FIELD: &str = "secret-extra";
 /// Everything of Juju that decides what should run.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// The name of this application.
     pub application: String,
     /// Whether this unit speaks for the application.
     pub leader: bool,
     /// Whether this is the hook that comes when nothing has happened for minutes: whoever has not answered by now is late.
     pub periodic: bool,
-    /// The options.
     pub config: ConfigValues,
     /// The relations, by their endpoint.
     pub relations: BTreeMap<&'static str, Vec<Relation>>,
@@ -53,10 +51,6 @@ pub struct SnapshotError {
 
 impl Snapshot {
     /// Reads what Juju knows.
-    ///
-    /// # Errors
-    ///
-    /// When a hook tool fails.
     pub async fn read(tools: &HookTools, environment: &Environment) -> Result<Self, SnapshotError> {
         let leader = tools.is_leader().await.map_err(failed("whether this unit is the leader"))?;
         let config = tools.config().await.map_err(failed("the options"))?;
@@ -77,21 +71,18 @@ impl Snapshot {
         Ok(Self { application: environment.application().to_owned(), leader, periodic, config, relations })
     }
 
-    /// The relations of an endpoint.
-    #[must_use]
     pub fn relations(&self, endpoint: &str) -> &[Relation] {
         self.relations.get(endpoint).map_or(&[], Vec::as_slice)
     }
 }
 
 impl Relation {
-    /// The fields that the other side has published; those of the secret come last, and win.
+    /// Returns the fields that the other side has published; those of the secret come last, and win.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         self.theirs.entries().chain(self.secret.iter().flat_map(SecretContent::entries))
     }
 
     /// Whether fields are missing because their secret is not granted to us.
-    #[must_use]
     pub fn secret_withheld(&self) -> bool {
         self.secret.is_none() && self.theirs.get(SECRET_FIELD).is_some()
     }
@@ -109,7 +100,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The relations of an endpoint. One that is being broken is none any more.
+    /// Returns the relations of an endpoint, without one that is being broken.
     async fn relations(&self, endpoint: &str) -> Result<Vec<Relation>, SnapshotError> {
         let ids = self.tools.relation_ids(endpoint).await.map_err(failed(format!("the relations of {endpoint}")))?;
         let mut relations = Vec::new();

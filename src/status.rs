@@ -1,4 +1,4 @@
-//! What is to be said of the unit: the worst of what was seen.
+//! The status of the unit: the worst of what was seen.
 
 use std::fmt;
 
@@ -18,7 +18,6 @@ pub enum Status {
 
 /// Returns the worst of several: a person must act before anything resolves itself, before all is well. Among those of one kind it
 /// is the first, so that the order in which they are collected says what has to be mended first.
-#[must_use]
 pub fn worst(statuses: impl IntoIterator<Item = Status>) -> Option<Status> {
     let severity = |status: &Status| match status {
         Status::Active(_) => 0,
@@ -29,8 +28,7 @@ pub fn worst(statuses: impl IntoIterator<Item = Status>) -> Option<Status> {
 }
 
 impl Status {
-    /// The word that `status-set` takes.
-    #[must_use]
+    /// Returns the word that `status-set` takes.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Active(_) => "active",
@@ -39,11 +37,10 @@ impl Status {
         }
     }
 
-    /// The message as Juju gets it: one line, and not endless.
-    #[must_use]
+    /// Returns the message as Juju gets it: one line, and not endless.
     pub fn message(&self) -> String {
         let (Self::Active(message) | Self::Waiting(message) | Self::Blocked(message)) = self;
-        // Lines that a program draws between the parts of its message take the place of what it says.
+        // Lines that a program draws between the parts of its message would take the room of the message.
         let is_drawn = |word: &&str| word.len() > 3 && word.chars().all(|each| each == '-');
         let line = message.split_whitespace().filter(|word| !is_drawn(word)).collect::<Vec<_>>().join(" ");
         match line.char_indices().nth(LONGEST_MESSAGE) {
@@ -54,9 +51,7 @@ impl Status {
 }
 
 impl Status {
-    /// What a unit says that does not lead. It has nothing to do and nobody can do anything about it: the leader's status is
-    /// where a person is asked to act.
-    #[must_use]
+    /// Returns the status of a non-leader. It has nothing to do, and the leader's status is where a person is asked to act.
     pub fn standing_by(self) -> Self {
         match self {
             Self::Active(message) => Self::Active(format!("{message}, standing by for the leader")),

@@ -5,12 +5,11 @@ use std::borrow::Cow;
 /// Returns a text of at most `most` bytes: `text` itself, or its beginning and its end with a note between them.
 ///
 /// The end is kept because the cause of an error stands there, and the beginning because it says what the text is.
-#[must_use]
 pub fn shorten(text: &str, most: usize) -> Cow<'_, str> {
     if text.len() <= most {
         return Cow::Borrowed(text);
     }
-    // With the number that takes most room, so that the true one takes no more.
+    // Computed with the longest possible number, so that the true one fits.
     let room = most.saturating_sub(note(text.len()).len());
     let beginning = &text[..text.floor_char_boundary(room.div_ceil(2))];
     let end = &text[text.ceil_char_boundary(text.len() - room / 2)..];
@@ -18,8 +17,7 @@ pub fn shorten(text: &str, most: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{beginning}{}{end}", note(left_out)))
 }
 
-/// The note that stands for what is left out of a text.
-#[must_use]
+/// Returns the note that stands for what is left out of a text.
 pub fn note(bytes: usize) -> String {
     format!(" (… {bytes} bytes are left out here …) ")
 }

@@ -13,13 +13,13 @@ pub enum Refusal {
     /// A shell could not read it either.
     #[error("the command has a quote that is not closed")]
     Quotes,
-    /// It is none of those that are allowed.
+    /// It is not an allowed command.
     #[error("{what}; allowed are {}", allowed())]
     NotAllowed {
         /// What it is instead.
         what: String,
     },
-    /// It has a flag that its subcommand has not, be it one that all of the CLI has.
+    /// Its subcommand has no such flag. The CLI's global flags count as unknown too.
     #[error("the flag {flag} is not allowed with {command}{}", hint(.meant.as_deref(), .has))]
     Flag {
         /// The flag as it was given, without its value.
@@ -31,7 +31,7 @@ pub enum Refusal {
         /// The flags that there are.
         has: String,
     },
-    /// It has a flag of its subcommand's that is of no use here, or of harm.
+    /// It has a flag of its subcommand that is useless or harmful here.
     #[error("the flag --{flag} is not allowed here: {reason}")]
     FlagHere {
         /// The flag's name.
@@ -42,7 +42,7 @@ pub enum Refusal {
     /// It would write to a file that the user cannot reach.
     #[error("backup download is not allowed: the file would be written in the unit's pod and not where you are")]
     Download,
-    /// It would ask, and nobody can answer.
+    /// It would ask for a confirmation, which nobody can give.
     #[error("{0} asks for a confirmation, which nobody can give here: add --confirm to the command")]
     Unconfirmed(String),
 }
@@ -67,11 +67,11 @@ fn hint(meant: Option<&str>, has: &str) -> String {
     }
 }
 
-/// Splits a command as a shell would, and lets it through or not. A leading `velero` is left out.
+/// Splits a command as a shell would, and checks it. Returns its words without a leading `velero`.
 ///
 /// # Errors
 ///
-/// When it is not to be run; the text says why, and what would be.
+/// When it is not allowed; the text says why, and what is.
 pub fn parse(text: &str) -> Result<Vec<String>, Refusal> {
     let mut words = shell_words::split(text).map_err(|_| Refusal::Quotes)?;
     if words.first().is_some_and(|word| word == "velero") {
@@ -86,7 +86,7 @@ pub fn parse(text: &str) -> Result<Vec<String>, Refusal> {
     Ok(words)
 }
 
-/// Returns the subcommand that is to be run; none where the help of a command is asked for.
+/// Returns the subcommand to run; `None` where only the help of a command is asked for.
 fn subcommand(words: &[String]) -> Result<Option<&'static Subcommand>, Refusal> {
     let refuse = |what: String| Err(Refusal::NotAllowed { what });
     let Some(command) = words.first() else {
@@ -122,7 +122,8 @@ struct Given<'a> {
 }
 
 impl<'a> Given<'a> {
-    /// Returns whether a switch is on, the last one counting as it does for the CLI; nothing if the subcommand has no such switch.
+    /// Returns whether a switch is on: the last of its values counts, as in the CLI. `None` if the subcommand has no such
+    /// switch.
     fn is_on(&self, switch: &Flag) -> Option<bool> {
         if !self.subcommand.flags().any(|flag| flag == switch) {
             return None;
@@ -141,7 +142,7 @@ impl<'a> Given<'a> {
     }
 }
 
-/// What Go reads as true.
+/// Whether Go reads a value as true.
 fn is_true(value: &str) -> bool {
     matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True")
 }
@@ -152,7 +153,7 @@ fn read_flags<'a>(subcommand: &'static Subcommand, words: &'a [String]) -> Resul
     let mut given = Given { subcommand, flags: Vec::new() };
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        // Behind it all words are names. As the value of a flag it is one of those that are jumped over.
+        // All words behind it are names. As the value of a flag, it is skipped like any value.
         if word == "--" {
             break;
         }

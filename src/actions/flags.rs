@@ -54,7 +54,7 @@ impl Subcommand {
         SUBCOMMANDS.iter().find(|subcommand| subcommand.command == command && subcommand.name == name)
     }
 
-    /// Returns all flags that it has by itself.
+    /// Returns all of its flags.
     pub fn flags(&self) -> impl Iterator<Item = &'static Flag> {
         self.groups.iter().copied().flatten().chain(COMMON)
     }
@@ -65,7 +65,7 @@ pub(super) const CONFIRM: Flag = Flag::switch("confirm");
 /// The switch that makes the CLI print its help and do nothing else.
 pub(super) const HELP: Flag = Flag::switch("help").or('h');
 
-/// What every subcommand has.
+/// The flags of every subcommand.
 const COMMON: &[Flag] = &[HELP];
 
 const SELECTOR: Flag = Flag::value("selector").or('l');
@@ -75,7 +75,7 @@ const OUTPUT: &[Flag] =
 
 const WAIT: &[Flag] = &[Flag::switch("wait").or('w')];
 
-/// What the template of a schedule has as well.
+/// The flags of a backup, which the template of a schedule has as well.
 const BACKUP: &[Flag] = &[
     SELECTOR,
     Flag::value("annotations"),
@@ -130,7 +130,7 @@ const RESTORE: &[Flag] = &[
     Flag::switch("write-sparse-files"),
 ];
 
-/// What reads from the object store by itself has these.
+/// The flags of the subcommands that read from the object store themselves.
 const DOWNLOAD: &[Flag] = &[
     Flag::value("cacert")
         .refused("it names a file of the unit; the authority that comes with the storage is used without it"),

@@ -2,20 +2,20 @@
 
 pub mod command;
 pub mod flags;
-pub mod output;
-pub mod run;
+mod output;
+mod run;
+
+pub(crate) use run::run;
 
 use thiserror::Error;
 
 use crate::juju::ToolError;
 
-/// Why an action could not even fail properly.
+/// Why an action could not be run, or its failure not be reported.
 #[derive(Debug, Error)]
-pub enum ActionError {
-    /// The charm has no such action.
+pub(crate) enum ActionError {
     #[error("there is no action {0}")]
     Unknown(String),
-    /// Juju could not be asked or told.
     #[error("cannot talk to Juju")]
     Juju(#[from] ToolError),
 }

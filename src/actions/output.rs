@@ -27,7 +27,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Adds lines. Returns those that are to be shown while the command runs, with a note where that ends.
+    /// Adds lines. Returns those to show while the command runs, and a note where they end.
     pub fn add(&mut self, lines: Vec<String>) -> Vec<String> {
         let mut shown = Vec::new();
         for line in lines {
@@ -57,13 +57,12 @@ impl Output {
         }
     }
 
-    /// The lines that are kept.
+    /// Returns the lines that are kept.
     pub fn lines(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.head.iter().chain(&self.tail).map(String::as_str)
     }
 
-    /// The last thing that the command said, as an error message.
-    #[must_use]
+    /// Returns the last thing that the command said, as an error message.
     pub fn last_words(&self) -> Option<String> {
         let lines: Vec<&str> = self.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let error = lines
@@ -88,8 +87,8 @@ impl fmt::Display for Output {
     }
 }
 
-/// Returns a line that does nothing to a terminal but stand there. Names, labels and logs are whatever somebody wrote; a control
-/// character, with which they could move the cursor or hide what stands before them, is shown as its picture (`␛`).
+/// Returns a line with its control characters replaced by their pictures (`␛`). Names, labels and logs are whatever somebody
+/// wrote, and control characters could move the cursor or hide text.
 fn harmless(line: &str) -> String {
     line.chars()
         .map(|character| match character {

@@ -14,7 +14,7 @@ use crate::{
 /// How long a command may run; while it does, no hook of the unit can.
 const TIME_LIMIT: Duration = Duration::from_mins(30);
 
-/// Runs the command of the action's parameter, with its lines in the action's log as they come and all of them in its results.
+/// Runs the command in the action's parameter. Its lines go to the action's log as they come, and all of them into its results.
 ///
 /// # Errors
 ///
@@ -39,7 +39,7 @@ pub async fn run(tools: &HookTools, environment: &Environment) -> Result<(), Act
     Ok(())
 }
 
-/// Puts the output into the results. The command has done its work by now, and is not to fail for a lack of paper.
+/// Puts the output into the results. The command is done by now, and must not fail because its output cannot be stored.
 async fn keep(tools: &HookTools, output: &Output) {
     let printed = output.to_string();
     if printed.is_empty() {
@@ -52,7 +52,7 @@ async fn keep(tools: &HookTools, output: &Output) {
     }
 }
 
-/// What the action fails with, if it does.
+/// Returns what the action fails with, if it does.
 fn failure(
     arguments: &[String],
     finish: &Result<Finish, ProcessError>,

@@ -36,13 +36,10 @@ impl std::fmt::Debug for Cluster {
 /// Why a call gave no result.
 #[derive(Debug, Error)]
 pub enum ClusterError {
-    /// This process does not run in a pod.
     #[error("there is no service account of a pod to reach the cluster with")]
     NoServiceAccount(#[source] kube::config::InClusterError),
-    /// The client could not be made from the pod's service account.
-    #[error("the service account of the pod is of no use")]
+    #[error("cannot make a Kubernetes client from the pod's service account")]
     Client(#[source] Box<kube::Error>),
-    /// The API server refused, or could not be talked to.
     #[error("cannot {operation} {object}")]
     Call {
         /// What was to be done: `apply`, `list`.
@@ -53,14 +50,8 @@ pub enum ClusterError {
         #[source]
         source: Box<kube::Error>,
     },
-    /// The API server did not answer.
     #[error("cannot {operation} {object}: no answer within {} s", CALL_LIMIT.as_secs())]
-    TimedOut {
-        /// What was to be done.
-        operation: &'static str,
-        /// To what.
-        object: String,
-    },
+    TimedOut { operation: &'static str, object: String },
 }
 
 impl ClusterError {
@@ -74,22 +65,19 @@ impl ClusterError {
         }
     }
 
-    /// Whether the server refused for want of rights. Quotas, admission policies and a namespace that is going answer with the same
-    /// code, and no right helps there.
-    #[must_use]
+    /// Whether the server refused for lack of rights. Quotas, admission policies and a namespace that is being deleted answer
+    /// with the same code, but rights would not help there.
     pub fn is_forbidden(&self) -> bool {
         self.api_status().is_some_and(|status| status.code == 403 && is_want_of_rights(&status.message))
     }
 
-    /// Whether the server refused what was asked of it, so that asking again would not help: for want of rights, by a quota or an
-    /// admission policy, or because it is not valid.
-    #[must_use]
+    /// Whether the server refused the request, so that repeating it would not help: for lack of rights, because of a quota or
+    /// an admission policy, or because it is invalid.
     pub fn is_refusal(&self) -> bool {
         self.api_status().is_some_and(|status| matches!(status.code, 400 | 403 | 405 | 422))
     }
 
     /// Returns what was to be done, and what the server said to it.
-    #[must_use]
     pub fn in_the_servers_words(&self) -> String {
         match self.api_status() {
             Some(status) => format!("the cluster refuses to {self}: {}", status.message).replacen("cannot ", "", 1),
@@ -97,21 +85,18 @@ impl ClusterError {
         }
     }
 
-    /// Whether the server refused as the roles of the charm do not allow it, and not for a rule that somebody else made.
-    #[must_use]
+    /// Whether the server refused because of the charm's roles, and not because of a rule that somebody else made.
     pub(crate) fn lacks_rights(&self) -> bool {
         // As the authorizer words it: `User "…" cannot delete resource "…" in API group "…"`.
         self.is_forbidden() && self.api_status().is_some_and(|status| status.message.contains(" cannot "))
     }
 
     /// Whether there is no such object, or no such kind of object.
-    #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.api_status().is_some_and(|status| status.code == 404)
     }
 
-    /// Whether the server refused what was sent as a whole: a value that is not allowed, or that cannot be changed.
-    #[must_use]
+    /// Whether the server refused the object as a whole: a value is not allowed, or cannot be changed.
     pub fn is_invalid(&self) -> bool {
         self.api_status().is_some_and(|status| status.code == 422)
     }
@@ -132,23 +117,18 @@ impl ClusterError {
 }
 
 impl Cluster {
-    /// The cluster and the namespace of the pod that this process runs in.
-    ///
-    /// # Errors
-    ///
-    /// When there is no service account, or it cannot be used.
+    /// Returns the cluster and the namespace of the pod that this process runs in.
     pub fn in_cluster() -> Result<Self, ClusterError> {
         let mut config = Config::incluster().map_err(ClusterError::NoServiceAccount)?;
         config.connect_timeout = Some(CALL_LIMIT);
-        // Repeating is done here, where it is bounded, and for more than the client would.
+        // Calls are repeated here, a limited number of times, and in more cases than the client would.
         config.default_retry = false;
         let namespace = config.default_namespace.clone();
         let client = Client::try_from(config).map_err(|error| ClusterError::Client(Box::new(error)))?;
         Ok(Self::with_client(client, namespace))
     }
 
-    /// A namespace of the cluster that a client talks to.
-    #[must_use]
+    /// Returns a namespace of the cluster that a client talks to.
     pub(crate) fn with_client(client: Client, namespace: String) -> Self {
         Self { client, namespace }
     }
@@ -157,14 +137,12 @@ impl Cluster {
         &self.client
     }
 
-    /// The namespace that objects without a scope of their own are in.
-    #[must_use]
+    /// Returns the namespace that objects without a scope of their own are in.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// The API of a typed kind in the namespace.
-    #[must_use]
+    /// Returns the API of a typed kind in the namespace.
     pub fn namespaced<K>(&self) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope>,
@@ -173,8 +151,7 @@ impl Cluster {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// The API of a typed kind that has no namespace.
-    #[must_use]
+    /// Returns the API of a typed kind that has no namespace.
     pub fn cluster_wide<K>(&self) -> Api<K>
     where
         K: Resource<Scope = ClusterResourceScope>,
@@ -183,8 +160,7 @@ impl Cluster {
         Api::all(self.client.clone())
     }
 
-    /// The API of a typed kind in all namespaces.
-    #[must_use]
+    /// Returns the API of a typed kind in all namespaces.
     pub fn in_all_namespaces<K>(&self) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope>,
@@ -193,29 +169,28 @@ impl Cluster {
         Api::all(self.client.clone())
     }
 
-    /// The object as one of the namespace.
-    #[must_use]
+    /// Returns the object as one of the namespace.
     pub fn own(&self, mut object: DynamicObject) -> DynamicObject {
         object.metadata.namespace = Some(self.namespace.clone());
         object
     }
 
-    /// The API of a kind that is known by name, cluster-wide.
+    /// Returns the API of a kind that is known by name, cluster-wide.
     pub(crate) fn everywhere(&self, kind: &TypeMeta) -> Api<DynamicObject> {
         Api::all_with(self.client.clone(), &api_resource(kind))
     }
 
-    /// The API of a kind that is known by name, in the namespace.
+    /// Returns the API of a kind that is known by name, in the namespace.
     pub(crate) fn here(&self, kind: &TypeMeta) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &self.namespace, &api_resource(kind))
     }
 
-    /// The API of the metadata of a kind that is known by name, in the namespace.
+    /// Returns the API of the metadata of a kind that is known by name, in the namespace.
     pub(crate) fn metadata_here(&self, kind: &TypeMeta) -> Api<PartialObjectMeta> {
         Api::namespaced_with(self.client.clone(), &self.namespace, &api_resource(kind))
     }
 
-    /// The API that an object belongs to, by its kind and by whether it has a namespace.
+    /// Returns the API that an object belongs to, by its kind and by whether it has a namespace.
     pub(super) fn api_of(&self, object: &DynamicObject) -> Api<DynamicObject> {
         let kind = object.types.clone().unwrap_or_default();
         match &object.metadata.namespace {
@@ -224,23 +199,19 @@ impl Cluster {
         }
     }
 
-    /// The object in the cluster that has kind and name of `object`.
+    /// Returns the live object with the kind and name of `object`; `None` where there is no such object or kind.
     ///
     /// # Errors
     ///
-    /// When the call fails. A missing object, or a missing kind, is `None`.
+    /// When the call fails.
     pub async fn find(&self, object: &DynamicObject) -> Result<Option<DynamicObject>, ClusterError> {
         let api = self.api_of(object);
         let name = object.metadata.name.as_deref().unwrap_or_default();
-        // A kind that has only just been defined is, for a moment, no object that is missing but a page.
+        // For a moment, a kind that has just been defined is not a missing object but a missing page.
         Ok(found(call("get", describe(object), || api.get_opt(name)).await)?.flatten())
     }
 
-    /// The metadata of the object in the cluster that has kind and name of `object`, with nothing else of it.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::find`].
+    /// Returns the metadata alone of the live object with the kind and name of `object`.
     pub async fn find_metadata(&self, object: &DynamicObject) -> Result<Option<DynamicObject>, ClusterError> {
         let api = self.api_of(object);
         let name = object.metadata.name.as_deref().unwrap_or_default();
@@ -248,11 +219,7 @@ impl Cluster {
         Ok(live.map(|live| DynamicObject { types: object.types.clone(), metadata: live.metadata, data: json!({}) }))
     }
 
-    /// Applies an object under the charm's field manager and takes fields over that others hold.
-    ///
-    /// # Errors
-    ///
-    /// When the call fails.
+    /// Applies an object as the charm's field manager, by force: fields that others hold become the charm's.
     pub async fn apply(&self, object: &DynamicObject) -> Result<DynamicObject, ClusterError> {
         let api = self.api_of(object);
         let name = object.metadata.name.as_deref().unwrap_or_default();
@@ -261,7 +228,7 @@ impl Cluster {
         call("apply", describe(object), || api.patch(name, &parameters, &patch)).await
     }
 
-    /// Whether the server would make an object like this one, were there none of its name. Nothing is made.
+    /// Whether the server would create an object like this one if there were none of its name. Nothing is created.
     pub async fn accepts(&self, object: &DynamicObject) -> bool {
         let api = self.api_of(object);
         let mut another = object.clone();
@@ -271,10 +238,6 @@ impl Cluster {
     }
 
     /// Changes fields of an object by a JSON merge patch; `null` removes a field.
-    ///
-    /// # Errors
-    ///
-    /// When the call fails.
     pub async fn merge(&self, object: &DynamicObject, patch: &Value) -> Result<DynamicObject, ClusterError> {
         let api = self.api_of(object);
         let name = object.metadata.name.as_deref().unwrap_or_default();
@@ -283,10 +246,6 @@ impl Cluster {
     }
 
     /// Deletes an object, and in the background what it owns. One that is not there is deleted already.
-    ///
-    /// # Errors
-    ///
-    /// When the call fails.
     pub async fn delete(&self, object: &DynamicObject) -> Result<(), ClusterError> {
         let api = self.api_of(object);
         let name = object.metadata.name.as_deref().unwrap_or_default();
@@ -295,21 +254,17 @@ impl Cluster {
         Ok(())
     }
 
-    /// What the API server has at a path that is no object, in a form of its own.
+    /// Returns what the API server serves, in the given form, at a path that is not an object.
     ///
     /// # Errors
     ///
-    /// When there is nothing at the path, or nothing in that form. It is not tried again.
+    /// When there is nothing at the path, or nothing in that form. The call is not repeated.
     pub(crate) async fn read<T: DeserializeOwned>(&self, path: &str, form: &str) -> Result<T, kube::Error> {
         let request = Request::get(path).header(header::ACCEPT, form).body(Vec::new());
         self.client.request(request.map_err(kube::Error::HttpError)?).await
     }
 
     /// Returns the object as it would be after [`Self::apply`], with what admission makes of it. Nothing is changed.
-    ///
-    /// # Errors
-    ///
-    /// When the call fails.
     pub async fn try_apply(&self, object: &DynamicObject) -> Result<DynamicObject, ClusterError> {
         let api = self.api_of(object);
         let name = object.metadata.name.as_deref().unwrap_or_default();
@@ -318,11 +273,7 @@ impl Cluster {
         call("try to apply", describe(object), || api.patch(name, &parameters, &patch)).await
     }
 
-    /// All objects of a kind that is known by name, as [`Self::list`], each with its kind: the server says it once for the list.
-    ///
-    /// # Errors
-    ///
-    /// When the call fails.
+    /// Returns the objects of a kind as [`Self::list`] does, each with its kind, which the server gives only once for a list.
     pub(crate) async fn list_dynamic(
         &self,
         api: &Api<DynamicObject>,
@@ -337,11 +288,7 @@ impl Cluster {
         Ok(objects)
     }
 
-    /// All objects of an API that have the labels of `selector`; none where the kind does not exist.
-    ///
-    /// # Errors
-    ///
-    /// When the call fails.
+    /// Returns all objects of an API with the labels of `selector`; none where the kind does not exist.
     pub async fn list<K>(&self, api: &Api<K>, what: &str, selector: &str) -> Result<Vec<K>, ClusterError>
     where
         K: Clone + std::fmt::Debug + DeserializeOwned,
@@ -355,7 +302,7 @@ impl Cluster {
     }
 }
 
-/// Whether a refusal is one of the authorizer's: `User "…" cannot patch resource "services" in API group "" …`.
+/// Whether the authorizer made a refusal: `User "…" cannot patch resource "services" in API group "" …`.
 fn is_want_of_rights(message: &str) -> bool {
     let said = message.split_once(" cannot ").is_some_and(|(_, rest)| {
         let mut words = rest.split_whitespace();
@@ -365,7 +312,7 @@ fn is_want_of_rights(message: &str) -> bool {
     said || message.contains("is attempting to grant RBAC permissions not currently held")
 }
 
-/// An object of which only kind and name matter, without a namespace.
+/// Returns an object of which only kind and name matter, without a namespace.
 pub(crate) fn named(api_version: &str, kind: &str, name: &str) -> DynamicObject {
     DynamicObject {
         types: Some(TypeMeta { api_version: api_version.to_owned(), kind: kind.to_owned() }),
@@ -374,7 +321,7 @@ pub(crate) fn named(api_version: &str, kind: &str, name: &str) -> DynamicObject 
     }
 }
 
-/// The name of an object as messages have it.
+/// Returns the name of an object as messages have it.
 pub(crate) fn describe(object: &DynamicObject) -> String {
     format!(
         "{} {}",
@@ -383,7 +330,7 @@ pub(crate) fn describe(object: &DynamicObject) -> String {
     )
 }
 
-/// A missing object, or kind of object, as `None`.
+/// Turns a missing object, or kind of object, into `None`.
 pub(crate) fn found<T>(result: Result<T, ClusterError>) -> Result<Option<T>, ClusterError> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -414,7 +361,7 @@ where
         .await
 }
 
-/// The API of a kind. The plural follows the rules of English for every kind that Velero has.
+/// Returns the API of a kind. The plural follows the rules of English for every kind that Velero has.
 pub(crate) fn api_resource(kind: &TypeMeta) -> ApiResource {
     let gvk = GroupVersionKind::try_from(kind).unwrap_or_else(|_| GroupVersionKind::gvk("", "v1", &kind.kind));
     ApiResource::from_gvk(&gvk)

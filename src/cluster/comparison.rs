@@ -3,21 +3,20 @@
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
-use super::ownership::Heritage;
+use super::ownership::FieldOwners;
 
 /// The annotation that tells which manifest an object was last applied from.
 pub(crate) const MANIFEST_ANNOTATION: &str = "velero-operator/manifest";
 
 /// Whether applying `desired` could change `live`.
 ///
-/// It would when the object was applied from another manifest (which may have had fields that are to go), or when somebody
-/// changed what we applied. Fields that others added beside ours are theirs, unless they were the charm's predecessors.
-#[must_use]
+/// True if it was applied from another manifest (whose extra fields must go), or if somebody changed a field that we applied.
+/// Fields that others added beside ours are theirs, unless they were the charm's predecessors.
 pub(crate) fn differs(live: &DynamicObject, desired: &DynamicObject) -> bool {
     live.annotations().get(MANIFEST_ANNOTATION) != desired.annotations().get(MANIFEST_ANNOTATION)
         || !desired.labels().iter().all(|(key, value)| live.labels().get(key) == Some(value))
         || !contains(&live.data, &desired.data)
-        || Heritage::Predecessors.is_due(&live.metadata)
+        || FieldOwners::Predecessors.is_due(&live.metadata)
         || selects_others(live, desired)
 }
 
@@ -29,7 +28,6 @@ fn selects_others(live: &DynamicObject, desired: &DynamicObject) -> bool {
 
 /// Whether every field of `desired` is in `live` with the same value. Of a list of objects each desired one has to be there,
 /// in any order and among others: server-side apply merges such lists by a key of theirs.
-#[must_use]
 pub(crate) fn contains(live: &Value, desired: &Value) -> bool {
     match (live, desired) {
         (Value::Object(live), Value::Object(desired)) => desired.iter().all(|(key, value)| match live.get(key) {
@@ -43,7 +41,7 @@ pub(crate) fn contains(live: &Value, desired: &Value) -> bool {
     }
 }
 
-/// The API server does not store these.
+/// Whether the API server would not store a value.
 fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null => true,

@@ -10,5 +10,5 @@ pub(crate) mod test_api;
 pub use client::{Cluster, ClusterError};
 pub(crate) use client::{FIELD_MANAGER, api_resource, call, describe, found, named};
 pub(crate) use comparison::{MANIFEST_ANNOTATION, contains, differs};
-pub(crate) use ownership::Heritage;
+pub(crate) use ownership::FieldOwners;
 pub(crate) use pages::{Head, Listed, MetadataOnly};

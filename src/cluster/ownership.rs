@@ -1,9 +1,9 @@
-//! What the charm takes over from those who made its objects before: no I/O here.
+//! Which fields the charm adopts from those who made its objects before it.
 //!
-//! Server-side apply removes a field that is not applied any more only if nobody else holds it. The Python charm of the same
-//! name had the `velero` CLI make its objects and changed them by a client of its own; an installation by hand was made by the
-//! CLI too. What they have set and the charm does not would stay for ever: arguments, variables, plugins, keys of a location's
-//! configuration. So before the charm applies such an object, it becomes the holder of their fields.
+//! Server-side apply removes a field that is no longer applied only if nobody else holds it. The Python charm of the same name
+//! had the `velero` CLI make its objects and changed them by a client of its own; an installation by hand was made by the CLI
+//! too. What they have set and the charm does not would stay forever: arguments, variables, plugins, keys of a location's
+//! configuration. So before the charm applies such an object, it adopts their fields.
 
 use futures::future::try_join_all;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, ObjectMeta};
@@ -17,9 +17,9 @@ const PYTHON_CHARM: &str = "velero-operator-lightkube";
 /// The field managers of the CLI, and of the Python charm's client.
 const PREDECESSORS: [&str; 2] = ["velero", PYTHON_CHARM];
 
-/// Whose fields the charm takes over.
+/// Whose fields the charm adopts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Heritage {
+pub(crate) enum FieldOwners {
     /// Those of the Python charm's own client.
     PythonCharm,
     /// Those of the Python charm and of the CLI.
@@ -28,21 +28,21 @@ pub(crate) enum Heritage {
     Everybody,
 }
 
-impl Heritage {
-    /// Whether the charm is to take fields of an object over before it applies it.
+impl FieldOwners {
+    /// Whether the charm has to adopt fields of an object before it applies it.
     pub(crate) fn is_due(self, metadata: &ObjectMeta) -> bool {
         metadata.managed_fields.iter().flatten().any(|entry| self.includes(entry))
     }
 
-    /// Who holds which fields of an object once the charm has taken them over; `None` if there is nothing to take.
-    fn taken_over(self, metadata: &ObjectMeta) -> Option<Vec<ManagedFieldsEntry>> {
+    /// Returns who holds which fields of an object once the charm has adopted them; `None` if there are none to adopt.
+    fn adopted(self, metadata: &ObjectMeta) -> Option<Vec<ManagedFieldsEntry>> {
         let entries = metadata.managed_fields.clone().unwrap_or_default();
         let (taken, mut kept): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| self.includes(entry));
         let (position, api_version) = (kept.iter().position(is_charms), taken.first()?.api_version.clone());
         let mut charms = position.map_or_else(|| nothing_applied(api_version), |position| kept.remove(position));
         let held = charms.fields_v1.get_or_insert_with(no_fields);
         for fields in taken.into_iter().filter_map(|entry| entry.fields_v1) {
-            unite(&mut held.0, inheritable(fields.0));
+            unite(&mut held.0, adoptable(fields.0));
         }
         kept.push(charms);
         Some(kept)
@@ -61,30 +61,25 @@ impl Heritage {
 }
 
 impl Cluster {
-    /// Takes over what the charm's predecessors have set in objects of the cluster.
-    ///
-    /// # Errors
-    ///
-    /// When a call fails.
-    pub(crate) async fn inherit(&self, live: impl IntoIterator<Item = &DynamicObject>) -> Result<(), ClusterError> {
-        let heritage = Heritage::Predecessors;
-        let due = live.into_iter().filter(|live| heritage.is_due(&live.metadata));
-        try_join_all(due.map(|live| self.take_over(live, heritage))).await.map(drop)
+    /// Adopts the fields that the charm's predecessors have set in live objects.
+    pub(crate) async fn adopt_predecessors_fields(
+        &self,
+        live: impl IntoIterator<Item = &DynamicObject>,
+    ) -> Result<(), ClusterError> {
+        let owners = FieldOwners::Predecessors;
+        let due = live.into_iter().filter(|live| owners.is_due(&live.metadata));
+        try_join_all(due.map(|live| self.adopt_fields(live, owners))).await.map(drop)
     }
 
-    /// Makes the charm the holder of fields that others have set, so that those which it does not apply go when it applies the
-    /// object the next time. Nothing happens where there is no such object or field.
-    ///
-    /// # Errors
-    ///
-    /// When the call fails.
-    pub(crate) async fn take_over(&self, object: &DynamicObject, heritage: Heritage) -> Result<(), ClusterError> {
+    /// Makes the charm the holder of fields that others have set, so that its next apply removes those that it does not set.
+    /// Does nothing where there is no such object or field.
+    pub(crate) async fn adopt_fields(&self, object: &DynamicObject, owners: FieldOwners) -> Result<(), ClusterError> {
         let api = &self.api_of(object);
         let name = object.metadata.name.as_deref().unwrap_or_default();
-        // Each attempt begins with the object as it is then, as the server refuses what is based on an older one.
-        call("take over", describe(object), || async move {
+        // Each attempt reads the object anew, as the server refuses what is based on an older one.
+        call("adopt fields of", describe(object), || async move {
             let Some(live) = api.get_opt(name).await? else { return Ok(()) };
-            let Some(entries) = heritage.taken_over(&live.metadata) else { return Ok(()) };
+            let Some(entries) = owners.adopted(&live.metadata) else { return Ok(()) };
             let version = live.metadata.resource_version;
             let patch = json!({"metadata": {"resourceVersion": version, "managedFields": entries}});
             api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.map(drop)
@@ -113,9 +108,9 @@ fn no_fields() -> FieldsV1 {
     FieldsV1(Value::Object(Map::new()))
 }
 
-/// The fields without those that are not for the charm to take away: what runs says in the status how it does, and finalizers
-/// and owners are there for somebody who relies on them.
-fn inheritable(mut fields: Value) -> Value {
+/// Returns the fields without those that the charm must not remove: the status, and finalizers and owners, which somebody
+/// relies on.
+fn adoptable(mut fields: Value) -> Value {
     if let Some(fields) = fields.as_object_mut() {
         fields.remove("f:status");
         if let Some(Value::Object(metadata)) = fields.get_mut("f:metadata") {
@@ -158,7 +153,7 @@ mod tests {
             entry("velero-operator-lightkube", "Update", &json!({"f:spec": {"f:config": {"f:profile": {}}}})),
             entry("somebody", "Update", &json!({"f:metadata": {"f:labels": {"f:theirs": {}}}})),
         ]));
-        let entries = Heritage::Predecessors.taken_over(&metadata).unwrap();
+        let entries = FieldOwners::Predecessors.adopted(&metadata).unwrap();
         let config = json!({".": {}, "f:region": {}, "f:profile": {}});
         assert_eq!(fields_of(&entries, "velero-operator"), [json!({"f:spec": {"f:config": config}})]);
         assert_eq!(fields_of(&entries, "somebody").len(), 1);
@@ -175,7 +170,7 @@ mod tests {
             entry("velero-operator", "Apply", &json!({"f:spec": {"f:replicas": {}}})),
             entry("velero", "Update", &json!({"f:spec": {"f:strategy": {"f:type": {}}}})),
         ]));
-        let entries = Heritage::Predecessors.taken_over(&metadata).unwrap();
+        let entries = FieldOwners::Predecessors.adopted(&metadata).unwrap();
         let spec = json!({"f:replicas": {}, "f:strategy": {"f:type": {}}});
         assert_eq!(fields_of(&entries, "velero-operator"), [json!({"f:spec": spec})]);
     }
@@ -190,7 +185,7 @@ mod tests {
                 "f:metadata": {"f:labels": {"f:a": {}}, "f:finalizers": {}, "f:ownerReferences": {}},
             })
         )]));
-        let entries = Heritage::Predecessors.taken_over(&metadata).unwrap();
+        let entries = FieldOwners::Predecessors.adopted(&metadata).unwrap();
         assert_eq!(fields_of(&entries, "velero-operator"), [json!({"f:metadata": {"f:labels": {"f:a": {}}}})]);
     }
 
@@ -201,9 +196,9 @@ mod tests {
         let charms = entry("velero-operator", "Apply", &json!({"f:spec": {}}));
         let others = entry("kube-controller-manager", "Update", &json!({"f:metadata": {}}));
         let metadata = metadata(&json!([charms, others, status]));
-        assert!(!Heritage::Predecessors.is_due(&metadata));
-        assert!(Heritage::Predecessors.taken_over(&metadata).is_none());
-        assert!(Heritage::Everybody.is_due(&metadata));
-        assert!(!Heritage::Everybody.is_due(&ObjectMeta::default()));
+        assert!(!FieldOwners::Predecessors.is_due(&metadata));
+        assert!(FieldOwners::Predecessors.adopted(&metadata).is_none());
+        assert!(FieldOwners::Everybody.is_due(&metadata));
+        assert!(!FieldOwners::Everybody.is_due(&ObjectMeta::default()));
     }
 }

@@ -27,11 +27,11 @@ pub(crate) trait Listed: DeserializeOwned {
     /// Whether the metadata suffices.
     const METADATA_ONLY: bool = false;
 
-    /// The part of the metadata that is read.
+    /// Returns the part of the metadata that is read.
     fn head(&self) -> &Head;
 }
 
-/// The part of an object's metadata by which it is told whether it stays.
+/// The part of an object's metadata that decides whether it stays.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Head {
@@ -92,7 +92,7 @@ struct ListMetadata {
     rest: Option<String>,
 }
 
-/// A page, and what it is asked for by.
+/// A page, and the parameters of its request.
 struct Page<T> {
     parameters: ListParams,
     version: Option<String>,
@@ -101,10 +101,6 @@ struct Page<T> {
 
 impl Cluster {
     /// Goes through the objects of an API until `visit` breaks; there are none where the kind does not exist.
-    ///
-    /// # Errors
-    ///
-    /// When a call fails.
     pub(crate) async fn walk<T: Listed>(
         &self,
         api: &Api<DynamicObject>,
@@ -122,10 +118,6 @@ impl Cluster {
     }
 
     /// Gives `add` each object of an API that has the labels of `selector`.
-    ///
-    /// # Errors
-    ///
-    /// When a call fails.
     pub(crate) async fn collect<T: Listed>(
         &self,
         api: &Api<DynamicObject>,
@@ -142,10 +134,6 @@ impl Cluster {
     }
 
     /// Whether an API has an object with these fields.
-    ///
-    /// # Errors
-    ///
-    /// When the call fails.
     pub(crate) async fn has_any(
         &self,
         api: &Api<DynamicObject>,
@@ -158,10 +146,6 @@ impl Cluster {
     }
 
     /// Does something with each object of an API, with many at a time.
-    ///
-    /// # Errors
-    ///
-    /// When a call fails.
     pub(crate) async fn for_each<T: Listed, F>(
         &self,
         api: &Api<DynamicObject>,
@@ -177,10 +161,6 @@ impl Cluster {
     }
 
     /// Deletes the objects of an API with the labels of `selector` for which `goes` holds: whole pages by one request each.
-    ///
-    /// # Errors
-    ///
-    /// When a call fails.
     pub(crate) async fn delete_where<T: Listed>(
         &self,
         api: &Api<DynamicObject>,
@@ -248,7 +228,7 @@ impl Cluster {
         found(call("list", what.to_owned(), ask).await)
     }
 
-    /// Deletes the objects of a page as it was when it was listed: one that was made since is not among them.
+    /// Deletes the objects of a page as it was when it was listed. One that was created since is not among them.
     async fn delete_page(
         &self,
         api: &Api<DynamicObject>,

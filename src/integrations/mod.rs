@@ -1,4 +1,4 @@
-//! What the charm says and hears on its relations, by the rules of their interfaces.
+//! What the charm publishes and reads in its relations, by the rules of their interfaces.
 
 mod azure;
 mod gcs;
@@ -16,14 +16,12 @@ pub use storage::{
 /// What the charm still has to publish in a relation.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Publication {
-    /// The relation.
     pub relation: RelationId,
     /// The values by their keys, of those that are not published yet.
     pub values: BTreeMap<&'static str, String>,
 }
 
-/// What the charm still has to publish, which is the leader's to do.
-#[must_use]
+/// Returns what the charm still has to publish. Only the leader may do it.
 pub fn publications(snapshot: &Snapshot) -> Vec<Publication> {
     if !snapshot.leader {
         return Vec::new();

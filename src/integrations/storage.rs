@@ -10,13 +10,13 @@ use crate::{
 
 /// An interface whose relations carry the fields of a store: what to ask the other side for, and whom to blame.
 pub trait StorageInterface: Sync {
-    /// The endpoint of the charm.
+    /// Returns the endpoint of the charm.
     fn endpoint(&self) -> &'static str;
 
-    /// The charm to integrate with, as messages name it.
+    /// Returns the charm to integrate with, as messages name it.
     fn integrator(&self) -> &'static str;
 
-    /// The kind of store that the fields describe.
+    /// Returns the kind of store that the fields describe.
     fn provider(&self) -> &'static dyn VeleroStorageProvider;
 
     /// Endpoints whose fields complete those of [`StorageInterface::endpoint`], and what the charm publishes there.
@@ -24,7 +24,7 @@ pub trait StorageInterface: Sync {
         &[]
     }
 
-    /// The endpoint that a field comes from, and the charm to configure for it.
+    /// Returns the endpoint that a field comes from, and the charm to configure for it.
     fn source_of(&self, key: &str) -> FieldSource {
         match self.companions().iter().find(|companion| companion.keys.contains(&key)) {
             Some(companion) => FieldSource { endpoint: companion.endpoint, integrator: companion.integrator },
@@ -32,7 +32,7 @@ pub trait StorageInterface: Sync {
         }
     }
 
-    /// What the charm has to publish before the other side answers.
+    /// Returns what the charm has to publish before the other side answers.
     fn request(&self, seen: &RequestContext<'_>) -> BTreeMap<&'static str, String>;
 }
 
@@ -95,8 +95,7 @@ impl<'a> StorageRelation<'a> {
     }
 }
 
-/// The relations that carry storage.
-#[must_use]
+/// Returns the relations that carry storage.
 pub fn storage_relations(snapshot: &Snapshot) -> Vec<StorageRelation<'_>> {
     STORAGE_INTERFACES
         .iter()
@@ -108,13 +107,12 @@ pub fn storage_relations(snapshot: &Snapshot) -> Vec<StorageRelation<'_>> {
 }
 
 /// Whether the plan needs to know what the cloud calls the machines of the cluster.
-#[must_use]
 pub fn need_provider_ids(snapshot: &Snapshot) -> bool {
     let needs = |relation: &StorageRelation<'_>| relation.interface.provider().needs_provider_ids(&relation.fields);
     storage_relations(snapshot).iter().any(needs)
 }
 
-/// Every endpoint that carries fields of storage.
+/// Returns every endpoint that carries fields of storage.
 pub fn storage_endpoints() -> impl Iterator<Item = &'static str> {
     STORAGE_INTERFACES.iter().flat_map(|interface| {
         let companions = interface.companions().iter().map(|companion| companion.endpoint);
@@ -122,7 +120,7 @@ pub fn storage_endpoints() -> impl Iterator<Item = &'static str> {
     })
 }
 
-/// What should be published in each relation that has to do with storage.
+/// Returns what should be published in each relation that has to do with storage.
 pub(super) fn requests(snapshot: &Snapshot) -> impl Iterator<Item = (&Relation, BTreeMap<&'static str, String>)> {
     STORAGE_INTERFACES.iter().flat_map(move |interface| {
         let own = snapshot.relations(interface.endpoint()).iter().map(move |relation| {

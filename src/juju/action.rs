@@ -11,11 +11,7 @@ use crate::text;
 const LONGEST_ARGUMENT: usize = 128 * 1024 - 1;
 
 impl HookTools {
-    /// A parameter of the running action that is a text; `None` when it was not given.
-    ///
-    /// # Errors
-    ///
-    /// When the tool fails.
+    /// Returns a parameter of the running action that is a text; `None` when it was not given.
     pub async fn action_parameter(&self, name: &str) -> Result<Option<String>, ToolError> {
         let parameters: Option<Map<String, Value>> = self.json("action-get", &[]).await?;
         Ok(parameters.as_ref().and_then(|parameters| parameters.get(name)?.as_str()).map(str::to_owned))
@@ -32,20 +28,12 @@ impl HookTools {
     }
 
     /// Shows the user a message while the action goes on.
-    ///
-    /// # Errors
-    ///
-    /// When the tool fails.
     pub async fn log_to_action(&self, message: &str) -> Result<(), ToolError> {
         self.run("action-log", &["--", &argument(message)], None).await?;
         Ok(())
     }
 
     /// Marks the action as failed. The process is to end with exit code 0 all the same, so that Juju keeps this message.
-    ///
-    /// # Errors
-    ///
-    /// When the tool fails.
     pub async fn fail_action(&self, message: &str) -> Result<(), ToolError> {
         self.run("action-fail", &["--", &argument(message)], None).await?;
         Ok(())

@@ -4,10 +4,6 @@ use super::{HookTools, ToolError};
 
 impl HookTools {
     /// Sets the version of the workload that `juju status` shows beside the application.
-    ///
-    /// # Errors
-    ///
-    /// When the tool fails.
     pub async fn set_application_version(&self, version: &str) -> Result<(), ToolError> {
         self.run("application-version-set", &["--", version], None).await?;
         Ok(())

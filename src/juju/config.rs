@@ -9,14 +9,11 @@ use super::{HookTools, ToolError};
 pub struct ConfigValues(Map<String, Value>);
 
 impl ConfigValues {
-    /// The text of an option; `None` when it is absent, which Juju also makes of an empty one.
-    #[must_use]
+    /// Returns the text of an option; `None` when it is absent, which Juju also makes of an empty one.
     pub fn text(&self, option: &str) -> Option<&str> {
         self.0.get(option)?.as_str()
     }
 
-    /// The value of a boolean option.
-    #[must_use]
     pub fn boolean(&self, option: &str) -> Option<bool> {
         self.0.get(option)?.as_bool()
     }
@@ -29,11 +26,6 @@ impl<K: Into<String>> FromIterator<(K, Value)> for ConfigValues {
 }
 
 impl HookTools {
-    /// All options.
-    ///
-    /// # Errors
-    ///
-    /// When the tool fails.
     pub async fn config(&self) -> Result<ConfigValues, ToolError> {
         let values: Option<Map<String, Value>> = self.json("config-get", &[]).await?;
         Ok(ConfigValues(values.unwrap_or_default()))

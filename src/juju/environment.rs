@@ -31,22 +31,14 @@ pub struct Environment {
 /// Why the environment is not that of a charm process.
 #[derive(Debug, Error, Eq, PartialEq)]
 pub enum EnvironmentError {
-    /// Juju did not start this process.
     #[error("{0} is not set: Juju runs this program for hooks and actions; for its other uses see --help")]
     Missing(&'static str),
-    /// A variable holds something that Juju does not put there.
     #[error("{variable} has the unexpected value {value:?}")]
-    Unexpected {
-        /// The variable.
-        variable: &'static str,
-        /// What it holds.
-        value: String,
-    },
+    Unexpected { variable: &'static str, value: String },
 }
 
 impl Environment {
-    /// The relation that ends with this hook, for this unit at least.
-    #[must_use]
+    /// Returns the relation that ends with this hook, for this unit at least.
     pub fn broken_relation(&self) -> Option<&RelationId> {
         match &self.dispatch {
             Dispatch::Hook(hook) if hook.ends_with("-relation-broken") => self.relation.as_ref(),
@@ -79,8 +71,7 @@ impl Environment {
         })
     }
 
-    /// The application's name: the unit's without its number.
-    #[must_use]
+    /// Returns the application's name: the unit's without its number.
     pub fn application(&self) -> &str {
         self.unit.split_once('/').map_or(self.unit.as_str(), |(application, _)| application)
     }

@@ -27,7 +27,6 @@ pub struct GoalState {
 impl GoalState {
     /// Whether no other unit will be left when `unit` is gone; `None` where Juju does not list `unit` itself, so that nothing can
     /// be told. `is-leader` cannot tell: leadership is given up before a unit's last hook.
-    #[must_use]
     pub fn is_last(&self, unit: &str) -> Option<bool> {
         self.units
             .contains_key(unit)
@@ -35,18 +34,12 @@ impl GoalState {
     }
 
     /// Whether `unit` is going away.
-    #[must_use]
     pub fn is_dying(&self, unit: &str) -> bool {
         self.units.get(unit).is_some_and(|goal| goal.status == DYING)
     }
 }
 
 impl HookTools {
-    /// The goal state.
-    ///
-    /// # Errors
-    ///
-    /// When the tool fails.
     pub async fn goal_state(&self) -> Result<GoalState, ToolError> {
         let goal: Option<GoalState> = self.json("goal-state", &[]).await?;
         Ok(goal.unwrap_or_default())

@@ -4,10 +4,6 @@ use super::{HookTools, ToolError};
 
 impl HookTools {
     /// Whether this unit leads its application: `true` is a promise for 30 seconds.
-    ///
-    /// # Errors
-    ///
-    /// When the tool fails.
     pub async fn is_leader(&self) -> Result<bool, ToolError> {
         self.json("is-leader", &[]).await
     }

@@ -30,8 +30,7 @@ pub struct LogLines {
 }
 
 impl JujuLog {
-    /// A layer and the end at which its events come out.
-    #[must_use]
+    /// Returns a layer and the end at which its events come out.
     pub fn new() -> (Self, LogLines) {
         let (sender, receiver) = unbounded_channel();
         (Self { lines: sender }, LogLines { lines: receiver })
@@ -118,7 +117,7 @@ async fn write(tools: &HookTools, level: Level, text: &str) {
     }
 }
 
-/// The text in pieces that fit into an argument each.
+/// Returns the text in pieces that fit into an argument each.
 fn parts(mut text: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         if text.is_empty() {

@@ -16,8 +16,7 @@ mod tool;
 
 pub use config::ConfigValues;
 pub use environment::{Dispatch, Environment, EnvironmentError};
-pub use goal_state::{GoalState, UnitGoal};
-pub use log::{JujuLog, LogLines};
+pub use log::JujuLog;
 pub use relation::{Databag, RelationId};
 pub use secret::SecretContent;
 pub use status::UnitStatus;

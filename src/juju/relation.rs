@@ -14,25 +14,22 @@ use super::{HookTools, ToolError};
 pub struct RelationId(String);
 
 impl RelationId {
-    /// The id as Juju prints it.
+    /// Returns the id as Juju prints it.
     pub fn new(id: impl Into<String>) -> Self {
         Self(id.into())
     }
 
-    /// The id as the tools' `-r` takes it.
-    #[must_use]
+    /// Returns the id as the tools' `-r` takes it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The endpoint before the colon.
-    #[must_use]
+    /// Returns the endpoint before the colon.
     pub fn endpoint(&self) -> &str {
         self.0.split(':').next().unwrap_or_default()
     }
 
-    /// The number behind the colon, which is unique in the model.
-    #[must_use]
+    /// Returns the number behind the colon, which is unique in the model.
     pub fn number(&self) -> &str {
         self.0.rsplit(':').next().unwrap_or_default()
     }
@@ -50,19 +47,16 @@ impl fmt::Display for RelationId {
 pub struct Databag(BTreeMap<String, String>);
 
 impl Databag {
-    /// The value of a key; an empty one counts as absent, as `relation-set` deletes a key by an empty value.
-    #[must_use]
+    /// Returns the value of a key; an empty one counts as absent, as `relation-set` deletes a key by an empty value.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// The keys with their values.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// Those of `wanted` that are not published yet with just that value.
-    #[must_use]
+    /// Returns those of `wanted` that are not published yet with just that value.
     pub fn missing_from(&self, wanted: &BTreeMap<&'static str, String>) -> BTreeMap<&'static str, String> {
         wanted
             .iter()
@@ -85,31 +79,19 @@ impl fmt::Debug for Databag {
 }
 
 impl HookTools {
-    /// The relations of an endpoint. In a `-relation-broken` hook the broken one is not among them.
-    ///
-    /// # Errors
-    ///
-    /// When the tool fails.
+    /// Returns the relations of an endpoint. In a `-relation-broken` hook the broken one is not among them.
     pub async fn relation_ids(&self, endpoint: &str) -> Result<Vec<RelationId>, ToolError> {
         let ids: Option<Vec<String>> = self.json("relation-ids", &[endpoint]).await?;
         Ok(ids.unwrap_or_default().into_iter().map(RelationId).collect())
     }
 
-    /// The application on the other side, if Juju still knows it.
-    ///
-    /// # Errors
-    ///
-    /// When the tool fails.
+    /// Returns the application on the other side, if Juju still knows it.
     pub async fn remote_application(&self, relation: &RelationId) -> Result<Option<String>, ToolError> {
         let name: Option<String> = self.json("relation-list", &["--app", "-r", relation.as_str()]).await?;
         Ok(name.filter(|name| !name.is_empty()))
     }
 
-    /// The databag of an application; of our own only where the unit is the leader.
-    ///
-    /// # Errors
-    ///
-    /// When the tool fails.
+    /// Returns the databag of an application; of our own only where the unit is the leader.
     pub async fn application_databag(&self, relation: &RelationId, application: &str) -> Result<Databag, ToolError> {
         let databag: Option<Databag> =
             self.json("relation-get", &["-r", relation.as_str(), "--app", "-", application]).await?;
@@ -119,10 +101,6 @@ impl HookTools {
     /// Publishes values in our own application's databag; an empty value deletes its key. Only the leader may.
     ///
     /// They go by standard input: as arguments they would be trimmed and visible to other processes.
-    ///
-    /// # Errors
-    ///
-    /// When the tool fails.
     pub async fn publish(
         &self,
         relation: &RelationId,
@@ -134,7 +112,7 @@ impl HookTools {
     }
 }
 
-/// A map as the tools' YAML reader takes it: JSON, with the characters escaped that it refuses in the raw.
+/// Returns a map as the tools' YAML reader takes it: JSON, with the characters escaped that it refuses in the raw.
 fn flat_map(values: &BTreeMap<&'static str, String>) -> String {
     let json = serde_json::json!(values).to_string();
     let mut text = String::with_capacity(json.len());

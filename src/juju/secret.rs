@@ -11,7 +11,6 @@ use super::{HookTools, ToolError};
 pub struct SecretContent(BTreeMap<String, SecretString>);
 
 impl SecretContent {
-    /// The fields with their values.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.expose_secret()))
     }
@@ -31,12 +30,8 @@ impl fmt::Debug for SecretContent {
 }
 
 impl HookTools {
-    /// The newest content of a secret, which becomes the one that this unit is pinned to; `None` while it is not granted
-    /// to us, or is gone.
-    ///
-    /// # Errors
-    ///
-    /// When the tool fails in another way.
+    /// Returns the newest content of a secret, which becomes the one that this unit is pinned to; `None` while it is not
+    /// granted to us, or is gone.
     pub async fn secret(&self, uri: &str) -> Result<Option<SecretContent>, ToolError> {
         match self.json::<Option<BTreeMap<String, SecretString>>>("secret-get", &["--refresh", "--", uri]).await {
             Ok(content) => Ok(content.map(SecretContent)),
@@ -46,8 +41,8 @@ impl HookTools {
     }
 }
 
-/// Whether the tool says that the secret is not granted to us, or that it is gone: in the words of Juju 3.6 and 4.0, which tell
-/// of backends that they do not find in words that are much the same.
+/// Whether the tool says that the secret is not granted to us, or is gone. The texts are those of Juju 3.6 and 4.0, which
+/// report a missing secret backend in similar words.
 fn is_out_of_reach(stderr: &str) -> bool {
     let said = stderr.trim();
     let said = said.strip_prefix("ERROR ").unwrap_or(said);

@@ -14,8 +14,7 @@ struct Reported {
 
 /// The status of this unit during one hook.
 ///
-/// Juju reads it once a hook: `status-get` tells only what was there before, whatever was set since. So what this hook has set is
-/// kept here.
+/// `status-get` returns what was set before the hook, whatever was set since. So what this hook has set is kept here.
 #[derive(Debug)]
 pub struct UnitStatus<'a> {
     tools: &'a HookTools,
@@ -25,7 +24,6 @@ pub struct UnitStatus<'a> {
 
 impl HookTools {
     /// Returns the unit's status, which is read when it is first set.
-    #[must_use]
     pub fn unit_status(&self) -> UnitStatus<'_> {
         UnitStatus { tools: self, current: None, was_read: false }
     }
@@ -34,10 +32,6 @@ impl HookTools {
 impl UnitStatus<'_> {
     /// Sets the unit's status unless it is that already: Juju renews the time of a status even when nothing changed. Returns
     /// whether it was set.
-    ///
-    /// # Errors
-    ///
-    /// When a tool fails.
     pub async fn report(&mut self, status: &Status) -> Result<bool, ToolError> {
         if !self.was_read {
             self.current = self.tools.json("status-get", &["--include-data"]).await?;

@@ -20,29 +20,22 @@ pub struct HookTools {
 /// Why a hook tool gave no result.
 #[derive(Debug, Error)]
 pub enum ToolError {
-    /// The tool's process could not be run to its end.
     #[error("the hook tool {tool} did not run")]
     Process {
-        /// The tool's name.
         tool: &'static str,
-        /// What happened to the process.
         #[source]
         source: ProcessError,
     },
-    /// The tool refused.
     #[error("the hook tool {tool} failed: {stderr}")]
     Failed {
-        /// The tool's name.
         tool: &'static str,
         /// Its exit code: 1 when the operation failed, 2 for wrong arguments.
         code: Option<i32>,
-        /// What it wrote to standard error.
         stderr: String,
     },
     /// The tool's output is not what the contract with Juju says. The output itself may hold credentials and stays out.
     #[error("the hook tool {tool} printed something unexpected in line {line}, column {column}")]
     Output {
-        /// The tool's name.
         tool: &'static str,
         /// Where reading stopped, counted from 1.
         line: usize,
@@ -52,14 +45,13 @@ pub enum ToolError {
 }
 
 impl HookTools {
-    /// The tools on the `PATH` of this process.
-    #[must_use]
+    /// Returns the tools on the `PATH` of this process.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The tools in a directory.
-    #[must_use]
+    /// Returns the tools in a directory.
+    #[cfg(test)]
     pub fn in_directory(directory: PathBuf) -> Self {
         Self { directory: Some(directory) }
     }

@@ -95,8 +95,9 @@ fn has_principal(fields: &StorageFields<'_>) -> bool {
     SERVICE_PRINCIPAL_KEYS.iter().any(|key| fields.get(key).is_some())
 }
 
-/// The resource group of a machine that is called `azure:///subscriptions/SUBSCRIPTION/resourceGroups/GROUP/providers/…`.
-/// Azure does not tell upper case from lower there, and its parts write it in both.
+/// Returns the resource group of a machine that is called
+/// `azure:///subscriptions/SUBSCRIPTION/resourceGroups/GROUP/providers/…`. Azure does not tell upper case from lower there, and
+/// its parts write it in both.
 fn resource_group_of(machine: &str) -> Option<&str> {
     let mut segments = machine.strip_prefix("azure:///")?.split('/');
     let (subscriptions, _, groups, group) = (segments.next()?, segments.next()?, segments.next()?, segments.next()?);
@@ -104,7 +105,7 @@ fn resource_group_of(machine: &str) -> Option<&str> {
     Some(group).filter(|group| named && is_resource_group(group))
 }
 
-/// The lines of the credentials file for a service principal.
+/// Returns the lines of the credentials file for a service principal.
 fn service_principal(fields: &StorageFields<'_>) -> Result<[SecretString; 4], StorageError> {
     fields.require(SERVICE_PRINCIPAL_KEYS)?;
     let line = |variable, key, value| credentials::dotenv_line(variable, key, &value);

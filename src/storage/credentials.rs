@@ -4,13 +4,13 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::StorageError;
 
-/// The file of these lines, each of which ends with a line break.
+/// Returns the file of these lines, each of which ends with a line break.
 pub(super) fn file(lines: impl IntoIterator<Item = SecretString>) -> SecretString {
     let lines: Vec<_> = lines.into_iter().collect();
     SecretString::from(lines.iter().map(ExposeSecret::expose_secret).collect::<String>())
 }
 
-/// The line that gives `name` the value of the field `key`, as the AWS SDK's reader takes it.
+/// Returns the line that gives `name` the value of the field `key`, as the AWS SDK's reader takes it.
 ///
 /// The reader cuts off blanks at the ends, and one quotation mark at each end if both are the same; after a blank, `#` and `;`
 /// begin a comment even within quotation marks.
@@ -30,7 +30,7 @@ pub(super) fn ini_line(name: &str, key: &'static str, value: &SecretString) -> R
     Ok(SecretString::from(format!("{name}={quote}{value}{quote}\n")))
 }
 
-/// The line that gives `variable` the value of the field `key`, as dotenv files have it.
+/// Returns the line that gives `variable` the value of the field `key`, as dotenv files have it.
 ///
 /// Velero's server and its plugins have read the file by three parsers over the years, which treat `#`, `$`, quotation
 /// marks and backslashes differently, and none has an escape that the others know. The line is one that all of them read

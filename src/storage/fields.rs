@@ -16,24 +16,22 @@ pub struct StorageFields<'a>(BTreeMap<&'a str, &'a str>);
 
 impl<'a> StorageFields<'a> {
     /// Whether there is nothing at all.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The fields as they were written.
+    /// Returns the fields as they were written.
     #[cfg(test)]
     pub fn entries(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.0.iter().map(|(key, value)| (*key, *value))
     }
 
-    /// A field without white space at its ends; `None` when it is not set.
-    #[must_use]
+    /// Returns a field without white space at its ends; `None` when it is not set.
     pub fn get(&self, key: &str) -> Option<&'a str> {
         self.0.get(key).map(|value| value.trim())
     }
 
-    /// The fields of `keys`, in their order.
+    /// Returns the fields of `keys`, in their order.
     ///
     /// # Errors
     ///
@@ -47,9 +45,9 @@ impl<'a> StorageFields<'a> {
         }
     }
 
-    /// A field that becomes a line of a credentials file.
+    /// Returns a field that becomes a line of a credentials file.
     ///
-    /// Blanks at its ends may be a part of it, so that they stay, unlike line breaks, which editors put at the end of a file.
+    /// Blanks at its ends stay, as they may be a part of it. Line breaks do not: editors put them at the end of a file.
     ///
     /// # Errors
     ///
@@ -64,7 +62,7 @@ impl<'a> StorageFields<'a> {
         Ok(SecretString::from(value))
     }
 
-    /// A field that is a credentials file by itself, without white space at its ends.
+    /// Returns a field that is a credentials file by itself, without white space at its ends.
     ///
     /// # Errors
     ///
@@ -73,7 +71,8 @@ impl<'a> StorageFields<'a> {
         self.require([key]).map(|[value]| SecretString::from(value))
     }
 
-    /// A field that becomes a line of a credentials file and is of a form without blanks, so that those at its ends are none of it.
+    /// Returns a field that becomes a line of a credentials file and is of a form without blanks, so that those at its ends are
+    /// none of it.
     ///
     /// # Errors
     ///
@@ -83,8 +82,7 @@ impl<'a> StorageFields<'a> {
         Ok(SecretString::from(value.expose_secret().trim()))
     }
 
-    /// What is to be said of credentials that are unusual.
-    #[must_use]
+    /// Returns notes on credentials that look unusual.
     pub fn notes_on_credentials(&self, keys: &[&'static str]) -> Vec<String> {
         let padded =
             |key: &&&str| self.0.get(**key).is_some_and(|value| value.trim_matches(['\r', '\n']) != value.trim());
@@ -94,7 +92,7 @@ impl<'a> StorageFields<'a> {
             .collect()
     }
 
-    /// A folder without slashes at its ends; `None` for the root.
+    /// Returns a folder without slashes at its ends; `None` for the root.
     ///
     /// # Errors
     ///

@@ -29,7 +29,7 @@ pub trait VeleroStorageProvider: Sync {
     /// Velero's name of the provider, which the plugin answers to.
     fn provider(&self) -> &'static str;
 
-    /// The option that holds the image of Velero's plugin.
+    /// Returns the option that holds the image of Velero's plugin.
     fn plugin_image(&self) -> ConfigOption<&'static str>;
 
     /// Whether the storage that comes of the fields depends on the machines that Velero's cluster runs on.
@@ -71,16 +71,11 @@ pub struct Storage {
 /// Why fields make no [`Storage`].
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum StorageError {
-    /// Some are not there yet.
     #[error("{} missing", missing.join(", "))]
-    Incomplete {
-        /// Their keys.
-        missing: Vec<&'static str>,
-    },
+    Incomplete { missing: Vec<&'static str> },
     /// One has a value that cannot be used. The value itself is only in `reason` where it cannot be a credential.
     #[error("{key} {reason}")]
     Invalid {
-        /// Its key.
         key: &'static str,
         /// What is wrong, as the end of a sentence that begins with the key.
         reason: String,
@@ -92,8 +87,7 @@ impl StorageError {
         Self::Invalid { key, reason: reason.into() }
     }
 
-    /// The field that it is about; the first one where several are missing.
-    #[must_use]
+    /// Returns the field that it is about; the first one where several are missing.
     pub fn key(&self) -> &'static str {
         match self {
             Self::Incomplete { missing } => missing.first().copied().unwrap_or_default(),

@@ -44,7 +44,7 @@ impl Readers {
         Self { child, questions, answers, _folder: folder }
     }
 
-    /// What the reader makes of the text, or why it makes nothing of it.
+    /// Returns what the reader makes of the text, or why it makes nothing of it.
     pub(super) fn read(&mut self, reader: &str, text: &str) -> Result<BTreeMap<String, String>, String> {
         writeln!(self.questions, "{}", json!({"reader": reader, "text": text})).unwrap();
         let mut line = String::new();
@@ -61,7 +61,7 @@ impl Drop for Readers {
     }
 }
 
-/// A runner for so many cases that each rule of a reader is met. A failure prints the smallest text that it found.
+/// Returns a runner for so many cases that each rule of a reader is met. A failure prints the smallest text that it found.
 pub(super) fn runner() -> TestRunner {
     TestRunner::new(Config { cases: 1024, failure_persistence: None, ..Config::default() })
 }

@@ -30,7 +30,7 @@ pub(super) struct PluginOptions {
     pub(super) notes: Vec<String>,
 }
 
-/// The options of the plugin that send the headers.
+/// Returns the options of the plugin that send the headers.
 ///
 /// Backups without a tag are better than none, so that tags which the plugin does not take are left out and said.
 ///
@@ -75,7 +75,7 @@ pub(super) fn plugin_options(attributes: &str) -> Result<PluginOptions, StorageE
     Ok(options)
 }
 
-/// The headers by their names in lower case.
+/// Returns the headers by their names in lower case.
 fn headers(text: &str, notes: &mut Vec<String>) -> Result<BTreeMap<String, String>, StorageError> {
     let list = match serde_json::from_str(text) {
         Ok(Value::Array(entries)) => entries,
@@ -106,7 +106,7 @@ fn headers(text: &str, notes: &mut Vec<String>) -> Result<BTreeMap<String, Strin
     Ok(headers)
 }
 
-/// The tags in the form that the plugin takes; see `CheckTags` there.
+/// Returns the tags in the form that the plugin takes; see `CheckTags` there.
 fn plugin_tags(text: &str) -> Option<String> {
     let tags: Vec<_> = text
         .split('&')

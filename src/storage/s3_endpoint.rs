@@ -126,7 +126,7 @@ impl<'a> AmazonHost<'a> {
     }
 }
 
-/// The last label of a name, and what is before it.
+/// Returns the last label of a name, and what is before it.
 fn split_last(name: &str) -> (&str, &str) {
     name.rsplit_once('.').unwrap_or(("", name))
 }
@@ -141,7 +141,7 @@ fn is_region(label: &str) -> bool {
         && number.chars().all(|digit| digit.is_ascii_digit())
 }
 
-/// What follows the bucket's name and a dot at the beginning of a host, if it is a host of its own.
+/// Returns what follows the bucket's name and a dot at the beginning of a host, if it is a host of its own.
 fn bucket_prefix<'a>(host: &'a str, bucket: &str) -> Option<&'a str> {
     let (start, rest) = host.split_at_checked(bucket.len())?;
     rest.strip_prefix('.').filter(|rest| start.eq_ignore_ascii_case(bucket) && !rest.is_empty())

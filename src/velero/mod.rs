@@ -18,17 +18,19 @@ use tokio::time::Instant;
 pub use change::{applied::Applied, apply::Pending, removal::Removal};
 pub use location::update::{DueUpdate, LocationUpdate, LocationsUpdated};
 pub use names::reserved_name;
+#[cfg(test)]
+pub use seen::holdings::{Claim, Held};
 pub use seen::{
-    expected::{Expected, ExpectedManifest},
+    expected::Expected,
     facts::{Facts, Needs},
-    holdings::{Claim, Held, Holdings},
+    holdings::Holdings,
     kubelet_root::{CurrentRoot, FoundRoot, SeveralRoots},
-    readiness::{ImageOptions, ImagePurpose, Trouble},
+    readiness::{ImageOptions, Trouble},
     server::{RunningServer, ServerVersion},
 };
 pub use wanted::{
-    BackupLocation, Cli, CliError, Finish, HeldBack, Installation, KubeletRoot, KubeletRootError, LineSink,
-    LocationPlan, Manifests, Version, to_yaml,
+    BackupLocation, Cli, CliError, Finish, HeldBack, Installation, KubeletRoot, LineSink, LocationPlan, Manifests,
+    Version, to_yaml,
 };
 
 use crate::{
@@ -52,20 +54,17 @@ pub struct Velero {
     cluster: Cluster,
 }
 
-/// Why Velero could not be brought to what it should be.
+/// Why an operation on Velero failed.
 #[derive(Debug, Error)]
 pub enum VeleroError {
-    /// The CLI could not tell what Velero consists of.
     #[error("cannot find out what Velero consists of")]
     Manifests(#[from] CliError),
-    /// The cluster did not do as asked.
-    #[error("cannot bring the cluster to what is planned")]
+    #[error(transparent)]
     Cluster(#[from] ClusterError),
 }
 
 impl VeleroError {
     /// Returns the status that says what the cluster refused, if it did; `None` for what may work when it is tried again.
-    #[must_use]
     pub fn refusal(&self, application: &str) -> Option<Status> {
         let Self::Cluster(error) = self else { return None };
         if error.is_forbidden() {
@@ -74,18 +73,12 @@ impl VeleroError {
         }
         error.is_refusal().then(|| Status::Blocked(error.in_the_servers_words()))
     }
-
-    /// Whether the cluster refused for want of rights.
-    #[must_use]
-    pub fn is_forbidden(&self) -> bool {
-        matches!(self, Self::Cluster(error) if error.is_forbidden())
-    }
 }
 
 /// What was seen of an installation.
 #[derive(Debug)]
 pub struct Assessment {
-    /// What is not as it should be; what has to be mended first comes first.
+    /// What is not as it should be, the most urgent first.
     pub troubles: Vec<Trouble>,
     /// The server, if it runs as planned and no other beside it.
     pub server: Option<RunningServer>,
@@ -103,31 +96,21 @@ impl Assessment {
 
 impl Velero {
     /// Velero on the cluster that the charm itself runs in, with the CLI that lies in the charm's directory.
-    ///
-    /// # Errors
-    ///
-    /// When this process does not run in a pod of a cluster.
     pub fn in_cluster(charm_directory: &Path) -> Result<Self, ClusterError> {
         Ok(Self { cli: Cli::in_charm(charm_directory), cluster: Cluster::in_cluster()? })
     }
 
-    /// The CLI, for the user's own commands.
-    #[must_use]
+    /// Returns the CLI, for the user's own commands.
     pub fn cli(&self) -> &Cli {
         &self.cli
     }
 
-    /// The namespace that all of it is in.
-    #[must_use]
+    /// Returns the namespace that all of it is in.
     pub fn namespace(&self) -> &str {
         self.cluster.namespace()
     }
 
     /// Finds out what a plan depends on; nothing is changed.
-    ///
-    /// # Errors
-    ///
-    /// When the CLI or the cluster fails.
     pub async fn facts(&self, needs: &Needs) -> Result<Facts, VeleroError> {
         let cli = self.cli.version().await?;
         let holdings = Holdings::read(&self.cluster, &needs.application).await?;
@@ -140,20 +123,12 @@ impl Velero {
         Ok(Facts { cli, provider_ids, kubelet_root, holdings })
     }
 
-    /// What an installation consists of.
-    ///
-    /// # Errors
-    ///
-    /// When the CLI fails.
+    /// Returns what an installation consists of.
     pub async fn manifests(&self, installation: &Installation) -> Result<Manifests, VeleroError> {
         Ok(Manifests::of(&self.cli, self.cluster.namespace(), installation).await?)
     }
 
     /// Brings the cluster to an installation, changing only what differs from it; all but its storage locations.
-    ///
-    /// # Errors
-    ///
-    /// When the cluster fails.
     pub async fn install(
         &self,
         installation: &Installation,
@@ -164,28 +139,16 @@ impl Velero {
     }
 
     /// Returns what is there under the names of Velero's objects.
-    ///
-    /// # Errors
-    ///
-    /// When the cluster fails.
     pub async fn holdings(&self, application: &str) -> Result<Holdings, VeleroError> {
         Ok(Holdings::read(&self.cluster, application).await?)
     }
 
     /// Returns the release that the CustomResourceDefinitions of the cluster are of; nothing is changed.
-    ///
-    /// # Errors
-    ///
-    /// When the cluster fails.
     pub async fn definitions_release(&self, manifests: &Manifests) -> Result<Option<Version>, VeleroError> {
         Ok(definitions::release(&self.cluster, &manifests.definitions).await?)
     }
 
     /// Returns what the leader would still change, for a unit that changes nothing.
-    ///
-    /// # Errors
-    ///
-    /// When the cluster fails.
     pub async fn pending(
         &self,
         installation: &Installation,
@@ -195,11 +158,7 @@ impl Velero {
         Ok(apply::pending(&self.cluster, installation, manifests, holdings).await?)
     }
 
-    /// What is to be changed of the storage locations and their credentials, if anything is.
-    ///
-    /// # Errors
-    ///
-    /// When the cluster fails.
+    /// Returns the change of the storage locations and their credentials that is due.
     pub async fn due_update<'a>(
         &self,
         manifests: &'a Manifests,
@@ -208,11 +167,7 @@ impl Velero {
         Ok(update::due_update(&self.cluster, manifests, holdings).await?)
     }
 
-    /// Changes the storage locations once the planned server runs, and no other. New credentials alone are not held back for that.
-    ///
-    /// # Errors
-    ///
-    /// When the cluster fails.
+    /// Changes the storage locations once the planned server runs, and no other. New credentials alone do not wait for that.
     pub async fn update_locations(
         &self,
         expected: &Expected,
@@ -231,10 +186,6 @@ impl Velero {
     }
 
     /// Judges what runs now.
-    ///
-    /// # Errors
-    ///
-    /// When the cluster cannot be asked.
     pub async fn assess_now(&self, expected: &Expected) -> Result<Assessment, VeleroError> {
         let observed = observed::read(&self.cluster, expected).await?;
         Ok(Assessment::of(expected, &observed))
@@ -242,10 +193,6 @@ impl Velero {
 
     /// Waits until all that is expected works, something fails in a way that waiting does not mend, or the deadline is there.
     /// Judges what runs then.
-    ///
-    /// # Errors
-    ///
-    /// When the cluster cannot be asked.
     pub async fn wait_until_settled(&self, expected: &Expected, deadline: Instant) -> Result<Assessment, VeleroError> {
         let observed = watch::until(&self.cluster, expected, deadline, readiness::assess).await?;
         Ok(Assessment::of(expected, &observed))
@@ -254,10 +201,6 @@ impl Velero {
     /// Finds out more of a store that does not answer: whether its name is unknown, and whether it is the server that hangs, in a
     /// validation of what the location was before. Such a server is restarted, unless a backup or a restore is in progress.
     /// Returns what is known then.
-    ///
-    /// # Errors
-    ///
-    /// When the cluster fails.
     pub async fn look_into_silence(
         &self,
         expected: &Expected,
@@ -276,7 +219,7 @@ impl Velero {
                 let judge = |expected: &Expected, observed: &observed::Observed| readiness::assess(expected, observed);
                 let observed = watch::until(&self.cluster, expected, deadline, judge).await?;
                 let after = Assessment::of(expected, &observed);
-                // Otherwise what was known before is all that is known.
+                // Otherwise nothing new is known.
                 if readiness::is_settled(&after.troubles, observed.at) {
                     return Ok(after);
                 }
@@ -289,34 +232,22 @@ impl Velero {
     }
 
     /// Asks a server for its version; `None` when it does not answer in time.
-    ///
-    /// # Errors
-    ///
-    /// When the cluster fails.
     pub async fn ask_version(&self, server: &RunningServer) -> Result<Option<ServerVersion>, VeleroError> {
         Ok(server.ask(&self.cluster).await?)
     }
 
     /// Notes on a server's pod that its version was told.
-    ///
-    /// # Errors
-    ///
-    /// When the cluster fails.
     pub async fn note_version(&self, server: &RunningServer, version: &ServerVersion) -> Result<(), VeleroError> {
         Ok(server.note(&self.cluster, version).await?)
     }
 
-    /// Removes everything that the charm and its Velero made in the namespace, and what of it is cluster-wide and nobody
-    /// else's; then what is left of it all the same.
+    /// Removes everything that the charm and its Velero made in the namespace, and what of it is cluster-wide and used by
+    /// nobody else. Returns what is left.
     pub async fn remove(&self, application: &str) -> Removal {
         removal::remove(&self.cluster, application).await
     }
 
-    /// Whether the application of a unit, whose pod this is, ends with it. What is not known is no end.
-    ///
-    /// # Errors
-    ///
-    /// When the cluster cannot be asked.
+    /// Whether the application of a unit, whose pod this is, ends with it. If that is unknown, it does not.
     pub async fn application_ends(&self, application: &str, unit: &str) -> Result<bool, ClusterError> {
         removal::application_ends(&self.cluster, application, unit).await
     }

@@ -29,24 +29,23 @@ pub(crate) const CREDENTIALS_KEY: &str = "creds";
 /// [`COMPONENT`] as a selector: of all pods of Velero, and of its CustomResourceDefinitions.
 pub(crate) const COMPONENT_SELECTOR: &str = "component=velero";
 
-/// The name of the ClusterRoleBinding of a namespace's server, as `velero install` has it.
+/// Returns the name of the ClusterRoleBinding of a namespace's server, as `velero install` has it.
 pub(crate) fn cluster_role_binding(namespace: &str) -> String {
     if namespace == "velero" { "velero".to_owned() } else { format!("velero-{namespace}") }
 }
 
-/// The kind of the BackupStorageLocation.
+/// Returns the kind of the BackupStorageLocation.
 pub(crate) fn backup_location_kind() -> TypeMeta {
     velero_kind("v1", "BackupStorageLocation")
 }
 
-/// A kind of Velero's own API group.
+/// Returns a kind of Velero's own API group.
 pub(crate) fn velero_kind(version: &str, kind: &str) -> TypeMeta {
     TypeMeta { api_version: format!("velero.io/{version}"), kind: kind.to_owned() }
 }
 
-/// Returns the kind of Velero's object that an application of this name would share its name with: Juju gives the application's
-/// name to a StatefulSet, a Service, a ServiceAccount and others.
-#[must_use]
+/// Returns the kind of Velero's object that would have the same name as an object of the application: Juju gives the
+/// application's name to a StatefulSet, a Service, a ServiceAccount and others.
 pub fn reserved_name(application: &str) -> Option<&'static str> {
     match application {
         SERVER => Some("Deployment and ServiceAccount"),

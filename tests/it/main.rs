@@ -3,6 +3,7 @@
 mod additions;
 mod adoption;
 mod architecture;
+mod arrows;
 mod azure;
 mod change;
 mod change_credentials;

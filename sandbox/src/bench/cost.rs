@@ -39,6 +39,11 @@ impl Cost {
     }
 }
 
+/// Returns the cost of all of them, one after the other.
+pub(super) fn total(costs: impl IntoIterator<Item = Cost>) -> Cost {
+    costs.into_iter().reduce(Cost::then).unwrap_or_default()
+}
+
 /// The middle and the ends of some values.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Spread {

@@ -12,17 +12,15 @@ use tokio::runtime::Runtime;
 use super::{
     BenchError, World,
     audit::AuditLog,
-    cost::Cost,
+    cost::{Cost, total},
     objects::{Objects, Versions, changed},
-    storage::SECOND_INTEGRATOR,
+    storage::{INTEGRATOR, SECOND_INTEGRATOR},
     task::Task,
     user::service_account,
 };
 use crate::juju::{ActionStatus, DeployOptions, HookRecord, Model, Progress, StatusValue, UnitName};
 
 const APPLICATION: &str = "velero-operator";
-/// The charm that tells of the first store.
-pub(super) const INTEGRATOR: &str = "s3-integrator";
 
 impl World {
     /// The charm from its deployment to its removal; with it, as it needs a Velero with storage, the CLI's own `backup get`.
@@ -107,11 +105,6 @@ impl World {
         model.sync_s3_credentials(INTEGRATOR, &s3.access_key, &s3.secret_key)?;
         Ok(())
     }
-}
-
-/// The cost of all of them, one after the other.
-pub(super) fn total(costs: Vec<Cost>) -> Cost {
-    costs.into_iter().reduce(Cost::then).unwrap_or_default()
 }
 
 /// What is not as it should be must not be taken for fast.

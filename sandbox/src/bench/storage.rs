@@ -7,8 +7,7 @@ use serde_json::json;
 
 use super::{
     BenchError, World, command,
-    cost::Cost,
-    hooks::{self, INTEGRATOR},
+    cost::{Cost, total},
     task::Task,
 };
 use crate::{
@@ -17,6 +16,9 @@ use crate::{
     object_store::{GcsError, service_account_key},
     pod_additions::KeptAdditions,
 };
+
+/// The charm that tells of the first store.
+pub(super) const INTEGRATOR: &str = "s3-integrator";
 
 /// The charm that tells of the second store.
 pub(super) const SECOND_INTEGRATOR: &str = "gcs-integrator";
@@ -144,8 +146,4 @@ impl World {
     pub(super) fn credentials_file(access_key: &str, secret_key: &str) -> String {
         format!("[default]\naws_access_key_id={access_key}\naws_secret_access_key={secret_key}\n")
     }
-}
-
-fn total<const N: usize>(costs: [Cost; N]) -> Cost {
-    hooks::total(costs.into())
 }

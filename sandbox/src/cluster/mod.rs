@@ -10,7 +10,6 @@
 //! other end; the guard ends when its own does, of which the owner holds the other end. So nothing outlives the owner,
 //! however it ends; and the guard, which does outlive it by a moment, removes what a process leaves behind.
 
-mod access;
 mod blueprint;
 mod cgroups;
 mod commands;
@@ -45,7 +44,6 @@ use tokio::{
     sync::Mutex,
 };
 
-pub use access::ClusterAccess;
 pub use blueprint::MOST_NODES;
 pub use commands::{HiddenCommand, HiddenCommandError};
 pub use detached::{DetachedError, current, down, up};
@@ -62,6 +60,7 @@ use self::{
     leftovers::LeftoversError,
     node::Containerd,
 };
+pub use crate::host::ClusterAccess;
 use crate::{
     folders::{self, FolderError},
     images::{self, ImageError, Plugin},

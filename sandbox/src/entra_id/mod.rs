@@ -20,8 +20,10 @@ pub use server::{ServeError, serve};
 
 use crate::{
     certificates::{Authority, CertificateError},
-    cluster::ClusterAccess,
-    host::daemon::{self, Daemon, DaemonError, Lifetime},
+    host::{
+        ClusterAccess,
+        daemon::{self, Daemon, DaemonError, Lifetime},
+    },
     program::{self, ProgramError},
 };
 

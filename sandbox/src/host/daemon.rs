@@ -19,7 +19,7 @@ use nix::{
 };
 use tokio::process::{Child, Command};
 
-use crate::cluster::ClusterAccess;
+use super::ClusterAccess;
 
 /// How long a program may take to listen after its start, and to let go of its port after its end.
 const START_LIMIT: Duration = Duration::from_secs(30);

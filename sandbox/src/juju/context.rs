@@ -10,9 +10,11 @@ use serde_json::{Map, Value};
 use super::environment::Execution;
 use super::hook::{Hook, RelationEvent};
 use super::log::{Level, Log};
+use super::names::UnitName;
 use super::relation::Relation;
 use super::secret::{Grant, Owner, Secret, SecretDescription};
-use super::state::{Application, Life, ModelState, Status, Unit, UnitName};
+use super::state::{Application, Life, ModelState, Unit};
+use super::status::Status;
 use super::store::Store;
 
 /// Most that `state-set` may keep in all, in bytes.

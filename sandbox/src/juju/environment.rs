@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::cloud::UnitAccess;
 use super::hook::{Hook, RelationEvent};
-use super::state::{ModelState, UnitName};
+use super::names::UnitName;
+use super::state::ModelState;
 
 const AGENT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::agent::AgentError;
 use super::charm::{CharmError, InvalidOption, InvalidParameters};
 use super::cloud::CloudError;
+use super::names::UnitName;
 use super::relation::EndpointError;
-use super::state::UnitName;
 use super::store::StoreError;
 
 /// Why a verb was refused or could not be done.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::state::{ModelState, UnitName};
+use super::names::UnitName;
 
 /// What happens in a relation.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -31,7 +31,8 @@ impl RelationEvent {
         }
     }
 
-    fn from_suffix(hook: &str) -> Option<(&str, Self)> {
+    /// The endpoint and the event that a hook's name is made of, if it is one of a relation.
+    pub(super) fn from_suffix(hook: &str) -> Option<(&str, Self)> {
         let (rest, event) = hook.rsplit_once('-')?;
         let event = match event {
             "created" => Self::Created,
@@ -111,43 +112,6 @@ impl Hook {
             Self::SecretChanged { .. } => "secret-changed".to_owned(),
             Self::Other(name) => name.clone(),
         }
-    }
-
-    /// The hook of that name as it would be run on `unit` now, for a test that wants to see it once more: a relation
-    /// hook is about the endpoint's first relation and, where it is about a unit, its first remote unit.
-    #[must_use]
-    pub fn named(name: &str, model: &ModelState, unit: &UnitName) -> Option<Self> {
-        Some(match name {
-            "install" => Self::Install,
-            "leader-elected" => Self::LeaderElected,
-            "leader-settings-changed" => Self::LeaderSettingsChanged,
-            "config-changed" => Self::ConfigChanged,
-            "start" => Self::Start,
-            "stop" => Self::Stop,
-            "remove" => Self::Remove,
-            "upgrade-charm" => Self::UpgradeCharm,
-            "update-status" => Self::UpdateStatus,
-            "secret-changed" => {
-                let (id, secret) = model.secrets.iter().find(|(_, secret)| secret.consumers.contains_key(unit))?;
-                Self::SecretChanged { id: id.clone(), label: secret.consumers[unit].label.clone() }
-            }
-            other => match RelationEvent::from_suffix(other) {
-                None => Self::Other(other.to_owned()),
-                Some((endpoint, event)) => {
-                    let relation = model.relations_of(&unit.application, endpoint).next()?;
-                    let about_unit = matches!(event, RelationEvent::Joined | RelationEvent::Departed);
-                    let remote_unit = relation.remote_units(unit).into_iter().next().filter(|_| about_unit);
-                    Self::Relation {
-                        event,
-                        relation: relation.id,
-                        endpoint: endpoint.to_owned(),
-                        remote_application: relation.remote(&unit.application)?.application.clone(),
-                        departing: remote_unit.clone().filter(|_| event == RelationEvent::Departed),
-                        remote_unit,
-                    }
-                }
-            },
-        })
     }
 
     /// The number of the relation that the hook is about.

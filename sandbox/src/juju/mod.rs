@@ -16,13 +16,16 @@ mod hook;
 mod interruption;
 mod log;
 mod model;
+mod names;
 mod process;
+mod reactions;
 mod relation;
 mod resolver;
 mod secret;
 mod series;
 mod simulated;
 mod state;
+mod status;
 mod store;
 mod tool_client;
 mod tools;
@@ -39,10 +42,11 @@ pub use model::{
     ActionResult, ActionStatus, ApplicationView, DeployOptions, Model, ModelView, Progress, RelationView, Scripted,
     UnitView,
 };
+pub use names::{InvalidSecretUri, InvalidUnitName, SecretUri, UnitName};
 pub use process::{Outcome, SUPERVISOR_ARGUMENT, supervise};
-pub use secret::{InvalidSecretUri, SecretUri};
 pub use series::Series;
 pub use simulated::{Dialect, built_in, built_in_names};
-pub use state::{InvalidUnitName, Life, ModelState, Status, StatusValue, UnitName};
+pub use state::{Life, ModelState};
+pub use status::{Status, StatusValue};
 pub use store::StoreError;
 pub use tool_client::{run as run_tool, tool_name};

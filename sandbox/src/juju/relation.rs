@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::charm::{Metadata, Role};
-use super::state::{ModelState, UnitName};
+use super::names::UnitName;
 
 /// The settings of one side of a relation: an application's or a unit's.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -265,15 +265,6 @@ pub fn infer_endpoints(
                     .collect(),
             })
         }
-    }
-}
-
-impl ModelState {
-    /// The relations of that endpoint, in the order of their numbers.
-    pub fn relations_of<'a>(&'a self, application: &'a str, endpoint: &'a str) -> impl Iterator<Item = &'a Relation> {
-        self.relations
-            .values()
-            .filter(move |relation| relation.side(application).is_some_and(|side| side.endpoint == endpoint))
     }
 }
 

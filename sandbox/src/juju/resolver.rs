@@ -4,8 +4,9 @@
 //! difference again.
 
 use super::hook::{Hook, RelationEvent};
+use super::names::UnitName;
 use super::relation::Relation;
-use super::state::{Application, Life, ModelState, Seen, SeenRelation, Unit, UnitName};
+use super::state::{Application, Life, ModelState, Seen, SeenRelation, Unit};
 
 /// The next hook of the unit, if any is due. A unit whose hook failed has none until that is resolved.
 #[must_use]
@@ -200,4 +201,41 @@ fn note_relation(
         (RelationEvent::Changed, None) => seen.application_version = application_version,
         (RelationEvent::Joined | RelationEvent::Departed, None) | (RelationEvent::Broken, _) => {}
     }
+}
+
+/// The hook of that name as it would be run on `unit` now, for a test that wants to see it once more: a relation
+/// hook is about the endpoint's first relation and, where it is about a unit, its first remote unit.
+#[must_use]
+pub fn hook_named(name: &str, model: &ModelState, unit: &UnitName) -> Option<Hook> {
+    Some(match name {
+        "install" => Hook::Install,
+        "leader-elected" => Hook::LeaderElected,
+        "leader-settings-changed" => Hook::LeaderSettingsChanged,
+        "config-changed" => Hook::ConfigChanged,
+        "start" => Hook::Start,
+        "stop" => Hook::Stop,
+        "remove" => Hook::Remove,
+        "upgrade-charm" => Hook::UpgradeCharm,
+        "update-status" => Hook::UpdateStatus,
+        "secret-changed" => {
+            let (id, secret) = model.secrets.iter().find(|(_, secret)| secret.consumers.contains_key(unit))?;
+            Hook::SecretChanged { id: id.clone(), label: secret.consumers[unit].label.clone() }
+        }
+        other => match RelationEvent::from_suffix(other) {
+            None => Hook::Other(other.to_owned()),
+            Some((endpoint, event)) => {
+                let relation = model.relations_of(&unit.application, endpoint).next()?;
+                let about_unit = matches!(event, RelationEvent::Joined | RelationEvent::Departed);
+                let remote_unit = relation.remote_units(unit).into_iter().next().filter(|_| about_unit);
+                Hook::Relation {
+                    event,
+                    relation: relation.id,
+                    endpoint: endpoint.to_owned(),
+                    remote_application: relation.remote(&unit.application)?.application.clone(),
+                    departing: remote_unit.clone().filter(|_| event == RelationEvent::Departed),
+                    remote_unit,
+                }
+            }
+        },
+    })
 }

@@ -1,150 +1,24 @@
 //! What the controller knows of a model: all that is kept between verbs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::charm::{Charm, Metadata, is_valid_name};
+use super::charm::{Charm, Metadata};
 use super::ending_order::EndingOrder;
 use super::hook::Hook;
+use super::names::{SecretUri, UnitName};
 use super::relation::Relation;
-use super::secret::Secret;
+use super::secret::{Consumer, Owner, Secret};
 use super::series::Series;
 use super::simulated::Simulated;
-
-/// The name of a unit: `velero-operator/0`.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct UnitName {
-    /// The application.
-    pub application: String,
-    /// Which of its units.
-    pub number: u32,
-}
-
-/// A text that is not `application/number`.
-#[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not a valid unit name")]
-pub struct InvalidUnitName(String);
-
-impl UnitName {
-    /// The unit of that application and number.
-    #[must_use]
-    pub fn new(application: &str, number: u32) -> Self {
-        Self { application: application.to_owned(), number }
-    }
-
-    /// The unit's name in logs and paths: `unit-velero-operator-0`.
-    #[must_use]
-    pub fn tag(&self) -> String {
-        format!("unit-{}-{}", self.application, self.number)
-    }
-
-    /// The name of the unit's pod: `velero-operator-0`.
-    #[must_use]
-    pub fn pod(&self) -> String {
-        format!("{}-{}", self.application, self.number)
-    }
-}
-
-impl fmt::Display for UnitName {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}/{}", self.application, self.number)
-    }
-}
-
-impl FromStr for UnitName {
-    type Err = InvalidUnitName;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.split_once('/')
-            .filter(|(application, _)| is_valid_name(application))
-            .and_then(|(application, number)| Some(Self::new(application, number.parse().ok()?)))
-            .ok_or_else(|| InvalidUnitName(text.to_owned()))
-    }
-}
-
-impl TryFrom<String> for UnitName {
-    type Error = InvalidUnitName;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<UnitName> for String {
-    fn from(name: UnitName) -> Self {
-        name.to_string()
-    }
-}
-
-/// The words for how something is.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StatusValue {
-    /// A hook failed: Juju sets it, never the charm.
-    Error,
-    /// A person must act.
-    Blocked,
-    /// It resolves itself.
-    Waiting,
-    /// The charm is at work.
-    Maintenance,
-    /// All is well.
-    Active,
-    /// The charm never said.
-    Unknown,
-    /// The unit has gone.
-    Terminated,
-}
-
-impl StatusValue {
-    /// The word itself.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Blocked => "blocked",
-            Self::Waiting => "waiting",
-            Self::Maintenance => "maintenance",
-            Self::Active => "active",
-            Self::Unknown => "unknown",
-            Self::Terminated => "terminated",
-        }
-    }
-}
-
-impl fmt::Display for StatusValue {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(self.name())
-    }
-}
-
-/// How something is, and since when.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Status {
-    /// The word.
-    pub value: StatusValue,
-    /// One line for people.
-    pub message: String,
-    /// When it was last set, also if to the same.
-    pub since: Timestamp,
-}
-
-impl Status {
-    /// A status as of now.
-    #[must_use]
-    pub fn now(value: StatusValue, message: impl Into<String>) -> Self {
-        Self { value, message: message.into(), since: Timestamp::now() }
-    }
-}
+use super::status::{Status, StatusValue};
 
 /// Whether something stays or is being removed.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -434,21 +308,46 @@ impl ModelState {
             }
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// The relations of that endpoint, in the order of their numbers.
+    pub fn relations_of<'a>(&'a self, application: &'a str, endpoint: &'a str) -> impl Iterator<Item = &'a Relation> {
+        self.relations
+            .values()
+            .filter(move |relation| relation.side(application).is_some_and(|side| side.endpoint == endpoint))
+    }
 
-    #[test]
-    fn unit_names_are_read_and_written() {
-        let name: UnitName = "velero-operator/3".parse().expect("a name");
-        assert_eq!(
-            (name.to_string(), name.tag()),
-            ("velero-operator/3".to_owned(), "unit-velero-operator-3".to_owned())
-        );
-        for bad in ["velero-operator", "/0", "a/b", "A/0", "a/0/1"] {
-            assert!(bad.parse::<UnitName>().is_err(), "{bad}");
-        }
+    /// Whether the unit may read the secret: it is its own or its application's, or granted through a relation that
+    /// is not being removed.
+    #[must_use]
+    pub fn may_read(&self, secret: &Secret, unit: &UnitName) -> bool {
+        let own = match &secret.owner {
+            Owner::Application(application) => *application == unit.application,
+            Owner::Unit(owner) => owner == unit,
+            Owner::User => false,
+        };
+        own || secret.grants.iter().any(|grant| {
+            grant.application == unit.application
+                && grant.unit.is_none_or(|number| number == unit.number)
+                && grant.relation.is_none_or(|id| self.relations.get(&id).is_some_and(|relation| !relation.dying))
+        })
+    }
+
+    /// The content of the newest revision of a secret that the user has granted to the application.
+    #[must_use]
+    pub fn granted_by_user(&self, uri: &str, application: &str) -> Option<BTreeMap<String, String>> {
+        let secret = self.secrets.get(&uri.parse::<SecretUri>().ok()?.id)?;
+        let granted = secret.grants.iter().any(|grant| grant.relation.is_none() && grant.application == application);
+        let (_, content) = secret.revisions.last_key_value().filter(|_| secret.owner == Owner::User && granted)?;
+        let decoded = |value: &String| String::from_utf8(STANDARD.decode(value).ok()?).ok();
+        content.iter().map(|(key, value)| Some((key.clone(), decoded(value)?))).collect()
+    }
+
+    /// The first secret whose newest revision the unit has read before but was not told of.
+    #[must_use]
+    pub fn changed_secret(&self, unit: &UnitName) -> Option<(&str, &Consumer)> {
+        self.secrets.iter().find_map(|(id, secret)| {
+            let consumer = secret.consumers.get(unit)?;
+            (secret.latest() > consumer.notified && self.may_read(secret, unit)).then_some((id.as_str(), consumer))
+        })
     }
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::state::{ModelState, UnitName};
+use super::names::UnitName;
+use super::state::ModelState;
 
 /// Files below this size are copied, larger ones are links where the file system allows it: a charm carries programs of many
 /// megabytes, nobody writes into a program (who builds one anew puts another file in its place), and dozens of models that

@@ -7,7 +7,7 @@ use crate::{status::Status, velero::wanted::Version};
 pub struct Applied {
     /// The objects that were changed, made or deleted.
     pub changed: Vec<String>,
-    /// What could not be done yet, as it is to be said of the unit.
+    /// What could not be done yet, as statuses.
     pub postponed: Vec<Status>,
     /// The release that the CustomResourceDefinitions of the cluster are of, which may be a newer Velero's.
     pub definitions: Option<Version>,

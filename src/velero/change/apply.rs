@@ -1,4 +1,4 @@
-//! Bringing a cluster to an installation: definitions first, then everything else at once, then what is to go.
+//! Bringing a cluster to an installation: definitions first, then everything else at once, then the deletions.
 
 use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{applied::Applied, definitions, namespace, prune};
 use crate::{
-    cluster::{Cluster, ClusterError, Heritage, MANIFEST_ANNOTATION, contains, describe, differs, named},
+    cluster::{Cluster, ClusterError, FieldOwners, MANIFEST_ANNOTATION, contains, describe, differs, named},
     error_chain::ErrorChain,
     status::Status,
     velero::{
@@ -96,8 +96,8 @@ async fn changes<'a>(
     Ok(try_join_all(compared).await?.into_iter().flatten().collect())
 }
 
-/// Returns what applying an object would change. Where it is not plain, the API server is asked: admission may have rewritten what
-/// was sent, and would again.
+/// Returns what applying an object would change. Where that is unclear, a dry run tells: admission may have rewritten what was
+/// sent, and would again.
 async fn change<'a>(
     cluster: &Cluster,
     desired: &'a DynamicObject,
@@ -107,7 +107,7 @@ async fn change<'a>(
     if !differs(live, desired) {
         return Ok(None);
     }
-    let inherits = Heritage::Predecessors.is_due(&live.metadata);
+    let inherits = FieldOwners::Predecessors.is_due(&live.metadata);
     let tried = if inherits { None } else { tried(cluster, desired).await? };
     let Some(tried) = tried else {
         let replaces_pods = has_available_pods(live) && !has_template(live, desired);
@@ -125,7 +125,7 @@ async fn change<'a>(
 async fn tried(cluster: &Cluster, desired: &DynamicObject) -> Result<Option<DynamicObject>, ClusterError> {
     match cluster.try_apply(desired).await {
         Ok(tried) => Ok(Some(tried)),
-        // A field that cannot be changed, or a webhook that has never heard of trying.
+        // A field that cannot be changed, or a webhook that does not support dry runs.
         Err(error) if error.is_refusal() => Ok(None),
         Err(error) => Err(error),
     }
@@ -140,7 +140,7 @@ fn without_status(object: &DynamicObject) -> Value {
 }
 
 /// Takes out of the changes what would restart the server or the node agent while a backup or a restore is in progress that
-/// another server could not go on with. Returns what is waited for then.
+/// another server could not continue. Returns what to wait for then.
 async fn hold_back_restarts(cluster: &Cluster, changes: &mut Vec<Change<'_>>) -> Result<Option<Status>, ClusterError> {
     if !changes.iter().any(|change| change.replaces_pods) {
         return Ok(None);
@@ -163,7 +163,7 @@ async fn objects(
     let account_made = account.and_then(|held| held.object.creation_timestamp());
     let mut changes = changes(cluster, installation, desired, holdings).await?;
     applied.postponed.extend(hold_back_restarts(cluster, &mut changes).await?);
-    cluster.inherit(changes.iter().filter_map(|change| change.live)).await?;
+    cluster.adopt_predecessors_fields(changes.iter().filter_map(|change| change.live)).await?;
     let outcomes = join_all(changes.iter().map(|change| apply_or_remake(cluster, change.desired))).await;
     let mut made = Vec::new();
     for (change, outcome) in changes.iter().zip(outcomes) {
@@ -172,7 +172,7 @@ async fn objects(
                 applied.changed.push(describe(change.desired));
                 made.push(object);
             }
-            // What is well goes on: the others were applied.
+            // The rest goes on: the other objects were applied.
             Err(error) if error.is_refusal() && !error.is_forbidden() => {
                 tracing::warn!("{}", ErrorChain(&error));
                 applied.postponed.push(Status::Blocked(error.in_the_servers_words()));
@@ -226,7 +226,8 @@ async fn delete_orphaned_pods(cluster: &Cluster, account_made: Time) -> Result<V
     .await
 }
 
-/// Whether the pods of a Deployment or a DaemonSet stay as they are when it is applied, by all that can be told without asking.
+/// Whether the pods of a Deployment or a DaemonSet stay as they are when it is applied, as far as can be told without a dry
+/// run.
 fn has_template(live: &DynamicObject, desired: &DynamicObject) -> bool {
     let Some(template) = desired.data.pointer("/spec/template") else { return true };
     let same_template = live.data.pointer("/spec/template").is_some_and(|live| contains(live, template));
@@ -236,8 +237,8 @@ fn has_template(live: &DynamicObject, desired: &DynamicObject) -> bool {
     same_template && same_selector && same_manifest
 }
 
-/// Whether a Deployment or a DaemonSet has pods that may be at work. Those that keep ending, or cannot start, are not, and a
-/// change is what mends them.
+/// Whether a Deployment or a DaemonSet has pods that may be at work. Pods that are crash-looping, or cannot start, are not, and
+/// a change may mend them.
 fn has_available_pods(live: &DynamicObject) -> bool {
     ["/status/availableReplicas", "/status/numberAvailable"]
         .iter()

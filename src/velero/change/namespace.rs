@@ -20,7 +20,7 @@ use crate::{
 /// The label with what [`ENFORCE`] was before the charm took it over.
 const FORMER: &str = "velero-operator/former-pod-security-enforce";
 
-/// Brings the labels of the namespace to those that are wanted; what was changed, if anything was.
+/// Brings the labels of the namespace to those that are wanted. Returns what was changed, if anything.
 pub(crate) async fn label(cluster: &Cluster, wanted: &Labels) -> Result<Option<String>, ClusterError> {
     let Some(live) = read(cluster).await? else { return Ok(None) };
     let metadata = &live.metadata;
@@ -38,7 +38,7 @@ pub(crate) async fn label(cluster: &Cluster, wanted: &Labels) -> Result<Option<S
     Ok(Some(format!("the labels of Namespace {}", cluster.namespace())))
 }
 
-/// The namespace with these labels. With its uid, so that one that has gone is not made again.
+/// Returns the namespace with these labels, and with its uid, so that one that is gone is not created again.
 fn object(cluster: &Cluster, live: &ObjectMeta, labels: Labels) -> DynamicObject {
     let mut object = named("v1", "Namespace", cluster.namespace());
     object.metadata.uid.clone_from(&live.uid);
@@ -46,7 +46,7 @@ fn object(cluster: &Cluster, live: &ObjectMeta, labels: Labels) -> DynamicObject
     object
 }
 
-/// The labels that the charm is to have on the namespace, of those that are wanted there.
+/// Returns the labels that the charm is to have on the namespace, of those that are wanted there.
 fn labels_to_apply(live: &ObjectMeta, wanted: &Labels) -> Labels {
     let own = own_labels(live);
     let present = live.labels.clone().unwrap_or_default();

@@ -74,7 +74,7 @@ async fn delete_or_release(cluster: &Cluster, object: &DynamicObject) -> Result<
     cluster.merge(object, &patch).await.map(drop)
 }
 
-/// Whether the locations that are there are to stay, whatever they are: those of a provider that is not integrated any more are not.
+/// Whether to leave the existing locations alone. Those of another provider are not left.
 fn is_kept(plan: &LocationPlan, holdings: &Holdings) -> bool {
     match plan {
         LocationPlan::Keep { provider: None } => true,
@@ -85,7 +85,7 @@ fn is_kept(plan: &LocationPlan, holdings: &Holdings) -> bool {
     }
 }
 
-/// What an installation does not hold of what the charm makes for some.
+/// Returns the objects that the charm makes for some installations, but not for this one.
 fn unwanted(installation: &Installation, locations: &[DynamicObject], locations_kept: bool) -> Vec<DynamicObject> {
     let mut unwanted = Vec::new();
     if !installation.node_agent {

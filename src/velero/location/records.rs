@@ -17,8 +17,8 @@ use crate::{
 
 /// Deletes the objects of what is in the store, backups and repositories.
 ///
-/// A server that is taking the store's content over goes on with that while the location changes: what it brings then is about the
-/// former place, and goes when this is called again after the change.
+/// A server may be reading the store while the location changes. The records that it then makes are of the former place: call
+/// this again after the change.
 pub(crate) async fn forget_all(cluster: &Cluster) -> Result<(), ClusterError> {
     forget(cluster, "Backup", is_in_store).await?;
     forget_repositories(cluster).await
@@ -49,7 +49,7 @@ fn is_in_store(backup: &Run) -> bool {
             let (made, ended) = (backup.metadata.creation_timestamp, backup.status.completion_timestamp);
             made.zip(ended).is_some_and(|(made, ended)| made > ended)
         }
-        // Others are going to be made in the new place, or say why they were never begun.
+        // Unfinished backups are not in any store yet.
         _ => false,
     }
 }

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::{records, validation};
 use crate::{
-    cluster::{Cluster, ClusterError, FIELD_MANAGER, Heritage, call, describe, differs, named},
+    cluster::{Cluster, ClusterError, FIELD_MANAGER, FieldOwners, call, describe, differs, named},
     status::Status,
     velero::{
         names::CREDENTIALS,
@@ -52,7 +52,7 @@ pub struct LocationsUpdated {
     pub troubles: Vec<Trouble>,
 }
 
-/// What is to be done with the locations and their credentials.
+/// What to do with the locations and their credentials.
 #[derive(Debug)]
 pub enum DueUpdate<'a> {
     /// Nothing.
@@ -77,13 +77,12 @@ pub struct LocationUpdate<'a> {
 
 impl LocationUpdate<'_> {
     /// Whether all locations stay as they are.
-    #[must_use]
     pub fn is_of_credentials_only(&self) -> bool {
         self.credentials_only
     }
 }
 
-/// What is to be changed of the locations and their credentials, if anything is.
+/// Returns the change of the locations and their credentials that is due.
 pub(crate) async fn due_update<'a>(
     cluster: &Cluster,
     manifests: &'a Manifests,
@@ -100,7 +99,7 @@ pub(crate) async fn due_update<'a>(
             continue;
         };
         to_change |= differs(&live, location);
-        moves |= is_backup_location(location) && place(&live) != place(location);
+        moves |= is_backup_location(location) && store_identity(&live) != store_identity(location);
         usable &= !is_unusable(&live);
         if is_backup_location(location) {
             let noted = |version: &String| freshness::is_validated_for(&live, &validated_for(location, version));
@@ -123,7 +122,7 @@ pub(crate) async fn due_update<'a>(
         && usable
         && let Some(status) = held_back(cluster).await?
     {
-        // What is in progress may need new keys for the store that it began with, and not those of another one.
+        // A backup in progress may need new keys for the store that it began with, but not those of another store.
         if moves || version.is_some() {
             return Ok(DueUpdate::Postponed(status));
         }
@@ -137,7 +136,7 @@ pub(crate) async fn due_update<'a>(
     Ok(DueUpdate::Now(update))
 }
 
-/// What a change of the location waits for, if a backup or a restore is in progress.
+/// Returns what a change of the location waits for, if a backup or a restore is in progress.
 async fn held_back(cluster: &Cluster) -> Result<Option<Status>, ClusterError> {
     let operations = operations_in_progress(cluster).await?;
     let holds = |operation: &Operation| operation.holds("to change the storage location", Timestamp::now());
@@ -146,8 +145,8 @@ async fn held_back(cluster: &Cluster) -> Result<Option<Status>, ClusterError> {
 
 /// Applies the credentials and then the locations, which are validated with them.
 ///
-/// Some time may have passed since the update was found to be due, and a backup have begun. So it is looked again, right before
-/// something changes that a backup in progress would not survive.
+/// A backup may have begun since the update was found to be due. So this is checked again right before a change that a backup
+/// in progress would not survive.
 pub(crate) async fn apply(
     cluster: &Cluster,
     expected: &Expected,
@@ -163,14 +162,14 @@ pub(crate) async fn apply(
     };
     let mut moves = false;
     if let Some((desired, live)) = desired.zip(live.as_ref()).filter(|(desired, live)| differs(live, desired)) {
-        // What cannot be used is not kept for anybody.
+        // A location that cannot be used is not kept for a backup.
         if !is_unusable(live)
             && let Some(status) = held_back(cluster).await?
         {
             updated.postponed.push(status);
             return Ok(updated);
         }
-        moves = place(live) != place(desired);
+        moves = store_identity(live) != store_identity(desired);
         if moves {
             records::forget_all(cluster).await?;
         } else {
@@ -199,7 +198,7 @@ pub(crate) async fn apply(
             let change = LocationChange { desired: location, validated_for: validated_for(location, &version), moves };
             change.apply(cluster, expected, live.as_ref(), deadline).await?
         } else if live.as_ref().is_none_or(|live| differs(live, location)) {
-            cluster.inherit(&live).await?;
+            cluster.adopt_predecessors_fields(&live).await?;
             cluster.apply(location).await?;
             true
         } else {
@@ -221,8 +220,7 @@ struct LocationChange<'a> {
 }
 
 impl LocationChange<'_> {
-    /// Changes the location where that is due, so that what the server will say of it is about the change. Returns whether it
-    /// was due.
+    /// Updates the location if needed, and makes sure that the next validation covers the update. Returns whether it did.
     async fn apply(
         &self,
         cluster: &Cluster,
@@ -231,14 +229,14 @@ impl LocationChange<'_> {
         deadline: Instant,
     ) -> Result<bool, ClusterError> {
         let Some(live) = live else {
-            // If it was deleted by somebody, the server took its repositories for unusable.
+            // If somebody deleted the location, the server took its repositories for unusable.
             records::forget_repositories(cluster).await?;
             cluster.apply(&freshness::confirmed(self.desired, &self.validated_for)).await?;
             return Ok(true);
         };
         if differs(live, self.desired) || !freshness::is_validated_for(live, &self.validated_for) {
             validation::mark(cluster, live).await?;
-            cluster.inherit([live]).await?;
+            cluster.adopt_predecessors_fields([live]).await?;
             cluster.apply(&freshness::unconfirmed(self.desired, &self.validated_for)).await?;
             self.forget_what_came_since(cluster).await?;
         } else if !freshness::is_to_be_confirmed(live) {
@@ -252,7 +250,7 @@ impl LocationChange<'_> {
         Ok(true)
     }
 
-    /// Forgets records of the former place that a server has brought in which was just taking over what is there.
+    /// Forgets the records of the former place that a server was just reading from the store.
     async fn forget_what_came_since(&self, cluster: &Cluster) -> Result<(), ClusterError> {
         if self.moves { records::forget_all(cluster).await } else { Ok(()) }
     }
@@ -263,8 +261,8 @@ pub(crate) fn is_unusable(location: &DynamicObject) -> bool {
     is_backup_location(location) && freshness::phase(location) == Some("Unavailable")
 }
 
-/// Which folder of which bucket of which store a location is.
-fn place(location: &DynamicObject) -> Vec<Option<&str>> {
+/// Returns what tells a store from others: its address, its bucket and its folder.
+fn store_identity(location: &DynamicObject) -> Vec<Option<&str>> {
     let spec = &location.data["spec"];
     let storage = &spec["objectStorage"];
     let parts = [&spec["provider"], &storage["bucket"], &storage["prefix"]];
@@ -284,7 +282,7 @@ async fn apply_credentials(
 ) -> Result<Secret, ClusterError> {
     let secrets: Api<Secret> = cluster.namespaced();
     // No other credentials are to be left in it, whoever put them there.
-    cluster.take_over(&cluster.own(named("v1", "Secret", CREDENTIALS)), Heritage::Everybody).await?;
+    cluster.adopt_fields(&cluster.own(named("v1", "Secret", CREDENTIALS)), FieldOwners::Everybody).await?;
     let is_replaceable = kept.is_empty();
     let manifest = credentials.manifest(kept);
     let (parameters, patch) = (PatchParams::apply(FIELD_MANAGER).force(), Patch::Apply(&manifest));
@@ -299,7 +297,7 @@ async fn apply_credentials(
     }
 }
 
-/// What a validation of the location is about: its spec, and the credentials in that version.
+/// Returns what a validation of the location is about: its spec, and the credentials in that version.
 fn validated_for(location: &DynamicObject, credentials_version: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(location.data.to_string());

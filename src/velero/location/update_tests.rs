@@ -78,11 +78,11 @@ fn a_place_is_a_folder_of_a_bucket_of_a_store() {
     ] {
         let mut changed = spec.clone();
         *changed.pointer_mut(pointer).unwrap() = json!(value);
-        assert_eq!(place(&location(&changed)) != place(&was), moves, "{pointer}");
+        assert_eq!(store_identity(&location(&changed)) != store_identity(&was), moves, "{pointer}");
     }
     let mut without_folder = spec;
     without_folder["objectStorage"].as_object_mut().unwrap().remove("prefix");
-    assert_eq!(place(&location(&without_folder)), place(&was));
+    assert_eq!(store_identity(&location(&without_folder)), store_identity(&was));
 }
 
 #[tokio::test]

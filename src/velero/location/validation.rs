@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// How long a validation is waited for: until a store that does not answer is taken for silent, and a moment more.
+/// How long to wait for a validation: until a store that does not answer counts as silent, and a moment more.
 const PATIENCE: Duration = VALIDATION.saturating_add(Duration::from_secs(1));
 
 /// How long a name may take to be found.
@@ -57,7 +57,7 @@ fn has_ended(location: &DynamicObject) -> bool {
     time(location).is_some()
 }
 
-/// Whether a validation has ended, or something is in the way that waiting does not mend.
+/// Returns what to wait for until a validation has ended, or what keeps it from ending and waiting does not mend.
 fn assess(expected: &Expected, observed: &Observed) -> Vec<Trouble> {
     if observed.location.as_ref().is_some_and(has_ended) {
         return Vec::new();
@@ -78,8 +78,8 @@ pub(crate) enum Restart {
     HeldBack(String),
 }
 
-/// Restarts a server that hangs in the validation of what the location was before its last change, and would never look at what
-/// it is now. This happens once for a change: the server that comes has started after it.
+/// Restarts a server that hangs in the validation of what the location was before its last change, and would never validate the
+/// new one. This happens once for a change: the new server has started after it.
 pub(crate) async fn restart_stuck_server(cluster: &Cluster, expected: &Expected) -> Result<Restart, ClusterError> {
     let observed = observed::read(cluster, expected).await?;
     if !readiness::is_stuck(&observed) {

@@ -1,4 +1,4 @@
-//! What is watched and judged: the part of a plan that tells whether it is carried out. Nothing of it is secret.
+//! What is watched and judged: the part of a plan that tells whether it has been carried out. It holds no secrets.
 
 use kube::{ResourceExt, api::DynamicObject};
 
@@ -30,8 +30,7 @@ pub enum ExpectedManifest {
 }
 
 impl Expected {
-    /// What is to be seen once an installation runs that consists of these manifests.
-    #[must_use]
+    /// Returns what is to be seen once an installation of these manifests runs.
     pub fn of(installation: &Installation, manifests: &Manifests) -> Self {
         let manifest = |kind: &str| {
             let is_it = |object: &&DynamicObject| object.types.as_ref().is_some_and(|types| types.kind == kind);
@@ -51,7 +50,6 @@ impl Expected {
 
 impl ExpectedManifest {
     /// Whether an object was last applied from it.
-    #[must_use]
     pub(crate) fn is_of(&self, object: &impl ResourceExt) -> bool {
         match self {
             Self::Any => true,

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-/// As many are named.
+/// At most this many are named.
 const NAMED: usize = 3;
 
 /// Returns the first few names, and how many more there are.

@@ -33,7 +33,7 @@ pub(crate) enum Freshness {
 }
 
 impl Freshness {
-    /// Returns the one of a location.
+    /// Reads it from a location.
     pub(crate) fn of(location: &DynamicObject) -> Self {
         let is_marked = location.data.pointer("/status/message").is_some_and(|message| message == TO_BE_VALIDATED);
         match () {
@@ -45,13 +45,13 @@ impl Freshness {
     }
 }
 
-/// The location with the note that its status is about `validated_for`.
+/// Returns the location with the note that its status is about `validated_for`.
 pub(crate) fn confirmed(location: &DynamicObject, validated_for: &str) -> DynamicObject {
     noted(location, validated_for.to_owned())
 }
 
-/// The location with the note that its status may be about what it was before. The two forms differ in a field of the spec that
-/// means nothing: when one takes the place of the other, the server validates the location at once.
+/// Returns the location with the note that its status may be stale. The two forms differ in one meaningless field of the spec:
+/// switching between them makes the server validate at once.
 pub(crate) fn unconfirmed(location: &DynamicObject, validated_for: &str) -> DynamicObject {
     let mut doubted = noted(location, format!("{validated_for}{UNCONFIRMED}"));
     doubted.data["spec"]["credential"]["optional"] = json!(false);
@@ -73,23 +73,23 @@ pub(crate) fn is_validated_for(location: &DynamicObject, validated_for: &str) ->
     note(location).trim_end_matches(UNCONFIRMED) == validated_for
 }
 
-/// Whether a validation has ended since a location was changed, and one more is to be asked for, which is about the change for
-/// sure. As long as none has ended there is nothing to do but to wait.
+/// Whether a validation has ended since a location was changed, and another one has to be made, which is surely about the
+/// change. As long as none has ended, there is nothing to do but wait.
 pub(crate) fn is_to_be_confirmed(location: &DynamicObject) -> bool {
     Freshness::of(location) == Freshness::Doubtful && time(location).is_some()
 }
 
-/// What the server says of a location: `Available`, `Unavailable` or nothing yet.
+/// Returns what the server says of a location: `Available`, `Unavailable` or nothing yet.
 pub(crate) fn phase(location: &DynamicObject) -> Option<&str> {
     location.data.pointer("/status/phase")?.as_str()
 }
 
-/// When the server wrote what it says.
+/// Returns when the server wrote what it says.
 pub(crate) fn time(location: &DynamicObject) -> Option<Timestamp> {
     location.data.pointer("/status/lastValidationTime")?.as_str()?.parse().ok()
 }
 
-/// When the charm changed a location last, by the API server's clock.
+/// Returns when the charm changed a location last, by the API server's clock.
 pub(crate) fn changed(location: &DynamicObject) -> Option<Timestamp> {
     Some(own_fields(&location.metadata)?.time.as_ref()?.0)
 }

@@ -14,7 +14,7 @@ use kube::{
 };
 
 use crate::{
-    cluster::{Cluster, ClusterError, Heritage, call, describe, named},
+    cluster::{Cluster, ClusterError, FieldOwners, call, describe, named},
     velero::names::{
         ADOPTED, COMPONENT_SELECTOR, CREDENTIALS, INSTANCE, LOCATION, MANAGED_BY, METRICS, NODE_AGENT, SERVER,
         cluster_role_binding,
@@ -80,10 +80,6 @@ enum Origin {
 
 impl Holdings {
     /// Reads what is there.
-    ///
-    /// # Errors
-    ///
-    /// When the cluster fails.
     pub(crate) async fn read(cluster: &Cluster, application: &str) -> Result<Self, ClusterError> {
         let names = held_names(cluster.namespace());
         let found = try_join_all(names.iter().map(|object| async {
@@ -102,7 +98,7 @@ impl Holdings {
             Origin::Charm => false,
             Origin::Unknown | Origin::Others(_) => true,
         };
-        // A cluster in which all is clear is not asked any further.
+        // Where all is clear, nothing more is read.
         let applications =
             if origins.iter().all(is_clear) { Applications::default() } else { Applications::read(cluster).await? };
         let held = objects.into_iter().zip(origins).map(|(object, origin)| {
@@ -113,7 +109,6 @@ impl Holdings {
     }
 
     /// Returns the object of a kind and name that is there, whoever's it is.
-    #[must_use]
     pub fn find(&self, object: &DynamicObject) -> Option<&Held> {
         let is_same = |held: &&Held| {
             held.object.metadata.name == object.metadata.name
@@ -123,7 +118,6 @@ impl Holdings {
     }
 
     /// Returns the first object that is somebody else's, as messages name it, and who that is.
-    #[must_use]
     pub fn others(&self) -> Option<(String, &str)> {
         self.0.iter().find_map(|held| match &held.claim {
             Claim::Others(holder) => Some((describe(&held.object), holder.as_str())),
@@ -132,25 +126,21 @@ impl Holdings {
     }
 
     /// Whether there is a Velero that nobody says is theirs, and nothing of it is this application's yet.
-    #[must_use]
     pub fn is_unclaimed(&self) -> bool {
         !self.0.is_empty() && self.0.iter().all(|held| held.claim == Claim::Unclaimed)
     }
 
     /// Returns the BackupStorageLocation `default`, if there is one.
-    #[must_use]
     pub fn location(&self) -> Option<&Held> {
         self.find(&named("velero.io/v1", "BackupStorageLocation", LOCATION))
     }
 
     /// Returns the node agent, if there is one.
-    #[must_use]
     pub fn node_agent(&self) -> Option<&Held> {
         self.find(&named("apps/v1", "DaemonSet", NODE_AGENT))
     }
 
     /// Whether there is a node agent that nobody asked this application for: it was there before.
-    #[must_use]
     pub fn has_adopted_node_agent(&self) -> bool {
         self.node_agent().is_some_and(|held| match held.claim {
             Claim::Own => held.object.annotations().contains_key(ADOPTED),
@@ -159,14 +149,7 @@ impl Holdings {
         })
     }
 
-    /// Returns the server's Deployment, if there is one.
-    #[must_use]
-    pub fn server(&self) -> Option<&Held> {
-        self.find(&named("apps/v1", "Deployment", SERVER))
-    }
-
     /// Returns the objects, as messages name them.
-    #[must_use]
     pub fn names(&self) -> Vec<String> {
         self.0.iter().map(|held| describe(&held.object)).collect()
     }
@@ -178,7 +161,7 @@ impl FromIterator<Held> for Holdings {
     }
 }
 
-/// The objects whose names this application would use, all but the CustomResourceDefinitions, which belong to all.
+/// Returns the objects whose names this application would use, all but the CustomResourceDefinitions, which belong to all.
 fn held_names(namespace: &str) -> Vec<DynamicObject> {
     let mut objects = vec![
         named("apps/v1", "Deployment", SERVER),
@@ -196,7 +179,7 @@ fn held_names(namespace: &str) -> Vec<DynamicObject> {
     objects
 }
 
-/// Servers of Velero under other names: two of them in a namespace would work on the same objects.
+/// Returns servers of Velero under other names: two of them in a namespace would work on the same objects.
 async fn other_servers(cluster: &Cluster) -> Result<Vec<DynamicObject>, ClusterError> {
     let kind = named("apps/v1", "Deployment", "").types.unwrap_or_default();
     let mut servers =
@@ -229,7 +212,7 @@ impl Applications {
         self.present.iter().any(|(name, _)| name == application)
     }
 
-    /// Another application of the model that may have made something at that time: it was there, and it has the rights.
+    /// Returns another application of the model that may have made something at that time: it was there, and it has the rights.
     fn rival(&self, application: &str, made: Option<Timestamp>) -> Option<&str> {
         let may_have = |(name, since): &&(String, Option<Timestamp>)| {
             name != application && self.trusted.contains(name) && *since <= made
@@ -238,12 +221,12 @@ impl Applications {
     }
 }
 
-/// What the objects of a namespace say of their origin, in their order. What the CLI made is the Python charm's where that has
-/// changed anything with its own client.
+/// Returns what the objects of a namespace say of their origin, in their order. What the CLI made is the Python charm's where
+/// that has changed anything with its own client.
 fn origins(objects: &[DynamicObject], namespace: &str) -> Vec<Origin> {
-    let by_python_charm = objects.iter().any(|object| Heritage::PythonCharm.is_due(&object.metadata));
+    let by_python_charm = objects.iter().any(|object| FieldOwners::PythonCharm.is_due(&object.metadata));
     let origin = |object: &DynamicObject| match origin(object, namespace) {
-        Origin::Unknown if by_python_charm && Heritage::Predecessors.is_due(&object.metadata) => Origin::Charm,
+        Origin::Unknown if by_python_charm && FieldOwners::Predecessors.is_due(&object.metadata) => Origin::Charm,
         origin => origin,
     };
     objects.iter().map(origin).collect()
@@ -272,8 +255,8 @@ fn origin(object: &DynamicObject, namespace: &str) -> Origin {
     }
 }
 
-/// Whose a ClusterRoleBinding is that nobody has labelled and that gives rights to others than the server of this namespace: they
-/// are cluster-wide, and other Veleros use names of the same pattern.
+/// Returns whose a ClusterRoleBinding is that nobody has labelled and that gives rights to others than the server of this namespace:
+/// they are cluster-wide, and other Veleros use names of the same pattern.
 fn bound_elsewhere(object: &DynamicObject, namespace: &str) -> Option<String> {
     if object.types.as_ref().is_none_or(|types| types.kind != "ClusterRoleBinding") {
         return None;

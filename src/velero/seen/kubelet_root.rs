@@ -29,16 +29,14 @@ const PODS_VOLUME: &str = "host-pods";
 /// What is known of a node.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeFacts {
-    /// Its name.
     pub name: String,
-    /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// The directory that its kubelet tells.
     pub told: Option<KubeletRoot>,
 }
 
 impl NodeFacts {
-    /// The directory that is known of it: its own word, or that of its distribution's label.
+    /// Returns the directory that is known of it: its own word, or that of its distribution's label.
     fn root(&self) -> Option<KubeletRoot> {
         let by_label = || {
             let distribution = DISTRIBUTIONS.iter().find(|(label, _)| self.labels.contains_key(*label));
@@ -88,8 +86,7 @@ impl fmt::Display for SeveralRoots {
     }
 }
 
-/// The directory that a node agent has been found to be right with, as it runs on every node.
-#[must_use]
+/// Returns the directory that a node agent has been found to be right with, as it runs on every node.
 pub(crate) fn proven(agent: &DaemonSet) -> Option<KubeletRoot> {
     // One that was not installed by this charm counts as ready before it has looked.
     (runs_everywhere(agent) && is_probed(agent)).then(|| current(agent))?
@@ -102,19 +99,18 @@ fn current_of(agent: Option<&DaemonSet>) -> CurrentRoot {
     }
 }
 
-/// The directory that a node agent uses, as far as it is one that the charm could give it.
+/// Returns the directory that a node agent uses, as far as it is one that the charm could give it.
 fn current(agent: &DaemonSet) -> Option<KubeletRoot> {
     let volumes = agent.spec.as_ref()?.template.spec.as_ref()?.volumes.as_ref()?;
     let pods = volumes.iter().find(|volume| volume.name == PODS_VOLUME)?;
     pods.host_path.as_ref()?.path.trim_end_matches('/').strip_suffix("/pods")?.parse().ok()
 }
 
-/// The directory for the node agent, by what is known of the nodes that it has to run on.
+/// Returns the directory for the node agent, by what is known of the nodes that it has to run on.
 ///
 /// A node of which nothing is known (its kubelet was not asked, or is older, or is down) is like almost all others. Where another
 /// kubelet has told its directory it says nothing: the nodes of a cluster are mostly made by the same hand, and on one that is
 /// unlike the others the node agent ends, so that it does not go unnoticed.
-#[must_use]
 pub(crate) fn choose(agent: Option<&DaemonSet>, nodes: &[NodeFacts]) -> FoundRoot {
     let mut roots: BTreeMap<KubeletRoot, Vec<String>> = BTreeMap::new();
     let anyone_told = nodes.iter().any(|node| node.told.is_some());

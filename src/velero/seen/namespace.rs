@@ -14,19 +14,19 @@ use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, call};
 /// Labels with their values.
 pub(crate) type Labels = BTreeMap<String, String>;
 
-/// Since when the namespace has the charm's labels as they are; `None` if it has none of them.
+/// Returns since when the namespace has the charm's labels as they are; `None` if it has none of them.
 pub(crate) fn labelled_since(live: &ObjectMeta) -> Option<Timestamp> {
     Some(own_fields(live)?.time.as_ref()?.0)
 }
 
-/// The namespace's metadata, as far as it is there.
+/// Returns the namespace's metadata, as far as it is there.
 pub(crate) async fn read(cluster: &Cluster) -> Result<Option<PartialObjectMeta<Namespace>>, ClusterError> {
     let namespaces: Api<Namespace> = cluster.cluster_wide();
     let name = cluster.namespace();
     call("get", format!("Namespace {name}"), || namespaces.get_metadata_opt(name)).await
 }
 
-/// The labels that the charm has applied, with the values that they have now.
+/// Returns the labels that the charm has applied, with the values that they have now.
 pub(crate) fn own_labels(live: &ObjectMeta) -> Labels {
     let fields = own_fields(live).and_then(|entry| entry.fields_v1.as_ref());
     let owned = |key: &str| {
@@ -42,7 +42,7 @@ pub(crate) fn own_labels(live: &ObjectMeta) -> Labels {
         .collect()
 }
 
-/// What the charm has applied of an object, and when it changed that last.
+/// Returns what the charm has applied of an object, and when it changed that last.
 pub(super) fn own_fields(live: &ObjectMeta) -> Option<&ManagedFieldsEntry> {
     live.managed_fields
         .iter()

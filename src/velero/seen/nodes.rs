@@ -28,7 +28,7 @@ const ROOT_DIR: &str = "root-dir";
 const FLAGS: &str = "application/json;v=v1beta1;g=config.k8s.io;as=Flagz";
 /// How long a kubelet may take to tell its flags: one that does not answer must not hold a hook.
 const KUBELET_PATIENCE: Duration = Duration::from_secs(2);
-/// As many kubelets are asked.
+/// At most this many kubelets are asked.
 const KUBELETS_ASKED: usize = 32;
 
 /// The flags of a program of Kubernetes, as its `/flagz` has them.
@@ -74,7 +74,7 @@ struct RowObject {
 }
 
 impl Table {
-    /// What it says of the nodes, those first that are worth asking.
+    /// Returns what it says of the nodes, those first that are worth asking.
     fn nodes(self) -> (Vec<NodeFacts>, Vec<NodeFacts>) {
         let column = self.column_definitions.iter().position(|column| column.name == STATUS_COLUMN);
         // Such as `NotReady` and `Ready,SchedulingDisabled`.
@@ -96,7 +96,7 @@ impl From<ObjectMeta> for NodeFacts {
 
 async fn facts(cluster: &Cluster) -> Result<Vec<NodeFacts>, ClusterError> {
     let table: Table = call("list", "nodes".to_owned(), || cluster.read(LINUX_NODES, TABLE)).await?;
-    // A kubelet of a node that is down would only be waited for.
+    // The kubelet of a node that is down would not answer.
     let (mut nodes, down) = table.nodes();
     let asked = nodes.iter_mut().take(KUBELETS_ASKED).map(|node| async {
         node.told = told(cluster, &node.name).await;
@@ -106,7 +106,7 @@ async fn facts(cluster: &Cluster) -> Result<Vec<NodeFacts>, ClusterError> {
     Ok(nodes)
 }
 
-/// The directory that a kubelet tells; `None` where it does not tell, as it is older or cannot be reached.
+/// Returns the directory that a kubelet tells; `None` where it does not tell, as it is older or cannot be reached.
 async fn told(cluster: &Cluster, node: &str) -> Option<KubeletRoot> {
     let path = format!("/api/v1/nodes/{node}/proxy/flagz");
     match timeout(KUBELET_PATIENCE, cluster.read::<Flags>(&path, FLAGS)).await {

@@ -36,12 +36,11 @@ pub(crate) struct Observed {
     pub refusals: Vec<Event>,
     /// Since when the namespace has the labels that the charm put there: what was refused before says nothing.
     pub labelled_since: Option<Timestamp>,
-    /// The BackupStorageLocation.
     pub location: Option<DynamicObject>,
 }
 
 impl Observed {
-    /// Nothing but these pods, now.
+    /// Returns an observation of nothing but these pods, now.
     pub(crate) fn of_pods(mut pods: Vec<Pod>) -> Self {
         pods.sort_by_key(ResourceExt::name_any);
         let has_ended = |pod: &Pod| {
@@ -87,7 +86,7 @@ pub(crate) async fn read(cluster: &Cluster, expected: &Expected) -> Result<Obser
     let (server, node_agent, pods, location) =
         futures::try_join!(server, agent, cluster.list(&pods, "the pods of Velero", COMPONENT_SELECTOR), location)?;
     let mut observed = Observed { server, node_agent, location, ..Observed::of_pods(pods) };
-    // Only then is it asked for; all else is asked for in every hook.
+    // It is read only then; all else is read in every hook.
     if observed.node_agent.as_ref().is_some_and(|agent| !runs_everywhere(agent)) {
         let events = cluster.namespaced::<Event>();
         let parameters = ListParams::default().fields(REFUSALS);
@@ -102,7 +101,7 @@ pub(crate) async fn read(cluster: &Cluster, expected: &Expected) -> Result<Obser
 /// How many nodes are asked what the cloud calls them. A cluster may have thousands, and each node is some 20 KB.
 const NODES: u32 = 20;
 
-/// What the cloud calls the machines of the first few nodes that it calls something.
+/// Returns what the cloud calls the machines of the first few nodes that it calls something.
 pub(crate) async fn provider_ids(cluster: &Cluster) -> Result<Vec<String>, ClusterError> {
     let nodes = cluster.cluster_wide::<Node>();
     let parameters = ListParams::default().limit(NODES);

@@ -47,7 +47,8 @@ pub(crate) struct Operation {
 }
 
 impl Operation {
-    /// What a change waits for, such as `to restart Velero`. After a while it says for how long, and how to end it before.
+    /// Returns what a change waits for, such as `to restart Velero`. After a while it says for how long, and how to end it
+    /// before.
     pub(crate) fn holds(&self, change: &str, now: Timestamp) -> String {
         let waits = format!("{change} until {} has ended", self.name);
         match (self.since, self.until) {
@@ -204,8 +205,8 @@ impl Deletion {
     }
 }
 
-/// The backups, restores and deletions in progress. They need the server and the node agent, and the storage location as it was
-/// when they began.
+/// Returns the backups, restores and deletions in progress. They need the server and the node agent, and the storage location
+/// as it was when they began.
 pub(crate) async fn operations_in_progress(cluster: &Cluster) -> Result<Vec<Operation>, ClusterError> {
     let mut operations = Vec::new();
     for (kind, word) in [("Backup", "backup"), ("Restore", "restore")] {

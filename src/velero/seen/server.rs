@@ -48,8 +48,7 @@ impl ServerVersion {
         Version::parse(text).map_or_else(|| Self::Unreleased(text.to_owned()), Self::Release)
     }
 
-    /// The release, if it is one.
-    #[must_use]
+    /// Returns the release, if it is one.
     pub fn release(&self) -> Option<&Version> {
         match self {
             Self::Release(version) => Some(version),
@@ -68,7 +67,7 @@ impl std::fmt::Display for ServerVersion {
 }
 
 impl RunningServer {
-    /// The server among the pods of Velero, if one runs and is not about to end.
+    /// Returns the server among the pods of Velero, if one runs and is not about to end.
     pub(crate) fn among(pods: &[Pod]) -> Option<Self> {
         pods.iter().find_map(|pod| {
             let is_server = pod.labels().get("deploy").is_some_and(|name| name == SERVER);
@@ -82,20 +81,17 @@ impl RunningServer {
         })
     }
 
-    /// The image that it runs.
-    #[must_use]
+    /// Returns the image that it runs.
     pub fn image(&self) -> &str {
         &self.image
     }
 
-    /// What the tag of its image says, or what it told before.
-    #[must_use]
+    /// Returns what the tag of its image says, or what it told before.
     pub fn known_version(&self) -> Option<ServerVersion> {
         Version::of_image(&self.image).map(ServerVersion::Release).or_else(|| self.noted_version())
     }
 
-    /// What was noted of it.
-    #[must_use]
+    /// Returns what was noted of it.
     pub fn noted_version(&self) -> Option<ServerVersion> {
         self.noted.as_deref().map(ServerVersion::told)
     }
@@ -132,7 +128,6 @@ impl RunningServer {
         Ok(version.as_deref().map(ServerVersion::told))
     }
 
-    /// Notes its version.
     pub(crate) async fn note(&self, cluster: &Cluster, version: &ServerVersion) -> Result<(), ClusterError> {
         let pod = cluster.own(named("v1", "Pod", &self.pod));
         let note = json!({"metadata": {"annotations": {VERSION_ANNOTATION: version.to_string()}}});
@@ -141,7 +136,7 @@ impl RunningServer {
     }
 }
 
-/// What the server wrote into a request when it took it.
+/// Returns what the server wrote into a request when it took it.
 fn told_version(request: &DynamicObject) -> Option<String> {
     let status = request.data.get("status")?;
     let processed = status.get("phase")?.as_str()? == "Processed";

@@ -119,11 +119,11 @@ pub(crate) async fn until(
         turn = next_turn(&troubles, observed.at).map_or(deadline, |after| Instant::now() + after);
         latest = Some(observed);
     }
-    // The deadline is there: what is said then comes from the cluster itself, also where the watches did not work.
+    // The deadline has passed: the cluster itself is read, in case the watches did not work.
     observed::read(cluster, expected).await
 }
 
-/// After how long one of the troubles becomes another without anything else happening.
+/// Returns after how long one of the troubles becomes another by the passing of time alone.
 fn next_turn(troubles: &[Trouble], now: Timestamp) -> Option<Duration> {
     let turns = troubles.iter().filter_map(Trouble::turns_at).filter(|at| *at > now);
     turns.min().map(|at| at.duration_since(now).unsigned_abs())

@@ -12,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
-/// A folder with one answer per key. It saves time and cachery and nothing else, and may be deleted at any time.
+/// A folder with one answer per key. It only saves time and memory, and may be deleted at any time.
 #[derive(Clone, Debug)]
 pub(super) struct DryRunCache {
     directory: PathBuf,
@@ -27,7 +27,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// A key to `program`, which is told apart from others by its size and time. `None` when it is not there.
+    /// Returns the key for a run of `program`, which is identified by its size and time. `None` when it is not there.
     pub(super) fn new(name: &'static str, program: &Path, arguments: &[String]) -> Option<Self> {
         let metadata = fs::metadata(program).ok()?;
         let modified = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
@@ -42,12 +42,12 @@ impl Key {
 }
 
 impl DryRunCache {
-    /// A cache in a folder that need not be there yet.
+    /// Returns a cache in a folder that need not be there yet.
     pub(super) fn new(directory: PathBuf) -> Self {
         Self { directory }
     }
 
-    /// The answer, if it was kept and can be read.
+    /// Returns the answer, if it was kept and can be read.
     pub(super) fn get<T: DeserializeOwned>(&self, key: &Key) -> Option<T> {
         serde_json::from_slice(&fs::read(self.path(key)).ok()?).ok()
     }

@@ -44,16 +44,12 @@ pub struct Cli {
 /// Why the CLI gave no result.
 #[derive(Debug, Error)]
 pub enum CliError {
-    /// Its process could not be run to its end.
     #[error("the velero CLI did not run")]
     Process(#[from] ProcessError),
-    /// The file could not be written that keeps it from the cluster.
     #[error("cannot write a kubeconfig for the velero CLI")]
     NoCluster(#[source] io::Error),
-    /// It refused.
     #[error("the velero CLI failed: {0}")]
     Failed(String),
-    /// Its dry run is not a list of objects.
     #[error("cannot read the dry run of the velero CLI")]
     DryRun(#[source] serde_yaml::Error),
 }
@@ -64,20 +60,18 @@ struct List {
 }
 
 impl Cli {
-    /// The program in the charm's directory, which keeps its dry runs there too.
-    #[must_use]
+    /// Returns the program in the charm's directory, which keeps its dry runs there too.
     pub fn in_charm(charm_directory: &Path) -> Self {
         let cache = DryRunCache::new(charm_directory.join(".velero-dry-runs"));
         Self { program: charm_directory.join("velero"), cache: Some(cache) }
     }
 
-    /// A program anywhere.
-    #[must_use]
+    /// Returns a program anywhere.
     pub fn at(program: PathBuf) -> Self {
         Self { program, cache: None }
     }
 
-    /// The objects that `velero install` would make in `namespace`.
+    /// Returns the objects that `velero install` would make in `namespace`.
     ///
     /// # Errors
     ///
@@ -91,11 +85,7 @@ impl Cli {
         .await
     }
 
-    /// The release that the program is of; `None` for a build from a branch.
-    ///
-    /// # Errors
-    ///
-    /// When the program cannot be run.
+    /// Returns the release that the program is of; `None` for a build from a branch.
     pub async fn version(&self) -> Result<Option<Version>, CliError> {
         let arguments = ["version", "--client-only"].map(str::to_owned);
         let told =
@@ -103,7 +93,7 @@ impl Cli {
         Ok(told.as_deref().and_then(Version::parse))
     }
 
-    /// What `read` makes of the output of the program, which is asked only if it has not answered the same before.
+    /// Returns what `read` makes of the output of the program, which runs only if the answer is not cached.
     async fn answer<T: Serialize + DeserializeOwned>(
         &self,
         name: &'static str,
@@ -135,12 +125,12 @@ fn no_cluster() -> io::Result<NamedTempFile> {
     Ok(file)
 }
 
-/// The version among the lines of `velero version`: `Version: v1.18.3`.
+/// Returns the version among the lines of `velero version`: `Version: v1.18.3`.
 fn told_version(output: &str) -> Option<String> {
     output.lines().find_map(|line| Some(line.trim().strip_prefix("Version:")?.trim().to_owned()))
 }
 
-/// The flags of `velero install` for an installation. None of them is a credential: those the charm adds by itself.
+/// Returns the flags of `velero install` for an installation. None of them is a credential: those the charm adds by itself.
 fn install_arguments(namespace: &str, installation: &Installation) -> Vec<String> {
     let mut arguments: Vec<String> = [
         "--namespace",
@@ -193,7 +183,7 @@ fn install_arguments(namespace: &str, installation: &Installation) -> Vec<String
     arguments
 }
 
-/// A map as the CLI reads it: one record of CSV whose fields are `key=value`.
+/// Returns a map as the CLI reads it: one record of CSV whose fields are `key=value`.
 fn map_flag(map: &BTreeMap<String, String>) -> String {
     let fields: Vec<_> = map
         .iter()

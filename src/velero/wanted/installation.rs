@@ -22,16 +22,14 @@ pub struct Installation {
     pub plugin_image: Option<String>,
     /// Where backups go.
     pub location: LocationPlan,
-    /// What of it stays as it is, whatever stands here: a person has to mend an option first.
+    /// The parts that stay as they are, whatever is planned here: a person has to mend an option first.
     pub held_back: HeldBack,
 }
 
 /// The parts of an installation that could not be planned.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct HeldBack {
-    /// The server.
     pub server: bool,
-    /// The node agent.
     pub node_agent: bool,
 }
 
@@ -52,15 +50,13 @@ pub enum LocationPlan {
 /// The object store that backups go to.
 #[derive(Clone, Debug)]
 pub struct BackupLocation {
-    /// Velero's name of the provider.
     pub provider: &'static str,
     /// The store itself.
     pub storage: Storage,
 }
 
 impl Installation {
-    /// The location that is to be used, if it is known.
-    #[must_use]
+    /// Returns the location that is to be used, if it is known.
     pub fn backup_location(&self) -> Option<&BackupLocation> {
         match &self.location {
             LocationPlan::Use(location) => Some(location),

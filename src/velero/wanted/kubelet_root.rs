@@ -11,19 +11,16 @@ pub struct KubeletRoot(String);
 /// Why a text is no such path.
 #[derive(Debug, Error, Eq, PartialEq)]
 pub enum KubeletRootError {
-    /// It does not begin at the root of the file system, or is that root.
     #[error("is no absolute path")]
     NotAbsolute,
-    /// It leads back, or stays where it is.
     #[error("is a path with . or ..")]
     Detour,
-    /// It holds what no path of a kubelet does, and what would be hard to see in a message.
     #[error("is a path with white space or control characters")]
     Unprintable,
 }
 
 impl KubeletRoot {
-    /// A path that is known to be one.
+    /// Returns a path that is known to be one.
     pub(crate) fn known(path: &'static str) -> Self {
         Self(path.to_owned())
     }

@@ -20,7 +20,7 @@ use super::{
     version::Version,
 };
 use crate::{
-    cluster::{Heritage, MANIFEST_ANNOTATION},
+    cluster::{FieldOwners, MANIFEST_ANNOTATION},
     velero::names::{
         ADOPTED, COMPONENT, CREDENTIALS, CREDENTIALS_KEY, INSTANCE, KEPT_KEYS, LOCATION, MANAGED_BY, METRICS, SERVER,
         VERSION_ANNOTATION,
@@ -30,7 +30,7 @@ use crate::{
 /// The port on which the server tells its metrics.
 const METRICS_PORT: u16 = 8085;
 
-/// What an installation consists of, apart by the order in which it is applied.
+/// The manifests of an installation, grouped by the order in which they are applied.
 #[derive(Clone, Debug)]
 pub struct Manifests {
     /// The namespace that all of it is in.
@@ -56,17 +56,13 @@ pub struct CredentialsSecret {
 }
 
 impl Manifests {
-    /// What `installation` consists of in `namespace`.
-    ///
-    /// # Errors
-    ///
-    /// When the CLI cannot tell.
+    /// Returns what `installation` consists of in `namespace`.
     pub async fn of(cli: &Cli, namespace: &str, installation: &Installation) -> Result<Self, CliError> {
         let (dry_run, version) = try_join(cli.dry_run(namespace, installation), cli.version()).await?;
         Ok(Self::from_dry_run(dry_run, version.as_ref(), namespace, installation))
     }
 
-    /// What the CLI printed, with what it does not know added.
+    /// Returns what the CLI printed, completed by what the CLI does not know.
     fn from_dry_run(
         dry_run: Vec<DynamicObject>,
         version: Option<&Version>,
@@ -130,9 +126,8 @@ impl Manifests {
 }
 
 impl CredentialsSecret {
-    /// The Secret as the API takes it. `kept` is what was in it when it was adopted: it may be the only copy, and other locations
-    /// may use it.
-    #[must_use]
+    /// Returns the Secret as the API takes it. `kept` is what was in it when it was adopted: it may be the only copy, and other
+    /// locations may use it.
     pub fn manifest(&self, kept: BTreeMap<String, ByteString>) -> Secret {
         let mut metadata =
             ObjectMeta { labels: Some(labels(&self.application)), ..named(CREDENTIALS, &self.namespace) };
@@ -147,10 +142,9 @@ impl CredentialsSecret {
 
     /// Whether a Secret of the cluster is just this one, beside what was kept in it, and nobody but the charm has a hold on any
     /// field of it.
-    #[must_use]
     pub fn is_in(&self, live: &Secret) -> bool {
         let wanted = self.manifest(kept(live));
-        !Heritage::Everybody.is_due(&live.metadata)
+        !FieldOwners::Everybody.is_due(&live.metadata)
             && live.data == wanted.data
             && live.type_ == wanted.type_
             && labels(&self.application).iter().all(|(key, value)| live.labels().get(key) == Some(value))
@@ -178,7 +172,7 @@ fn labels(application: &str) -> BTreeMap<String, String> {
     [COMPONENT, MANAGED_BY, (INSTANCE, application)].map(|(key, value)| (key.to_owned(), value.to_owned())).into()
 }
 
-/// The CLI is not told of credentials and certificates, as it reads them from files only.
+/// Adds what the CLI is not given: it reads credentials and certificates from files only.
 fn complete_location(object: &mut DynamicObject, location: Option<&BackupLocation>) {
     let spec = &mut object.data["spec"];
     spec["credential"] = json!({"name": CREDENTIALS, "key": CREDENTIALS_KEY});
@@ -192,9 +186,9 @@ fn complete_location(object: &mut DynamicObject, location: Option<&BackupLocatio
     }
 }
 
-/// The node agent looks at its start whether it finds the pods of its node, and ends if not. It is ready when that is done,
-/// which is when it tells its metrics; without a probe it would be from its first moment on. And what it says when it ends is
-/// then in its pod's status.
+/// Adds a probe. The node agent checks at its start whether it finds the pods of its node, and ends if not. When it has
+/// checked, it serves its metrics; without a probe it would count as ready from its first moment on. What it says when it ends
+/// is kept in its pod's status.
 fn complete_node_agent(object: &mut DynamicObject) {
     let Some(containers) = object.data.pointer_mut("/spec/template/spec/containers").and_then(Value::as_array_mut)
     else {
@@ -224,7 +218,7 @@ fn metrics_service(application: &str, namespace: &str) -> DynamicObject {
     }
 }
 
-/// Marks an object as the application's own, and with what it was made from.
+/// Labels an object as the application's own, and annotates it with the hash of its manifest.
 fn finish(object: &mut DynamicObject, application: &str) {
     // The CLI writes `creationTimestamp: null` into every object and pod template.
     remove_nulls(&mut object.data);
@@ -256,11 +250,11 @@ fn manifest_hash(object: &DynamicObject) -> String {
     HEXLOWER.encode(&hash.finalize()[..8])
 }
 
-/// All manifests as one YAML text of several documents, with the credentials left out.
+/// Returns all manifests as one YAML text of several documents, with the credentials left out.
 ///
 /// # Errors
 ///
-/// When an object has no form in YAML, which no object of Kubernetes is without.
+/// When an object cannot be written as YAML, which does not happen to an object of Kubernetes.
 pub fn to_yaml(manifests: &Manifests) -> Result<String, serde_yaml::Error> {
     let mut text = String::new();
     let mut push = |document: &Value| -> Result<(), serde_yaml::Error> {
@@ -291,7 +285,6 @@ pub fn to_yaml(manifests: &Manifests) -> Result<String, serde_yaml::Error> {
 }
 
 /// Whether an object is the BackupStorageLocation.
-#[must_use]
 pub(crate) fn is_backup_location(object: &DynamicObject) -> bool {
     object.metadata.name.as_deref() == Some(LOCATION)
         && object.types.as_ref().is_some_and(|types| types.kind == "BackupStorageLocation")

@@ -11,7 +11,7 @@ pub(crate) mod version;
 
 pub use cli::{Cli, CliError};
 pub use installation::{BackupLocation, HeldBack, Installation, LocationPlan};
-pub use kubelet_root::{KubeletRoot, KubeletRootError};
+pub use kubelet_root::KubeletRoot;
 pub use manifests::{CredentialsSecret, Manifests, to_yaml};
 pub use user_command::{Finish, LineSink};
 pub use version::Version;

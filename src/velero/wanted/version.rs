@@ -8,14 +8,12 @@ pub struct Version(semver::Version);
 
 impl Version {
     /// Reads a version as Velero and its tags write it, `v1.18.3`. Builds from a branch say something else, such as `main`.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         semver::Version::parse(text.strip_prefix('v').unwrap_or(text)).ok().map(Self)
     }
 
-    /// What the tag of an image says, if it is a version.
-    #[must_use]
+    /// Returns what the tag of an image says, if it is a version.
     pub fn of_image(image: &str) -> Option<Self> {
         // The part before the last slash may hold a colon too: a registry's port.
         let name = image.rsplit('/').next()?;
@@ -24,13 +22,11 @@ impl Version {
     }
 
     /// Whether both are of one minor release. Within it, CLI, definitions and server understand each other.
-    #[must_use]
     pub fn agrees_with(&self, other: &Self) -> bool {
         (self.0.major, self.0.minor) == (other.0.major, other.0.minor)
     }
 
-    /// The minor release: `1.18`.
-    #[must_use]
+    /// Returns the minor release: `1.18`.
     pub fn minor_release(&self) -> String {
         format!("{}.{}", self.0.major, self.0.minor)
     }

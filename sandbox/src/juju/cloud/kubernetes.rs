@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{Cloud, CloudError, UnitAccess, Workload, objects};
-use crate::cluster::ClusterAccess;
+use crate::host::ClusterAccess;
 
 /// How long one verb's requests may take, the removal of a namespace aside.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);

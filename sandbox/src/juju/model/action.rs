@@ -8,8 +8,9 @@ use super::super::agent::HookRecord;
 use super::super::context::ActionRun;
 use super::super::environment::Execution;
 use super::super::error::Error;
+use super::super::names::UnitName;
 use super::super::simulated::{S3Integrator, Simulated};
-use super::super::state::{ApplicationKind, UnitName};
+use super::super::state::ApplicationKind;
 use super::Model;
 
 /// How an action ended.

@@ -7,9 +7,10 @@ use super::super::agent::HookRecord;
 use super::super::charm::{Charm, ConfigOption, Role, is_valid_name};
 use super::super::cloud::Workload;
 use super::super::error::Error;
+use super::super::names::UnitName;
 use super::super::relation::{Relation, Side};
 use super::super::simulated::built_in;
-use super::super::state::{Application, ApplicationKind, Life, ModelState, UnitName};
+use super::super::state::{Application, ApplicationKind, Life, ModelState};
 use super::Model;
 use super::session::Session;
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::super::agent::HookRecord;
 use super::super::error::Error;
 use super::super::hook::Hook;
-use super::super::state::{Application, Life, UnitName};
+use super::super::names::UnitName;
+use super::super::state::{Application, Life};
 use super::session::Session;
 
 /// How long Juju waits before it runs a failed hook for the second time.

@@ -22,9 +22,12 @@ use super::error::Error;
 use super::hook::Hook;
 use super::interruption::Interruption;
 use super::log::{Log, LogLine};
-use super::state::{ModelState, Status, UnitName};
+use super::names::UnitName;
+use super::resolver::hook_named;
+use super::state::ModelState;
+use super::status::Status;
 use super::store::Store;
-use crate::cluster::ClusterAccess;
+use crate::host::ClusterAccess;
 pub use action::{ActionResult, ActionStatus};
 pub use application::DeployOptions;
 pub use remote::Scripted;
@@ -202,7 +205,7 @@ impl Model {
         let mut session = self.begin()?;
         session.settle()?;
         session.unit(unit)?;
-        let hook = Hook::named(hook, &session.state, unit).ok_or_else(|| Error::RelationNotFound(hook.to_owned()))?;
+        let hook = hook_named(hook, &session.state, unit).ok_or_else(|| Error::RelationNotFound(hook.to_owned()))?;
         session.run_unless_failed(unit, &hook)?;
         session.finish()
     }

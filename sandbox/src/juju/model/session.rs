@@ -12,9 +12,11 @@ use super::super::error::Error;
 use super::super::hook::{Hook, RelationEvent};
 use super::super::interruption::Interruption;
 use super::super::log::Log;
+use super::super::names::UnitName;
+use super::super::reactions::react;
 use super::super::resolver::{next_hook, note};
-use super::super::simulated;
-use super::super::state::{Application, ApplicationKind, Life, ModelState, Status, StatusValue, Unit, UnitName};
+use super::super::state::{Application, ApplicationKind, Life, ModelState, Unit};
+use super::super::status::{Status, StatusValue};
 use super::{Model, Progress};
 
 /// More hooks than this in one verb are taken for an endless loop.
@@ -156,7 +158,7 @@ impl Session<'_> {
         }
         self.state.elect_leaders();
         for name in &played {
-            simulated::react(&mut self.state, name);
+            react(&mut self.state, name);
         }
         self.forget_units()?;
         self.state.elect_leaders();

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::super::error::Error;
-use super::super::state::{Application, Life, ModelState, Status, StatusValue, Unit};
+use super::super::state::{Application, Life, ModelState, Unit};
+use super::super::status::{Status, StatusValue};
 use super::Model;
 
 /// A model as `juju status` shows it.

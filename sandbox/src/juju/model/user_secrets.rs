@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::super::agent::HookRecord;
 use super::super::error::Error;
-use super::super::secret::{Grant, Owner, Secret, SecretUri};
+use super::super::names::SecretUri;
+use super::super::secret::{Grant, Owner, Secret};
 use super::Model;
 use super::remote::encoded;
 use super::session::Session;

@@ -1,15 +1,15 @@
 //! Applications that the sandbox plays itself, without a charm process.
 
-mod exchange;
-mod integrator;
-mod s3_integrator;
+pub(super) mod integrator;
+pub(super) mod s3_integrator;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::charm::{ConfigOption, Metadata};
-use super::state::{ModelState, Status};
+use super::status::{Status, StatusValue};
 pub use integrator::Integrator;
 pub use s3_integrator::{Dialect, S3Integrator};
 
@@ -42,7 +42,7 @@ impl Simulated {
         match self {
             Self::S3Integrator(integrator) => integrator.status(),
             Self::Integrator(integrator) => integrator.status(),
-            Self::Scripted => Status::now(super::state::StatusValue::Active, ""),
+            Self::Scripted => Status::now(StatusValue::Active, ""),
         }
     }
 }
@@ -62,24 +62,8 @@ pub fn built_in_names() -> impl Iterator<Item = &'static str> {
     std::iter::once(S3Integrator::NAME).chain(integrator::names())
 }
 
-/// Lets the application react to what is the case now; doing it twice changes nothing more.
-pub fn react(model: &mut ModelState, application: &str) {
-    let Some(ours) = model.applications.get(application) else { return };
-    let super::state::ApplicationKind::Simulated { behaviour, .. } = &ours.kind else { return };
-    let mut behaviour = behaviour.clone();
-    match &mut behaviour {
-        Simulated::S3Integrator(integrator) => integrator.react(model, application),
-        Simulated::Integrator(integrator) => integrator.react(model, application),
-        Simulated::Scripted => {}
-    }
-    let status = behaviour.status();
-    let Some(ours) = model.applications.get_mut(application) else { return };
-    for unit in ours.units.values_mut() {
-        if (unit.status.value, &unit.status.message) != (status.value, &status.message) {
-            unit.status = status.clone();
-        }
-    }
-    if let super::state::ApplicationKind::Simulated { behaviour: kept, .. } = &mut ours.kind {
-        *kept = behaviour;
-    }
+/// A JSON list as Python writes it.
+pub(super) fn python_list(items: &[String]) -> String {
+    let items: Vec<String> = items.iter().map(|item| Value::from(item.as_str()).to_string()).collect();
+    format!("[{}]", items.join(", "))
 }

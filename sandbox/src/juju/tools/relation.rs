@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::super::context::Whose;
-use super::super::state::UnitName;
+use super::super::names::UnitName;
 use super::flags::{switch, value};
 use super::key_values::{from_arguments, from_yaml};
 use super::relation_id::{RELATION, given_or_own, needed};

@@ -6,14 +6,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::super::secret::{Owner, SecretUri};
+use super::super::names::SecretUri;
+use super::super::secret::Owner;
 use super::flags::{Parsed, switch, value};
 use super::format::Format;
 use super::{Answer, Call, Context, ToolError, failed, no_more, usage};
 
 /// The secret that a URI names.
 pub(super) fn parse_uri(text: &str) -> Result<SecretUri, ToolError> {
-    text.parse().map_err(|error: super::super::secret::InvalidSecretUri| ToolError::Usage(error.to_string()))
+    text.parse().map_err(|error: super::super::names::InvalidSecretUri| ToolError::Usage(error.to_string()))
 }
 
 pub(super) fn not_found(id: &str) -> ToolError {

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::super::context::SecretChange;
-use super::super::secret::{Grant, Owner, Secret, SecretDescription, SecretUri};
-use super::super::state::UnitName;
+use super::super::names::{SecretUri, UnitName};
+use super::super::secret::{Grant, Owner, Secret, SecretDescription};
 use super::flags::{Flag, Parsed, switch, value};
 use super::key_values::from_yaml;
 use super::relation_id::{RELATION, given_or_own};

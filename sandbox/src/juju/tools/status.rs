@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::state::{Status, StatusValue};
+use super::super::status::{Status, StatusValue};
 use super::flags::switch;
 use super::{Answer, Call, Context, ToolError, failed, no_more, usage};
 

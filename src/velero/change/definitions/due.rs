@@ -1,4 +1,4 @@
-//! What is to be done with Velero's CustomResourceDefinitions, which all Veleros of a cluster share: no I/O here.
+//! What to do with Velero's CustomResourceDefinitions, which all Veleros of a cluster share.
 //!
 //! An older Velero's definitions in place of a newer one's would make the API server drop fields that the newer writes, and
 //! refuse phases that it sets. So what a newer Velero needs is never taken back. Which Velero's definitions are is told by an
@@ -25,7 +25,7 @@ use crate::{
 /// dropped, a kind that no release of ours has, and the schema within a restore's init containers, of which everything is kept.
 const DROPPED: [(&str, &str); 1] = [("downloadrequests.velero.io", "v1.spec.target.kind=BackupItemSnapshots")];
 
-/// What is to be done with the definitions of a cluster.
+/// What to do with the definitions of a cluster.
 #[derive(Debug, Default)]
 pub(crate) struct DueDefinitions<'a> {
     /// Those to apply.
@@ -41,7 +41,6 @@ pub(crate) struct DueDefinitions<'a> {
 /// A definition that has something that ours does not know, and lacks something that it does.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Unclear {
-    /// Its name.
     pub name: String,
     /// One of the things that it has more.
     pub has: String,
@@ -61,7 +60,7 @@ enum Standing {
     },
 }
 
-/// Decides what is to be done where `live` is what the cluster has of the `desired` definitions.
+/// Decides what to do with the `desired` definitions, given the `live` ones.
 pub(crate) fn due<'a>(desired: &'a [DynamicObject], live: &[DynamicObject]) -> DueDefinitions<'a> {
     let live_of = |definition: &DynamicObject| live.iter().find(|live| live.metadata.name == definition.metadata.name);
     let mut due = DueDefinitions::default();
@@ -85,7 +84,7 @@ pub(crate) fn due<'a>(desired: &'a [DynamicObject], live: &[DynamicObject]) -> D
     due
 }
 
-/// The version of the Velero that a definition was made by the charm for.
+/// Returns the version of the Velero that the charm made a definition for.
 pub(crate) fn version(definition: &DynamicObject) -> Option<Version> {
     definition.annotations().get(VERSION_ANNOTATION).and_then(|version| Version::parse(version))
 }
@@ -99,7 +98,8 @@ fn standing(live: &DynamicObject, desired: &DynamicObject) -> Standing {
     let has = more(live, desired).into_iter().find(|path| !DROPPED.contains(&(name.as_str(), path.as_str())));
     let lacks = more(desired, live).pop_first();
     match (has, lacks, told) {
-        // What the charm has brought may lack something that Velero has dropped since. Of another minor release it is said.
+        // A definition that the charm applied may lack something that Velero has dropped since. Another minor release is
+        // reported.
         (has, Some(lacks), Some((live, desired))) if live.agrees_with(&desired) => {
             Standing::Unclear { has: has.unwrap_or_else(|| format!("version {live}")), lacks }
         }
@@ -118,7 +118,7 @@ fn has_the_charms_versions(live: &DynamicObject) -> bool {
     })
 }
 
-/// What objects can have under one definition and not under another: `v1.status.phase=Queued`.
+/// Returns what objects can have under one definition and not under another: `v1.status.phase=Queued`.
 fn more(one: &DynamicObject, other: &DynamicObject) -> BTreeSet<String> {
     let other = versions(other);
     let mut more = BTreeSet::new();

@@ -26,8 +26,8 @@ use crate::{
 /// How long a hook waits for definitions to be deleted, or to be ready for objects.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Applies the definitions. Returns what keeps them from being of use to the server, if anything does: then nothing else is to be
-/// applied.
+/// Applies the CustomResourceDefinitions. Returns what to wait for, or to mend, where the server cannot use them yet: then
+/// nothing else must be applied.
 pub(crate) async fn apply(
     cluster: &Cluster,
     desired: &[DynamicObject],
@@ -54,7 +54,9 @@ pub(crate) async fn apply(
         }
     }
     cluster
-        .inherit(live.iter().filter(|live| due.apply.iter().any(|due| due.metadata.name == live.metadata.name)))
+        .adopt_predecessors_fields(
+            live.iter().filter(|live| due.apply.iter().any(|due| due.metadata.name == live.metadata.name)),
+        )
         .await?;
     let made = try_join_all(due.apply.iter().map(|definition| cluster.apply(definition))).await?;
     let mut pending: BTreeSet<_> =
@@ -70,14 +72,13 @@ pub(crate) async fn apply(
     Ok(None)
 }
 
-/// Returns the release that the definitions of the cluster are of, as far as they say it; nothing is changed.
+/// Returns the release of the live definitions, as far as they say it; nothing is changed.
 pub(crate) async fn release(cluster: &Cluster, desired: &[DynamicObject]) -> Result<Option<Version>, ClusterError> {
     let live = live(cluster, desired).await?;
     Ok(live.iter().filter_map(due::version).max())
 }
 
-/// What the cluster has of the definitions: by the label that they have unless somebody took it off, which is one request, and
-/// by name.
+/// Returns the live definitions: one list by label, then a get by name for each that has lost its label.
 async fn live(cluster: &Cluster, desired: &[DynamicObject]) -> Result<Vec<DynamicObject>, ClusterError> {
     let api = api(cluster);
     let mut live = cluster.list(&api, "CustomResourceDefinitions of Velero", COMPONENT_SELECTOR).await?;
@@ -100,7 +101,7 @@ fn api(cluster: &Cluster) -> Api<DynamicObject> {
     cluster.everywhere(&kind())
 }
 
-/// Watches a definition that is being deleted until it is gone; `false` when it does not go in time.
+/// Watches a definition that is being deleted. Returns whether it is gone in time.
 async fn is_gone(cluster: &Cluster, name: &str) -> Result<bool, ClusterError> {
     let gone = await_condition(api(cluster), name, |live: Option<&DynamicObject>| live.is_none());
     match timeout(PATIENCE, gone).await {
@@ -113,7 +114,7 @@ async fn is_gone(cluster: &Cluster, name: &str) -> Result<bool, ClusterError> {
     }
 }
 
-/// Watches until definitions are ready for objects, and takes them off `pending`, or until the time is over.
+/// Watches until definitions are established, and takes them off `pending`, or until the time is over.
 async fn establish(cluster: &Cluster, pending: &mut BTreeSet<String>) {
     if pending.is_empty() {
         return;

@@ -117,8 +117,8 @@ impl Definition {
     }
 }
 
-/// Removes the Velero of an application. What cannot be removed is told, and does not keep the rest. Another's Velero in the
-/// namespace stays, with all of its objects.
+/// Removes the Velero of an application. What cannot be removed is reported, and the rest is removed all the same. Another's
+/// Velero in the namespace stays, with all of its objects.
 pub(crate) async fn remove(cluster: &Cluster, application: &str) -> Removal {
     let mut removal = Removal::default();
     let run = Run { cluster, application };
@@ -138,7 +138,7 @@ impl Run<'_> {
     async fn all(&self, removal: &mut Removal) {
         let server = named("apps/v1", "Deployment", SERVER);
         let Some(runs) = removal.note(&describe(&server), self.head(&server).await) else {
-            // Whose Velero it is, is not known: only what names its application goes.
+            // It is not known whose Velero it is: only what names this application is deleted.
             return self.labelled(removal).await;
         };
         let owned = match &runs {
@@ -186,7 +186,7 @@ impl Run<'_> {
         removal.note("the objects of kind Schedule", deleted);
     }
 
-    /// The programs, and then what gives rights or is secret.
+    /// Deletes the programs, and then what gives rights or is secret.
     async fn programs(&self, removal: &mut Removal) {
         for object in [named("apps/v1", "Deployment", SERVER), named("apps/v1", "DaemonSet", NODE_AGENT)] {
             self.delete_own(&object, removal).await;
@@ -198,7 +198,8 @@ impl Run<'_> {
         }
     }
 
-    /// The objects of Velero in the namespace, of all kinds at the same time; whether any of them is somebody else's and stays.
+    /// Deletes the objects of Velero in the namespace, of all kinds at once. Returns whether any of them is somebody else's and
+    /// stays.
     async fn objects(&self, kinds: &[TypeMeta], removal: &mut Removal) -> bool {
         let deletions = kinds.iter().map(|kind| async move { (&kind.kind, self.delete_kind(kind).await) });
         let mut kept = false;
@@ -229,7 +230,7 @@ impl Run<'_> {
         Ok(false)
     }
 
-    /// What an object of the namespace says of itself.
+    /// Returns the metadata of an object of the namespace, if it is there.
     async fn head(&self, object: &DynamicObject) -> Result<Option<Head>, ClusterError> {
         let api = self.cluster.here(&object.types.clone().unwrap_or_default());
         let name = object.name_any();
@@ -291,8 +292,8 @@ impl Run<'_> {
         join_all(finishing).await.into_iter().collect()
     }
 
-    /// Deletes the objects of a kind in the namespace, finalizers or not: nobody is left who would take them off. Whether any
-    /// of them is somebody else's and stays.
+    /// Deletes the objects of a kind in the namespace, finalizers or not: nobody is left to remove those. Returns whether any
+    /// of the objects is somebody else's and stays.
     async fn delete_kind(&self, kind: &TypeMeta) -> Result<bool, ClusterError> {
         let api = self.cluster.here(kind);
         let goes = |object: &MetadataOnly| goes_with_velero(&kind.kind, &object.metadata, self.application);
@@ -345,7 +346,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Deletes the definitions that the charm brought, unless anything in another namespace uses them; whether that is so.
+    /// Deletes the definitions that the charm brought, unless anything in another namespace uses them. Returns whether anything
+    /// does.
     async fn delete_unused(&self, definitions: &[Definition], kinds: &[TypeMeta]) -> Result<bool, ClusterError> {
         let elsewhere = format!("metadata.namespace!={}", self.cluster.namespace());
         let servers = self.cluster.in_all_namespaces::<Deployment>();

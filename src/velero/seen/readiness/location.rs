@@ -69,7 +69,7 @@ pub(crate) fn is_stuck(observed: &Observed) -> bool {
     freshness::time(location).is_none() && start < changed && observed.at >= changed + VALIDATION
 }
 
-/// The store as a person knows it.
+/// Returns the store as a person knows it.
 fn store(location: &DynamicObject) -> String {
     let text =
         |pointer: &str| location.data.pointer(pointer).and_then(|text| text.as_str()).filter(|text| !text.is_empty());

@@ -9,12 +9,12 @@ mod trouble;
 use jiff::Timestamp;
 
 pub(crate) use location::{VALIDATION, is_stuck};
-pub use trouble::{ImageOptions, ImagePurpose, Trouble};
+pub use trouble::{ImageOptions, Trouble};
 
 use super::{expected::Expected, observed::Observed};
 
-/// Judges what was observed by what is expected. What has to be mended first comes first: the server, then the location, which
-/// only a server can validate, then the node agent.
+/// Judges what was observed against what is expected. Returns what is wrong, the most urgent first: the server, then the
+/// location, which only a server can validate, then the node agent.
 pub(crate) fn assess(expected: &Expected, observed: &Observed) -> Vec<Trouble> {
     let mut troubles = assess_server(expected, observed);
     // Only a server that runs as planned can have validated the location as planned.
@@ -32,8 +32,8 @@ pub(crate) fn assess_server(expected: &Expected, observed: &Observed) -> Vec<Tro
     server::assess(&expected.server, observed)
 }
 
-/// Whether the server that runs is the one to validate the location. A lost one beside it is dead as far as can be known: nothing
-/// that it could still do would be worth to keep the storage from being configured until its node comes back.
+/// Whether the running server is the one to validate the location. A lost one beside it counts as dead: nothing that it could
+/// still do is worth leaving the storage unconfigured until its node comes back.
 pub(crate) fn allows_validation(trouble: &Trouble) -> bool {
     matches!(trouble, Trouble::LostServer { .. })
 }
@@ -43,7 +43,7 @@ pub(crate) fn is_settled(troubles: &[Trouble], now: Timestamp) -> bool {
     troubles.is_empty() || troubles.iter().any(|trouble| trouble.is_lasting(now))
 }
 
-/// Pods that the API server does not take are not made later either.
+/// Returns the trouble of pods that the API server does not admit. They are not admitted later either.
 fn not_admitted(object: &'static str, message: &str) -> Trouble {
     // What comes before has a name in it that is another one each time.
     let reason = message.split_once("is forbidden: ").map_or(message, |(_, reason)| reason);

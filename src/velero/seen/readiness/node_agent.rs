@@ -50,7 +50,7 @@ fn roll_out(agent: &DaemonSet, observed: &Observed) -> Trouble {
     rolling_out(format!("to run on every node: {ready} of {wanted} ready{}", missing_on(&observed.pods)))
 }
 
-/// The nodes whose pod of the node agent is not ready, as far as they have one.
+/// Returns the nodes whose pod of the node agent is not ready, as far as they have one.
 fn missing_on(pods: &[Pod]) -> String {
     let is_ready = |pod: &Pod| {
         let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
@@ -67,7 +67,7 @@ fn missing_on(pods: &[Pod]) -> String {
     if nodes.is_empty() { String::new() } else { format!(", not yet on {}", few::named(&nodes)) }
 }
 
-/// Why a pod of this very DaemonSet could not be made, by the latest word on it.
+/// Returns why a pod of this very DaemonSet could not be made, by the latest word on it.
 fn latest_refusal<'a>(agent: &DaemonSet, observed: &'a Observed) -> Option<&'a str> {
     let said = |event: &Event| {
         let series = event.series.as_ref().and_then(|series| Some(series.last_observed_time.as_ref()?.0));

@@ -9,11 +9,11 @@ use kube::ResourceExt;
 use super::trouble::{ImagePurpose, Trouble};
 use crate::velero::names::{NODE_AGENT, SERVER};
 
-/// After as many new starts a container that is not ready may be crash-looping.
+/// After this many restarts a container that is not ready may be crash-looping.
 const REPEATED_ENDS: i32 = 2;
-/// A container that runs for longer than this is not crash-looping: the kubelet takes the counting up anew then.
+/// A container that runs for longer than this is not crash-looping: the kubelet then resets its back-off.
 const CRASH_LOOP: Duration = Duration::from_mins(10);
-/// A pod may have no node for so long before that counts: a node has just come, or another pod makes room.
+/// How long a pod may have no node: a node has just come, or another pod makes room.
 const SCHEDULING: Duration = Duration::from_secs(3);
 /// The volume into which an init container of the server copies a plugin.
 const PLUGINS_VOLUME: &str = "plugins";
@@ -33,19 +33,20 @@ pub(super) const SERVERS: Workload = Workload { label: ("deploy", SERVER), revis
 pub(super) const AGENTS: Workload = Workload { label: ("name", NODE_AGENT), revision: "controller-revision-hash" };
 
 impl Workload {
-    /// Its pods among others.
+    /// Returns its pods among others.
     pub(super) fn pods<'a>(&self, pods: &'a [Pod]) -> impl Iterator<Item = &'a Pod> {
         let (key, value) = self.label;
         pods.iter().filter(move |pod| pod.labels().get(key).is_some_and(|found| found == value))
     }
 
-    /// Those of its pods that were not told to end.
+    /// Returns those of its pods that were not told to end.
     pub(super) fn staying<'a>(&self, pods: &'a [Pod]) -> impl Iterator<Item = &'a Pod> {
         self.pods(pods).filter(|pod| pod.metadata.deletion_timestamp.is_none())
     }
 
-    /// What keeps a pod of its latest template from running, the worst of all such troubles. It has such pods if the cluster
-    /// says so, and then the newest pod is one. What is in the template does not tell: admission may give pods other images.
+    /// Returns what keeps a pod of its latest template from running, the worst of all such troubles. It has such pods if the
+    /// cluster says so, and then the newest pod is one. What is in the template does not tell: admission may give pods other
+    /// images.
     pub(super) fn pods_trouble(&self, pods: &[Pod], updated: i32, now: Timestamp) -> Option<Trouble> {
         let newest = self.staying(pods).max_by_key(|pod| pod.creation_timestamp()).filter(|_| updated > 0)?;
         let revision = newest.labels().get(self.revision);
@@ -63,7 +64,7 @@ fn trouble(pod: &Pod, makes_room: bool, now: Timestamp) -> Option<Trouble> {
     unschedulable(pod, makes_room).or_else(|| containers(pod).find_map(|status| container_trouble(pod, status, now)))
 }
 
-/// What the kubelet says of the containers of a pod, those first that run first.
+/// Returns what the kubelet says of the containers of a pod, those first that run first.
 pub(super) fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     pod.status
         .iter()
@@ -109,7 +110,7 @@ fn container_trouble(pod: &Pod, status: &ContainerStatus, now: Timestamp) -> Opt
     }
 }
 
-/// The image that a container was to have, and what it is for.
+/// Returns the image that a container was to have, and what it is for.
 fn image(pod: &Pod, status: &ContainerStatus) -> (String, ImagePurpose) {
     let spec = pod.spec.as_ref();
     let is_it = |container: &&Container| container.name == status.name;
@@ -133,9 +134,11 @@ fn image(pod: &Pod, status: &ContainerStatus) -> (String, ImagePurpose) {
     found.map_or_else(|| (status.image.clone(), ImagePurpose::Addition), named)
 }
 
-/// Whether a container ends soon after each start. Between two ends it runs for a moment, and is not ready.
+/// Whether a container is crash-looping: it ends soon after each start. Between two ends it runs for a moment, and is not
+/// ready.
 ///
-/// The count of its starts is for life, so that it alone tells nothing: a container that ran for long starts anew with its node.
+/// The count of its starts is for life, so that it alone tells nothing: a container that ran for long is started again with its
+/// node.
 fn is_crash_looping(status: &ContainerStatus, now: Timestamp) -> bool {
     let state = status.state.as_ref();
     let waiting = state.and_then(|state| state.waiting.as_ref());
@@ -153,7 +156,7 @@ fn is_crash_looping(status: &ContainerStatus, now: Timestamp) -> bool {
     !status.ready && status.restart_count >= REPEATED_ENDS && ended_soon && ended_recently
 }
 
-/// The container runtime wraps the cause of a failed pull in what it was doing, each layer ending in a quoted name.
+/// Returns the cause of a failed pull. The container runtime wraps it in what it was doing, each layer ending in a quoted name.
 fn innermost_cause(detail: &str) -> &str {
     detail.rsplit("\": ").next().unwrap_or(detail)
 }
@@ -166,7 +169,7 @@ fn last_end(status: &ContainerStatus) -> String {
     })
 }
 
-/// The last line that a container has said before it ended, where its status has it.
+/// Returns the last line that a container has said before it ended, where its status has it.
 fn last_words(status: &ContainerStatus) -> Option<&str> {
     let end = status.last_state.as_ref()?.terminated.as_ref()?;
     end.message.as_deref()?.lines().map(str::trim).rfind(|line| !line.is_empty())

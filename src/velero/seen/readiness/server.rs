@@ -21,7 +21,7 @@ use crate::velero::{
 
 /// What the server is called in messages.
 const DEPLOYMENT: &str = "Deployment velero";
-/// For so long after the time at which a pod should have been killed its end may still come.
+/// How long after a pod should have been killed its end may still come.
 const KILLING: Duration = Duration::from_mins(1);
 
 /// Judges the server: what has to be mended first comes first.
@@ -74,7 +74,7 @@ fn is_complete(server: &Deployment) -> bool {
         && status.available_replicas == wanted
 }
 
-/// How the latest pod failed, where none has taken its place: it may be the only word on why nothing runs.
+/// Returns how the latest pod failed, where none has taken its place: only it may tell why nothing runs.
 fn last_failure(observed: &Observed) -> Option<String> {
     if SERVERS.staying(&observed.pods).next().is_some() {
         return None;
@@ -86,7 +86,7 @@ fn last_failure(observed: &Observed) -> Option<String> {
     Some(format!(", pod {} ended ({reason}): {message}", pod.name_any()))
 }
 
-/// A server that was told to end goes on for a moment, and may still write what it found out with its own plugins.
+/// Returns a server that was told to end but still runs: it may still write what it found out with its own plugins.
 fn previous_server(observed: &Observed) -> Option<Trouble> {
     let ending = |pod: &Pod| {
         // Until then it has the time to end by itself.
@@ -104,7 +104,7 @@ fn previous_server(observed: &Observed) -> Option<Trouble> {
     troubles.iter().find(|trouble| is_waiting(trouble)).or_else(|| troubles.first()).cloned()
 }
 
-/// Returns when the server's process started that runs now.
+/// Returns the start time of the running server process.
 pub(super) fn start(pods: &[Pod]) -> Option<Timestamp> {
     let started = |state: &ContainerState| Some(state.running.as_ref()?.started_at.as_ref()?.0);
     SERVERS

@@ -13,36 +13,25 @@ pub enum Trouble {
         object: &'static str,
     },
     /// An object was not applied from the planned manifest (yet).
-    NotApplied {
-        /// Which.
-        object: &'static str,
-    },
-    /// The cluster has not yet made of an object what it says.
+    NotApplied { object: &'static str },
+    /// The rollout of an object is not complete.
     RollingOut {
-        /// Which.
         object: &'static str,
         /// What is missing: `to be rolled out`.
         missing: String,
     },
     /// The API server does not take the pods of an object. Mostly a person has to allow them.
-    NotAdmitted {
-        /// Which.
-        object: &'static str,
-        /// Why.
-        reason: String,
-    },
+    NotAdmitted { object: &'static str, reason: String },
     /// No node takes a pod.
     Unschedulable {
-        /// Its name.
         pod: String,
         /// What the scheduler says.
         reason: String,
-        /// From when on it is not taken for something that passes in a moment; `None` as long as a pod is about to make room.
+        /// From when on it counts as lasting; `None` as long as a pod is about to make room.
         lasting_from: Option<Timestamp>,
     },
     /// An image cannot be pulled.
     ImageNotPulled {
-        /// The image.
         image: String,
         /// What it is for.
         purpose: ImagePurpose,
@@ -53,9 +42,7 @@ pub enum Trouble {
     },
     /// A container cannot be started.
     NotStarted {
-        /// Its name.
         container: String,
-        /// The name of its pod.
         pod: String,
         /// The kubelet's word for it: `CreateContainerConfigError`.
         reason: String,
@@ -64,9 +51,7 @@ pub enum Trouble {
     },
     /// A container ends soon after each start.
     CrashLooping {
-        /// Its name.
         container: String,
-        /// The name of its pod.
         pod: String,
         /// How it ended: `Error, exit code 1`; empty where that is not known.
         end: String,
@@ -75,24 +60,18 @@ pub enum Trouble {
     },
     /// A server that was told to end goes on for a moment.
     PreviousServer {
-        /// The name of its pod.
         pod: String,
         /// From when on it is not going to end by itself.
         lost_from: Timestamp,
     },
-    /// A server that was told to end is still there long after it should have been killed: nobody is on its node who could.
-    LostServer {
-        /// The name of its pod.
-        pod: String,
-        /// The name of its node.
-        node: String,
-    },
+    /// A server that was told to end is still there long after it should have been killed: its node is lost.
+    LostServer { pod: String, node: String },
     /// The server has not said yet whether the storage can be used.
     NotValidated {
         /// From when on the storage is taken for one that does not answer.
         silent_from: Option<Timestamp>,
     },
-    /// The server has had the time to find out whether the storage can be used, and has not said so.
+    /// The server has had the time to validate the storage, and has said nothing.
     StorageSilent {
         /// Which store: its address, or what else is known of it.
         store: String,
@@ -116,7 +95,6 @@ pub enum Trouble {
 pub enum ImagePurpose {
     /// The server and the node agent.
     Velero,
-    /// The plugin for the storage.
     Plugin,
     /// A container that something in the cluster has added to the pods.
     Addition,
@@ -143,7 +121,6 @@ impl ImageOptions {
 
 impl Trouble {
     /// Whether waiting for some seconds more would not change it.
-    #[must_use]
     pub(crate) fn is_lasting(&self, now: Timestamp) -> bool {
         match self {
             Self::NotAdmitted { .. }
@@ -163,8 +140,7 @@ impl Trouble {
         }
     }
 
-    /// When it becomes another trouble, or a lasting one, without anything else happening.
-    #[must_use]
+    /// Returns when it becomes another trouble, or a lasting one, by the passing of time alone.
     pub(crate) fn turns_at(&self) -> Option<Timestamp> {
         match self {
             Self::Unschedulable { lasting_from: at, .. } | Self::NotValidated { silent_from: at } => *at,
@@ -173,8 +149,7 @@ impl Trouble {
         }
     }
 
-    /// The trouble as the status of a unit.
-    #[must_use]
+    /// Returns the trouble as the status of a unit.
     pub fn status(&self, options: &ImageOptions) -> Status {
         match self {
             Self::Missing { object } => Status::Waiting(format!("for {object} to be made")),

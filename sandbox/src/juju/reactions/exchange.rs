@@ -6,7 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::super::secret::{Grant, Owner, Secret, SecretUri};
+use super::super::names::SecretUri;
+use super::super::secret::{Grant, Owner, Secret};
 use super::super::state::ModelState;
 
 /// Kept by the integrators' library in its own settings: what it last saw of the other side.
@@ -75,10 +76,4 @@ fn python_json(map: &BTreeMap<String, String>) -> String {
         .map(|(key, value)| format!("{}: {}", Value::from(key.as_str()), Value::from(value.as_str())))
         .collect();
     format!("{{{}}}", pairs.join(", "))
-}
-
-/// A JSON list as Python writes it.
-pub(super) fn python_list(items: &[String]) -> String {
-    let items: Vec<String> = items.iter().map(|item| Value::from(item.as_str()).to_string()).collect();
-    format!("[{}]", items.join(", "))
 }
