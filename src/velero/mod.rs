@@ -4,6 +4,8 @@
 //! judges what runs. Nothing here knows of Juju or of relations.
 
 mod change;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod location;
 mod names;
 mod phase;
@@ -108,7 +110,12 @@ impl Velero {
     ///
     /// When this process does not run in a pod of a cluster.
     pub fn in_cluster(charm_directory: &Path) -> Result<Self, ClusterError> {
-        Ok(Self { cli: Cli::in_charm(charm_directory), cluster: Cluster::in_cluster()? })
+        Ok(Self::of(Cli::in_charm(charm_directory), Cluster::in_cluster()?))
+    }
+
+    /// Velero on a cluster, by a CLI.
+    pub(crate) fn of(cli: Cli, cluster: Cluster) -> Self {
+        Self { cli, cluster }
     }
 
     /// The CLI, for the user's own commands.

@@ -67,7 +67,7 @@ impl Manifests {
     }
 
     /// What the CLI printed, with what it does not know added.
-    fn from_dry_run(
+    pub(crate) fn from_dry_run(
         dry_run: Vec<DynamicObject>,
         version: Option<&Version>,
         namespace: &str,
