@@ -107,8 +107,12 @@ async fn plan_and_bring_about(
         installation,
         options: plan::image_options(snapshot),
     };
-    let seen =
-        if snapshot.leader { hook.bring_about(&plan.obstacles, unit_status).await? } else { hook.watch_over().await? };
+    // Both wait for many things, and would make each future above them as large.
+    let seen = if snapshot.leader {
+        Box::pin(hook.bring_about(&plan.obstacles, unit_status)).await?
+    } else {
+        Box::pin(hook.watch_over()).await?
+    };
     Ok(worst(plan.obstacles.into_iter().chain(seen), &plan.remarks))
 }
 

@@ -4,6 +4,8 @@
 //! judges what runs. Nothing here knows of Juju or of relations.
 
 mod change;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod location;
 mod names;
 mod phase;
@@ -97,7 +99,12 @@ impl Assessment {
 impl Velero {
     /// Velero on the cluster that the charm itself runs in, with the CLI that lies in the charm's directory.
     pub fn in_cluster(charm_directory: &Path) -> Result<Self, ClusterError> {
-        Ok(Self { cli: Cli::in_charm(charm_directory), cluster: Cluster::in_cluster()? })
+        Ok(Self::of(Cli::in_charm(charm_directory), Cluster::in_cluster()?))
+    }
+
+    /// Velero on a cluster, by a CLI.
+    pub(crate) fn of(cli: Cli, cluster: Cluster) -> Self {
+        Self { cli, cluster }
     }
 
     /// Returns the CLI, for the user's own commands.

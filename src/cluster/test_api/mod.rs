@@ -2,7 +2,7 @@
 //!
 //! It knows resource versions, labels, pages, metadata alone, server-side apply by one manager, finalizers, and watches. It knows
 //! no schemas and no controllers: of a kind with a dot in its group there are objects as soon as there is its definition, and
-//! nobody reacts to a change but [`TestApi::finishes`].
+//! nobody reacts to a change but [`TestApi::finishes`], and what a test says by [`TestApi::rewrite`] and [`TestApi::react`].
 
 mod request;
 mod store;
@@ -38,7 +38,8 @@ use super::client::{Cluster, api_resource};
 
 type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;
 type Witness = Arc<dyn Fn(&Call) + Send + Sync>;
-type Rule = Box<dyn Fn(&Call) -> Option<StatusCode> + Send>;
+type Rule = Box<dyn Fn(&Call) -> Option<(StatusCode, String)> + Send>;
+type Reaction = Box<dyn Fn(&Value) -> Vec<Value> + Send>;
 
 /// The server. A clone is another door to the same one.
 #[derive(Clone)]
@@ -53,15 +54,25 @@ struct Inner {
     requests: Vec<String>,
     rules: Vec<Rule>,
     witness: Option<Witness>,
+    reaction: Option<Reaction>,
     /// How many more requests are answered.
     answers: Option<usize>,
+    /// How often the watches that there were have come to their end.
+    expiries: u64,
 }
 
 impl TestApi {
     /// A server without any object.
     pub(crate) fn new() -> Self {
-        let inner =
-            Inner { store: Store::default(), requests: Vec::new(), rules: Vec::new(), witness: None, answers: None };
+        let inner = Inner {
+            store: Store::default(),
+            requests: Vec::new(),
+            rules: Vec::new(),
+            witness: None,
+            reaction: None,
+            answers: None,
+            expiries: 0,
+        };
         Self { inner: Arc::new(Mutex::new(inner)), changes: watch::Sender::new(0), deaths: watch::Sender::new(false) }
     }
 
@@ -134,6 +145,29 @@ impl TestApi {
         inner.store.objects().map(version).collect()
     }
 
+    /// All objects, without what only tells in how many steps they became what they are.
+    pub(crate) fn contents(&self) -> Vec<Value> {
+        let mut objects: Vec<_> = self.inner().store.objects().cloned().collect();
+        for object in &mut objects {
+            for (part, field) in [
+                ("metadata", "uid"),
+                ("metadata", "resourceVersion"),
+                ("metadata", "generation"),
+                ("status", "observedGeneration"),
+            ] {
+                object.get_mut(part).and_then(Value::as_object_mut).and_then(|part| part.remove(field));
+            }
+        }
+        objects
+    }
+
+    /// Those of [`Self::requests`] that are to change something.
+    pub(crate) fn writes(&self) -> Vec<String> {
+        let mut requests = self.requests();
+        requests.retain(|request| !request.starts_with("GET ") && !request.contains("dryRun=All"));
+        requests
+    }
+
     /// What was asked since the last time that this was called, as `GET /api/v1/namespaces/velero/pods?limit=1`.
     pub(crate) fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.inner().requests)
@@ -141,7 +175,28 @@ impl TestApi {
 
     /// Answers requests with the status that `rule` says, where it says one.
     pub(crate) fn refuse(&self, rule: impl Fn(&Call) -> Option<StatusCode> + Send + 'static) {
+        self.refuse_saying(move |call| rule(call).map(|code| (code, want_of_rights(call))));
+    }
+
+    /// Answers requests with the status and the message that `rule` says, where it says one.
+    pub(crate) fn refuse_saying(&self, rule: impl Fn(&Call) -> Option<(StatusCode, String)> + Send + 'static) {
         self.inner().rules.push(Box::new(rule));
+    }
+
+    /// Has admission rewrite what is applied, before it is stored or, in a dry run, told.
+    pub(crate) fn rewrite(&self, rewrite: impl Fn(&mut Value) + Send + 'static) {
+        self.inner().store.rewrite(Box::new(rewrite));
+    }
+
+    /// Puts there what `reaction` makes of each object that is applied or made anew by a client, as controllers do.
+    pub(crate) fn react(&self, reaction: impl Fn(&Value) -> Vec<Value> + Send + 'static) {
+        self.inner().reaction = Some(Box::new(reaction));
+    }
+
+    /// Ends all watches: what they would go on from is not kept any more.
+    pub(crate) fn expire_watches(&self) {
+        self.inner().expiries += 1;
+        self.tell();
     }
 
     /// Lets `witness` do something right before each request is answered.
@@ -211,8 +266,8 @@ impl TestApi {
             return pending().await;
         }
         let refusal = self.inner().rules.iter().find_map(|rule| rule(&call));
-        if let Some(code) = refusal {
-            return answer_with(code, &store::status(code, &want_of_rights(&call)));
+        if let Some((code, message)) = refusal {
+            return answer_with(code, &store::status(code, &message));
         }
         let witness = self.inner().witness.clone();
         if let Some(witness) = witness {
@@ -221,7 +276,7 @@ impl TestApi {
         if call.verb == Verb::Watch {
             return self.watch(call);
         }
-        let outcome = self.inner().store.serve(&call);
+        let outcome = self.inner().serve(&call);
         self.tell();
         match outcome {
             Ok(value) => answer_with(StatusCode::OK, &value),
@@ -235,18 +290,40 @@ impl TestApi {
     /// A watch goes on until the client drops it.
     fn watch(&self, call: Call) -> Response<AnswerBody> {
         let begin = call.parameter("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or(0);
-        let state = (self.clone(), self.changes.subscribe(), call, begin);
-        let lines = stream::unfold(state, |(api, mut changes, call, seen)| async move {
+        let state = Some((self.clone(), self.changes.subscribe(), call, begin, self.inner().expiries));
+        let lines = stream::unfold(state, |state| async move {
+            let (api, mut changes, call, seen, expiries) = state?;
+            let frame = |lines: String| Ok::<_, Infallible>(Frame::data(Bytes::from(lines)));
             loop {
+                if api.inner().expiries != expiries {
+                    let gone = store::status(StatusCode::GONE, "too old resource version");
+                    return Some((frame(format!("{}\n", json!({"type": "ERROR", "object": gone}))), None));
+                }
                 let (lines, latest) = api.inner().store.events(&call, seen);
                 if !lines.is_empty() {
-                    let frame = Ok::<_, Infallible>(Frame::data(Bytes::from(lines)));
-                    return Some((frame, (api, changes, call, latest)));
+                    return Some((frame(lines), Some((api, changes, call, latest, expiries))));
                 }
                 changes.changed().await.ok()?;
             }
         });
         Response::new(StreamBody::new(lines).boxed_unsync())
+    }
+}
+
+impl Inner {
+    /// Does what is asked, and what follows from it.
+    fn serve(&mut self, call: &Call) -> Result<Value, StatusCode> {
+        let before = self.store.version();
+        let outcome = self.store.serve(call);
+        if let (Ok(object), Some(reaction)) = (&outcome, &self.reaction)
+            && matches!(call.verb, Verb::Apply | Verb::Create)
+            && self.store.version() != before
+        {
+            for object in reaction(object) {
+                self.store.put(key_of(&object), object);
+            }
+        }
+        outcome
     }
 }
 

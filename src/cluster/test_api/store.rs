@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::request::{Call, Verb};
 
+pub(super) type Rewrite = Box<dyn Fn(&mut Value) + Send>;
 type Outcome = Result<Value, StatusCode>;
 
 /// Which object; or which kind, where the name is empty.
@@ -27,6 +28,7 @@ pub(super) struct Store {
     events: Vec<(u64, &'static str, Key, Value)>,
     version: u64,
     finished: BTreeSet<String>,
+    rewrite: Option<Rewrite>,
 }
 
 impl Store {
@@ -36,6 +38,15 @@ impl Store {
 
     pub(super) fn finish(&mut self, kind: &str) {
         self.finished.insert(kind.to_owned());
+    }
+
+    pub(super) fn rewrite(&mut self, rewrite: Rewrite) {
+        self.rewrite = Some(rewrite);
+    }
+
+    /// The version of the latest change.
+    pub(super) fn version(&self) -> u64 {
+        self.version
     }
 
     /// Whether there can be objects of the kind of a key.
@@ -107,6 +118,9 @@ impl Store {
         }
         merge(&mut object, &call.body, false);
         object["metadata"]["name"] = json!(call.key.name);
+        if let Some(rewrite) = &self.rewrite {
+            rewrite(&mut object);
+        }
         let mut entries = object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
         entries.retain(|entry| entry["manager"] != manager.as_str() || entry["operation"] != "Apply");
         entries.push(json!({"manager": manager, "operation": "Apply", "apiVersion": call.body["apiVersion"],

@@ -40,6 +40,34 @@ async fn an_apply_that_changes_nothing_makes_no_new_version_and_one_without_a_fi
 }
 
 #[tokio::test]
+async fn a_dry_run_tells_what_would_be_and_stores_nothing() {
+    let api = TestApi::new();
+    let cluster = api.cluster("velero");
+    assert_eq!(cluster.try_apply(&service("velero")).await.unwrap().data["spec"]["selector"]["app"], "velero");
+    assert!(cluster.accepts(&service("velero")).await);
+    assert_eq!(api.names(), Vec::<String>::new());
+    let made = cluster.apply(&service("velero")).await.unwrap();
+    assert_eq!(cluster.try_apply(&service("other")).await.unwrap().data["spec"]["selector"]["app"], "other");
+    let live = cluster.find(&service("velero")).await.unwrap().unwrap();
+    assert_eq!((live.metadata.resource_version, live.data), (made.metadata.resource_version, made.data));
+    assert_eq!(api.writes().len(), 1);
+}
+
+#[tokio::test]
+async fn what_admission_rewrites_is_told_by_a_dry_run_too_and_changes_nothing_the_next_time() {
+    let api = TestApi::new();
+    api.rewrite(|object| object["spec"]["selector"]["app"] = json!("rewritten"));
+    let cluster = api.cluster("velero");
+    let made = cluster.apply(&service("velero")).await.unwrap();
+    assert_eq!(made.data["spec"]["selector"]["app"], "rewritten");
+    assert_eq!(cluster.try_apply(&service("velero")).await.unwrap().data, made.data);
+    assert_eq!(
+        cluster.apply(&service("velero")).await.unwrap().metadata.resource_version,
+        made.metadata.resource_version
+    );
+}
+
+#[tokio::test]
 async fn there_are_no_objects_of_a_kind_without_its_definition() {
     let api = TestApi::new();
     let cluster = api.cluster("velero");

@@ -244,3 +244,7 @@ fn has_available_pods(live: &DynamicObject) -> bool {
         .iter()
         .any(|count| live.data.pointer(count).and_then(Value::as_i64).is_some_and(|count| count > 0))
 }
+
+#[cfg(test)]
+#[path = "apply_tests.rs"]
+mod tests;

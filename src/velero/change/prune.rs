@@ -106,3 +106,7 @@ fn unwanted(installation: &Installation, locations: &[DynamicObject], locations_
     }
     unwanted
 }
+
+#[cfg(test)]
+#[path = "prune_tests.rs"]
+mod tests;

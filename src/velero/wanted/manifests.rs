@@ -63,7 +63,7 @@ impl Manifests {
     }
 
     /// Returns what the CLI printed, completed by what the CLI does not know.
-    fn from_dry_run(
+    pub(crate) fn from_dry_run(
         dry_run: Vec<DynamicObject>,
         version: Option<&Version>,
         namespace: &str,

@@ -1,0 +1,252 @@
+use http::StatusCode;
+use serde_json::json;
+
+use super::*;
+use crate::{
+    cluster::test_api::{TestApi, Verb},
+    velero::{
+        fixtures::{APPLICATION, backup_in_progress, empty_cluster, installation, manifests},
+        names::INSTANCE,
+        wanted::{HeldBack, LocationPlan},
+    },
+};
+
+const QUOTA: &str =
+    "services \"velero-metrics\" is forbidden: exceeded quota: few, requested: services=1, used: services=5";
+
+async fn try_to_apply(api: &TestApi, installation: &Installation) -> Result<Applied, ClusterError> {
+    let cluster = api.cluster("velero");
+    let holdings = Holdings::read(&cluster, &installation.application).await?;
+    apply(&cluster, installation, &manifests(installation), &holdings).await
+}
+
+async fn apply_to(api: &TestApi, installation: &Installation) -> Applied {
+    try_to_apply(api, installation).await.unwrap()
+}
+
+fn of_image(image: &str) -> Installation {
+    Installation { image: image.to_owned(), ..installation() }
+}
+
+fn image_of(api: &TestApi, kind: &str, name: &str) -> Value {
+    api.object(kind, name).unwrap()["spec"]["template"]["spec"]["containers"][0]["image"].clone()
+}
+
+fn delete_service(api: &TestApi) -> impl Future<Output = ()> {
+    let cluster = api.cluster("velero");
+    async move { cluster.delete(&cluster.own(named("v1", "Service", "velero-metrics"))).await.unwrap() }
+}
+
+#[tokio::test]
+async fn an_empty_cluster_gets_all_but_the_locations() {
+    let api = empty_cluster();
+    let applied = apply_to(&api, &installation()).await;
+    let mut made = api.names();
+    made.retain(|name| !name.starts_with("CustomResourceDefinition"));
+    let all = [
+        "ClusterRoleBinding velero",
+        "DaemonSet node-agent",
+        "Deployment velero",
+        "Namespace velero",
+        "Pod velero-1",
+        "Service velero-metrics",
+        "ServiceAccount velero",
+    ];
+    assert_eq!(made, all);
+    assert_eq!(applied.postponed, []);
+    let changed = [
+        "7 CustomResourceDefinitions",
+        "the labels of Namespace velero",
+        "Service velero-metrics",
+        "ClusterRoleBinding velero",
+        "ServiceAccount velero",
+        "Deployment velero",
+        "DaemonSet node-agent",
+    ];
+    assert_eq!(applied.changed, changed);
+    for (kind, name) in [("Deployment", "velero"), ("DaemonSet", "node-agent"), ("ClusterRoleBinding", "velero")] {
+        assert_eq!(api.object(kind, name).unwrap()["metadata"]["labels"][INSTANCE], APPLICATION);
+    }
+}
+
+#[tokio::test]
+async fn definitions_and_the_labels_of_the_namespace_come_before_what_needs_them() {
+    let api = empty_cluster();
+    apply_to(&api, &installation()).await;
+    let writes = api.writes();
+    let kind = |write: &String| match write.split(['?', ' ']).nth(1).unwrap_or_default() {
+        path if path.contains("customresourcedefinitions") => 0,
+        "/api/v1/namespaces/velero" => 1,
+        _ => 2,
+    };
+    assert!(writes.iter().map(kind).is_sorted(), "{writes:#?}");
+}
+
+#[tokio::test]
+async fn a_second_run_only_reads() {
+    let api = empty_cluster();
+    apply_to(&api, &installation()).await;
+    api.requests();
+    let before = api.versions();
+    let applied = apply_to(&api, &installation()).await;
+    assert_eq!((applied.changed, applied.postponed), (Vec::new(), Vec::new()));
+    let requests = api.requests();
+    assert!(requests.iter().all(|request| request.starts_with("GET ")), "{requests:#?}");
+    assert_eq!(api.versions(), before);
+}
+
+#[tokio::test]
+async fn what_admission_has_rewritten_is_not_applied_again_and_again() {
+    let api = empty_cluster();
+    api.rewrite(|object| {
+        if let Some(Value::String(image)) = object.pointer_mut("/spec/template/spec/containers/0/image") {
+            *image = image.replace("velero/", "mirror.test/velero/");
+        }
+        if object["kind"] == "Service" {
+            object["metadata"]["labels"]["component"] = json!("of-a-policy");
+        }
+    });
+    apply_to(&api, &installation()).await;
+    assert_eq!(image_of(&api, "Deployment", "velero"), "mirror.test/velero/velero:v1.18.3");
+    api.writes();
+    let before = api.versions();
+    for _ in 0..2 {
+        assert_eq!(apply_to(&api, &installation()).await.changed, Vec::<String>::new());
+    }
+    assert_eq!(api.versions(), before);
+    assert_eq!(api.writes(), Vec::<String>::new());
+    // What is really another manifest is applied through it.
+    apply_to(&api, &of_image("velero/velero:v1.18.4")).await;
+    assert_eq!(image_of(&api, "Deployment", "velero"), "mirror.test/velero/velero:v1.18.4");
+}
+
+#[tokio::test]
+async fn what_somebody_has_changed_or_deleted_is_mended_and_nothing_else_is_written() {
+    let api = empty_cluster();
+    apply_to(&api, &installation()).await;
+    let wanted = api.contents();
+    delete_service(&api).await;
+    let mut edited = api.object("Deployment", "velero").unwrap();
+    edited["spec"]["replicas"] = json!(0);
+    api.put(&edited);
+    api.writes();
+    assert_eq!(apply_to(&api, &installation()).await.changed, ["Service velero-metrics", "Deployment velero"]);
+    assert_eq!(api.writes().len(), 2);
+    assert_eq!(api.contents(), wanted);
+}
+
+#[tokio::test]
+async fn a_quota_on_one_object_is_told_in_the_servers_words_and_the_others_are_applied() {
+    let api = empty_cluster();
+    api.refuse_saying(|call| {
+        let is_it = call.verb == Verb::Apply && call.key.plural == "services";
+        is_it.then(|| (StatusCode::FORBIDDEN, QUOTA.to_owned()))
+    });
+    let applied = apply_to(&api, &installation()).await;
+    let told = format!("the cluster refuses to apply Service velero-metrics: {QUOTA}");
+    assert_eq!(applied.postponed, [Status::Blocked(told)]);
+    assert!(api.object("Deployment", "velero").is_some() && api.object("DaemonSet", "node-agent").is_some());
+    api.refuse_nothing();
+    assert_eq!(apply_to(&api, &installation()).await.changed, ["Service velero-metrics"]);
+}
+
+#[tokio::test]
+async fn want_of_rights_is_an_error() {
+    let api = empty_cluster();
+    api.refuse(|call| {
+        (call.verb == Verb::Apply && call.key.plural == "clusterrolebindings").then_some(StatusCode::FORBIDDEN)
+    });
+    assert!(try_to_apply(&api, &installation()).await.unwrap_err().is_forbidden());
+}
+
+#[tokio::test]
+async fn parts_that_are_held_back_are_not_written() {
+    let api = empty_cluster();
+    apply_to(&api, &installation()).await;
+    delete_service(&api).await;
+    api.writes();
+    let held_back = HeldBack { server: true, node_agent: true };
+    let applied = apply_to(&api, &Installation { held_back, ..of_image("velero/velero:v1.18.4") }).await;
+    assert_eq!(applied.changed, ["Service velero-metrics"]);
+    assert_eq!(api.writes().len(), 1);
+    let held_back = HeldBack { server: false, node_agent: true };
+    apply_to(&api, &Installation { held_back, ..of_image("velero/velero:v1.18.4") }).await;
+    assert_eq!(image_of(&api, "Deployment", "velero"), "velero/velero:v1.18.4");
+    assert_eq!(image_of(&api, "DaemonSet", "node-agent"), "velero/velero:v1.18.3");
+}
+
+#[tokio::test]
+async fn what_would_restart_velero_waits_until_a_backup_has_ended() {
+    let api = empty_cluster();
+    apply_to(&api, &installation()).await;
+    let mut backup = backup_in_progress("nightly");
+    api.put(&backup);
+    delete_service(&api).await;
+    api.writes();
+    let newer = of_image("velero/velero:v1.18.4");
+    let waiting = Status::Waiting("to restart Velero until backup nightly has ended".to_owned());
+    let cluster = api.cluster("velero");
+    let holdings = Holdings::read(&cluster, APPLICATION).await.unwrap();
+    // Who does not lead says the same, and changes nothing.
+    assert_eq!(pending(&cluster, &newer, &manifests(&newer), &holdings).await.unwrap(), Some(waiting.clone()));
+    assert_eq!(api.writes(), Vec::<String>::new());
+    let applied = apply_to(&api, &newer).await;
+    assert_eq!((applied.changed, applied.postponed), (vec!["Service velero-metrics".to_owned()], vec![waiting]));
+    assert_eq!(image_of(&api, "Deployment", "velero"), "velero/velero:v1.18.3");
+    backup["status"]["phase"] = json!("Completed");
+    api.put(&backup);
+    assert_eq!(apply_to(&api, &newer).await.changed, ["Deployment velero", "DaemonSet node-agent"]);
+    assert_eq!(image_of(&api, "Deployment", "velero"), "velero/velero:v1.18.4");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_run_is_mended_whatever_is_said_to_be_in_progress() {
+    let api = empty_cluster();
+    apply_to(&api, &installation()).await;
+    for (kind, name) in [("Deployment", "velero"), ("DaemonSet", "node-agent")] {
+        let mut broken = api.object(kind, name).unwrap();
+        broken["status"] = json!({});
+        api.put(&broken);
+    }
+    api.put(&backup_in_progress("nightly"));
+    let applied = apply_to(&api, &of_image("velero/velero:v1.18.4")).await;
+    assert_eq!(applied.postponed, []);
+    assert_eq!(image_of(&api, "Deployment", "velero"), "velero/velero:v1.18.4");
+}
+
+/// Has installations applied one after the other, the last one killed at each of its requests and then run again.
+async fn assert_ends_alike_wherever_it_is_killed(before: Option<&Installation>, wanted: &Installation, least: usize) {
+    let begun = || async {
+        let api = empty_cluster();
+        if let Some(before) = before {
+            apply_to(&api, before).await;
+        }
+        api
+    };
+    let undisturbed = begun().await;
+    apply_to(&undisturbed, wanted).await;
+    for requests in 0.. {
+        let api = begun().await;
+        let ended = api.killed_after(requests, apply_to(&api, wanted)).await.is_some();
+        apply_to(&api, wanted).await;
+        assert_eq!(api.contents(), undisturbed.contents(), "killed after {requests} requests");
+        api.writes();
+        apply_to(&api, wanted).await;
+        assert_eq!(api.writes(), Vec::<String>::new(), "killed after {requests} requests");
+        if ended {
+            assert!(requests > least, "only {requests} requests");
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn killed_at_any_request_of_an_installation_the_next_run_reaches_the_same_end() {
+    assert_ends_alike_wherever_it_is_killed(None, &installation(), 20).await;
+}
+
+#[tokio::test]
+async fn killed_at_any_request_of_a_change_the_next_run_reaches_the_same_end() {
+    let changed = Installation { node_agent: false, location: LocationPlan::None, ..of_image("velero/velero:v1.18.4") };
+    assert_ends_alike_wherever_it_is_killed(Some(&installation()), &changed, 15).await;
+}
