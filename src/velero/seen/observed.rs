@@ -63,6 +63,11 @@ impl Observed {
 
 /// Reads what an installation is judged by.
 pub(crate) async fn read(cluster: &Cluster, expected: &Expected) -> Result<Observed, ClusterError> {
+    // Several calls at once are large, and this is deep in every hook's future.
+    Box::pin(read_at_once(cluster, expected)).await
+}
+
+async fn read_at_once(cluster: &Cluster, expected: &Expected) -> Result<Observed, ClusterError> {
     let servers = cluster.namespaced::<Deployment>();
     let agents = cluster.namespaced::<DaemonSet>();
     let pods = cluster.namespaced::<Pod>();
@@ -83,8 +88,8 @@ pub(crate) async fn read(cluster: &Cluster, expected: &Expected) -> Result<Obser
             Ok(None)
         }
     };
-    let (server, node_agent, pods, location) =
-        futures::try_join!(server, agent, cluster.list(&pods, "the pods of Velero", COMPONENT_SELECTOR), location)?;
+    let pods = cluster.list(&pods, "the pods of Velero", COMPONENT_SELECTOR);
+    let (server, node_agent, pods, location) = futures::try_join!(server, agent, pods, location)?;
     let mut observed = Observed { server, node_agent, location, ..Observed::of_pods(pods) };
     // It is read only then; all else is read in every hook.
     if observed.node_agent.as_ref().is_some_and(|agent| !runs_everywhere(agent)) {

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, fmt::Debug, hash::Hash, time::Duration};
 
 use futures::{
-    Stream, StreamExt, pin_mut,
+    Stream, StreamExt,
     stream::{BoxStream, SelectAll, unfold},
 };
 use jiff::Timestamp;
@@ -69,24 +69,24 @@ impl Watched {
 
 /// Returns what there is of what is expected: at the beginning, once it is known as a whole, and after each change.
 pub(crate) fn stream(cluster: &Cluster, expected: &Expected) -> impl Stream<Item = Observed> + use<> {
-    let mut watches = Watches::default();
+    let mut kinds = Watches::default();
     let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
     let velero = watcher::Config::default().labels(COMPONENT_SELECTOR);
     let location_kind = backup_location_kind();
     let has_agent = expected.node_agent.is_some();
-    let stores = Watched {
-        servers: watches.add(cluster.namespaced(), named(SERVER), ()),
-        pods: watches.add(cluster.namespaced(), velero, ()),
-        agents: has_agent.then(|| watches.add(cluster.namespaced(), named(NODE_AGENT), ())),
-        refusals: has_agent.then(|| watches.add(cluster.namespaced(), watcher::Config::default().fields(REFUSALS), ())),
-        namespaces: has_agent.then(|| watches.add(cluster.cluster_wide(), named(cluster.namespace()), ())),
+    let watched = Watched {
+        servers: kinds.add(cluster.namespaced(), named(SERVER), ()),
+        pods: kinds.add(cluster.namespaced(), velero, ()),
+        agents: has_agent.then(|| kinds.add(cluster.namespaced(), named(NODE_AGENT), ())),
+        refusals: has_agent.then(|| kinds.add(cluster.namespaced(), watcher::Config::default().fields(REFUSALS), ())),
+        namespaces: has_agent.then(|| kinds.add(cluster.cluster_wide(), named(cluster.namespace()), ())),
         locations: expected
             .location
-            .then(|| watches.add(cluster.here(&location_kind), named(LOCATION), api_resource(&location_kind))),
+            .then(|| kinds.add(cluster.here(&location_kind), named(LOCATION), api_resource(&location_kind))),
     };
-    unfold((stores, watches), |(stores, mut watches)| async {
-        watches.whole().await?;
-        Some((stores.observed(), (stores, watches)))
+    unfold((watched, kinds), |(watched, mut kinds)| async {
+        kinds.whole().await?;
+        Some((watched.observed(), (watched, kinds)))
     })
 }
 
@@ -97,8 +97,7 @@ pub(crate) async fn until(
     deadline: Instant,
     judge: impl Fn(&Expected, &Observed) -> Vec<Trouble>,
 ) -> Result<Observed, ClusterError> {
-    let changes = stream(cluster, expected);
-    pin_mut!(changes);
+    let mut changes = Box::pin(stream(cluster, expected));
     let mut latest = None;
     // Some judgements change with time alone.
     let mut turn = deadline;
