@@ -139,8 +139,9 @@ fn a_storage_that_is_removed_takes_its_backups_out_of_the_cluster_and_brings_the
     assert_eq!(keys(&deployed, &bucket), before);
 }
 
-/// How much memory a hook may take, however many backups there are.
-const MEMORY: u64 = 40_000_000;
+/// How much more memory a hook may take where there are many backups, in bytes. What it takes anyway is the CLI's, which hooks run
+/// that change what Velero consists of.
+const MEMORY_FOR_BACKUPS: u64 = 10_000_000;
 
 #[test]
 fn with_many_backups_a_hook_takes_no_more_memory_than_with_few() {
@@ -154,14 +155,15 @@ fn with_many_backups_a_hook_takes_no_more_memory_than_with_few() {
                 "labels": {"velero.io/storage-location": "default"}},
             "status": {"phase": "Completed"}})
     };
+    deployed.configure("default-volumes-to-fs-backup", "false");
+    let peak = |records: &[HookRecord]| records.iter().map(|record| record.outcome.peak_memory).max().unwrap();
+    let (with_few, hooks) = (peak(&deployed.records), deployed.records.len());
     deployed.create_all("Backup", (0..2_000).map(backup));
     deployed.configure("use-node-agent", "true");
     deployed.publish(relation, "s3-credentials", &[("bucket", &new)]);
     let (_, spec) = location(&deployed);
     assert_eq!(spec["objectStorage"]["bucket"], json!(new));
     assert_eq!(deployed.list("Backup").len(), 0, "records of the old bucket are left");
-    for record in &deployed.records {
-        let Outcome { peak_memory, .. } = record.outcome;
-        assert!(peak_memory < MEMORY, "{} took {peak_memory} bytes", record.name);
-    }
+    let with_many = peak(&deployed.records[hooks..]);
+    assert!(with_many < with_few + MEMORY_FOR_BACKUPS, "{with_many} bytes, and {with_few} without backups");
 }

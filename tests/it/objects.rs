@@ -78,6 +78,8 @@ pub fn pods(world: &World, namespace: &str) -> BTreeMap<String, String> {
     };
     pods.into_iter()
         .filter(controlled)
+        // One that is told to end takes its time.
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
         .map(|pod| {
             let starts = &pod.data["status"]["containerStatuses"][0]["restartCount"];
             (format!("Pod {}", pod.name_any()), format!("{} {starts}", pod.uid().unwrap()))

@@ -188,7 +188,9 @@ async fn what_would_restart_velero_waits_until_a_backup_has_ended() {
     let cluster = api.cluster("velero");
     let holdings = Holdings::read(&cluster, APPLICATION).await.unwrap();
     // Who does not lead says the same, and changes nothing.
-    assert_eq!(pending(&cluster, &newer, &manifests(&newer), &holdings).await.unwrap(), Some(waiting.clone()));
+    let pending = pending(&cluster, &newer, &manifests(&newer), &holdings).await.unwrap();
+    assert_eq!(pending.postponed, Some(waiting.clone()));
+    assert_eq!(pending.to_apply, Some(Status::Waiting("to apply Service velero-metrics".to_owned())));
     assert_eq!(api.writes(), Vec::<String>::new());
     let applied = apply_to(&api, &newer).await;
     assert_eq!((applied.changed, applied.postponed), (vec!["Service velero-metrics".to_owned()], vec![waiting]));

@@ -283,13 +283,19 @@ async fn apply_credentials(
     let secrets: Api<Secret> = cluster.namespaced();
     // No other credentials are to be left in it, whoever put them there.
     cluster.adopt_fields(&cluster.own(named("v1", "Secret", CREDENTIALS)), FieldOwners::Everybody).await?;
-    let is_replaceable = kept.is_empty();
+    let copy = (!kept.is_empty()).then(|| credentials.copy_of(kept.clone()));
     let manifest = credentials.manifest(kept);
     let (parameters, patch) = (PatchParams::apply(FIELD_MANAGER).force(), Patch::Apply(&manifest));
     let apply = || call("apply", format!("Secret {CREDENTIALS}"), || secrets.patch(CREDENTIALS, &parameters, &patch));
     match apply().await {
         // Somebody has made it of another type, or immutable.
-        Err(error) if error.is_invalid() && is_replaceable => {
+        Err(error) if error.is_invalid() => {
+            // What is in it may be the only copy, and must outlast an end in the middle of this.
+            if let Some(copy) = &copy {
+                let name = copy.name_any();
+                let patch = Patch::Apply(copy);
+                call("apply", format!("Secret {name}"), || secrets.patch(&name, &parameters, &patch)).await?;
+            }
             cluster.delete(&cluster.own(named("v1", "Secret", CREDENTIALS))).await?;
             apply().await
         }

@@ -151,7 +151,8 @@ fn install_arguments(namespace: &str, installation: &Installation) -> Vec<String
             arguments.push(format!("--kubelet-root-dir={root}"));
         }
     }
-    if installation.default_volumes_to_fs_backup {
+    // The CLI refuses it without the node agent.
+    if installation.default_volumes_to_fs_backup && installation.node_agent {
         arguments.push("--default-volumes-to-fs-backup".to_owned());
     }
     if let Some(image) = &installation.plugin_image {

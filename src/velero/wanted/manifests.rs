@@ -140,6 +140,12 @@ impl CredentialsSecret {
         Secret { metadata, type_: Some("Opaque".to_owned()), data: Some(data), ..Secret::default() }
     }
 
+    /// Returns a Secret with what was in the one that is adopted, for as long as that one has to be made anew. It is nobody's, and stays.
+    pub(crate) fn copy_of(&self, kept: BTreeMap<String, ByteString>) -> Secret {
+        let metadata = named(&format!("{CREDENTIALS}-adopted"), &self.namespace);
+        Secret { metadata, type_: Some("Opaque".to_owned()), data: Some(kept), ..Secret::default() }
+    }
+
     /// Whether a Secret of the cluster is just this one, beside what was kept in it, and nobody but the charm has a hold on any
     /// field of it.
     pub fn is_in(&self, live: &Secret) -> bool {
