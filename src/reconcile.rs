@@ -51,6 +51,15 @@ pub enum ReconcileError {
 ///
 /// When Juju should run the hook again.
 pub async fn reconcile(tools: &HookTools, environment: &Environment) -> Result<(), ReconcileError> {
+    reconcile_in(|| Velero::in_cluster(&environment.charm_directory), tools, environment).await
+}
+
+/// What [`reconcile`] does, in the cluster to which `connect` leads.
+async fn reconcile_in(
+    connect: impl FnOnce() -> Result<Velero, ClusterError>,
+    tools: &HookTools,
+    environment: &Environment,
+) -> Result<(), ReconcileError> {
     // When a unit is removed, its relations break for that unit only. It can still be the leader then, and must not remove what the
     // remaining units use. Where none remains, its last hook takes everything away, and has little time.
     if tools.goal_state().await?.is_dying(&environment.unit) {
@@ -58,8 +67,18 @@ pub async fn reconcile(tools: &HookTools, environment: &Environment) -> Result<(
         return Ok(());
     }
     let snapshot = Snapshot::read(tools, environment).await?;
+    let velero = connect().map_err(ReconcileError::Connect)?;
+    bring_about_and_report(&velero, tools, environment, &snapshot).await
+}
+
+async fn bring_about_and_report(
+    velero: &Velero,
+    tools: &HookTools,
+    environment: &Environment,
+    snapshot: &Snapshot,
+) -> Result<(), ReconcileError> {
     let mut unit_status = tools.unit_status();
-    let status = match plan_and_bring_about(tools, environment, &snapshot, &mut unit_status).await {
+    let status = match plan_and_bring_about(velero, tools, environment, snapshot, &mut unit_status).await {
         Err(ReconcileError::Velero(error)) => match error.refusal(&snapshot.application) {
             Some(status) => {
                 tracing::warn!("the cluster refuses: {}", ErrorChain(&error));
@@ -86,12 +105,12 @@ async fn publish(tools: &HookTools, publications: &[Publication]) -> Result<(), 
 }
 
 async fn plan_and_bring_about(
+    velero: &Velero,
     tools: &HookTools,
     environment: &Environment,
     snapshot: &Snapshot,
     unit_status: &mut UnitStatus<'_>,
 ) -> Result<Status, ReconcileError> {
-    let velero = Velero::in_cluster(&environment.charm_directory).map_err(ReconcileError::Connect)?;
     let facts = velero.facts(&plan::needs(snapshot)).await?;
     let plan = plan::plan(snapshot, &facts);
     publish(tools, &plan.publications).await?;
@@ -101,7 +120,7 @@ async fn plan_and_bring_about(
     let hook = Hook {
         tools,
         environment,
-        velero: &velero,
+        velero,
         snapshot,
         facts: &facts,
         installation,
@@ -257,6 +276,15 @@ fn worst(statuses: impl IntoIterator<Item = Status>, remarks: &[String]) -> Stat
 /// When Juju does not say whether other units stay, the cluster cannot be reached, or something could not be removed and trying
 /// again may help.
 pub async fn remove(tools: &HookTools, environment: &Environment) -> Result<(), ReconcileError> {
+    remove_from(|| Velero::in_cluster(&environment.charm_directory), tools, environment).await
+}
+
+/// What [`remove`] does, in the cluster to which `connect` leads.
+async fn remove_from(
+    connect: impl FnOnce() -> Result<Velero, ClusterError>,
+    tools: &HookTools,
+    environment: &Environment,
+) -> Result<(), ReconcileError> {
     match tools.goal_state().await?.is_last(&environment.unit) {
         // Nothing is deleted without knowing.
         None => return Err(ReconcileError::UnknownUnits),
@@ -266,7 +294,7 @@ pub async fn remove(tools: &HookTools, environment: &Environment) -> Result<(), 
         }
         Some(true) => {}
     }
-    let velero = Velero::in_cluster(&environment.charm_directory).map_err(ReconcileError::Connect)?;
+    let velero = connect().map_err(ReconcileError::Connect)?;
     take_away(&velero, environment).await
 }
 
@@ -278,12 +306,18 @@ pub async fn remove(tools: &HookTools, environment: &Environment) -> Result<(), 
 ///
 /// When the application ends, and something of Velero could not be removed.
 pub async fn stop(environment: &Environment) -> Result<(), ReconcileError> {
+    match Velero::in_cluster(&environment.charm_directory) {
+        Ok(velero) => stop_in(&velero, environment).await,
+        Err(_) => Ok(()),
+    }
+}
+
+async fn stop_in(velero: &Velero, environment: &Environment) -> Result<(), ReconcileError> {
     let application = environment.application();
-    let Ok(velero) = Velero::in_cluster(&environment.charm_directory) else { return Ok(()) };
     match velero.application_ends(application, &environment.unit).await {
         Ok(true) => {
             tracing::info!("{application} ends, and takes Velero along");
-            take_away(&velero, environment).await
+            take_away(velero, environment).await
         }
         Ok(false) => Ok(()),
         // Nothing is deleted without knowing.
@@ -313,3 +347,7 @@ async fn take_away(velero: &Velero, environment: &Environment) -> Result<(), Rec
     );
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "reconcile_tests.rs"]
+mod tests;

@@ -181,32 +181,5 @@ impl Watches {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures::{FutureExt, stream};
-
-    use super::*;
-
-    fn watches(of_each: Vec<Vec<Change>>) -> Watches {
-        let mut watches = Watches::default();
-        for changes in of_each {
-            // Watches go on for ever.
-            watches.changes.push(stream::iter(changes).chain(stream::pending()).boxed());
-        }
-        watches
-    }
-
-    #[test]
-    fn a_watch_that_begins_anew_does_not_stand_for_another_that_has_not_begun() {
-        let twice = vec![Change::Begun(0), Change::Other, Change::Begun(0), Change::Other];
-        assert_eq!(watches(vec![twice.clone(), Vec::new()]).whole().now_or_never(), None);
-        assert_eq!(watches(vec![twice, vec![Change::Begun(1)]]).whole().now_or_never(), Some(Some(())));
-    }
-
-    #[test]
-    fn each_change_is_told_once_the_picture_is_whole() {
-        let mut watches = watches(vec![vec![Change::Begun(0), Change::Other]]);
-        assert_eq!(watches.whole().now_or_never(), Some(Some(())));
-        assert_eq!(watches.whole().now_or_never(), Some(Some(())));
-        assert_eq!(watches.whole().now_or_never(), None);
-    }
-}
+#[path = "watch_tests.rs"]
+mod tests;

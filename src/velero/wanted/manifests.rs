@@ -229,8 +229,11 @@ fn finish(object: &mut DynamicObject, application: &str) {
     // The CLI writes `creationTimestamp: null` into every object and pod template.
     remove_nulls(&mut object.data);
     object.metadata.creation_timestamp = None;
-    // Definitions belong to every Velero of the cluster.
-    if object.metadata.namespace.is_some() || object.types.as_ref().is_some_and(|t| t.kind == "ClusterRoleBinding") {
+    let kind = object.types.as_ref().map_or("", |types| types.kind.as_str());
+    if kind == "CustomResourceDefinition" {
+        // They belong to every Velero of the cluster. That the charm brought them is why they go with the last one.
+        object.labels_mut().insert(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned());
+    } else if kind == "ClusterRoleBinding" || object.metadata.namespace.is_some() {
         object.labels_mut().extend(labels(application));
     }
     let hash = manifest_hash(object);

@@ -130,7 +130,8 @@ fn what_belongs_to_this_velero_alone_is_marked_as_the_charms_own() {
     for object in manifests.objects.iter().chain(&manifests.locations) {
         assert_eq!(owner(object), ours, "{object:?}");
     }
-    assert_eq!(owner(&manifests.definitions[0]), [None, None]);
+    // Definitions are the charm's, and no application's.
+    assert_eq!(owner(&manifests.definitions[0]), [Some("velero-operator".to_owned()), None]);
 }
 
 #[test]

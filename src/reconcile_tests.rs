@@ -1,0 +1,322 @@
+use std::path::PathBuf;
+
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    cluster::test_api::{TestApi, Verb},
+    contract::OPTIONS,
+    juju::ScriptedTools,
+    velero::{
+        Cli,
+        fixtures::{APPLICATION, a_minute_passes, empty_cluster, own, scripted_cli},
+    },
+};
+
+const UNIT: &str = "velero-operator/0";
+const ACTIVE: &str = r#"{"units":{"velero-operator/0":{"status":"active"}}}"#;
+const DYING: &str = r#"{"units":{"velero-operator/0":{"status":"dying"}}}"#;
+const INTERIM: &str = "waiting\n--\nfor Velero to run as configured\n";
+const READY: &str = "active\n--\nready\n";
+
+/// A unit of a model: its hook tools, its charm's directory and its cluster.
+struct Unit {
+    juju: ScriptedTools,
+    api: TestApi,
+    cli: Cli,
+    environment: Environment,
+    _charm: TempDir,
+}
+
+/// What the tools of a unit print. The status is kept from one hook to the next.
+struct Model {
+    goal: &'static str,
+    leader: bool,
+    bucket: &'static str,
+}
+
+const LEADER: Model = Model { goal: ACTIVE, leader: true, bucket: "backups" };
+
+impl Unit {
+    fn of(model: &Model, api: &TestApi) -> Self {
+        let options: Map<String, Value> =
+            OPTIONS.iter().map(|option| (option.name().to_owned(), option.default_value())).collect();
+        let theirs = json!({"lib-version": "1.0", "bucket": model.bucket, "access-key": "key", "secret-key": "word",
+            "endpoint": "http://10.0.0.1:9000"});
+        let ours =
+            json!({"requested-secrets": "[\"access-key\", \"secret-key\"]", "lib-version": "1.0", "version": "1"});
+        let print = |value: &dyn std::fmt::Display| format!("cat <<'END'\n{value}\nEND");
+        let databags = format!("case \"$*\" in *{APPLICATION}) {}\n;; *) {}\n;; esac", print(&ours), print(&theirs));
+        let set = "text=$(printf %s \"$3\" | sed 's/\"/\\\\\"/g')
+printf '{\"status\":\"%s\",\"message\":\"%s\"}' \"$1\" \"$text\" >\"${0%/*}/status\"";
+        let juju = ScriptedTools::new(&[
+            ("goal-state", &print(&model.goal)),
+            ("is-leader", &format!("echo {}", model.leader)),
+            ("config-get", &print(&Value::Object(options))),
+            ("relation-ids", r#"case "$*" in *s3-credentials) echo '["s3-credentials:7"]';; *) echo '[]';; esac"#),
+            ("relation-list", r#"echo '"s3-integrator"'"#),
+            ("relation-get", &databags),
+            ("relation-set", "true"),
+            ("status-get", r#"cat "${0%/*}/status" 2>/dev/null || echo '{"status":"maintenance","message":""}'"#),
+            ("status-set", set),
+            ("application-version-set", "true"),
+        ]);
+        let charm = TempDir::new().unwrap();
+        let cli = scripted_cli(charm.path(), &["backups", "others"]);
+        let environment = Environment {
+            dispatch: Dispatch::Hook("config-changed".to_owned()),
+            unit: UNIT.to_owned(),
+            charm_directory: PathBuf::from(charm.path()),
+            relation: None,
+        };
+        Self { juju, api: api.clone(), cli, environment, _charm: charm }
+    }
+
+    fn velero(&self) -> Velero {
+        Velero::of(self.cli.clone(), self.api.cluster("velero"))
+    }
+
+    async fn snapshot(&self) -> Snapshot {
+        Snapshot::read(&self.juju.tools(), &self.environment).await.unwrap()
+    }
+
+    /// What a hook does once it has read what is the case.
+    async fn hook_by(&self, snapshot: &Snapshot) {
+        let (velero, tools) = (self.velero(), self.juju.tools());
+        Box::pin(bring_about_and_report(&velero, &tools, &self.environment, snapshot)).await.unwrap();
+    }
+
+    async fn hook(&self) -> Result<(), ReconcileError> {
+        Box::pin(reconcile_in(|| Ok(self.velero()), &self.juju.tools(), &self.environment)).await
+    }
+
+    async fn remove(&self) -> Result<(), ReconcileError> {
+        Box::pin(remove_from(|| Ok(self.velero()), &self.juju.tools(), &self.environment)).await
+    }
+
+    async fn stop(&self) {
+        Box::pin(stop_in(&self.velero(), &self.environment)).await.unwrap();
+    }
+
+    /// Which of the tools were run that write.
+    fn written(&self) -> String {
+        ["status-set", "relation-set", "application-version-set"].map(|tool| self.juju.calls(tool)).concat()
+    }
+}
+
+/// A cluster in which the leader has run a hook.
+async fn installed() -> TestApi {
+    let api = empty_cluster();
+    Unit::of(&LEADER, &api).hook().await.unwrap();
+    api.requests();
+    api
+}
+
+#[tokio::test]
+async fn a_leader_with_a_storage_applies_all_and_reports_an_interim_and_a_final_status_once_each() {
+    let api = empty_cluster();
+    let unit = Unit::of(&LEADER, &api);
+    unit.hook().await.unwrap();
+    let mut names = api.names();
+    names.retain(|name| !name.starts_with("CustomResourceDefinition"));
+    let all = [
+        "BackupStorageLocation default",
+        "ClusterRoleBinding velero",
+        "Deployment velero",
+        "Namespace velero",
+        "Pod velero-1",
+        "Secret cloud-credentials",
+        "Service velero-metrics",
+        "ServiceAccount velero",
+    ];
+    assert_eq!(names, all);
+    assert_eq!(unit.juju.calls("status-set"), format!("{INTERIM}{READY}"));
+    assert_eq!(unit.juju.calls("application-version-set"), "--\n1.18.3\n");
+}
+
+#[tokio::test]
+async fn a_hook_that_changes_nothing_sets_no_status_and_writes_nothing() {
+    let api = empty_cluster();
+    let unit = Unit::of(&LEADER, &api);
+    unit.hook().await.unwrap();
+    let (before, said) = (api.versions(), unit.written());
+    api.requests();
+    unit.hook().await.unwrap();
+    assert_eq!(api.writes(), Vec::<String>::new());
+    assert_eq!((api.versions(), unit.written()), (before, said));
+}
+
+#[tokio::test]
+async fn a_hook_that_changes_nothing_sets_no_interim_status() {
+    let api = installed().await;
+    // The status of this unit was never set.
+    let unit = Unit::of(&LEADER, &api);
+    unit.hook().await.unwrap();
+    assert_eq!(unit.juju.calls("status-set"), READY);
+}
+
+#[tokio::test]
+async fn a_unit_that_does_not_lead_writes_nothing_to_the_cluster_and_says_what_the_leader_waits_for() {
+    let api = installed().await;
+    let unit = Unit::of(&Model { leader: false, ..LEADER }, &api);
+    unit.hook().await.unwrap();
+    assert_eq!(unit.written(), "active\n--\nready, standing by for the leader\n");
+    let cluster = api.cluster("velero");
+    let service = serde_json::from_value(own("v1", "Service", "velero-metrics")).unwrap();
+    cluster.delete(&service).await.unwrap();
+    api.requests();
+    unit.hook().await.unwrap();
+    assert_eq!(api.writes(), Vec::<String>::new());
+    assert!(unit.written().ends_with("waiting\n--\nfor the leader, which waits to apply Service velero-metrics\n"));
+}
+
+#[tokio::test]
+async fn what_another_application_or_helm_holds_is_never_written() {
+    for labels in [
+        json!({"app.kubernetes.io/managed-by": "Helm"}),
+        json!({"app.kubernetes.io/managed-by": "velero-operator", "app.kubernetes.io/instance": "another"}),
+    ] {
+        let api = empty_cluster();
+        let mut theirs = own("apps/v1", "Deployment", "velero");
+        theirs["metadata"]["labels"] = labels;
+        api.put(&theirs);
+        api.put(&json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "another",
+            "namespace": "velero", "labels": {"app.kubernetes.io/managed-by": "juju"}}}));
+        let unit = Unit::of(&LEADER, &api);
+        unit.hook().await.unwrap();
+        assert_eq!(api.writes(), Vec::<String>::new());
+        assert!(unit.written().starts_with("blocked\n--\nDeployment velero belongs to "), "{}", unit.written());
+    }
+}
+
+#[tokio::test]
+async fn want_of_rights_becomes_a_status_that_says_how_to_trust() {
+    let api = empty_cluster();
+    api.refuse(|call| (call.verb == Verb::Apply).then_some(StatusCode::FORBIDDEN));
+    let unit = Unit::of(&LEADER, &api);
+    unit.hook().await.unwrap();
+    let told = "blocked\n--\nnot allowed to manage the cluster: juju trust velero-operator --scope=cluster\n";
+    assert_eq!(unit.written(), told);
+}
+
+#[tokio::test]
+async fn another_refusal_becomes_a_status_in_the_servers_words() {
+    let api = empty_cluster();
+    api.refuse_saying(|call| {
+        let is_it = call.verb == Verb::Apply && call.key.plural == "customresourcedefinitions";
+        is_it.then(|| (StatusCode::FORBIDDEN, "admission webhook \"guard\" denied the request: not today".to_owned()))
+    });
+    let unit = Unit::of(&LEADER, &api);
+    unit.hook().await.unwrap();
+    let said = unit.written();
+    assert!(said.starts_with("blocked\n--\nthe cluster refuses to apply CustomResourceDefinition "), "{said}");
+    assert!(said.ends_with(": admission webhook \"guard\" denied the request: not today\n"), "{said}");
+}
+
+#[tokio::test]
+async fn a_unit_that_is_dying_asks_the_cluster_for_nothing_and_says_nothing() {
+    let api = empty_cluster();
+    let unit = Unit::of(&Model { goal: DYING, ..LEADER }, &api);
+    unit.hook().await.unwrap();
+    assert_eq!(api.requests(), Vec::<String>::new());
+    assert_eq!(unit.written(), "");
+}
+
+#[tokio::test]
+async fn the_last_hook_takes_nothing_away_unless_it_is_known_that_no_other_unit_stays() {
+    let api = installed().await;
+    let unknown = Unit::of(&Model { goal: "{}", ..LEADER }, &api).remove().await;
+    assert!(matches!(unknown, Err(ReconcileError::UnknownUnits)), "{unknown:?}");
+    let others = r#"{"units":{"velero-operator/0":{"status":"dying"},"velero-operator/1":{"status":"active"}}}"#;
+    Unit::of(&Model { goal: others, ..LEADER }, &api).remove().await.unwrap();
+    assert_eq!(api.requests(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_last_hook_of_the_last_unit_takes_velero_away() {
+    let api = installed().await;
+    Unit::of(&Model { goal: DYING, leader: false, ..LEADER }, &api).remove().await.unwrap();
+    // The pod is its Deployment's, which a cluster would not leave.
+    assert_eq!(api.names(), ["Namespace velero", "Pod velero-1"]);
+}
+
+#[tokio::test]
+async fn where_the_application_ends_its_pod_takes_velero_away_without_juju() {
+    let stateful_set = |replicas: u8| {
+        let mut set = own("apps/v1", "StatefulSet", APPLICATION);
+        set["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "juju"});
+        set["spec"] = json!({"replicas": replicas, "serviceName": "", "selector": {}, "template": {}});
+        set
+    };
+    let api = installed().await;
+    let unit = Unit::of(&LEADER, &api);
+    api.put(&stateful_set(1));
+    let before = api.versions();
+    unit.stop().await;
+    assert_eq!(api.versions(), before);
+    api.put(&stateful_set(0));
+    // What is not known never permits a deletion.
+    let before = api.versions();
+    api.refuse(|call| (call.key.plural == "statefulsets").then_some(StatusCode::FORBIDDEN));
+    unit.stop().await;
+    assert_eq!(api.versions(), before);
+    api.refuse_nothing();
+    unit.stop().await;
+    assert_eq!(api.names(), ["Namespace velero", "Pod velero-1", "StatefulSet velero-operator"]);
+}
+
+/// What the cluster has in the end, but for the version of the Secret that the location was validated with.
+fn end(api: &TestApi) -> Vec<Value> {
+    let mut objects = api.contents();
+    for object in &mut objects {
+        if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+            annotations.remove("velero-operator/validated-for");
+        }
+    }
+    objects
+}
+
+/// Has a hook of the leader killed at each of its requests, and then another one run undisturbed.
+async fn assert_ends_alike_wherever_it_is_killed(before: Option<&Model>, model: &Model, least: usize) {
+    let anywhere = empty_cluster();
+    let (mut former, mut unit) = (before.map(|before| Unit::of(before, &anywhere)), Unit::of(model, &anywhere));
+    let former_snapshot = match &former {
+        Some(former) => Some(former.snapshot().await),
+        None => None,
+    };
+    let snapshot = unit.snapshot().await;
+    let mut undisturbed = None;
+    for requests in [usize::MAX].into_iter().chain(0..) {
+        unit.api = empty_cluster();
+        if let Some((former, snapshot)) = former.as_mut().zip(former_snapshot.as_ref()) {
+            former.api = unit.api.clone();
+            former.hook_by(snapshot).await;
+        }
+        let ended = unit.api.killed_after(requests, unit.hook_by(&snapshot)).await.is_some();
+        if undisturbed.is_none() {
+            undisturbed = Some(end(&unit.api));
+            continue;
+        }
+        a_minute_passes(&unit.api);
+        unit.hook_by(&snapshot).await;
+        assert_eq!(Some(end(&unit.api)), undisturbed, "killed after {requests} requests");
+        assert!(unit.juju.calls("status-set").ends_with(READY), "killed after {requests} requests");
+        if ended {
+            assert!(requests > least, "only {requests} requests");
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn killed_at_any_request_of_an_installation_the_next_hook_reaches_the_same_end() {
+    assert_ends_alike_wherever_it_is_killed(None, &LEADER, 40).await;
+}
+
+#[tokio::test]
+async fn killed_at_any_request_of_a_move_to_another_bucket_the_next_hook_reaches_the_same_end() {
+    let others = Model { bucket: "others", ..LEADER };
+    assert_ends_alike_wherever_it_is_killed(Some(&LEADER), &others, 30).await;
+}

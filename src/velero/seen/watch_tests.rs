@@ -1,0 +1,153 @@
+use std::cell::{Cell, RefCell};
+
+use futures::{FutureExt, stream};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    cluster::test_api::{TestApi, Verb},
+    velero::seen::expected::ExpectedManifest,
+};
+
+fn watches(of_each: Vec<Vec<Change>>) -> Watches {
+    let mut watches = Watches::default();
+    for changes in of_each {
+        // Watches go on for ever.
+        watches.changes.push(stream::iter(changes).chain(stream::pending()).boxed());
+    }
+    watches
+}
+
+#[test]
+fn a_watch_that_begins_anew_does_not_stand_for_another_that_has_not_begun() {
+    let twice = vec![Change::Begun(0), Change::Other, Change::Begun(0), Change::Other];
+    assert_eq!(watches(vec![twice.clone(), Vec::new()]).whole().now_or_never(), None);
+    assert_eq!(watches(vec![twice, vec![Change::Begun(1)]]).whole().now_or_never(), Some(Some(())));
+}
+
+#[test]
+fn each_change_is_told_once_the_picture_is_whole() {
+    let mut watches = watches(vec![vec![Change::Begun(0), Change::Other]]);
+    assert_eq!(watches.whole().now_or_never(), Some(Some(())));
+    assert_eq!(watches.whole().now_or_never(), Some(Some(())));
+    assert_eq!(watches.whole().now_or_never(), None);
+}
+
+const PATIENCE: Duration = Duration::from_mins(1);
+
+fn expected() -> Expected {
+    Expected { server: ExpectedManifest::Any, node_agent: None, location: true }
+}
+
+fn deployment(replicas: u8) -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": SERVER, "namespace": "velero"},
+        "spec": {"selector": {}, "template": {}}, "status": {"readyReplicas": replicas}})
+}
+
+fn cluster_with_server() -> TestApi {
+    let api = TestApi::new();
+    api.define("v1", "BackupStorageLocation");
+    api.put(&deployment(0));
+    api
+}
+
+fn is_ready(observed: &Observed) -> bool {
+    let status = observed.server.as_ref().and_then(|server| server.status.as_ref());
+    status.and_then(|status| status.ready_replicas) == Some(1)
+}
+
+fn unsettled() -> Vec<Trouble> {
+    vec![Trouble::NotValidated { silent_from: None }]
+}
+
+/// Waits with a judge that is settled when the server is ready, and makes it ready by `help` when it is asked first. Returns whether
+/// it was ready in the end, how often it was judged, and how long that took.
+async fn wait(api: &TestApi, help: impl Fn()) -> (bool, usize, Duration) {
+    let (begun, judgements) = (Instant::now(), Cell::new(0));
+    let judge = |_: &Expected, observed: &Observed| {
+        judgements.set(judgements.get() + 1);
+        if judgements.get() == 1 {
+            help();
+        }
+        if is_ready(observed) { Vec::new() } else { unsettled() }
+    };
+    let observed = until(&api.cluster("velero"), &expected(), begun + PATIENCE, judge).await.unwrap();
+    (is_ready(&observed), judgements.get(), begun.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_ends_with_the_first_settled_judgement_and_asks_for_nothing_more() {
+    let api = cluster_with_server();
+    let (ready, judgements, took) = wait(&api, || api.put(&deployment(1))).await;
+    assert!(ready && judgements == 2 && took < Duration::from_secs(1), "{judgements} judgements in {took:?}");
+    assert!(!api.requests().iter().any(|request| request.contains("/deployments/velero")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waiting_does_not_mend_ends_the_wait_too() {
+    let api = cluster_with_server();
+    let begun = Instant::now();
+    let judge = |_: &Expected, _: &Observed| vec![Trouble::StorageUnusable { message: String::new() }];
+    until(&api.cluster("velero"), &expected(), begun + PATIENCE, judge).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_deadline_the_wait_ends_and_the_cluster_itself_is_asked() {
+    let api = cluster_with_server();
+    let (ready, judgements, took) = wait(&api, || ()).await;
+    assert!(!ready && judgements == 1, "{judgements} judgements");
+    assert!(took >= PATIENCE && took < PATIENCE + Duration::from_secs(1), "{took:?}");
+    assert!(api.requests().iter().any(|request| request.contains("/deployments/velero")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_judgement_that_changes_with_time_is_made_again_then() {
+    let api = cluster_with_server();
+    let (begun, judged) = (Instant::now(), RefCell::new(Vec::new()));
+    let judge = |_: &Expected, observed: &Observed| {
+        judged.borrow_mut().push(begun.elapsed().as_secs());
+        if judged.borrow().len() > 1 {
+            return Vec::new();
+        }
+        vec![Trouble::NotValidated { silent_from: Some(observed.at + Duration::from_secs(20)) }]
+    };
+    until(&api.cluster("velero"), &expected(), begun + PATIENCE, judge).await.unwrap();
+    assert_eq!(judged.into_inner(), [0, 20]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_interrupted_begins_anew_and_sees_what_it_missed() {
+    let api = cluster_with_server();
+    let interrupted = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        api.expire_watches();
+        api.put(&deployment(1));
+    };
+    let ((ready, _, took), ()) = futures::join!(wait(&api, || ()), interrupted);
+    assert!(ready && took < PATIENCE, "{took:?}");
+    let lists = |request: &&String| request.contains("/deployments?") && !request.contains("watch=true");
+    assert_eq!(api.requests().iter().filter(lists).count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn watches_that_begin_again_and_again_do_not_stand_for_one_that_never_began() {
+    let api = cluster_with_server();
+    let is_watchers = |text: &str| text.contains("limit=");
+    api.refuse(move |call| {
+        let is_it = call.verb == Verb::List && call.key.plural == "pods" && is_watchers(&call.text);
+        is_it.then_some(StatusCode::INTERNAL_SERVER_ERROR)
+    });
+    let interrupted = async {
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            api.expire_watches();
+        }
+    };
+    let ((ready, judgements, took), ()) = futures::join!(wait(&api, || ()), interrupted);
+    assert!(!ready && judgements == 0, "{judgements} judgements of a part");
+    assert!(took >= PATIENCE && took < PATIENCE + Duration::from_secs(1), "{took:?}");
+    let begun = |request: &&String| request.contains("/deployments?") && !request.contains("watch=true");
+    assert!(api.requests().iter().filter(begun).count() > 2);
+}
