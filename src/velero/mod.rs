@@ -120,7 +120,7 @@ impl Velero {
         } else {
             None
         };
-        Ok(Facts { cli, provider_ids, kubelet_root, holdings })
+        Ok(Facts { provider_ids, cli, kubelet_root, holdings })
     }
 
     /// Returns what an installation consists of.

@@ -21,12 +21,12 @@ impl Layers<'_> {
     pub(crate) fn offences(&self) -> Vec<String> {
         let folder = self.within.iter().fold(self.source.clone(), |folder, name| folder.join(name));
         let allowed: BTreeMap<_, _> = self.layers.iter().copied().collect();
-        let mut offences: Vec<_> = modules(&folder)
-            .into_iter()
+        let present = modules(&folder);
+        let mut offences: Vec<_> = present
+            .iter()
             .filter(|module| !allowed.contains_key(module.as_str()))
             .map(|module| format!("{module} has no place"))
             .collect();
-        let present = modules(&folder);
         offences
             .extend(allowed.keys().filter(|name| !present.contains(**name)).map(|name| format!("there is no {name}")));
         let position = |name: &str| self.layers.iter().position(|(layer, _)| *layer == name);

@@ -74,7 +74,7 @@ pub(crate) fn stream(cluster: &Cluster, expected: &Expected) -> impl Stream<Item
     let velero = watcher::Config::default().labels(COMPONENT_SELECTOR);
     let location_kind = backup_location_kind();
     let has_agent = expected.node_agent.is_some();
-    let watched = Watched {
+    let stores = Watched {
         servers: watches.add(cluster.namespaced(), named(SERVER), ()),
         pods: watches.add(cluster.namespaced(), velero, ()),
         agents: has_agent.then(|| watches.add(cluster.namespaced(), named(NODE_AGENT), ())),
@@ -84,9 +84,9 @@ pub(crate) fn stream(cluster: &Cluster, expected: &Expected) -> impl Stream<Item
             .location
             .then(|| watches.add(cluster.here(&location_kind), named(LOCATION), api_resource(&location_kind))),
     };
-    unfold((watched, watches), |(watched, mut watches)| async {
+    unfold((stores, watches), |(stores, mut watches)| async {
         watches.whole().await?;
-        Some((watched.observed(), (watched, watches)))
+        Some((stores.observed(), (stores, watches)))
     })
 }
 
