@@ -60,9 +60,9 @@ impl Listed for MetadataOnly {
     }
 }
 
-/// What became of the objects of a list.
+/// What became of the objects of a list that was to be deleted.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Deleted {
+pub(crate) struct Deletions {
     /// How many were deleted.
     pub count: usize,
     /// How many of these have finalizers, and are there until somebody takes them off.
@@ -71,7 +71,7 @@ pub(crate) struct Deleted {
     pub kept: usize,
 }
 
-impl Deleted {
+impl Deletions {
     fn and(self, more: Self) -> Self {
         Self { count: self.count + more.count, held: self.held + more.held, kept: self.kept + more.kept }
     }
@@ -167,7 +167,7 @@ impl Cluster {
         what: &str,
         selector: &str,
         goes: impl Fn(&T) -> bool,
-    ) -> Result<Deleted, ClusterError> {
+    ) -> Result<Deletions, ClusterError> {
         let goes = &goes;
         let mut parameters = ListParams::default().limit(PAGE);
         if !selector.is_empty() {
@@ -176,7 +176,7 @@ impl Cluster {
         let deletions = self.pages::<T>(api, what, parameters).map_ok(|page| async move {
             let (going, kept): (Vec<_>, Vec<_>) = page.items.into_iter().partition(goes);
             let held = going.iter().filter(|object| !object.head().finalizers.is_empty()).count();
-            let outcome = Deleted { count: going.len(), held, kept: kept.len() };
+            let outcome = Deletions { count: going.len(), held, kept: kept.len() };
             if going.is_empty() {
                 return Ok(outcome);
             }
@@ -191,7 +191,10 @@ impl Cluster {
             Ok(outcome)
         });
         // Each page is at most two requests at a time to a server that deletes a page's objects one after the other.
-        deletions.try_buffer_unordered(AT_ONCE).try_fold(Deleted::default(), |sum, more| ready(Ok(sum.and(more)))).await
+        deletions
+            .try_buffer_unordered(AT_ONCE)
+            .try_fold(Deletions::default(), |sum, more| ready(Ok(sum.and(more))))
+            .await
     }
 
     fn pages<'a, T>(
@@ -296,7 +299,7 @@ mod tests {
         let cluster = api.cluster("velero");
         let stays = |object: &MetadataOnly| object.head().labels.contains_key("stays");
         let deleted = cluster.delete_where(&services(&cluster), "services", "", |object| !stays(object)).await.unwrap();
-        assert_eq!(deleted, Deleted { count: 1_199, held: 0, kept: 1 });
+        assert_eq!(deleted, Deletions { count: 1_199, held: 0, kept: 1 });
         assert_eq!(api.names(), ["Service service-0700"]);
         // 3 lists, 2 whole pages, and the others of the page in the middle.
         assert_eq!(api.requests().len(), 3 + 2 + 499);

@@ -138,15 +138,15 @@ const BENCH: Modules<'_> = &[
 #[test]
 fn no_arrow_of_the_charm_points_back() {
     let source = project().join("src");
-    for (within, layers) in [(&[][..], CHARM), (&["velero"], VELERO)] {
-        assert_eq!(Layers { source: source.clone(), within, layers }.offences(), Vec::<String>::new());
+    for (within, order) in [(&[][..], CHARM), (&["velero"], VELERO)] {
+        assert_eq!(Layers { source: source.clone(), within, order }.offences(), Vec::<String>::new());
     }
 }
 
 #[test]
 fn no_arrow_of_the_sandbox_points_back() {
     let source = project().join("sandbox/src");
-    for (within, layers) in [(&[][..], SANDBOX), (&["juju"], JUJU), (&["bench"], BENCH)] {
-        assert_eq!(Layers { source: source.clone(), within, layers }.offences(), Vec::<String>::new());
+    for (within, order) in [(&[][..], SANDBOX), (&["juju"], JUJU), (&["bench"], BENCH)] {
+        assert_eq!(Layers { source: source.clone(), within, order }.offences(), Vec::<String>::new());
     }
 }

@@ -13,25 +13,25 @@ pub(crate) struct Layers<'a> {
     /// The path of the module that they are in; empty for the crate's root.
     pub(crate) within: &'a [&'a str],
     /// The modules from the ground up, each with those that it may use.
-    pub(crate) layers: &'a [(&'a str, &'a [&'a str])],
+    pub(crate) order: &'a [(&'a str, &'a [&'a str])],
 }
 
 impl Layers<'_> {
     /// Whatever is against the order: a module that has no place, may use one above it, or uses one that it may not.
     pub(crate) fn offences(&self) -> Vec<String> {
         let folder = self.within.iter().fold(self.source.clone(), |folder, name| folder.join(name));
-        let allowed: BTreeMap<_, _> = self.layers.iter().copied().collect();
-        let mut offences: Vec<_> = modules(&folder)
-            .into_iter()
+        let allowed: BTreeMap<_, _> = self.order.iter().copied().collect();
+        let present = modules(&folder);
+        let mut offences: Vec<_> = present
+            .iter()
             .filter(|module| !allowed.contains_key(module.as_str()))
             .map(|module| format!("{module} has no place"))
             .collect();
-        let present = modules(&folder);
         offences
             .extend(allowed.keys().filter(|name| !present.contains(**name)).map(|name| format!("there is no {name}")));
-        let position = |name: &str| self.layers.iter().position(|(layer, _)| *layer == name);
-        let above = self.within.iter().map(|name| format!("{name}::")).collect::<String>();
-        for (layer, may_use) in self.layers {
+        let position = |name: &str| self.order.iter().position(|(layer, _)| *layer == name);
+        let above: String = self.within.iter().flat_map(|name| [name, "::"]).collect();
+        for (layer, may_use) in self.order {
             let upwards = may_use.iter().filter(|name| position(name).is_none_or(|at| Some(at) >= position(layer)));
             offences.extend(upwards.map(|name| format!("{layer} may use {name}, which is not below it")));
             for file in files(&folder, layer) {
@@ -125,13 +125,11 @@ fn tree<'a>(text: &'a str, above: &str, paths: &mut BTreeSet<String>) -> &'a str
     }
     let end = text.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(text.len());
     let path = if above.is_empty() { text[..end].to_owned() } else { format!("{above}::{}", &text[..end]) };
-    match text[end..].strip_prefix("::") {
-        Some(below) => tree(below, &path, paths),
-        None => {
-            paths.insert(path);
-            &text[end..]
-        }
+    if let Some(below) = text[end..].strip_prefix("::") {
+        return tree(below, &path, paths);
     }
+    paths.insert(path);
+    &text[end..]
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Storage locations that move: in place, with nothing of the old place in the new, and nothing lost in the old.
 
-use sandbox::juju::Outcome;
+use sandbox::juju::HookRecord;
 use serde_json::{Value, json};
 
 use crate::{
