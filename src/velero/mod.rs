@@ -28,7 +28,7 @@ pub use seen::{
 };
 pub use wanted::{
     BackupLocation, Cli, CliError, Finish, HeldBack, Installation, KubeletRoot, KubeletRootError, LineSink,
-    LocationPlan, Manifests, Version, to_yaml,
+    LocationPlan, Manifests, Version, check_image, to_yaml,
 };
 
 use crate::{
