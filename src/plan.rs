@@ -12,7 +12,7 @@ use crate::{
     storage::{PROVIDERS, StorageError},
     velero::{
         BackupLocation, CurrentRoot, Facts, FoundRoot, HeldBack, Holdings, ImageOptions, Installation, KubeletRoot,
-        LocationPlan, Needs, SeveralRoots, Version, reserved_name,
+        LocationPlan, Needs, SeveralRoots, Version, check_image, reserved_name,
     },
 };
 
@@ -294,10 +294,10 @@ fn image(config: &ConfigValues, option: ConfigOption<&str>) -> Result<String, St
             "the option {0} is empty: set an image, or juju config --reset {0}",
             option.name
         ))),
-        Some(image) if image.contains(char::is_whitespace) => {
-            Err(Status::Blocked(format!("the option {} is no image: it holds white space", option.name)))
-        }
-        Some(image) => Ok(image.to_owned()),
+        Some(image) => match check_image(image) {
+            Ok(()) => Ok(image.to_owned()),
+            Err(reason) => Err(Status::Blocked(format!("the option {} {reason}", option.name))),
+        },
     }
 }
 

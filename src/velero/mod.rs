@@ -32,7 +32,7 @@ pub use seen::{
 };
 pub use wanted::{
     BackupLocation, Cli, CliError, Finish, HeldBack, Installation, KubeletRoot, LineSink, LocationPlan, Manifests,
-    Version, to_yaml,
+    Version, check_image, to_yaml,
 };
 
 use crate::{

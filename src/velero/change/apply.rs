@@ -4,7 +4,7 @@ use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{ResourceExt, api::DynamicObject};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{applied::Applied, definitions, namespace, prune};
 use crate::{
@@ -164,7 +164,7 @@ async fn objects(
     let mut changes = changes(cluster, installation, desired, holdings).await?;
     applied.postponed.extend(hold_back_restarts(cluster, &mut changes).await?);
     cluster.adopt_predecessors_fields(changes.iter().filter_map(|change| change.live)).await?;
-    let outcomes = join_all(changes.iter().map(|change| apply_or_remake(cluster, change.desired))).await;
+    let outcomes = join_all(changes.iter().map(|change| apply_or_remake(cluster, change))).await;
     let mut made = Vec::new();
     for (change, outcome) in changes.iter().zip(outcomes) {
         match outcome {
@@ -195,7 +195,16 @@ fn is_account(object: &DynamicObject) -> bool {
 
 /// Applies an object, and makes it anew where it cannot become what it should be: some fields are fixed when an object is made,
 /// such as the role that a ClusterRoleBinding gives, and others may contradict those that somebody added.
-async fn apply_or_remake(cluster: &Cluster, object: &DynamicObject) -> Result<DynamicObject, ClusterError> {
+async fn apply_or_remake(cluster: &Cluster, change: &Change<'_>) -> Result<DynamicObject, ClusterError> {
+    let object = change.desired;
+    // The rules of a rolling update are defaults that nobody holds, so that applying another strategy would contradict them.
+    if let Some(live) = change.live
+        && live.data.pointer("/spec/strategy/rollingUpdate").is_some()
+        && object.data.pointer("/spec/strategy/type").is_some_and(|strategy| strategy == "Recreate")
+    {
+        let recreate = json!({"spec": {"strategy": {"type": "Recreate", "rollingUpdate": null}}});
+        cluster.merge(live, &recreate).await?;
+    }
     match cluster.apply(object).await {
         Err(error) if error.is_invalid() && cluster.accepts(object).await => {
             tracing::info!("{} cannot be mended and is made anew", describe(object));

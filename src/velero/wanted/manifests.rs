@@ -17,6 +17,7 @@ use super::{
     cli::{Cli, CliError},
     installation::{BackupLocation, Installation},
     pod_security::pod_security,
+    pods::{METRICS_PORT, complete_node_agent, complete_server},
     version::Version,
 };
 use crate::{
@@ -26,9 +27,6 @@ use crate::{
         VERSION_ANNOTATION,
     },
 };
-
-/// The port on which the server tells its metrics.
-const METRICS_PORT: u16 = 8085;
 
 /// The manifests of an installation, grouped by the order in which they are applied.
 #[derive(Clone, Debug)]
@@ -103,8 +101,7 @@ impl Manifests {
                     &mut manifests.locations
                 }
                 "Deployment" => {
-                    // The CLI leaves it to the default, which would not bring back a server that was scaled to zero.
-                    object.data["spec"]["replicas"] = json!(1);
+                    complete_server(&mut object);
                     &mut manifests.objects
                 }
                 "DaemonSet" => {
@@ -189,24 +186,6 @@ fn complete_location(object: &mut DynamicObject, location: Option<&BackupLocatio
     object_storage["prefix"] = json!(location.storage.prefix.as_deref().unwrap_or_default());
     if let Some(authority) = &location.storage.certificate_authority {
         object_storage["caCert"] = json!(ByteString(authority.as_bytes().to_vec()));
-    }
-}
-
-/// Adds a probe. The node agent checks at its start whether it finds the pods of its node, and ends if not. When it has
-/// checked, it serves its metrics; without a probe it would count as ready from its first moment on. What it says when it ends
-/// is kept in its pod's status.
-fn complete_node_agent(object: &mut DynamicObject) {
-    let Some(containers) = object.data.pointer_mut("/spec/template/spec/containers").and_then(Value::as_array_mut)
-    else {
-        return;
-    };
-    for container in containers {
-        container["readinessProbe"] = json!({
-            "httpGet": {"path": "/metrics", "port": METRICS_PORT, "scheme": "HTTP"},
-            "periodSeconds": 2,
-            "timeoutSeconds": 5,
-        });
-        container["terminationMessagePolicy"] = json!("FallbackToLogsOnError");
     }
 }
 

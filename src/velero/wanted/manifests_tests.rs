@@ -97,7 +97,7 @@ fn a_server_that_was_scaled_to_zero_comes_back() {
     let manifests = manifests(None);
     let deployment = object(&manifests.objects, "Deployment");
     assert_eq!(deployment.data["spec"]["replicas"], json!(1));
-    assert_eq!(deployment.data["spec"]["template"], json!({"metadata": {}}));
+    assert_eq!(deployment.data["spec"]["template"]["metadata"], json!({}));
 }
 
 #[test]

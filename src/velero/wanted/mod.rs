@@ -2,14 +2,17 @@
 
 pub(crate) mod cache;
 pub(crate) mod cli;
+pub(crate) mod image;
 pub(crate) mod installation;
 pub(crate) mod kubelet_root;
 pub(crate) mod manifests;
 pub(crate) mod pod_security;
+pub(crate) mod pods;
 pub(crate) mod user_command;
 pub(crate) mod version;
 
 pub use cli::{Cli, CliError};
+pub use image::check_image;
 pub use installation::{BackupLocation, HeldBack, Installation, LocationPlan};
 pub use kubelet_root::KubeletRoot;
 pub use manifests::{CredentialsSecret, Manifests, to_yaml};

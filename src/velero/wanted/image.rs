@@ -1,0 +1,78 @@
+//! References of container images, as the nodes' container runtimes read them.
+
+use container_image_dist_ref::ImgRef;
+
+/// The tag that a reference without one stands for. What it names changes.
+const LATEST: &str = "latest";
+
+/// Returns why a text is no reference of an image, as the end of a sentence that begins with the option's name.
+///
+/// # Errors
+///
+/// When it is none.
+pub fn check_image(text: &str) -> Result<(), &'static str> {
+    if text.contains("://") {
+        return Err("is a URL: leave out what stands before ://");
+    }
+    ImgRef::new(text).map_err(|_| "is no reference of an image: set it as REGISTRY/NAME:TAG")?;
+    // A part with capitals is read as a registry, which has a dot or a port unless it is this machine.
+    let registry = text.split_once('/').map_or("", |(first, _)| first);
+    if !registry.contains(['.', ':']) && registry.chars().any(char::is_uppercase) {
+        return Err("has capital letters, which names of images do not have");
+    }
+    Ok(())
+}
+
+/// Returns when a node is to pull an image: only once where its reference names the same one for ever, so that a restart of the
+/// backup server needs no registry. The CLI does not tell a registry's port from a tag.
+pub(crate) fn pull_policy(text: &str) -> &'static str {
+    let is_fixed =
+        ImgRef::new(text).is_ok_and(|image| image.digest().is_some() || image.tag().is_some_and(|tag| tag != LATEST));
+    if is_fixed { "IfNotPresent" } else { "Always" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:0123456789012345678901234567890123456789012345678901234567890123";
+
+    #[test]
+    fn what_is_no_reference_is_told_before_anything_is_rolled_out() {
+        for text in [
+            "Velero/velero:v1",
+            "http://x/velero:v1.18.3",
+            "velero/velero:",
+            "velero/velero@sha256:12",
+            "velero/velero:v1 ",
+            "",
+        ] {
+            assert!(check_image(text).is_err(), "{text}");
+        }
+        for text in [
+            "velero",
+            "velero/velero:v1.18.3",
+            "localhost/velero:v1",
+            "registry.internal:5000/team/velero:v1.18.3",
+            &format!("velero/velero@{DIGEST}"),
+            &format!("registry.internal:5000/velero/velero:v1.18.3@{DIGEST}"),
+        ] {
+            assert_eq!(check_image(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_may_change_is_pulled_each_time() {
+        for fixed in [
+            "velero/velero:v1.18.3".to_owned(),
+            "registry.internal:5000/velero:v1".to_owned(),
+            format!("velero@{DIGEST}"),
+            format!("registry.internal:5000/velero:latest@{DIGEST}"),
+        ] {
+            assert_eq!(pull_policy(&fixed), "IfNotPresent", "{fixed}");
+        }
+        for moving in ["velero", "velero:latest", "registry.internal:5000/velero"] {
+            assert_eq!(pull_policy(moving), "Always", "{moving}");
+        }
+    }
+}
