@@ -59,7 +59,7 @@ fn relations_that_are_removed_with_their_application_are_not_listed_once_nobody_
 
 #[test]
 fn a_forgotten_relation_is_not_found() {
-    let script = r#"[ $hook = stop ] && relation-get -r peerless:1 --app - talker; relation-list -r 1; true"#;
+    let script = r"[ $hook = stop ] && relation-get -r peerless:1 --app - talker; relation-list -r 1; true";
     let fixture = related(&format!("[ $hook = stop ] || exit 0\n{script}"), 1);
     let records = fixture.model.remove_unit(&unit(0)).expect("removed");
     let stop = records.iter().find(|record| record.name == "stop").expect("the hook");
