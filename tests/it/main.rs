@@ -30,6 +30,7 @@ mod removal;
 mod run_action;
 mod run_flags;
 mod secrecy;
+mod server_pod;
 mod silence;
 mod storage;
 mod units;
