@@ -26,8 +26,8 @@ fn evict(deployed: &Deployed, name: &str, labels: &Value) {
     let status = json!({"status": {"phase": "Failed", "reason": "Evicted", "containerStatuses": [container],
         "message": "The node was low on resource: memory."}});
     let api = objects::api(deployed.world, deployed.namespace(), "Pod");
-    let patched = api.patch_status(name, &PatchParams::default(), &Patch::Merge(&status));
-    deployed.world.runtime.block_on(patched).unwrap();
+    let (parameters, patch) = (PatchParams::default(), Patch::Merge(&status));
+    deployed.world.runtime.block_on(api.patch_status(name, &parameters, &patch)).unwrap();
 }
 
 #[test]
