@@ -145,20 +145,13 @@ fn commands_run_on_any_unit() {
     assert!(seen.contains("from-second") && seen.contains("Completed"), "{seen}");
 }
 
-/// How long the server may take to say that made-up credentials are of no use.
+/// How long it may take until nothing changes any more where the storage does not exist.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-/// Relates an Azure that does not exist, by two relations: the storage, and the service principal that opens it.
+/// Relates an Azure that does not exist, by two relations: the storage, and before it the service principal that opens it.
 fn relate_azure(deployed: &mut Deployed) {
     let world = deployed.world;
     world.runtime.block_on(world.cluster.provide(Plugin::Azure, &Telling::to_stderr())).unwrap();
-    let storage = [
-        ("container", "backups"),
-        ("storage-account", "nobodysaccount"),
-        ("secret-key", "bm90IGEga2V5"),
-        ("endpoint", "https://127.0.0.1:9/backups"),
-    ];
-    deployed.relate("azure-storage", "azure_storage", &storage);
     let principal = [
         ("subscription-id", "9d5a3f5e-6c0b-4a39-9d63-0c3b8b3b6f11"),
         ("tenant-id", "5f0d2c1a-7b1e-4f53-8a55-2d1c6b7e9f22"),
@@ -166,10 +159,22 @@ fn relate_azure(deployed: &mut Deployed) {
         ("client-secret", "made-up"),
     ];
     deployed.relate("azure-service-principal", "azure_service_principal", &principal);
+    let storage = [
+        ("container", "backups"),
+        ("storage-account", "nobodysaccount"),
+        ("secret-key", "bm90IGEga2V5"),
+        ("endpoint", "https://127.0.0.1:9/backups"),
+    ];
+    deployed.relate("azure-storage", "azure_storage", &storage);
+    // The server asks for a token that it never gets, and takes its time for that.
     let deadline = Instant::now() + PATIENCE;
-    while !deployed.status_of(0).starts_with("blocked: storage is not usable") {
-        assert!(Instant::now() < deadline, "{}", deployed.status_of(0));
+    loop {
+        let before = deployed.standing();
         deployed.update_status();
+        if deployed.status().starts_with("blocked: storage ") && deployed.standing() == before {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{}", deployed.status());
     }
 }
 
@@ -192,8 +197,8 @@ fn in_whichever_order_the_relations_of_a_dying_leader_end_nothing_of_velero_chan
         [first, second].map(|relation| ["departed", "broken"].map(|event| format!("{relation}-{event}"))).concat()
     };
     let orders = [
-        (EndingOrder::OldestFirst, Some(one_by_one(storage, principal))),
-        (EndingOrder::NewestFirst, Some(one_by_one(principal, storage))),
+        (EndingOrder::OldestFirst, Some(one_by_one(principal, storage))),
+        (EndingOrder::NewestFirst, Some(one_by_one(storage, principal))),
         (EndingOrder::Mixed(1), None),
     ];
     for (number, (order, expected)) in (0..).zip(orders) {
@@ -212,7 +217,7 @@ fn in_whichever_order_the_relations_of_a_dying_leader_end_nothing_of_velero_chan
         assert!(records.iter().any(is_leading), "{records:?}");
         assert_eq!(deployed.versions(), before, "{order:?}");
         let status = deployed.status_of(number + 1);
-        assert!(status.starts_with("blocked: storage is not usable"), "{status}");
+        assert!(status.starts_with("blocked: storage "), "{status}");
         assert_well(&deployed.model.add_unit(APPLICATION).unwrap());
     }
 }
