@@ -96,9 +96,13 @@ impl ClusterError {
         self.api_status().is_some_and(|status| status.code == 404)
     }
 
-    /// Whether the server refused the object as a whole: a value is not allowed, or cannot be changed.
+    /// Whether the server refused a field of the object: its value is not allowed, or cannot be changed. An admission policy refuses
+    /// with the same code, and names no field.
     pub fn is_invalid(&self) -> bool {
-        self.api_status().is_some_and(|status| status.code == 422)
+        let names_field = |status: &ApiStatus| {
+            status.details.iter().flat_map(|details| &details.causes).any(|cause| !cause.field.is_empty())
+        };
+        self.api_status().is_some_and(|status| status.code == 422 && names_field(status))
     }
 
     /// Whether the same call may succeed a moment later: a conflict, too many requests, a server in trouble or a lost

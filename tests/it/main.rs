@@ -1,6 +1,7 @@
 //! The charm from outside: its files, its binary, and what both do to a real cluster.
 
 mod additions;
+mod admission;
 mod adoption;
 mod architecture;
 mod arrows;
@@ -26,6 +27,7 @@ mod objects;
 mod packaging;
 mod pins;
 mod predecessor;
+mod readiness;
 mod removal;
 mod run_action;
 mod run_flags;

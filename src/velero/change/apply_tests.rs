@@ -144,7 +144,7 @@ async fn a_quota_on_one_object_is_told_in_the_servers_words_and_the_others_are_a
     });
     let applied = apply_to(&api, &installation()).await;
     let told = format!("the cluster refuses to apply Service velero-metrics: {QUOTA}");
-    assert_eq!(applied.postponed, [Status::Blocked(told)]);
+    assert_eq!((applied.refused, applied.server_refused), (vec![Status::Blocked(told)], false));
     assert!(api.object("Deployment", "velero").is_some() && api.object("DaemonSet", "node-agent").is_some());
     api.refuse_nothing();
     assert_eq!(apply_to(&api, &installation()).await.changed, ["Service velero-metrics"]);
