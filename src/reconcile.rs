@@ -114,9 +114,12 @@ async fn plan_and_bring_about(
         installation,
         options: plan::image_options(snapshot),
     };
-    let seen =
-        if snapshot.leader { hook.bring_about(&plan.obstacles, unit_status).await? } else { hook.watch_over().await? };
-    Ok(worst(plan.obstacles.into_iter().chain(seen), &plan.remarks))
+    let statuses = if snapshot.leader {
+        hook.bring_about(plan.obstacles, unit_status).await?
+    } else {
+        plan.obstacles.into_iter().chain(hook.watch_over().await?).collect()
+    };
+    Ok(worst(statuses, &plan.remarks))
 }
 
 /// What the steps of one hook share.
@@ -131,22 +134,28 @@ struct Hook<'a> {
 }
 
 impl Hook<'_> {
-    /// What the leader does. Returns what keeps the unit from being Active.
+    /// What the leader does. Returns what keeps the unit from being Active, what has to be mended first before the rest.
     async fn bring_about(
         &self,
-        obstacles: &[Status],
+        obstacles: Vec<Status>,
         unit_status: &mut UnitStatus<'_>,
     ) -> Result<Vec<Status>, ReconcileError> {
         let (velero, installation) = (self.velero, self.installation);
         let deadline = Instant::now() + PATIENCE;
         let manifests = velero.manifests(installation).await?;
         let applied = velero.install(installation, &manifests, &self.facts.holdings).await?;
+        // What the cluster refuses keeps nothing else from working, and no other mends it.
+        let first: Vec<_> = applied.refused.into_iter().chain(obstacles).collect();
         let mut statuses = applied.postponed;
         let mut changed = applied.changed;
         statuses.extend(self.definitions_mismatch(applied.definitions.as_ref()));
         let expected = Expected::of(installation, &manifests);
         let update = match velero.due_update(&manifests, &self.facts.holdings).await? {
-            DueUpdate::Now(update) if statuses.is_empty() || update.is_of_credentials_only() => Some(update),
+            DueUpdate::Now(update)
+                if statuses.is_empty() && !applied.server_refused || update.is_of_credentials_only() =>
+            {
+                Some(update)
+            }
             DueUpdate::Postponed(status) => {
                 statuses.push(status);
                 None
@@ -156,7 +165,7 @@ impl Hook<'_> {
         if !changed.is_empty() || update.is_some() {
             // Until it is known how the change turns out, what the unit said before it is not true.
             let interim = Status::Waiting("for Velero to run as configured".to_owned());
-            let known = obstacles.iter().chain(&statuses).cloned().chain([interim]);
+            let known = first.iter().chain(&statuses).cloned().chain([interim]);
             unit_status.report(&worst(known, &[])).await?;
         }
         if let Some(update) = update {
@@ -181,7 +190,7 @@ impl Hook<'_> {
         if let Some(server) = seen.server {
             statuses.extend(self.tell_version(&server).await?);
         }
-        Ok(statuses)
+        Ok(first.into_iter().chain(statuses).collect())
     }
 
     /// What a unit does that does not lead: it looks, and changes nothing. Returns what keeps the unit from being Active.

@@ -110,10 +110,14 @@ impl ClusterError {
         self.api_status().is_some_and(|status| status.code == 404)
     }
 
-    /// Whether the server refused what was sent as a whole: a value that is not allowed, or that cannot be changed.
+    /// Whether the server refused a field of what was sent: a value that is not allowed, or that cannot be changed. An admission
+    /// policy refuses with the same code, and names no field.
     #[must_use]
     pub fn is_invalid(&self) -> bool {
-        self.api_status().is_some_and(|status| status.code == 422)
+        let names_field = |status: &ApiStatus| {
+            status.details.iter().flat_map(|details| &details.causes).any(|cause| !cause.field.is_empty())
+        };
+        self.api_status().is_some_and(|status| status.code == 422 && names_field(status))
     }
 
     /// Whether the same call may succeed a moment later: a conflict, too many requests, a server in trouble or a lost

@@ -1,6 +1,7 @@
 //! The charm from outside: its files, its binary, and what both do to a real cluster.
 
 mod additions;
+mod admission;
 mod adoption;
 mod architecture;
 mod azure;

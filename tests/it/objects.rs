@@ -39,9 +39,18 @@ const KINDS: &[(&str, &str, &str, bool)] = &[
     ("apiextensions.k8s.io", "v1", "CustomResourceDefinition", false),
 ];
 
+/// Kinds by which the administrators of a cluster rule what others may make, as above.
+const RULES: &[(&str, &str, &str, bool)] = &[
+    ("", "v1", "ResourceQuota", true),
+    ("admissionregistration.k8s.io", "v1", "MutatingAdmissionPolicy", false),
+    ("admissionregistration.k8s.io", "v1", "MutatingAdmissionPolicyBinding", false),
+    ("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", false),
+    ("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicyBinding", false),
+];
+
 /// The API of a kind.
 pub fn api(world: &World, namespace: &str, kind: &str) -> Api<DynamicObject> {
-    let (group, version, kind, namespaced) = *KINDS.iter().find(|entry| entry.2 == kind).unwrap();
+    let (group, version, kind, namespaced) = *KINDS.iter().chain(RULES).find(|entry| entry.2 == kind).unwrap();
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
     if namespaced {
         Api::namespaced_with(world.client.clone(), namespace, &resource)

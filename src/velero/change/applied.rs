@@ -9,6 +9,10 @@ pub struct Applied {
     pub changed: Vec<String>,
     /// What could not be done yet, as it is to be said of the unit.
     pub postponed: Vec<Status>,
+    /// What the cluster refused, in its words.
+    pub refused: Vec<Status>,
+    /// Whether the server's Deployment is among what was refused: then none as planned is going to run.
+    pub server_refused: bool,
     /// The release that the CustomResourceDefinitions of the cluster are of, which may be a newer Velero's.
     pub definitions: Option<Version>,
 }

@@ -166,7 +166,8 @@ async fn objects(
             // What is well goes on: the others were applied.
             Err(error) if error.is_refusal() && !error.is_forbidden() => {
                 tracing::warn!("{}", ErrorChain(&error));
-                applied.postponed.push(Status::Blocked(error.in_the_servers_words()));
+                applied.refused.push(Status::Blocked(error.in_the_servers_words()));
+                applied.server_refused |= is_of_kind(change.desired, "Deployment");
             }
             Err(error) => return Err(error),
         }
@@ -181,7 +182,11 @@ async fn objects(
 
 /// Whether an object is Velero's ServiceAccount.
 fn is_account(object: &DynamicObject) -> bool {
-    object.types.as_ref().is_some_and(|types| types.kind == "ServiceAccount")
+    is_of_kind(object, "ServiceAccount")
+}
+
+fn is_of_kind(object: &DynamicObject, kind: &str) -> bool {
+    object.types.as_ref().is_some_and(|types| types.kind == kind)
 }
 
 /// Applies an object, and makes it anew where it cannot become what it should be: some fields are fixed when an object is made,
