@@ -26,6 +26,7 @@ mod objects;
 mod packaging;
 mod pins;
 mod predecessor;
+mod readiness;
 mod removal;
 mod run_action;
 mod run_flags;
