@@ -189,3 +189,29 @@ fn a_chain_of_certificates_is_rotated_without_a_gap() {
     }
     assert_eq!(deployed.pods(), pods);
 }
+
+#[test]
+fn while_an_image_is_wrong_new_keys_arrive_all_the_same_and_what_is_not_integrated_any_more_goes() {
+    let mut deployed = Deployed::new("wrong-image");
+    deployed.relate_s3();
+    assert_eq!(deployed.status(), "active: ready");
+    let relation = deployed.model.status().unwrap().relations[0].id;
+    let server = deployed.expect("Deployment", "velero")["metadata"]["generation"].clone();
+    for (image, secret_key) in [("", "first-rotation"), ("velero/velero:v1.17.2", "second-rotation")] {
+        deployed.configure("velero-image", image);
+        let status = deployed.status();
+        assert!(status.starts_with("blocked: ") && status.contains("velero-image"), "{status}");
+        deployed.publish(relation, "s3-credentials", &[("secret-key", secret_key)]);
+        assert!(credentials(&deployed).contains(&format!("aws_secret_access_key={secret_key}\n")), "{image}");
+        assert_eq!(deployed.status(), status);
+    }
+    deployed.remove_relation("s3-credentials");
+    assert!(deployed.object("Secret", "cloud-credentials").is_none());
+    assert!(deployed.object("BackupStorageLocation", "default").is_none());
+    let status = deployed.status();
+    assert!(status.starts_with("blocked: ") && status.contains("velero-image"), "{status}");
+    // What runs is not touched by any of that.
+    assert_eq!(deployed.expect("Deployment", "velero")["metadata"]["generation"], server);
+    deployed.reset("velero-image");
+    assert!(deployed.status().starts_with("blocked: no storage"), "{}", deployed.status());
+}

@@ -64,3 +64,20 @@ fn the_node_agent_comes_and_goes_with_its_option() {
     let arguments = &deployed.expect("Deployment", "velero")["spec"]["template"]["spec"]["containers"][0]["args"];
     assert!(!arguments.to_string().contains("fs-backup"), "{arguments}");
 }
+
+#[test]
+fn the_node_agent_goes_with_its_option_though_another_option_still_needs_it() {
+    let mut deployed = Deployed::new("needed-agent");
+    deployed.relate_s3();
+    deployed.configure_all(&[("use-node-agent", "true"), ("default-volumes-to-fs-backup", "true")]);
+    assert_eq!(deployed.status(), "active: ready");
+    deployed.expect("DaemonSet", "node-agent");
+    deployed.configure("use-node-agent", "false");
+    assert_eq!(
+        deployed.status(),
+        "blocked: default-volumes-to-fs-backup needs the node agent: set use-node-agent=true too"
+    );
+    assert!(deployed.object("DaemonSet", "node-agent").is_none());
+    deployed.configure("default-volumes-to-fs-backup", "false");
+    assert_eq!(deployed.status(), "active: ready");
+}
