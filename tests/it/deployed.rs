@@ -9,7 +9,7 @@ use kube::{
     core::{ApiResource, GroupVersionKind},
     runtime::wait::await_condition,
 };
-use sandbox::juju::{ActionResult, DeployOptions, HookRecord, Model, Scripted, UnitName, Whose};
+use sandbox::juju::{ActionResult, DeployOptions, HookRecord, Model, Scripted, Series, UnitName, Whose};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -44,6 +44,13 @@ impl Deployed {
     /// Deploys the charm with units whose system trusts one more authority.
     pub fn trusting(world: &'static World, name: &str, options: &DeployOptions, authority: &str) -> Self {
         Self::on(world, Self::model(world, name).trusting(authority), options)
+    }
+
+    /// Deploys the charm in a model of a series of Juju.
+    pub fn of_series(world: &'static World, name: &str, options: &DeployOptions, series: Series) -> Self {
+        let model = Self::model(world, name);
+        model.of_series(series).unwrap();
+        Self::on(world, model, options)
     }
 
     fn model(world: &World, name: &str) -> Model {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sandbox::juju::{DeployOptions, HookRecord, Level, UnitName};
+use sandbox::juju::{DeployOptions, HookRecord, Level, Series, UnitName};
 use serde_json::{Value, json};
 
 use crate::{
@@ -77,20 +77,68 @@ fn without_rights_the_unit_goes_and_says_what_it_leaves() {
     deployed.expect("Deployment", "velero");
 }
 
+/// The series of Juju, and how a test calls its model on it.
+const SERIES: [(Series, &str); 2] = [(Series::Juju36, "on-3"), (Series::Juju40, "on-4")];
+
+fn names(records: &[HookRecord]) -> Vec<String> {
+    records.iter().map(|record| format!("{} {}", record.unit.number, record.name)).collect()
+}
+
+#[test]
+fn a_unit_without_relations_takes_velero_along_also_where_juju_gives_no_last_hook() {
+    for (series, suffix) in SERIES {
+        let mut deployed = Deployed::of_series(world::shared(), &format!("unrelated-{suffix}"), &trusted(), series);
+        deployed.until("Secret", "velero-repo-credentials", |secret| secret.is_some());
+        let there = deployed.versions();
+        for kind in ["Deployment", "Service ", "ServiceAccount", "ClusterRoleBinding"] {
+            assert!(there.keys().any(|name| name.starts_with(kind)), "{kind}: {there:?}");
+        }
+        let records = deployed.model.remove_application(APPLICATION, false).unwrap();
+        assert!(records.iter().all(HookRecord::success), "{records:?}");
+        let last: &[&str] = if series == Series::Juju40 { &["0 stop"] } else { &["0 stop", "0 remove"] };
+        assert_eq!(names(&records), last);
+        deployed.after(records);
+        assert_eq!(left(&deployed), Vec::<String>::new(), "{series}");
+        assert!(deployed.object("Secret", "velero-repo-credentials").is_none(), "{series}");
+    }
+}
+
+#[test]
+fn a_pod_that_is_only_replaced_takes_nothing_away() {
+    for (series, suffix) in SERIES {
+        let mut deployed = Deployed::of_series(world::shared(), &format!("replaced-{suffix}"), &trusted(), series);
+        deployed.until("Secret", "velero-repo-credentials", |secret| secret.is_some());
+        let (before, repositories) = (deployed.standing(), deployed.uid("Secret", "velero-repo-credentials"));
+        let records = deployed.model.refresh(APPLICATION, &deployed.world.charm).unwrap();
+        assert!(records.iter().all(HookRecord::success), "{records:?}");
+        assert_eq!(names(&records), ["0 stop", "0 upgrade-charm", "0 config-changed", "0 start"]);
+        deployed.after(records);
+        assert_eq!(deployed.standing(), before, "{series}");
+        assert_eq!(deployed.uid("Secret", "velero-repo-credentials"), repositories, "{series}");
+    }
+}
+
+#[test]
+fn where_juju_gives_no_last_hook_one_unit_of_several_removes_nothing_and_the_last_one_all() {
+    let two = DeployOptions { units: 2, ..trusted() };
+    let mut deployed = Deployed::of_series(world::shared(), "several-on-4", &two, Series::Juju40);
+    let before = deployed.standing();
+    let records = deployed.model.remove_unit(&UnitName::new(APPLICATION, 0)).unwrap();
+    assert_eq!(names(&records), ["0 stop", "1 leader-elected"]);
+    deployed.after(records);
+    assert_eq!(deployed.standing(), before);
+    let records = deployed.model.remove_unit(&UnitName::new(APPLICATION, 1)).unwrap();
+    assert_eq!(names(&records), ["1 stop"]);
+    deployed.after(records);
+    assert_eq!(left(&deployed), Vec::<String>::new());
+}
+
 #[test]
 fn a_password_of_volume_backups_that_the_user_chose_stays() {
     let deployed = Deployed::new("password");
     let chosen = json!({"data": {"repository-password": "Y2hvc2Vu"}});
     // Velero's server makes the Secret with its default at its start.
-    deployed.world.runtime.block_on(async {
-        let api = objects::api(deployed.world, deployed.namespace(), "Secret");
-        let made = kube::runtime::wait::await_condition(
-            api,
-            "velero-repo-credentials",
-            kube::runtime::conditions::is_created(),
-        );
-        tokio::time::timeout(Duration::from_secs(30), made).await.unwrap().unwrap();
-    });
+    deployed.until("Secret", "velero-repo-credentials", |secret| secret.is_some());
     deployed.edit("Secret", "velero-repo-credentials", &chosen);
     deployed.model.remove_application(APPLICATION, false).unwrap();
     assert!(deployed.object("Deployment", "velero").is_none());
@@ -169,6 +217,7 @@ fn a_namespace_full_of_backups_is_removed_in_the_time_that_a_pod_has() {
         "Restore",
         (0..100).map(|number| object("Restore", format!("again-{number}"), &held, &restore, "Completed")),
     );
+    deployed.model.pods_end_with_removal(true).unwrap();
     let records = deployed.model.remove_application(APPLICATION, false).unwrap();
     // It gives up in time for the pod's end, and fails then.
     assert!(records.iter().all(HookRecord::success), "{records:?}");
