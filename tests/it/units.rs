@@ -1,16 +1,23 @@
 //! Several units of the charm: one leads and writes, the others stand by.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{Read, Seek, SeekFrom},
-    time::Duration,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
-use sandbox::juju::{ActionStatus, DeployOptions, Disturbance, HookRecord, UnitName};
+use sandbox::{
+    images::Plugin,
+    juju::{ActionStatus, DeployOptions, Disturbance, EndingOrder, HookRecord, Progress, UnitName},
+    progress::Progress as Telling,
+};
 use serde_json::{Value, json};
 
 use crate::{
     deployed::{APPLICATION, Deployed, trusted},
+    objects,
     world::{self, World},
 };
 
@@ -136,4 +143,115 @@ fn commands_run_on_any_unit() {
     assert_eq!((made.status, made.message.as_str()), (ActionStatus::Completed, ""), "{:?}", made.results);
     let seen = deployed.run_well("backup get");
     assert!(seen.contains("from-second") && seen.contains("Completed"), "{seen}");
+}
+
+/// How long it may take until a unit says that the storage does not exist.
+const PATIENCE: Duration = Duration::from_mins(3);
+
+/// Relates an Azure that does not exist, by two relations: the storage, and before it the service principal that opens it.
+fn relate_azure(deployed: &mut Deployed) {
+    let world = deployed.world;
+    world.runtime.block_on(world.cluster.provide(Plugin::Azure, &Telling::to_stderr())).unwrap();
+    let principal = [
+        ("subscription-id", "9d5a3f5e-6c0b-4a39-9d63-0c3b8b3b6f11"),
+        ("tenant-id", "5f0d2c1a-7b1e-4f53-8a55-2d1c6b7e9f22"),
+        ("client-id", "1c9e8b7a-3d2f-4e61-b0a4-8f7e6d5c4b33"),
+        ("client-secret", "made-up"),
+    ];
+    deployed.relate("azure-service-principal", "azure_service_principal", &principal);
+    let storage = [
+        ("container", "backups"),
+        ("storage-account", "nobodysaccount"),
+        ("secret-key", "bm90IGEga2V5"),
+        ("endpoint", "https://127.0.0.1:9/backups"),
+    ];
+    deployed.relate("azure-storage", "azure_storage", &storage);
+    // The server asks for a token that it never gets, and takes its time to say so.
+    deployed.until_phase("BackupStorageLocation", "default", "Unavailable");
+    let deadline = Instant::now() + PATIENCE;
+    while !deployed.status().starts_with("blocked: storage is not usable") {
+        assert!(Instant::now() < deadline, "{}", deployed.status());
+        deployed.update_status();
+    }
+}
+
+/// The hooks of a unit, in order.
+fn hooks_of(records: &[HookRecord], number: u32) -> Vec<&str> {
+    records.iter().filter(|record| record.unit == unit(number)).map(|record| record.name.as_str()).collect()
+}
+
+#[test]
+fn in_whichever_order_the_relations_of_a_dying_leader_end_nothing_of_velero_changes() {
+    let mut deployed = Deployed::with(world::shared(), "dying-leader", &units(2));
+    relate_azure(&mut deployed);
+    deployed.model.dying_leader_keeps_lease(true).unwrap();
+    let before = deployed.versions();
+    for kept in ["Secret cloud-credentials", "BackupStorageLocation default"] {
+        assert!(before.contains_key(kept), "{before:?}");
+    }
+    let (storage, principal) = ("azure-storage-relation", "azure-service-principal-relation");
+    let one_by_one = |first: &str, second: &str| {
+        [first, second].map(|relation| ["departed", "broken"].map(|event| format!("{relation}-{event}"))).concat()
+    };
+    let orders = [
+        (EndingOrder::OldestFirst, Some(one_by_one(principal, storage))),
+        (EndingOrder::NewestFirst, Some(one_by_one(storage, principal))),
+        (EndingOrder::Mixed(1), None),
+    ];
+    // A unit that is added has the number of the one that went, as its pod has.
+    for ((order, expected), (number, next)) in orders.into_iter().zip([(0, 1), (1, 0)].into_iter().cycle()) {
+        deployed.model.relations_end(order).unwrap();
+        let records = deployed.model.remove_unit(&unit(number)).unwrap();
+        assert_well(&records);
+        let going = hooks_of(&records, number);
+        let (ending, last) = going.split_at(4);
+        assert_eq!(last, ["stop", "remove"], "{order:?}");
+        match expected {
+            Some(expected) => assert_eq!(ending, expected, "{order:?}"),
+            // Both have departed before either is broken.
+            None => assert!(ending[..2].iter().all(|name| name.ends_with("-departed")), "{ending:?}"),
+        }
+        let is_leading = |record: &HookRecord| record.unit == unit(next) && record.name == "leader-elected";
+        assert!(records.iter().any(is_leading), "{records:?}");
+        assert_eq!(deployed.versions(), before, "{order:?}");
+        let status = deployed.status_of(next);
+        assert!(status.starts_with("blocked: storage is not usable"), "{status}");
+        assert_well(&deployed.model.add_unit(APPLICATION).unwrap());
+    }
+}
+
+/// What is there of Velero as each hook of a verb begins.
+type Begun = Vec<(String, BTreeMap<String, String>)>;
+
+#[test]
+fn the_last_unit_changes_nothing_before_its_last_hook_and_that_takes_all_away() {
+    let mut deployed = Deployed::new("last-hook");
+    relate_azure(&mut deployed);
+    let before = deployed.versions();
+    let begun: Arc<Mutex<Begun>> = Arc::default();
+    let (noted, world) = (begun.clone(), deployed.world);
+    let model = deployed.model.clone().with_progress(move |progress| {
+        if let Progress::Started { execution, .. } = progress {
+            let versions = objects::versions(world, "last-hook");
+            noted.lock().unwrap().push((execution.name(), versions));
+        }
+    });
+    let records = model.remove_application(APPLICATION, false).unwrap();
+    assert_well(&records);
+    let begun = begun.lock().unwrap().clone();
+    let names: Vec<_> = begun.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names[4..], ["stop", "remove"], "{names:?}");
+    for (name, versions) in &begun {
+        assert_eq!(versions, &before, "before {name}");
+    }
+    let mut left = deployed.versions();
+    left.retain(|name, _| !name.starts_with("CustomResourceDefinition"));
+    assert_eq!(left, BTreeMap::new());
+    // They ask Juju for nothing but whether the unit goes: neither what is planned, nor how Velero is.
+    for record in records.iter().filter(|record| record.name != "remove") {
+        let asked: Vec<_> =
+            record.tools.iter().map(|call| call.tool.as_str()).filter(|tool| *tool != "juju-log").collect();
+        let expected: &[&str] = if record.name == "stop" { &[] } else { &["goal-state"] };
+        assert_eq!(asked, expected, "{}", record.name);
+    }
 }
