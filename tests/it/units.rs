@@ -145,7 +145,7 @@ fn commands_run_on_any_unit() {
     assert!(seen.contains("from-second") && seen.contains("Completed"), "{seen}");
 }
 
-/// How long it may take until nothing changes any more where the storage does not exist.
+/// How long it may take until a unit says that the storage does not exist.
 const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Relates an Azure that does not exist, by two relations: the storage, and before it the service principal that opens it.
@@ -166,15 +166,12 @@ fn relate_azure(deployed: &mut Deployed) {
         ("endpoint", "https://127.0.0.1:9/backups"),
     ];
     deployed.relate("azure-storage", "azure_storage", &storage);
-    // The server asks for a token that it never gets, and takes its time for that.
+    // The server asks for a token that it never gets, and takes its time to say so.
+    deployed.until_phase("BackupStorageLocation", "default", "Unavailable");
     let deadline = Instant::now() + PATIENCE;
-    loop {
-        let before = deployed.standing();
-        deployed.update_status();
-        if deployed.status().starts_with("blocked: storage ") && deployed.standing() == before {
-            return;
-        }
+    while !deployed.status().starts_with("blocked: storage is not usable") {
         assert!(Instant::now() < deadline, "{}", deployed.status());
+        deployed.update_status();
     }
 }
 
@@ -218,7 +215,7 @@ fn in_whichever_order_the_relations_of_a_dying_leader_end_nothing_of_velero_chan
         assert!(records.iter().any(is_leading), "{records:?}");
         assert_eq!(deployed.versions(), before, "{order:?}");
         let status = deployed.status_of(next);
-        assert!(status.starts_with("blocked: storage "), "{status}");
+        assert!(status.starts_with("blocked: storage is not usable"), "{status}");
         assert_well(&deployed.model.add_unit(APPLICATION).unwrap());
     }
 }
