@@ -37,7 +37,7 @@ fn status_of(deployed: &Deployed, application: &str) -> String {
 /// A namespace in which a Velero may be before the charm.
 fn empty_model(world: &'static World, name: &str) -> Deployed {
     let model = Model::new(world.cluster.access().clone(), name, &world.state, &world.program).unwrap();
-    objects::make_namespace(world, name);
+    objects::make_model(world, name);
     Deployed { world, model, records: Vec::new() }
 }
 

@@ -11,7 +11,7 @@ use kube::{
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
     core::{ApiResource, GroupVersionKind},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::World;
 
@@ -123,7 +123,17 @@ fn fingerprint(object: &DynamicObject) -> String {
 }
 
 pub fn make_namespace(world: &World, namespace: &str) {
-    let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+    make_labelled_namespace(world, namespace, &json!({}));
+}
+
+/// Makes the namespace of a model in which nothing is deployed yet.
+pub fn make_model(world: &World, model: &str) {
+    make_labelled_namespace(world, model, &json!({"model.juju.is/name": model}));
+}
+
+fn make_labelled_namespace(world: &World, namespace: &str, labels: &Value) {
+    let metadata = json!({"name": namespace, "labels": labels});
+    let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
     let parameters = PatchParams::apply("somebody").force();
     let api = api(world, "", "Namespace");
     world.runtime.block_on(api.patch(namespace, &parameters, &Patch::Apply(&object))).unwrap();

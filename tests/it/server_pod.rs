@@ -66,7 +66,7 @@ fn a_change_ends_the_server_before_it_starts_the_next_one() {
 fn where_the_standard_restricted_is_enforced_the_server_runs_and_backs_up() {
     let world = world::shared();
     let model = Model::new(world.cluster.access().clone(), "restricted", &world.state, &world.program).unwrap();
-    objects::make_namespace(world, "restricted");
+    objects::make_model(world, "restricted");
     let mut deployed = Deployed { world, model, records: Vec::new() };
     let enforced = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
     deployed.edit("Namespace", "restricted", &enforced);
