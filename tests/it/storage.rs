@@ -142,6 +142,8 @@ fn two_storages_are_named_and_what_runs_is_left() {
 #[test]
 fn the_storage_of_a_removed_relation_does_not_stay_for_another_that_is_not_complete() {
     let mut deployed = Deployed::new("replaced");
+    // The image of its plugin comes with it.
+    deployed.world.azure();
     deployed.relate_s3();
     deployed.relate("azure-storage", "azure_storage", &[("container", "backups")]);
     deployed.remove_relation("s3-credentials");
