@@ -1,13 +1,14 @@
 //! The charm where a Velero is already: another application's, one that was installed by hand, Helm's, or half of one.
 
-use std::{fs, process::Command};
+use std::fs;
 
 use sandbox::juju::{DeployOptions, HookRecord, Model};
 use serde_json::{Value, json};
 
 use crate::{
     deployed::{APPLICATION, Deployed, trusted},
-    objects, predecessor,
+    objects,
+    predecessor::{self, velero},
     world::{self, World},
 };
 
@@ -66,18 +67,6 @@ fn install_by_hand(deployed: &Deployed) -> String {
     fs::remove_file(file).unwrap();
     deployed.until_phase("BackupStorageLocation", "default", "Available");
     bucket
-}
-
-fn velero(deployed: &Deployed, arguments: &[&str]) -> String {
-    let output = Command::new(deployed.world.charm.join("velero"))
-        .env("KUBECONFIG", &deployed.world.cluster.access().kubeconfig)
-        .args(["--namespace", deployed.namespace()])
-        .args(arguments)
-        .output()
-        .unwrap();
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "velero {arguments:?}: {text}");
-    text
 }
 
 #[test]
