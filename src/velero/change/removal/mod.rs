@@ -270,12 +270,16 @@ impl Run<'_> {
         Ok(definitions)
     }
 
-    /// Deletes what has finalizers, and gives the server and the node agent the time to take them off.
+    /// Deletes what has finalizers, and gives the server and the node agent the time to take them off. What has none needs
+    /// nobody, and may be much: it goes later.
     async fn finish(&self, kinds: &[TypeMeta]) -> Result<(), ClusterError> {
         let finalized = kinds.iter().filter(|kind| FINALIZED_KINDS.contains(&kind.kind.as_str()));
         let finishing = finalized.map(|kind| async move {
             let api = self.cluster.here(kind);
-            let goes = |object: &MetadataOnly| goes_with_velero(&kind.kind, &object.metadata, self.application);
+            let goes = |object: &MetadataOnly| {
+                !object.metadata.finalizers.is_empty()
+                    && goes_with_velero(&kind.kind, &object.metadata, self.application)
+            };
             let finished = async {
                 let deleted = self.cluster.delete_where(&api, &kind.kind, "", goes).await?;
                 if deleted.held > 0 {
