@@ -1,5 +1,7 @@
 //! Deleting what this application made and an installation does not hold any more.
 
+use std::time::Duration;
+
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use kube::{ResourceExt, api::DynamicObject};
@@ -11,7 +13,9 @@ use crate::{
     status::Status,
     velero::{
         location::{records, update},
-        names::{COMPONENT, CREDENTIALS, CREDENTIALS_KEY, INSTANCE, KEPT_KEYS, LOCATION, MANAGED_BY, NODE_AGENT},
+        names::{
+            COMPONENT, CREDENTIALS, CREDENTIALS_KEY, INSTANCE, KEPT_KEYS, LOCATION, MANAGED_BY, NODE_AGENT, SERVER,
+        },
         seen::{
             holdings::{Claim, Holdings},
             operations::operations_in_progress,
@@ -19,6 +23,9 @@ use crate::{
         wanted::{Installation, LocationPlan, manifests::is_backup_location},
     },
 };
+
+/// How long a hook may spend on deleting the records of a location that is gone.
+const FORGETTING: Duration = Duration::from_secs(3);
 
 /// Deletes what this application made and an installation does not hold (any more), unless a backup or a restore still needs it.
 pub(crate) async fn prune(
@@ -34,6 +41,9 @@ pub(crate) async fn prune(
         .into_iter()
         .filter_map(own)
         .collect();
+    if holdings.location().is_none() && installation.backup_location().is_none() {
+        forget_the_rest(cluster, holdings).await?;
+    }
     if unwanted.is_empty() {
         return Ok(());
     }
@@ -53,11 +63,21 @@ pub(crate) async fn prune(
         applied.postponed.push(Status::Waiting(message));
         return Ok(());
     }
-    if unwanted.iter().any(|object| is_backup_location(object)) {
-        records::forget_all(cluster).await?;
-    }
     try_join_all(unwanted.iter().map(|object| delete_or_release(cluster, object))).await?;
+    if unwanted.iter().any(|object| is_backup_location(object)) {
+        records::forget_all(cluster, FORGETTING).await?;
+    }
     applied.changed.extend(unwanted.iter().map(|object| describe(object)));
+    Ok(())
+}
+
+/// Deletes the records of a removed location that were too many for the hook that removed it. Those that were there before the
+/// application's own server are somebody else's.
+async fn forget_the_rest(cluster: &Cluster, holdings: &Holdings) -> Result<(), ClusterError> {
+    let server = holdings.find(&named("apps/v1", "Deployment", SERVER)).filter(|held| held.claim == Claim::Own);
+    if let Some(made) = server.and_then(|held| held.object.metadata.creation_timestamp.clone()) {
+        records::forget_made_since(cluster, made.0, FORGETTING).await?;
+    }
     Ok(())
 }
 

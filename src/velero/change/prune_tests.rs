@@ -70,6 +70,32 @@ async fn what_an_installation_does_not_hold_any_more_goes_with_the_records_of_th
 }
 
 #[tokio::test]
+async fn records_that_a_removed_location_has_left_go_in_the_next_hook() {
+    let api = empty_cluster();
+    for kind in ["Backup", "BackupRepository"] {
+        api.define("v1", kind);
+    }
+    let record = |name: &str, phase: &str, made: &str| {
+        json!({"apiVersion": "velero.io/v1", "kind": "Backup", "status": {"phase": phase}, "metadata":
+            {"name": name, "namespace": "velero", "creationTimestamp": made,
+                "labels": {"velero.io/storage-location": LOCATION}}})
+    };
+    api.put_all(&[
+        record("nightly", "Completed", "2026-01-31T10:20:30Z"),
+        record("unstored", "FailedValidation", "2026-01-31T10:20:30Z"),
+        record("of-somebody-before", "Completed", "2026-01-01T00:00:00Z"),
+    ]);
+    // There was no server of ours that could have made them.
+    prune_by(&api, &holdings(&api).await).await;
+    assert_eq!(left(&api).len(), 3);
+    let mut server = own("apps/v1", "Deployment", SERVER);
+    server["metadata"]["creationTimestamp"] = json!("2026-01-15T00:00:00Z");
+    api.put(&server);
+    prune_by(&api, &holdings(&api).await).await;
+    assert_eq!(left(&api), ["Backup of-somebody-before", "Backup unstored", "Deployment velero"]);
+}
+
+#[tokio::test]
 async fn what_another_application_or_helm_holds_or_nobody_claims_stays() {
     for labels in [
         json!({"app.kubernetes.io/managed-by": "Helm"}),

@@ -3,11 +3,18 @@
 //! A `Backup` that has ended and a `BackupRepository` stand for something in the object store, and the server makes them again from
 //! it. When the location points elsewhere they are about another place, and the server would not notice: a backup of the same name
 //! in the new place is taken for the old one, and a repository counts as not ready for a while, which fails backups of volumes.
-//! So they are deleted first, as `velero backup-location delete` does. Nothing in the store is: when the location points there
-//! again, the server finds its backups within a minute or two.
+//! So they are deleted, as `velero backup-location delete` does, at the latest before there is a location again. Nothing in the
+//! store is: when the location points there again, the server finds its backups within a minute or two.
+//!
+//! The API server takes some milliseconds for each. So one hook has a limit for it, and the next one goes on.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::timeout;
 
 use crate::{
-    cluster::{Cluster, ClusterError, Listed, MetadataOnly},
+    cluster::{Cluster, ClusterError, Head, Listed, MetadataOnly},
     velero::{
         names::{LOCATION, velero_kind},
         phase::Phase,
@@ -15,13 +22,30 @@ use crate::{
     },
 };
 
-/// Deletes the objects of what is in the store, backups and repositories.
+/// Deletes the objects of what is in the store, backups and repositories, for as long as `limit`. Returns whether none is left.
 ///
 /// A server may be reading the store while the location changes. The records that it then makes are of the former place: call
 /// this again after the change.
-pub(crate) async fn forget_all(cluster: &Cluster) -> Result<(), ClusterError> {
-    forget(cluster, "Backup", is_in_store).await?;
-    forget_repositories(cluster).await
+pub(crate) async fn forget_all(cluster: &Cluster, limit: Duration) -> Result<bool, ClusterError> {
+    forget_made_since(cluster, Timestamp::MIN, limit).await
+}
+
+/// Does what [`forget_all`] does with the objects that were made at that time or later.
+pub(crate) async fn forget_made_since(
+    cluster: &Cluster,
+    since: Timestamp,
+    limit: Duration,
+) -> Result<bool, ClusterError> {
+    let is_of_then = |head: &Head| head.creation_timestamp.is_some_and(|made| made >= since);
+    let all = async {
+        forget(cluster, "Backup", |backup: &Run| is_of_then(&backup.metadata) && is_in_store(backup)).await?;
+        forget(cluster, "BackupRepository", |repository: &MetadataOnly| is_of_then(&repository.metadata)).await
+    };
+    let Ok(outcome) = timeout(limit, all).await else {
+        tracing::info!("the records of the former storage are many: the next hook goes on with deleting them");
+        return Ok(false);
+    };
+    outcome.map(|()| true)
 }
 
 /// Deletes the objects of the repositories alone: the backups of the place stay what they are.
@@ -61,6 +85,7 @@ mod tests {
     use super::*;
     use crate::cluster::test_api::TestApi;
 
+    const LIMIT: Duration = Duration::from_mins(1);
     const MADE: &str = "2026-01-31T10:20:30Z";
 
     fn backup(name: &str, location: &str, status: &Value) -> Value {
@@ -108,7 +133,7 @@ mod tests {
             backup("elsewhere", "another", &status("Completed")),
             repository("kopia"),
         ]);
-        forget_all(&api.cluster("velero")).await.unwrap();
+        assert!(forget_all(&api.cluster("velero"), LIMIT).await.unwrap());
         let kept = ["elsewhere", "failed-here", "failed-untold", "new", "running", "unknown"];
         assert_eq!(left(&api), kept.map(|name| format!("Backup {name}")));
     }
@@ -123,8 +148,8 @@ mod tests {
         for requests in 0.. {
             let api = cluster_with(&objects);
             let cluster = api.cluster("velero");
-            let ended = api.killed_after(requests, forget_all(&cluster)).await.is_some();
-            forget_all(&cluster).await.unwrap();
+            let ended = api.killed_after(requests, forget_all(&cluster, LIMIT)).await.is_some();
+            assert!(forget_all(&cluster, LIMIT).await.unwrap());
             assert_eq!(left(&api), ["Backup b-515"], "killed after {requests} requests");
             if ended {
                 assert!(requests > 20, "only {requests} requests");
@@ -139,9 +164,18 @@ mod tests {
             .map(|number| backup(&format!("b-{number:04}"), LOCATION, &json!({"phase": "Completed"})))
             .collect();
         let api = cluster_with(&objects);
-        forget_all(&api.cluster("velero")).await.unwrap();
+        assert!(forget_all(&api.cluster("velero"), LIMIT).await.unwrap());
         assert_eq!(left(&api), Vec::<String>::new());
         let requests = api.requests().len();
         assert!(requests < 12, "{requests} requests");
+    }
+
+    #[tokio::test]
+    async fn what_is_too_much_for_one_run_is_left_for_the_next() {
+        let api = cluster_with(&[backup("done", LOCATION, &json!({"phase": "Completed"}))]);
+        assert!(!forget_all(&api.cluster("velero"), Duration::ZERO).await.unwrap());
+        assert_eq!(left(&api), ["Backup done"]);
+        assert!(forget_all(&api.cluster("velero"), LIMIT).await.unwrap());
+        assert_eq!(left(&api), Vec::<String>::new());
     }
 }

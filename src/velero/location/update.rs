@@ -6,7 +6,7 @@
 //! new credentials for the same location reach them at once: those they began with may be taken back. A location that is not usable
 //! is not kept for them either: they may never end with it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
@@ -40,6 +40,9 @@ use crate::{
 
 /// The fields of a location's `spec.config` that say which store it is, of all providers.
 const ADDRESSES: [&str; 4] = ["s3Url", "storageAccount", "storageAccountURI", "storeEndpoint"];
+
+/// How long a hook may spend on deleting the records of a former place, so that time is left for the validation.
+const FORGETTING: Duration = Duration::from_secs(30);
 
 /// What became of a change of the storage locations.
 #[derive(Debug, Default)]
@@ -143,6 +146,12 @@ async fn held_back(cluster: &Cluster) -> Result<Option<Status>, ClusterError> {
     Ok(operations.first().map(|operation| Status::Waiting(holds(operation))))
 }
 
+fn forgetting() -> Status {
+    Status::Waiting(
+        "for the records of the former storage to be deleted, which are many: the next hook goes on".to_owned(),
+    )
+}
+
 /// Applies the credentials and then the locations, which are validated with them.
 ///
 /// A backup may have begun since the update was found to be due. So this is checked again right before a change that a backup
@@ -161,27 +170,36 @@ pub(crate) async fn apply(
         None => None,
     };
     let mut moves = false;
-    if let Some((desired, live)) = desired.zip(live.as_ref()).filter(|(desired, live)| differs(live, desired)) {
-        // A location that cannot be used is not kept for a backup.
-        if !is_unusable(live)
-            && let Some(status) = held_back(cluster).await?
-        {
-            updated.postponed.push(status);
+    match desired.zip(live.as_ref()).filter(|(desired, live)| differs(live, desired)) {
+        Some((desired, live)) => {
+            // A location that cannot be used is not kept for a backup.
+            if !is_unusable(live)
+                && let Some(status) = held_back(cluster).await?
+            {
+                updated.postponed.push(status);
+                return Ok(updated);
+            }
+            moves = store_identity(live) != store_identity(desired);
+            if !moves {
+                records::forget_repositories(cluster).await?;
+            } else if !records::forget_all(cluster, FORGETTING).await? {
+                updated.postponed.push(forgetting());
+                return Ok(updated);
+            }
+            // There may be many records.
+            if !is_unusable(live)
+                && let Some(status) = held_back(cluster).await?
+            {
+                updated.postponed.push(status);
+                return Ok(updated);
+            }
+        }
+        // Of which place those are that a removed location has left, nobody knows.
+        None if desired.is_some() && live.is_none() && !records::forget_all(cluster, FORGETTING).await? => {
+            updated.postponed.push(forgetting());
             return Ok(updated);
         }
-        moves = store_identity(live) != store_identity(desired);
-        if moves {
-            records::forget_all(cluster).await?;
-        } else {
-            records::forget_repositories(cluster).await?;
-        }
-        // There may be many records.
-        if !is_unusable(live)
-            && let Some(status) = held_back(cluster).await?
-        {
-            updated.postponed.push(status);
-            return Ok(updated);
-        }
+        None => {}
     }
     let secret = match live_credentials(cluster).await? {
         Some(live) if update.credentials.is_in(&live) => live,
@@ -229,8 +247,6 @@ impl LocationChange<'_> {
         deadline: Instant,
     ) -> Result<bool, ClusterError> {
         let Some(live) = live else {
-            // If somebody deleted the location, the server took its repositories for unusable.
-            records::forget_repositories(cluster).await?;
             cluster.apply(&freshness::confirmed(self.desired, &self.validated_for)).await?;
             return Ok(true);
         };
@@ -252,7 +268,10 @@ impl LocationChange<'_> {
 
     /// Forgets the records of the former place that a server was just reading from the store.
     async fn forget_what_came_since(&self, cluster: &Cluster) -> Result<(), ClusterError> {
-        if self.moves { records::forget_all(cluster).await } else { Ok(()) }
+        if self.moves {
+            records::forget_all(cluster, FORGETTING).await?;
+        }
+        Ok(())
     }
 }
 

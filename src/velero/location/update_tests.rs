@@ -128,6 +128,18 @@ async fn records_of_the_former_place_that_come_during_the_change_are_forgotten_t
 }
 
 #[tokio::test]
+async fn records_that_a_removed_location_has_left_are_not_taken_for_those_of_the_new_one() {
+    let api = cluster_with_old_bucket();
+    let mut going = api.object("BackupStorageLocation", "default").unwrap();
+    going["metadata"]["deletionTimestamp"] = json!("2026-01-31T10:20:30Z");
+    api.put(&going);
+    assert!(api.object("BackupStorageLocation", "default").is_none());
+    change_to_new_bucket(&api).await;
+    assert_eq!(bucket_of(&api), "new");
+    assert!(api.object("Backup", "nightly").is_none());
+}
+
+#[tokio::test]
 async fn a_location_that_cannot_be_used_is_not_kept_for_a_backup() {
     let api = cluster_with_old_bucket();
     let mut old = serde_json::to_value(bucket("old")).unwrap();
