@@ -15,7 +15,8 @@ use crate::{
     snapshot::{Snapshot, SnapshotError},
     status::{self, Status},
     velero::{
-        DueUpdate, Expected, Facts, ImageOptions, Installation, RunningServer, Trouble, Velero, VeleroError, Version,
+        DueUpdate, Expected, Facts, ImageOptions, Installation, Manifests, RunningServer, Trouble, Velero, VeleroError,
+        Version,
     },
 };
 
@@ -175,7 +176,7 @@ impl Hook<'_> {
             }
             DueUpdate::Now(_) | DueUpdate::None => None,
         };
-        if !changed.is_empty() || update.is_some() {
+        if !changed.is_empty() || update.as_ref().is_some_and(|update| !update.confirms_only()) {
             // The former status is stale from here on.
             let interim = Status::Waiting("for Velero to run as configured".to_owned());
             let known = first.iter().chain(&statuses).cloned().chain([interim]);
@@ -191,12 +192,23 @@ impl Hook<'_> {
             tracing::info!("changed {}", changed.join(", "));
         }
         let held_back = any_waiting(&statuses);
-        let seen = if changed.is_empty() || held_back {
+        let mut seen = if changed.is_empty() || held_back {
             velero.assess_now(&expected).await?
         } else {
             velero.wait_until_settled(&expected, deadline).await?
         };
-        let seen = velero.look_into_silence(&expected, seen).await?;
+        if let Some(restart) = velero.look_into_silence(&expected, &mut seen).await? {
+            // This is known long before the next server knows more.
+            let known = first.iter().chain(&statuses).cloned().chain(in_words(&seen.troubles, &self.options));
+            unit_status.report(&worst(known, &[])).await?;
+            velero.restart_server(&expected, restart).await?;
+            // Nobody waits for it in a hook that changes nothing.
+            let heard = if changed.is_empty() { None } else { velero.hear_restarted(&expected, deadline).await? };
+            if let Some(heard) = heard {
+                seen = heard;
+                self.confirm(&manifests, &expected, deadline).await?;
+            }
+        }
         // What is held back is why what runs is not as planned yet.
         let explained = |status: &Status| held_back && matches!(status, Status::Waiting(_));
         statuses.extend(in_words(&seen.troubles, &self.options).filter(|status| !explained(status)));
@@ -204,6 +216,21 @@ impl Hook<'_> {
             statuses.extend(self.tell_version(&server).await?);
         }
         Ok(first.into_iter().chain(statuses).collect())
+    }
+
+    /// Notes what the server has said of the location, if it is found to be about the last change.
+    async fn confirm(
+        &self,
+        manifests: &Manifests,
+        expected: &Expected,
+        deadline: Instant,
+    ) -> Result<(), ReconcileError> {
+        if let DueUpdate::Now(update) = self.velero.due_update(manifests, &self.facts.holdings).await?
+            && update.confirms_only()
+        {
+            self.velero.update_locations(expected, &update, deadline).await?;
+        }
+        Ok(())
     }
 
     /// What a non-leader does: it looks, and changes nothing. Returns what keeps the unit from being Active.

@@ -251,9 +251,18 @@ impl Cluster {
 
     /// Deletes an object, and in the background what it owns. One that is not there is deleted already.
     pub async fn delete(&self, object: &DynamicObject) -> Result<(), ClusterError> {
+        self.delete_by(object, DeleteParams::background()).await
+    }
+
+    /// Deletes a pod, which has this time to end, also if it was told to end before.
+    pub(crate) async fn delete_within(&self, pod: &DynamicObject, grace: Duration) -> Result<(), ClusterError> {
+        let seconds = u32::try_from(grace.as_secs()).unwrap_or(u32::MAX);
+        self.delete_by(pod, DeleteParams::background().grace_period(seconds)).await
+    }
+
+    async fn delete_by(&self, object: &DynamicObject, parameters: DeleteParams) -> Result<(), ClusterError> {
         let api = self.api_of(object);
         let name = object.metadata.name.as_deref().unwrap_or_default();
-        let parameters = DeleteParams::background();
         found(call("delete", describe(object), || api.delete(name, &parameters)).await)?;
         Ok(())
     }

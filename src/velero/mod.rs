@@ -28,6 +28,7 @@ pub use seen::{
     holdings::Holdings,
     kubelet_root::{CurrentRoot, FoundRoot, SeveralRoots},
     readiness::{ImageOptions, Trouble},
+    restart::Restart,
     server::{RunningServer, ServerVersion},
 };
 pub use wanted::{
@@ -42,12 +43,12 @@ use crate::{
 use change::{apply, definitions, removal};
 use location::{
     update,
-    validation::{self, Restart},
+    validation::{self, DueRestart},
 };
 use seen::{nodes, observed, readiness, watch};
 
 /// How long a server may take that was restarted, and the validation that it begins with.
-const RESTART_PATIENCE: Duration = Duration::from_secs(30);
+const RESTART_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Velero in the namespace of a cluster.
 #[derive(Debug)]
@@ -205,37 +206,44 @@ impl Velero {
         Ok(Assessment::of(expected, &observed))
     }
 
-    /// Finds out more of a store that does not answer: whether its name is unknown, and whether it is the server that hangs, in a
-    /// validation of what the location was before. Such a server is restarted, unless a backup or a restore is in progress.
-    /// Returns what is known then.
+    /// Finds out more of a store that does not answer: whether its name is unknown, and whether it may be the server that hangs.
+    /// Returns the restart of the server that is due, if that may help and no backup or restore is in progress.
     pub async fn look_into_silence(
         &self,
         expected: &Expected,
-        mut seen: Assessment,
-    ) -> Result<Assessment, VeleroError> {
-        let silent = |trouble: &&mut Trouble| matches!(trouble, Trouble::StorageSilent { .. });
-        let Some(trouble) = seen.troubles.iter_mut().find(silent) else { return Ok(seen) };
-        match validation::restart_stuck_server(&self.cluster, expected).await? {
-            Restart::NotNeeded => {}
-            Restart::HeldBack(operation) => {
-                *trouble = Trouble::StuckServer { operation };
-                return Ok(seen);
-            }
-            Restart::Done => {
-                let deadline = Instant::now() + RESTART_PATIENCE;
-                let judge = |expected: &Expected, observed: &observed::Observed| readiness::assess(expected, observed);
-                let observed = watch::until(&self.cluster, expected, deadline, judge).await?;
-                let after = Assessment::of(expected, &observed);
-                // Otherwise nothing new is known.
-                if readiness::is_settled(&after.troubles, observed.at) {
-                    return Ok(after);
+        seen: &mut Assessment,
+    ) -> Result<Option<Restart>, VeleroError> {
+        for trouble in &mut seen.troubles {
+            let Trouble::StorageSilent { store, lookup } = trouble else { continue };
+            let restart = match validation::due_restart(&self.cluster, expected).await? {
+                DueRestart::None => None,
+                DueRestart::Now(restart) => Some(restart),
+                DueRestart::Postponed(restart) => {
+                    *trouble = Trouble::StuckServer { store: store.clone(), restart };
+                    return Ok(None);
                 }
-            }
-        }
-        if let Trouble::StorageSilent { store, lookup } = trouble {
+            };
             *lookup = validation::failed_lookup(store).await;
+            return Ok(restart);
         }
-        Ok(seen)
+        Ok(None)
+    }
+
+    /// Restarts the server.
+    pub async fn restart_server(&self, expected: &Expected, restart: Restart) -> Result<(), VeleroError> {
+        Ok(validation::restart(&self.cluster, expected, restart).await?)
+    }
+
+    /// Waits until a server that was restarted says something of the storage. Returns what runs then, unless nothing new is known.
+    pub async fn hear_restarted(
+        &self,
+        expected: &Expected,
+        deadline: Instant,
+    ) -> Result<Option<Assessment>, VeleroError> {
+        let deadline = deadline.min(Instant::now() + RESTART_PATIENCE);
+        let observed = watch::until(&self.cluster, expected, deadline, readiness::assess_restarted).await?;
+        let is_news = readiness::is_settled(&readiness::assess_restarted(expected, &observed), observed.at);
+        Ok(is_news.then(|| Assessment::of(expected, &observed)))
     }
 
     /// Asks a server for its version; `None` when it does not answer in time.

@@ -29,7 +29,7 @@ use crate::{
             freshness,
             holdings::{Claim, Holdings},
             operations::{Operation, operations_in_progress},
-            readiness::Trouble,
+            readiness::{self, Trouble},
         },
         wanted::{
             CredentialsSecret, Manifests,
@@ -72,6 +72,8 @@ pub struct LocationUpdate<'a> {
     credentials: &'a CredentialsSecret,
     locations: &'a [DynamicObject],
     credentials_only: bool,
+    /// Nothing changes: what the server has said is found to be about the last change.
+    confirms_only: bool,
     /// The Secret that is there is nobody's: what is in it stays in it.
     adopts_secret: bool,
     /// What the locations wait for, if they have to change, too.
@@ -82,6 +84,11 @@ impl LocationUpdate<'_> {
     /// Whether all locations stay as they are.
     pub fn is_of_credentials_only(&self) -> bool {
         self.credentials_only
+    }
+
+    /// Whether it changes nothing, and only confirms what the server has said.
+    pub fn confirms_only(&self) -> bool {
+        self.confirms_only
     }
 }
 
@@ -95,7 +102,7 @@ pub(crate) async fn due_update<'a>(
     let secret = live_credentials(cluster).await?.filter(|live| credentials.is_in(live));
     let version = secret.as_ref().and_then(ResourceExt::resource_version);
     let mut due = version.is_none();
-    let (mut to_make, mut to_change, mut moves, mut usable) = (false, false, false, true);
+    let (mut to_make, mut to_change, mut to_confirm, mut moves, mut usable) = (false, false, false, false, true);
     for location in &manifests.locations {
         let Some(live) = cluster.find(location).await? else {
             to_make = true;
@@ -106,10 +113,12 @@ pub(crate) async fn due_update<'a>(
         usable &= !is_unusable(&live);
         if is_backup_location(location) {
             let noted = |version: &String| freshness::is_validated_for(&live, &validated_for(location, version));
-            due |= !version.as_ref().is_some_and(noted) || freshness::is_to_be_confirmed(&live);
+            due |= !version.as_ref().is_some_and(noted);
+            to_confirm |= freshness::is_to_be_confirmed(&live);
         }
     }
-    if !(due || to_make || to_change) {
+    let changes = due || to_make || to_change;
+    if !(changes || to_confirm) {
         return Ok(DueUpdate::None);
     }
     let adopts_secret =
@@ -118,6 +127,7 @@ pub(crate) async fn due_update<'a>(
         credentials,
         locations: &manifests.locations,
         credentials_only: !(to_make || to_change),
+        confirms_only: !changes,
         adopts_secret,
         postponed: None,
     };
@@ -258,9 +268,11 @@ impl LocationChange<'_> {
         } else if !freshness::is_to_be_confirmed(live) {
             return Ok(false);
         }
-        if let Some(live) = validation::ended(cluster, expected, deadline).await? {
+        if let Some(validated) = validation::ended(cluster, expected, deadline).await? {
             self.forget_what_came_since(cluster).await?;
-            validation::mark(cluster, &live).await?;
+            if !validated.surely {
+                validation::mark(cluster, &validated.location).await?;
+            }
             cluster.apply(&freshness::confirmed(self.desired, &self.validated_for)).await?;
         }
         Ok(true)
@@ -275,9 +287,10 @@ impl LocationChange<'_> {
     }
 }
 
-/// Whether the server says of a location that it cannot be used.
+/// Whether the server says of a location that it cannot be used, or waits in vain for an answer.
 pub(crate) fn is_unusable(location: &DynamicObject) -> bool {
-    is_backup_location(location) && freshness::phase(location) == Some("Unavailable")
+    let is_silent = || readiness::is_unanswered(location, Timestamp::now());
+    is_backup_location(location) && (freshness::phase(location) == Some("Unavailable") || is_silent())
 }
 
 /// Returns what tells a store from others: its address, its bucket and its folder.

@@ -54,6 +54,7 @@ async fn change_to_new_bucket(api: &TestApi) -> LocationsUpdated {
         credentials: &credentials,
         locations: &locations,
         credentials_only: false,
+        confirms_only: false,
         adopts_secret: false,
         postponed: None,
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
+use jiff::Timestamp;
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::json;
 use tokio::{
@@ -21,6 +21,7 @@ use crate::{
             observed::{self, Observed},
             operations::operations_in_progress,
             readiness::{self, Trouble, VALIDATION},
+            restart::Restart,
             watch,
         },
     },
@@ -28,6 +29,12 @@ use crate::{
 
 /// How long to wait for a validation: until a store that does not answer counts as silent, and a moment more.
 const PATIENCE: Duration = VALIDATION.saturating_add(Duration::from_secs(1));
+
+/// How long the cluster may take to tell a server to end.
+const TOLD_TO_END: Duration = Duration::from_secs(5);
+
+/// How long a server that hangs may take to end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How long a name may take to be found.
 const LOOKUP: Duration = Duration::from_secs(5);
@@ -41,16 +48,25 @@ pub(crate) async fn mark(cluster: &Cluster, location: &DynamicObject) -> Result<
     Ok(())
 }
 
-/// Waits until a validation has ended since the status was marked. Returns the location as it is then; `None` when the deadline
-/// comes first, or the store does not answer.
+/// A location of which a server has said something since its last change.
+#[derive(Debug)]
+pub(crate) struct Validated {
+    pub location: DynamicObject,
+    /// Whether it is surely about the change.
+    pub surely: bool,
+}
+
+/// Waits until a validation has ended since the status was marked; `None` when the deadline comes first, or the store does not
+/// answer.
 pub(crate) async fn ended(
     cluster: &Cluster,
     expected: &Expected,
     deadline: Instant,
-) -> Result<Option<DynamicObject>, ClusterError> {
+) -> Result<Option<Validated>, ClusterError> {
     let deadline = deadline.min(Instant::now() + PATIENCE);
     let observed = watch::until(cluster, expected, deadline, assess).await?;
-    Ok(observed.location.filter(has_ended))
+    let surely = readiness::began_with_it(&observed);
+    Ok(observed.location.filter(has_ended).map(|location| Validated { location, surely }))
 }
 
 fn has_ended(location: &DynamicObject) -> bool {
@@ -67,38 +83,44 @@ fn assess(expected: &Expected, observed: &Observed) -> Vec<Trouble> {
     troubles
 }
 
-/// What was done about a server that hangs.
+/// Whether a server is restarted that has said nothing of the location.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Restart {
-    /// Nothing: it does not hang, or a restart has not helped.
-    NotNeeded,
-    /// It was restarted.
-    Done,
-    /// It is left to this backup or restore, on which it also works.
-    HeldBack(String),
+pub(crate) enum DueRestart {
+    /// No: it would help nothing, or not yet.
+    None,
+    /// Yes, but it also works on a backup or a restore: what the unit waits for.
+    Postponed(String),
+    /// Yes.
+    Now(Restart),
 }
 
-/// Restarts a server that hangs in the validation of what the location was before its last change, and would never validate the
-/// new one. This happens once for a change: the new server has started after it.
-pub(crate) async fn restart_stuck_server(cluster: &Cluster, expected: &Expected) -> Result<Restart, ClusterError> {
+/// Returns whether a server is to be restarted that has said nothing of the location.
+pub(crate) async fn due_restart(cluster: &Cluster, expected: &Expected) -> Result<DueRestart, ClusterError> {
     let observed = observed::read(cluster, expected).await?;
-    if !readiness::is_stuck(&observed) {
-        return Ok(Restart::NotNeeded);
-    }
-    if let Some(operation) = operations_in_progress(cluster).await?.first() {
-        return Ok(Restart::HeldBack(operation.name.clone()));
-    }
-    tracing::info!(
-        "restarting the server: it has not looked at the changed location within {} s",
-        VALIDATION.as_secs()
-    );
-    let is_server = |pod: &&Pod| {
-        pod.metadata.deletion_timestamp.is_none() && pod.labels().get("deploy").is_some_and(|name| name == SERVER)
+    let Some(restart) = readiness::due_restart(&observed) else { return Ok(DueRestart::None) };
+    Ok(match operations_in_progress(cluster).await?.first() {
+        Some(operation) => DueRestart::Postponed(operation.holds("to restart Velero", Timestamp::now())),
+        None => DueRestart::Now(restart),
+    })
+}
+
+/// Restarts the server. One that hangs takes all the time to end that it is given, and is at work on nothing: it is killed, so that
+/// the next one begins, which it does only then.
+pub(crate) async fn restart(cluster: &Cluster, expected: &Expected, restart: Restart) -> Result<(), ClusterError> {
+    tracing::info!("restarting the server: it has said nothing of the storage location for {} s", VALIDATION.as_secs());
+    let hanging = observed::read(cluster, expected).await?.pods;
+    let hanging: Vec<_> = readiness::staying_servers(&hanging).map(ResourceExt::name_any).collect();
+    cluster.merge(&cluster.own(named("apps/v1", "Deployment", SERVER)), &restart.patch()).await?;
+    let stays = |_: &Expected, observed: &Observed| {
+        let stays = readiness::staying_servers(&observed.pods).any(|pod| hanging.contains(&pod.name_any()));
+        stays.then_some(Trouble::NotValidated { silent_from: None }).into_iter().collect()
     };
-    for pod in observed.pods.iter().filter(is_server) {
-        cluster.delete(&cluster.own(named("v1", "Pod", &pod.name_any()))).await?;
+    let observed = watch::until(cluster, expected, Instant::now() + TOLD_TO_END, stays).await?;
+    let ending = observed.pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_some());
+    for pod in ending.map(ResourceExt::name_any).filter(|name| hanging.contains(name)) {
+        cluster.delete_within(&cluster.own(named("v1", "Pod", &pod)), LAST_WORDS).await?;
     }
-    Ok(Restart::Done)
+    Ok(())
 }
 
 /// Looks up the name in a store's address, as the server has to. Returns why it cannot be found; nothing where it can, or there

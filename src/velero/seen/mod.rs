@@ -11,6 +11,7 @@ pub(crate) mod nodes;
 pub(crate) mod observed;
 pub(crate) mod operations;
 pub(crate) mod readiness;
+pub(crate) mod restart;
 pub(crate) mod server;
 pub(crate) mod storage_message;
 pub(crate) mod watch;

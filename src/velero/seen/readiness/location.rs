@@ -9,6 +9,7 @@ use super::{server, trouble::Trouble};
 use crate::velero::seen::{
     freshness::{self, Freshness},
     observed::Observed,
+    restart::Restart,
     storage_message,
 };
 
@@ -26,11 +27,9 @@ pub(super) fn assess(observed: &Observed) -> Option<Trouble> {
     let start = server::start(&observed.pods);
     let validated = freshness::time(location);
     let by_this_server = validated.is_some_and(|time| start.is_some_and(|start| time >= start));
-    let began_with_it = start.zip(freshness::changed(location)).is_some_and(|(start, changed)| start > changed);
     let is_current = match Freshness::of(location) {
         Freshness::Current => by_this_server,
-        // A server that was started after the change has never known the location otherwise.
-        Freshness::Doubtful => by_this_server && began_with_it,
+        Freshness::Doubtful => by_this_server && began_with_it(observed),
         Freshness::Marked | Freshness::Never => false,
     };
     match freshness::phase(location).filter(|_| is_current) {
@@ -44,29 +43,41 @@ pub(super) fn assess(observed: &Observed) -> Option<Trouble> {
         }
         // It has said something, which is to be confirmed.
         _ if by_this_server => Some(Trouble::NotValidated { silent_from: None }),
-        _ => Some(silence(location, start, observed.at)),
+        _ => Some(silence(location, start, observed)),
     }
 }
 
-fn silence(location: &DynamicObject, start: Option<Timestamp>, now: Timestamp) -> Trouble {
+/// Whether the server was started after the last change of the location: it has never known it otherwise.
+pub(crate) fn began_with_it(observed: &Observed) -> bool {
+    let changed = observed.location.as_ref().and_then(freshness::changed);
+    server::start(&observed.pods).zip(changed).is_some_and(|(start, changed)| start > changed)
+}
+
+/// Judges a location of which the server has said nothing.
+fn silence(location: &DynamicObject, start: Option<Timestamp>, observed: &Observed) -> Trouble {
+    let changed = freshness::changed(location);
     // A server begins with validating all locations.
-    let since = start.map(|start| freshness::changed(location).map_or(start, |changed| start.max(changed)));
-    let silent_from = since.map(|since| since + VALIDATION);
-    if silent_from.is_some_and(|from| now >= from) {
+    let silent_from = start.map(|start| changed.map_or(start, |changed| start.max(changed)) + VALIDATION);
+    // A server that was restarted for the silence is no reason to think that it has ended.
+    let goes_on = changed.is_some_and(|changed| Restart::last(observed.server.as_ref(), changed).is_some());
+    if goes_on || silent_from.is_some_and(|from| observed.at >= from) {
         Trouble::StorageSilent { store: store(location), lookup: None }
     } else {
         Trouble::NotValidated { silent_from }
     }
 }
 
-/// Whether a server that runs since `start` hangs in the validation of what a location was before its last change: it makes
-/// one after the other, and none has a time limit. A server that started after the change has nothing older to hang in.
-pub(crate) fn is_stuck(observed: &Observed) -> bool {
-    let Some(location) = &observed.location else { return false };
-    let (Some(start), Some(changed)) = (server::start(&observed.pods), freshness::changed(location)) else {
-        return false;
-    };
-    freshness::time(location).is_none() && start < changed && observed.at >= changed + VALIDATION
+/// Returns the restart that is due of a server that has said nothing of the location.
+pub(crate) fn due_restart(observed: &Observed) -> Option<Restart> {
+    let Some(Trouble::StorageSilent { .. }) = assess(observed) else { return None };
+    let (start, change) = (server::start(&observed.pods)?, freshness::changed(observed.location.as_ref()?)?);
+    Restart::due(Restart::last(observed.server.as_ref(), change), change, start, observed.at)
+}
+
+/// Whether no server has said anything of a location since it was changed, for longer than a store needs that answers.
+pub(crate) fn is_unanswered(location: &DynamicObject, now: Timestamp) -> bool {
+    let waited = freshness::changed(location).is_some_and(|changed| now >= changed + VALIDATION);
+    waited && freshness::time(location).is_none()
 }
 
 /// Returns the store as a person knows it.

@@ -7,8 +7,9 @@ mod server;
 mod trouble;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 
-pub(crate) use location::{VALIDATION, is_stuck};
+pub(crate) use location::{VALIDATION, began_with_it, due_restart, is_unanswered};
 pub use trouble::{ImageOptions, Trouble};
 
 use super::{expected::Expected, observed::Observed};
@@ -30,6 +31,20 @@ pub(crate) fn assess(expected: &Expected, observed: &Observed) -> Vec<Trouble> {
 /// Judges the server alone: whether it runs as planned, and no other beside it.
 pub(crate) fn assess_server(expected: &Expected, observed: &Observed) -> Vec<Trouble> {
     server::assess(&expected.server, observed)
+}
+
+/// Judges what was observed of a server that was restarted as its storage was silent: what was known of that does not count.
+pub(crate) fn assess_restarted(expected: &Expected, observed: &Observed) -> Vec<Trouble> {
+    let anew = |trouble| match trouble {
+        Trouble::StorageSilent { .. } => Trouble::NotValidated { silent_from: None },
+        other => other,
+    };
+    assess(expected, observed).into_iter().map(anew).collect()
+}
+
+/// Returns the pods of the server that were not told to end.
+pub(crate) fn staying_servers(pods: &[Pod]) -> impl Iterator<Item = &Pod> {
+    pods::SERVERS.staying(pods)
 }
 
 /// Whether the running server is the one to validate the location. A lost one beside it counts as dead: nothing that it could

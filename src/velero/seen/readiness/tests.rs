@@ -9,6 +9,7 @@ use super::*;
 use crate::velero::seen::{
     expected::ExpectedManifest,
     freshness::{self, TO_BE_VALIDATED},
+    restart::Restart,
 };
 
 const IMAGE: &str = "velero/velero:v1.18.3";
@@ -545,20 +546,56 @@ fn more_that_is_known_of_a_silence_is_told() {
         "blocked: storage does not answer: the name of http://store.invalid cannot be found: no such name"
     );
     assert_eq!(
-        told(Trouble::StuckServer { operation: "backup nightly".into() }),
-        "waiting: for backup nightly to end and Velero to be restarted then: it has not looked at the changed storage location, \
-         as the former storage does not answer"
+        told(Trouble::StuckServer {
+            store: "http://10.0.0.5:9000".into(),
+            restart: "to restart Velero until backup nightly has ended".into()
+        }),
+        "waiting: to restart Velero until backup nightly has ended: it got no word from http://10.0.0.5:9000 so far, or still \
+         waits for the storage before it"
     );
 }
 
 #[test]
-fn a_server_is_stuck_that_has_not_looked_at_a_change_and_was_there_before_it() {
-    let stuck = |location| is_stuck(&Observed { location: Some(location), ..all_well() });
-    assert!(stuck(changed("2026-01-31T10:50:00Z")));
-    assert!(!stuck(changed("2026-01-31T10:50:01Z")), "it still has time");
-    assert!(!stuck(changed("2026-01-31T10:20:29Z")), "it was started after the change, and begins with it");
+fn a_server_that_has_not_looked_at_a_change_is_due_to_be_restarted() {
+    let due = |location| due_restart(&Observed { location: Some(location), ..all_well() }).is_some();
+    assert!(due(changed("2026-01-31T10:50:00Z")));
+    assert!(!due(changed("2026-01-31T10:50:01Z")), "it still has time");
+    assert!(due(changed("2026-01-31T10:20:00Z")), "it was started after the change, and is silent for half an hour");
     let mut validated = changed("2026-01-31T10:50:00Z");
     validated.data["status"]["lastValidationTime"] = json!("2026-01-31T10:50:02Z");
-    assert!(!stuck(validated));
-    assert!(!is_stuck(&Observed { location: Some(changed("2026-01-31T10:50:00Z")), ..observed(Vec::new()) }));
+    assert!(!due(validated));
+    let nothing_runs = Observed { location: Some(changed("2026-01-31T10:50:00Z")), ..observed(Vec::new()) };
+    assert_eq!(due_restart(&nothing_runs), None);
+}
+
+#[test]
+fn a_store_stays_silent_through_the_restart_of_the_server_until_something_is_heard() {
+    let restarted = |location: DynamicObject| {
+        let mut observed = Observed { location: Some(location), at: time("2026-01-31T10:20:32Z"), ..all_well() };
+        let mut server = observed.server.take().unwrap();
+        let restart = Restart::due(None, time("2026-01-31T10:20:00Z"), time("2026-01-31T10:10:00Z"), observed.at);
+        let template = restart.unwrap().patch()["spec"]["template"]["metadata"].clone();
+        server.spec.as_mut().unwrap().template.metadata = Some(parse(template));
+        Observed { server: Some(server), ..observed }
+    };
+    let silent = restarted(changed("2026-01-31T10:20:00Z"));
+    assert!(only(&silent).starts_with("blocked: storage does not answer"), "{}", only(&silent));
+    assert_eq!(due_restart(&silent), None);
+    assert_eq!(assess_restarted(&expected(), &silent), [Trouble::NotValidated { silent_from: None }]);
+    // What comes later is another matter.
+    assert!(only(&restarted(changed("2026-01-31T10:20:31Z"))).starts_with("waiting"));
+    let mut answered = freshness::unconfirmed(&changed("2026-01-31T10:20:00Z"), "0a");
+    answered.data["status"] = json!({"phase": "Available", "lastValidationTime": "2026-01-31T10:20:31Z"});
+    assert_eq!(told(&restarted(answered)), [] as [&str; 0]);
+}
+
+#[test]
+fn a_location_is_unanswered_that_nobody_has_looked_at_for_a_while() {
+    let unanswered = |location: &DynamicObject| is_unanswered(location, time(NOW));
+    let mut location = changed("2026-01-31T10:50:00Z");
+    assert!(unanswered(&location));
+    assert!(!unanswered(&changed("2026-01-31T10:50:01Z")));
+    location.data["status"]["lastValidationTime"] = json!("2026-01-31T10:40:00Z");
+    assert!(!unanswered(&location), "somebody has looked at it");
+    assert!(!unanswered(&location_of(&json!({}))), "when it was changed is not known");
 }

@@ -78,10 +78,12 @@ pub enum Trouble {
         /// Why its name cannot be found, if that is so.
         lookup: Option<String>,
     },
-    /// The server hangs in the validation of what the location was before its last change, and cannot be restarted.
+    /// The server has said nothing of the storage, and is not restarted yet.
     StuckServer {
-        /// The backup or restore that it also works on.
-        operation: String,
+        /// Which store: its address, or what else is known of it.
+        store: String,
+        /// What the restart waits for.
+        restart: String,
     },
     /// The server says that the storage cannot be used.
     StorageUnusable {
@@ -189,9 +191,8 @@ impl Trouble {
                 "storage does not answer: Velero got no word from {store} so far, check that it runs and can be reached from \
                  the cluster"
             )),
-            Self::StuckServer { operation } => Status::Waiting(format!(
-                "for {operation} to end and Velero to be restarted then: it has not looked at the changed storage location, as \
-                 the former storage does not answer"
+            Self::StuckServer { store, restart } => Status::Waiting(format!(
+                "{restart}: it got no word from {store} so far, or still waits for the storage before it"
             )),
             Self::StorageUnusable { message } => Status::Blocked(format!("storage is not usable: {message}")),
         }
