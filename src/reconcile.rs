@@ -1,5 +1,7 @@
 //! A hook, from start to end.
 
+mod leader;
+
 use std::time::Duration;
 
 use thiserror::Error;
@@ -14,14 +16,9 @@ use crate::{
     plan,
     snapshot::{Snapshot, SnapshotError},
     status::{self, Status},
-    velero::{
-        DueUpdate, Expected, Facts, ImageOptions, Installation, Manifests, RunningServer, Trouble, Velero, VeleroError,
-        Version,
-    },
+    velero::{Expected, Facts, ImageOptions, Installation, RunningServer, Trouble, Velero, VeleroError, Version},
 };
 
-/// How long a hook that changed something waits until all of it works.
-const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a non-leader waits for the leader's change, so that its status is not stale until its next hook.
 const STANDBY_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -129,7 +126,7 @@ async fn plan_and_bring_about(
     };
     // Both wait for many things, and would make each future above them as large.
     let statuses = if snapshot.leader {
-        Box::pin(hook.bring_about(plan.obstacles, unit_status)).await?
+        Box::pin(leader::bring_about(&hook, plan.obstacles, unit_status)).await?
     } else {
         plan.obstacles.into_iter().chain(Box::pin(hook.watch_over()).await?).collect()
     };
@@ -148,91 +145,6 @@ struct Hook<'a> {
 }
 
 impl Hook<'_> {
-    /// What the leader does. Returns what keeps the unit from being Active, what has to be mended first before the rest.
-    async fn bring_about(
-        &self,
-        obstacles: Vec<Status>,
-        unit_status: &mut UnitStatus<'_>,
-    ) -> Result<Vec<Status>, ReconcileError> {
-        let (velero, installation) = (self.velero, self.installation);
-        let deadline = Instant::now() + PATIENCE;
-        let manifests = velero.manifests(installation).await?;
-        let applied = velero.install(installation, &manifests, &self.facts.holdings).await?;
-        // What the cluster refuses keeps nothing else from working, and no other mends it.
-        let first: Vec<_> = applied.refused.into_iter().chain(obstacles).collect();
-        let mut statuses = applied.postponed;
-        let mut changed = applied.changed;
-        statuses.extend(self.definitions_mismatch(applied.definitions.as_ref()));
-        let expected = Expected::of(installation, &manifests);
-        let update = match velero.due_update(&manifests, &self.facts.holdings).await? {
-            DueUpdate::Now(update)
-                if statuses.is_empty() && !applied.server_refused || update.is_of_credentials_only() =>
-            {
-                Some(update)
-            }
-            DueUpdate::Postponed(status) => {
-                statuses.push(status);
-                None
-            }
-            DueUpdate::Now(_) | DueUpdate::None => None,
-        };
-        if !changed.is_empty() || update.as_ref().is_some_and(|update| !update.confirms_only()) {
-            // The former status is stale from here on.
-            let interim = Status::Waiting("for Velero to run as configured".to_owned());
-            let known = first.iter().chain(&statuses).cloned().chain([interim]);
-            unit_status.report(&worst(known, &[])).await?;
-        }
-        if let Some(update) = update {
-            let updated = velero.update_locations(&expected, &update, deadline).await?;
-            changed.extend(updated.changed);
-            statuses.extend(updated.postponed);
-            statuses.extend(in_words(&updated.troubles, &self.options));
-        }
-        if !changed.is_empty() {
-            tracing::info!("changed {}", changed.join(", "));
-        }
-        let held_back = any_waiting(&statuses);
-        let mut seen = if changed.is_empty() || held_back {
-            velero.assess_now(&expected).await?
-        } else {
-            velero.wait_until_settled(&expected, deadline).await?
-        };
-        if let Some(restart) = velero.look_into_silence(&expected, &mut seen).await? {
-            // This is known long before the next server knows more.
-            let known = first.iter().chain(&statuses).cloned().chain(in_words(&seen.troubles, &self.options));
-            unit_status.report(&worst(known, &[])).await?;
-            velero.restart_server(&expected, restart).await?;
-            // Nobody waits for it in a hook that changes nothing.
-            let heard = if changed.is_empty() { None } else { velero.hear_restarted(&expected, deadline).await? };
-            if let Some(heard) = heard {
-                seen = heard;
-                self.confirm(&manifests, &expected, deadline).await?;
-            }
-        }
-        // What is held back is why what runs is not as planned yet.
-        let explained = |status: &Status| held_back && matches!(status, Status::Waiting(_));
-        statuses.extend(in_words(&seen.troubles, &self.options).filter(|status| !explained(status)));
-        if let Some(server) = seen.server {
-            statuses.extend(self.tell_version(&server).await?);
-        }
-        Ok(first.into_iter().chain(statuses).collect())
-    }
-
-    /// Notes what the server has said of the location, if it is found to be about the last change.
-    async fn confirm(
-        &self,
-        manifests: &Manifests,
-        expected: &Expected,
-        deadline: Instant,
-    ) -> Result<(), ReconcileError> {
-        if let DueUpdate::Now(update) = self.velero.due_update(manifests, &self.facts.holdings).await?
-            && update.confirms_only()
-        {
-            self.velero.update_locations(expected, &update, deadline).await?;
-        }
-        Ok(())
-    }
-
     /// What a non-leader does: it looks, and changes nothing. Returns what keeps the unit from being Active.
     async fn watch_over(&self) -> Result<Vec<Status>, ReconcileError> {
         let (velero, installation) = (self.velero, self.installation);
@@ -247,12 +159,21 @@ impl Hook<'_> {
         let mut statuses: Vec<_> = self.definitions_mismatch(definitions.as_ref()).into_iter().collect();
         let pending = velero.pending(installation, &manifests, &holdings).await?;
         statuses.extend(pending.postponed);
-        statuses.extend(in_words(&seen.troubles, &self.options));
+        statuses.extend(self.in_words(&seen.troubles));
         statuses.extend(pending.to_apply);
         if let Some(version) = seen.server.as_ref().and_then(RunningServer::known_version) {
             statuses.extend(self.server_mismatch(seen.server.as_ref(), version.release()));
         }
         Ok(statuses)
+    }
+
+    /// Returns troubles as statuses. Where the storage does not work, what is strange about it may be why.
+    fn in_words<'b>(&'b self, troubles: &'b [Trouble]) -> impl Iterator<Item = Status> + 'b {
+        let notes = self.installation.backup_location().map_or(&[][..], |location| &location.storage.notes);
+        troubles.iter().map(move |trouble| {
+            let status = trouble.status(&self.options);
+            if trouble.is_of_storage() { status.with_remarks(notes) } else { status }
+        })
     }
 
     fn definitions_mismatch(&self, definitions: Option<&Version>) -> Option<Status> {
@@ -286,20 +207,8 @@ impl Hook<'_> {
     }
 }
 
-fn in_words<'a>(troubles: &'a [Trouble], options: &'a ImageOptions) -> impl Iterator<Item = Status> + 'a {
-    troubles.iter().map(|trouble| trouble.status(options))
-}
-
-fn any_waiting(statuses: &[Status]) -> bool {
-    statuses.iter().any(|status| matches!(status, Status::Waiting(_)))
-}
-
 fn worst(statuses: impl IntoIterator<Item = Status>, remarks: &[String]) -> Status {
-    let ready = || {
-        let parts: Vec<_> = ["ready".to_owned()].into_iter().chain(remarks.iter().cloned()).collect();
-        Status::Active(parts.join("; "))
-    };
-    status::worst(statuses).unwrap_or_else(ready)
+    status::worst(statuses).unwrap_or_else(|| Status::Active("ready".to_owned()).with_remarks(remarks))
 }
 
 /// Runs the last hook of a unit: removes Velero, unless other units stay.

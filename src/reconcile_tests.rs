@@ -35,15 +35,16 @@ struct Model {
     goal: &'static str,
     leader: bool,
     bucket: &'static str,
+    secret_key: &'static str,
 }
 
-const LEADER: Model = Model { goal: ACTIVE, leader: true, bucket: "backups" };
+const LEADER: Model = Model { goal: ACTIVE, leader: true, bucket: "backups", secret_key: "word" };
 
 impl Unit {
     fn of(model: &Model, api: &TestApi) -> Self {
         let options: Map<String, Value> =
             OPTIONS.iter().map(|option| (option.name().to_owned(), option.default_value())).collect();
-        let theirs = json!({"lib-version": "1.0", "bucket": model.bucket, "access-key": "key", "secret-key": "word",
+        let theirs = json!({"lib-version": "1.0", "bucket": model.bucket, "access-key": "key", "secret-key": model.secret_key,
             "endpoint": "http://10.0.0.1:9000"});
         let ours =
             json!({"requested-secrets": "[\"access-key\", \"secret-key\"]", "lib-version": "1.0", "version": "1"});
@@ -155,6 +156,81 @@ async fn a_hook_that_changes_nothing_sets_no_interim_status() {
     let unit = Unit::of(&LEADER, &api);
     unit.hook().await.unwrap();
     assert_eq!(unit.juju.calls("status-set"), READY);
+}
+
+/// A cluster in which the server's pod never runs, with what the cluster says of it, since long.
+fn cluster_in_trouble(deployment_status: Value, pod_status: Option<Value>) -> TestApi {
+    let api = empty_cluster();
+    api.react(move |object| {
+        if object["kind"] != "Deployment" {
+            return Vec::new();
+        }
+        let mut deployment = object.clone();
+        deployment["status"] = deployment_status.clone();
+        deployment["status"]["observedGeneration"] = object["metadata"]["generation"].clone();
+        let pod = pod_status.as_ref().map(|status| {
+            let template = &object["spec"]["template"];
+            json!({"apiVersion": "v1", "kind": "Pod", "spec": template["spec"], "status": status,
+                "metadata": {"name": "velero-1", "namespace": "velero", "labels": template["metadata"]["labels"]}})
+        });
+        [deployment].into_iter().chain(pod).collect()
+    });
+    api
+}
+
+#[tokio::test]
+async fn a_lasting_trouble_is_said_once_and_no_hook_waits_for_its_end() {
+    let rolling_out = json!({"replicas": 1, "updatedReplicas": 1});
+    let container = |state: Value| {
+        json!({"phase": "Pending", "containerStatuses": [{"name": "velero", "image": "", "imageID": "", "ready": false,
+            "restartCount": 0, "state": state}]})
+    };
+    let unschedulable = json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
+        "lastTransitionTime": "2026-01-31T10:20:30Z", "message": "0/1 nodes are available: 1 Insufficient cpu."}]});
+    let not_admitted = json!({"replicas": 0, "conditions": [{"type": "ReplicaFailure", "status": "True",
+        "message": "pods \"velero-1\" is forbidden: violates PodSecurity"}]});
+    for (deployment, pod, told) in [
+        (
+            &rolling_out,
+            Some(container(json!({"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}))),
+            "blocked\n--\ncannot pull image velero/velero:v1.18.3",
+        ),
+        (
+            &rolling_out,
+            Some(container(json!({"waiting": {"reason": "ContainerCreating"}}))),
+            "waiting\n--\nfor Deployment velero to be rolled out",
+        ),
+        (&rolling_out, Some(unschedulable), "waiting\n--\nfor pod velero-1 to find a node"),
+        (&not_admitted, None, "blocked\n--\nthe cluster does not admit the pods of Deployment velero"),
+    ] {
+        let unit = Unit::of(&LEADER, &cluster_in_trouble(deployment.clone(), pod));
+        // A hook that waits takes longer by far.
+        let hook = || tokio::time::timeout(Duration::from_secs(10), unit.hook());
+        hook().await.unwrap().unwrap();
+        let said = unit.juju.calls("status-set");
+        assert!(said.starts_with(&format!("{INTERIM}{told}")), "{said}");
+        for _ in 0..3 {
+            hook().await.unwrap().unwrap();
+        }
+        assert_eq!(unit.juju.calls("status-set"), said);
+    }
+}
+
+#[tokio::test]
+async fn what_is_strange_about_a_storage_is_said_where_it_does_not_work() {
+    let api = empty_cluster();
+    let unit = Unit::of(&Model { secret_key: "word ", ..LEADER }, &api);
+    unit.hook().await.unwrap();
+    let note = "secret-key begins or ends with a blank";
+    assert!(unit.written().contains(note), "{}", unit.written());
+    let mut location = api.object("BackupStorageLocation", "default").unwrap();
+    location["status"]["phase"] = json!("Unavailable");
+    location["status"]["message"] = json!("NoSuchBucket");
+    api.put(&location);
+    unit.hook().await.unwrap();
+    let said = unit.written();
+    let last = said.rsplit("status-set").next().unwrap();
+    assert!(last.contains("blocked\n--\nstorage is not usable: NoSuchBucket; ") && last.contains(note), "{said}");
 }
 
 #[tokio::test]

@@ -48,9 +48,17 @@ impl Status {
             None => line,
         }
     }
-}
 
-impl Status {
+    /// Returns the status with remarks behind its message.
+    pub fn with_remarks(self, remarks: &[String]) -> Self {
+        let said = |message: String| [message].iter().chain(remarks).map(String::as_str).collect::<Vec<_>>().join("; ");
+        match self {
+            Self::Active(message) => Self::Active(said(message)),
+            Self::Waiting(message) => Self::Waiting(said(message)),
+            Self::Blocked(message) => Self::Blocked(said(message)),
+        }
+    }
+
     /// Returns the status of a non-leader. It has nothing to do, and the leader's status is where a person is asked to act.
     pub fn standing_by(self) -> Self {
         match self {

@@ -175,20 +175,21 @@ impl Velero {
         Ok(update::due_update(&self.cluster, manifests, holdings).await?)
     }
 
-    /// Changes the storage locations once the planned server runs, and no other. New credentials alone do not wait for that.
+    /// Waits until the planned server runs, and no other beside it that could validate the storage locations with other plugins.
+    /// Returns what keeps it from that, if it does not run by then.
+    pub async fn await_server(&self, expected: &Expected, deadline: Instant) -> Result<Vec<Trouble>, VeleroError> {
+        let observed = watch::until(&self.cluster, expected, deadline, readiness::assess_server).await?;
+        let troubles = readiness::assess_server(expected, &observed);
+        Ok(if troubles.iter().all(readiness::allows_validation) { Vec::new() } else { troubles })
+    }
+
+    /// Changes the storage locations, while only the planned server runs.
     pub async fn update_locations(
         &self,
         expected: &Expected,
         update: &LocationUpdate<'_>,
         deadline: Instant,
     ) -> Result<LocationsUpdated, VeleroError> {
-        if !update.is_of_credentials_only() {
-            let observed = watch::until(&self.cluster, expected, deadline, readiness::assess_server).await?;
-            let postponed = readiness::assess_server(expected, &observed);
-            if !postponed.iter().all(readiness::allows_validation) {
-                return Ok(LocationsUpdated { troubles: postponed, ..LocationsUpdated::default() });
-            }
-        }
         // It watches, as its caller does, and would double the size of every hook's future.
         Ok(Box::pin(update::apply(&self.cluster, expected, update, deadline)).await?)
     }

@@ -29,7 +29,7 @@ use crate::{
             freshness,
             holdings::{Claim, Holdings},
             operations::{Operation, operations_in_progress},
-            readiness::{self, Trouble},
+            readiness,
         },
         wanted::{
             CredentialsSecret, Manifests,
@@ -51,8 +51,6 @@ pub struct LocationsUpdated {
     pub changed: Vec<String>,
     /// What is waited for before the rest is changed.
     pub postponed: Vec<Status>,
-    /// Why nothing was changed: the server is not the one yet that is to validate them.
-    pub troubles: Vec<Trouble>,
 }
 
 /// What to do with the locations and their credentials.

@@ -5,6 +5,7 @@ mod due;
 use std::{collections::BTreeSet, time::Duration};
 
 use futures::{StreamExt, future::try_join_all, pin_mut};
+use jiff::Timestamp;
 use kube::{
     Api, ResourceExt,
     api::{DynamicObject, TypeMeta},
@@ -25,6 +26,8 @@ use crate::{
 
 /// How long a hook waits for definitions to be deleted, or to be ready for objects.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A definition that is terminating for longer than this is held by something that waiting does not change.
+const TERMINATION: Duration = Duration::from_mins(1);
 
 /// Applies the CustomResourceDefinitions. Returns what to wait for, or to mend, where the server cannot use them yet: then
 /// nothing else must be applied.
@@ -48,7 +51,7 @@ pub(crate) async fn apply(
         ))));
     }
     for name in &due.terminating {
-        if !is_gone(cluster, name).await? {
+        if is_stuck(&live, name) || !is_gone(cluster, name).await? {
             let message = format!("for CustomResourceDefinition {name} to be deleted, to make it anew");
             return Ok(Some(Status::Waiting(message)));
         }
@@ -99,6 +102,13 @@ fn kind() -> TypeMeta {
 
 fn api(cluster: &Cluster) -> Api<DynamicObject> {
     cluster.everywhere(&kind())
+}
+
+/// Whether a definition is being deleted for longer than that takes.
+fn is_stuck(live: &[DynamicObject], name: &str) -> bool {
+    let definition = live.iter().find(|live| live.name_any() == name);
+    let since = definition.and_then(|live| live.metadata.deletion_timestamp.as_ref());
+    since.is_some_and(|since| Timestamp::now() >= since.0 + TERMINATION)
 }
 
 /// Watches a definition that is being deleted. Returns whether it is gone in time.

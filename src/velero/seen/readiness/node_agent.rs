@@ -32,14 +32,15 @@ pub(super) fn assess(expected: &ExpectedManifest, observed: &Observed) -> Vec<Tr
 }
 
 fn roll_out(agent: &DaemonSet, observed: &Observed) -> Trouble {
-    let rolling_out = |missing: String| Trouble::RollingOut { object: DAEMON_SET, missing };
+    let rolling_out = |missing: String, lasting_from| Trouble::RollingOut { object: DAEMON_SET, missing, lasting_from };
     let status = agent.status.as_ref().filter(|status| status.observed_generation >= agent.metadata.generation);
     let Some(status) = status else {
-        return rolling_out("to be rolled out".to_owned());
+        return rolling_out("to be rolled out".to_owned(), None);
     };
+    let lasting_from = AGENTS.lasting_from(&observed.pods, status.updated_number_scheduled.unwrap_or(0));
     let wanted = status.desired_number_scheduled;
     if wanted == 0 {
-        return rolling_out("to have a node: there is none that it may run on".to_owned());
+        return rolling_out("to have a node: there is none that it may run on".to_owned(), lasting_from);
     }
     if status.current_number_scheduled < wanted
         && let Some(message) = latest_refusal(agent, observed)
@@ -47,7 +48,8 @@ fn roll_out(agent: &DaemonSet, observed: &Observed) -> Trouble {
         return not_admitted(DAEMON_SET, message);
     }
     let ready = status.number_available.unwrap_or(0).min(status.updated_number_scheduled.unwrap_or(0));
-    rolling_out(format!("to run on every node: {ready} of {wanted} ready{}", missing_on(&observed.pods)))
+    let missing = format!("to run on every node: {ready} of {wanted} ready{}", missing_on(&observed.pods));
+    rolling_out(missing, lasting_from)
 }
 
 /// Returns the nodes whose pod of the node agent is not ready, as far as they have one.

@@ -15,6 +15,8 @@ const REPEATED_ENDS: i32 = 2;
 const CRASH_LOOP: Duration = Duration::from_mins(10);
 /// How long a pod may have no node: a node has just come, or another pod makes room.
 const SCHEDULING: Duration = Duration::from_secs(3);
+/// How long a pod may take to start without a reason that is known: it pulls its images.
+const START: Duration = Duration::from_mins(2);
 /// The volume into which an init container of the server copies a plugin.
 const PLUGINS_VOLUME: &str = "plugins";
 
@@ -44,12 +46,20 @@ impl Workload {
         self.pods(pods).filter(|pod| pod.metadata.deletion_timestamp.is_none())
     }
 
-    /// Returns what keeps a pod of its latest template from running, the worst of all such troubles. It has such pods if the
-    /// cluster says so, and then the newest pod is one. What is in the template does not tell: admission may give pods other
-    /// images.
+    /// Returns from when on a rollout counts as lasting, by the newest pod of its latest template; `None` while it has none.
+    pub(super) fn lasting_from(&self, pods: &[Pod], updated: i32) -> Option<Timestamp> {
+        Some(self.newest(pods, updated)?.creation_timestamp()?.0 + START)
+    }
+
+    /// Returns the newest pod of its latest template. It has such pods if the cluster says so, and then the newest pod is one.
+    fn newest<'a>(&self, pods: &'a [Pod], updated: i32) -> Option<&'a Pod> {
+        self.staying(pods).max_by_key(|pod| pod.creation_timestamp()).filter(|_| updated > 0)
+    }
+
+    /// Returns what keeps a pod of its latest template from running, the worst of all such troubles. What is in the template
+    /// does not tell which they are: admission may give pods other images.
     pub(super) fn pods_trouble(&self, pods: &[Pod], updated: i32, now: Timestamp) -> Option<Trouble> {
-        let newest = self.staying(pods).max_by_key(|pod| pod.creation_timestamp()).filter(|_| updated > 0)?;
-        let revision = newest.labels().get(self.revision);
+        let revision = self.newest(pods, updated)?.labels().get(self.revision);
         let makes_room = self.pods(pods).any(|pod| pod.metadata.deletion_timestamp.is_some());
         let troubles = || {
             self.staying(pods)

@@ -33,15 +33,16 @@ pub(super) fn assess(expected: &ExpectedManifest, observed: &Observed) -> Vec<Tr
 }
 
 fn roll_out(expected: &ExpectedManifest, observed: &Observed) -> Option<Trouble> {
-    let rolling_out = |missing: String| Some(Trouble::RollingOut { object: DEPLOYMENT, missing });
     let Some(server) = &observed.server else {
         return Some(Trouble::Missing { object: DEPLOYMENT });
     };
     if !expected.is_of(server) {
         return Some(Trouble::NotApplied { object: DEPLOYMENT });
     }
+    let rolling_out =
+        |missing: String, lasting_from| Some(Trouble::RollingOut { object: DEPLOYMENT, missing, lasting_from });
     let (Some(spec), Some(status)) = (&server.spec, &server.status) else {
-        return rolling_out("to be rolled out".to_owned());
+        return rolling_out("to be rolled out".to_owned(), None);
     };
     let refusal = status
         .conditions
@@ -53,7 +54,7 @@ fn roll_out(expected: &ExpectedManifest, observed: &Observed) -> Option<Trouble>
     }
     let wanted = spec.replicas.unwrap_or(1);
     if wanted < 1 {
-        return rolling_out("to be scaled up: it has no pods".to_owned());
+        return rolling_out("to be scaled up: it has no pods".to_owned(), None);
     }
     if is_complete(server) {
         return None;
@@ -61,7 +62,9 @@ fn roll_out(expected: &ExpectedManifest, observed: &Observed) -> Option<Trouble>
     let count = |number: Option<i32>| number.unwrap_or(0);
     let available = count(status.available_replicas).min(count(status.updated_replicas));
     let last_failure = last_failure(observed).unwrap_or_default();
-    rolling_out(format!("to be rolled out: {available} of {wanted} pods available{last_failure}"))
+    let missing = format!("to be rolled out: {available} of {wanted} pods available{last_failure}");
+    let updated = status.updated_replicas.filter(|_| status.observed_generation >= server.metadata.generation);
+    rolling_out(missing, SERVERS.lasting_from(&observed.pods, count(updated)))
 }
 
 /// Whether all pods are of the latest template and available, and there are no others.

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment},
     core::v1::{Event, Pod},
@@ -170,10 +172,29 @@ fn a_roll_out_is_over_when_only_new_pods_are_there_and_available() {
         json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 0, "availableReplicas": 1}),
         json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1}),
     ] {
-        let observed = Observed { server: Some(deployment(&status)), ..all_well() };
+        let mut observed = Observed { server: Some(deployment(&status)), ..all_well() };
+        observed.at = time(STARTED) + Duration::from_secs(30);
         assert!(only(&observed).starts_with("waiting: for Deployment velero to be rolled out"), "{status}");
-        assert!(!settled(&observed));
+        assert!(!settled(&observed), "{status}");
     }
+}
+
+#[test]
+fn a_new_pod_that_does_not_start_for_long_is_not_waited_for() {
+    let server = |updated: u32| json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": updated});
+    let creating = || vec![pod(&waiting("ContainerCreating", ""))];
+    let of = |updated| Observed { server: Some(deployment(&server(updated))), ..observed(creating()) };
+    assert!(settled(&of(1)));
+    let lasting_from = time(STARTED) + Duration::from_mins(2);
+    let turns: Vec<_> = assess(&expected(), &of(1)).iter().filter_map(Trouble::turns_at).collect();
+    assert!(turns.contains(&lasting_from), "{turns:?}");
+    // The pod is of the former template, whose end is about to come.
+    assert!(!settled(&of(0)));
+    let mut agents = Observed { node_agent: Some(daemon_set(&agents(1, 1, 0))), ..all_well() };
+    agents.pods.push(agent_pod("second", "False"));
+    assert!(settled(&agents));
+    agents.at = time(STARTED) + Duration::from_mins(1);
+    assert!(!settled(&agents));
 }
 
 #[test]
@@ -428,6 +449,7 @@ fn a_server_that_starts_anew_with_its_node_is_not_crash_looping_whatever_happene
 
 fn unschedulable_pod(since: &str) -> Pod {
     let mut pod = server_pod("velero-1", &json!({}), &json!({}));
+    pod.metadata.creation_timestamp = Some(parse(json!(since)));
     pod.status = parse(json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
         "reason": "Unschedulable", "message": "0/1 nodes: Insufficient cpu", "lastTransitionTime": since}]}));
     pod

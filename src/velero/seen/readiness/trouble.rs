@@ -19,6 +19,8 @@ pub enum Trouble {
         object: &'static str,
         /// What is missing: `to be rolled out`.
         missing: String,
+        /// From when on it counts as lasting; `None` as long as the cluster has not begun with it.
+        lasting_from: Option<Timestamp>,
     },
     /// The API server does not take the pods of an object. Mostly a person has to allow them.
     NotAdmitted { object: &'static str, reason: String },
@@ -133,10 +135,11 @@ impl Trouble {
             | Self::StorageSilent { .. }
             | Self::StuckServer { .. }
             | Self::StorageUnusable { .. } => true,
-            Self::Unschedulable { lasting_from, .. } => lasting_from.is_some_and(|from| now >= from),
+            Self::Unschedulable { lasting_from, .. } | Self::RollingOut { lasting_from, .. } => {
+                lasting_from.is_some_and(|from| now >= from)
+            }
             Self::Missing { .. }
             | Self::NotApplied { .. }
-            | Self::RollingOut { .. }
             | Self::PreviousServer { .. }
             | Self::NotValidated { .. } => false,
         }
@@ -145,10 +148,17 @@ impl Trouble {
     /// Returns when it becomes another trouble, or a lasting one, by the passing of time alone.
     pub(crate) fn turns_at(&self) -> Option<Timestamp> {
         match self {
-            Self::Unschedulable { lasting_from: at, .. } | Self::NotValidated { silent_from: at } => *at,
+            Self::Unschedulable { lasting_from: at, .. }
+            | Self::RollingOut { lasting_from: at, .. }
+            | Self::NotValidated { silent_from: at } => *at,
             Self::PreviousServer { lost_from, .. } => Some(*lost_from),
             _ => None,
         }
+    }
+
+    /// Whether it is the storage that does not work, by what the server says or does not say.
+    pub fn is_of_storage(&self) -> bool {
+        matches!(self, Self::StorageSilent { .. } | Self::StorageUnusable { .. })
     }
 
     /// Returns the trouble as the status of a unit.
@@ -156,7 +166,7 @@ impl Trouble {
         match self {
             Self::Missing { object } => Status::Waiting(format!("for {object} to be made")),
             Self::NotApplied { object } => Status::Waiting(format!("for {object} to be changed as planned")),
-            Self::RollingOut { object, missing } => Status::Waiting(format!("for {object} {missing}")),
+            Self::RollingOut { object, missing, .. } => Status::Waiting(format!("for {object} {missing}")),
             Self::NotAdmitted { object, reason } => {
                 Status::Blocked(format!("the cluster does not admit the pods of {object}: {reason}"))
             }

@@ -1,0 +1,167 @@
+//! What the leader does in a hook: it brings the cluster to the plan, and sees how that goes.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Hook, ReconcileError, worst};
+use crate::{
+    juju::UnitStatus,
+    status::Status,
+    velero::{Assessment, DueUpdate, Expected, LocationUpdate, Manifests, Restart, RunningServer},
+};
+
+/// How long a hook that changed something waits until all of it works.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a hook that changed nothing waits for a server that an earlier hook has changed, before it configures the storage.
+const PATIENCE_WITHOUT_CHANGE: Duration = Duration::from_secs(15);
+
+/// Brings the cluster to the plan. Returns why the unit is not Active, the most urgent first.
+pub(super) async fn bring_about(
+    hook: &Hook<'_>,
+    obstacles: Vec<Status>,
+    unit_status: &mut UnitStatus<'_>,
+) -> Result<Vec<Status>, ReconcileError> {
+    let manifests = hook.velero.manifests(hook.installation).await?;
+    let mut leader = Leader {
+        hook,
+        unit_status,
+        expected: Expected::of(hook.installation, &manifests),
+        manifests: &manifests,
+        deadline: Instant::now() + PATIENCE,
+        first: obstacles,
+        statuses: Vec::new(),
+        changed: Vec::new(),
+    };
+    let server_refused = leader.install().await?;
+    if let Some(update) = leader.due_update(server_refused).await? {
+        leader.update_locations(&update).await?;
+    }
+    let server = leader.look().await?;
+    if let Some(server) = server {
+        leader.statuses.extend(hook.tell_version(&server).await?);
+    }
+    Ok(leader.known().collect())
+}
+
+/// A hook of the leader, and what is known so far.
+struct Leader<'a, 'tools> {
+    hook: &'a Hook<'a>,
+    unit_status: &'a mut UnitStatus<'tools>,
+    manifests: &'a Manifests,
+    expected: Expected,
+    deadline: Instant,
+    /// What the user has to change before the rest can work.
+    first: Vec<Status>,
+    /// What else keeps the unit from being Active, the most urgent first.
+    statuses: Vec<Status>,
+    /// The names of the objects that this hook has changed.
+    changed: Vec<String>,
+}
+
+impl<'a> Leader<'a, '_> {
+    fn known(&self) -> impl Iterator<Item = Status> {
+        self.first.iter().chain(&self.statuses).cloned()
+    }
+
+    /// Applies all but the storage locations. Returns whether the cluster refused the server.
+    async fn install(&mut self) -> Result<bool, ReconcileError> {
+        let hook = self.hook;
+        let applied = hook.velero.install(hook.installation, self.manifests, &hook.facts.holdings).await?;
+        // A refusal by the cluster does not stop the other parts.
+        self.first.splice(..0, applied.refused);
+        self.statuses.extend(applied.postponed);
+        self.statuses.extend(hook.definitions_mismatch(applied.definitions.as_ref()));
+        self.changed = applied.changed;
+        if !self.changed.is_empty() {
+            self.report_interim().await?;
+        }
+        Ok(applied.server_refused)
+    }
+
+    /// Returns the change of the storage locations that is due and may be made now.
+    async fn due_update(&mut self, server_refused: bool) -> Result<Option<LocationUpdate<'a>>, ReconcileError> {
+        let server_is_due = server_refused || !self.statuses.is_empty();
+        Ok(match self.hook.velero.due_update(self.manifests, &self.hook.facts.holdings).await? {
+            DueUpdate::Now(update) if !server_is_due || update.is_of_credentials_only() => Some(update),
+            DueUpdate::Postponed(status) => {
+                self.statuses.push(status);
+                None
+            }
+            DueUpdate::Now(_) | DueUpdate::None => None,
+        })
+    }
+
+    /// Changes the storage locations, once the planned server runs that is to validate them. New credentials do not wait for it.
+    async fn update_locations(&mut self, update: &LocationUpdate<'_>) -> Result<(), ReconcileError> {
+        let hook = self.hook;
+        if !update.is_of_credentials_only() {
+            let patience = if self.changed.is_empty() { PATIENCE_WITHOUT_CHANGE } else { PATIENCE };
+            let deadline = self.deadline.min(Instant::now() + patience);
+            let troubles = hook.velero.await_server(&self.expected, deadline).await?;
+            if !troubles.is_empty() {
+                self.statuses.extend(hook.in_words(&troubles));
+                return Ok(());
+            }
+        }
+        if !update.confirms_only() {
+            self.report_interim().await?;
+        }
+        let updated = hook.velero.update_locations(&self.expected, update, self.deadline).await?;
+        self.changed.extend(updated.changed);
+        self.statuses.extend(updated.postponed);
+        Ok(())
+    }
+
+    /// Judges what runs now; after a change once that is settled. Returns the server, if it runs as planned.
+    async fn look(&mut self) -> Result<Option<RunningServer>, ReconcileError> {
+        let velero = self.hook.velero;
+        if !self.changed.is_empty() {
+            tracing::info!("changed {}", self.changed.join(", "));
+        }
+        let is_waiting = |status: &Status| matches!(status, Status::Waiting(_));
+        let held_back = self.statuses.iter().any(is_waiting);
+        let mut seen = if self.changed.is_empty() || held_back {
+            velero.assess_now(&self.expected).await?
+        } else {
+            velero.wait_until_settled(&self.expected, self.deadline).await?
+        };
+        if let Some(restart) = velero.look_into_silence(&self.expected, &mut seen).await? {
+            self.restart_server(restart, &mut seen).await?;
+        }
+        // While a change is held back, an old rollout is expected and not reported.
+        let is_told = |status: &Status| !(held_back && is_waiting(status));
+        self.statuses.extend(self.hook.in_words(&seen.troubles).filter(is_told));
+        Ok(seen.server)
+    }
+
+    /// Restarts a server that has said nothing of the storage.
+    async fn restart_server(&mut self, restart: Restart, seen: &mut Assessment) -> Result<(), ReconcileError> {
+        let velero = self.hook.velero;
+        // This is known long before the next server knows more.
+        let known = self.known().chain(self.hook.in_words(&seen.troubles));
+        self.unit_status.report(&worst(known, &[])).await?;
+        velero.restart_server(&self.expected, restart).await?;
+        // A hook that changes nothing does not wait for it.
+        if !self.changed.is_empty()
+            && let Some(heard) = velero.hear_restarted(&self.expected, self.deadline).await?
+        {
+            *seen = heard;
+            // What the server has said is found to be about the last change.
+            if let DueUpdate::Now(update) = velero.due_update(self.manifests, &self.hook.facts.holdings).await?
+                && update.confirms_only()
+            {
+                velero.update_locations(&self.expected, &update, self.deadline).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reports that the former status is stale from here on.
+    async fn report_interim(&mut self) -> Result<(), ReconcileError> {
+        let interim = Status::Waiting("for Velero to run as configured".to_owned());
+        let status = worst(self.known().chain([interim]), &[]);
+        self.unit_status.report(&status).await?;
+        Ok(())
+    }
+}
