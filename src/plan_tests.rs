@@ -181,6 +181,35 @@ fn an_empty_image_is_named_by_its_option_and_only_what_would_run_it_is_held_back
 }
 
 #[test]
+fn an_option_that_is_no_image_is_named_before_anything_is_rolled_out() {
+    for text in ["Velero/velero:v1", "http://x/velero:v1.18.3", "velero/velero:", "velero/velero@sha256:12"] {
+        for (option, server, node_agent) in [
+            ("velero-image", true, true),
+            ("velero-aws-plugin-image", true, false),
+            // Nothing runs it: it is told, and holds nothing back.
+            ("velero-gcp-plugin-image", false, false),
+        ] {
+            let plan = plan(&snapshot(&[(option, json!(text))], vec![relation("s3-credentials", S3)]));
+            let [Status::Blocked(obstacle)] = plan.obstacles.as_slice() else { panic!("{:?}", plan.obstacles) };
+            assert!(obstacle.starts_with(&format!("the option {option} ")), "{obstacle}");
+            let held_back = installation(&plan).held_back;
+            assert_eq!((held_back.server, held_back.node_agent), (server, node_agent), "{option} {text}");
+            assert!(matches!(installation(&plan).location, LocationPlan::Use(_)), "{option} {text}");
+        }
+    }
+}
+
+#[test]
+fn new_keys_go_on_beside_an_option_that_is_wrong() {
+    let plan = plan(&snapshot(&[("kubelet-root-dir", json!("var/lib"))], vec![relation("s3-credentials", S3)]));
+    let [Status::Blocked(obstacle)] = plan.obstacles.as_slice() else { panic!("{:?}", plan.obstacles) };
+    assert!(obstacle.starts_with("the option kubelet-root-dir "), "{obstacle}");
+    assert!(matches!(installation(&plan).location, LocationPlan::Use(_)));
+    let held_back = installation(&plan).held_back;
+    assert_eq!((held_back.server, held_back.node_agent), (false, true));
+}
+
+#[test]
 fn a_removed_storage_goes_whatever_else_is_wrong() {
     let plan = plan(&snapshot(&[("velero-image", json!(""))], vec![]));
     assert!(matches!(installation(&plan).location, LocationPlan::None));

@@ -98,7 +98,8 @@ impl HookTools {
         Ok(databag.unwrap_or_default())
     }
 
-    /// Publishes values in our own application's databag; an empty value deletes its key. Only the leader may.
+    /// Publishes values in our own application's databag; an empty value deletes its key. Only the leader may: a unit that has
+    /// just lost the leadership leaves it to the next leader, which publishes the same.
     ///
     /// They go by standard input: as arguments they would be trimmed and visible to other processes.
     pub async fn publish(
@@ -107,9 +108,22 @@ impl HookTools {
         values: &BTreeMap<&'static str, String>,
     ) -> Result<(), ToolError> {
         let input = flat_map(values);
-        self.run("relation-set", &["-r", relation.as_str(), "--app", "--file", "-"], Some(input.as_bytes())).await?;
-        Ok(())
+        match self.run("relation-set", &["-r", relation.as_str(), "--app", "--file", "-"], Some(input.as_bytes())).await
+        {
+            Err(ToolError::Failed { stderr, .. }) if is_for_leaders(&stderr) => {
+                tracing::info!("another unit has become the leader, and publishes in {relation}");
+                Ok(())
+            }
+            outcome => outcome.map(drop),
+        }
     }
+}
+
+/// Whether the tool says that only the leader may: in the words of Juju 3.6 and 4.0, the second of which name the lost lease.
+fn is_for_leaders(stderr: &str) -> bool {
+    ["cannot write relation settings", "not the leader", "leadership status unknown"]
+        .iter()
+        .any(|words| stderr.contains(words))
 }
 
 /// Returns a map as the tools' YAML reader takes it: JSON, with the characters escaped that it refuses in the raw.
@@ -154,6 +168,21 @@ mod tests {
             scripted.calls("relation-set"),
             "-r\ns3-credentials:7\n--app\n--file\n-\n{\"odd\":\"-x\\n\\u007f\",\"requested-secrets\":\"[\\\"access-key\\\"]\"}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_unit_that_has_lost_the_leadership_leaves_it_to_the_leader() {
+        let values = BTreeMap::from([("bucket", "backups".to_owned())]);
+        let relation = RelationId::new("s3-credentials:7");
+        for (said, is_well) in [
+            ("ERROR cannot write relation settings", true),
+            ("ERROR this unit is not the leader", true),
+            ("ERROR leadership status unknown: connection is shut down", true),
+            ("ERROR relation settings too large", false),
+        ] {
+            let scripted = ScriptedTools::new(&[("relation-set", &format!("echo '{said}' >&2; exit 1"))]);
+            assert_eq!(scripted.tools().publish(&relation, &values).await.is_ok(), is_well, "{said}");
+        }
     }
 
     #[test]

@@ -86,6 +86,61 @@ fn a_place_is_a_folder_of_a_bucket_of_a_store() {
     assert_eq!(store_identity(&location(&without_folder)), store_identity(&was));
 }
 
+/// A location, and what the server says of it.
+fn with_phase(location: &DynamicObject, phase: &str) -> Value {
+    let mut location = serde_json::to_value(location).unwrap();
+    location["status"] = json!({"phase": phase});
+    location
+}
+
+/// What is due in a cluster with a backup in progress: nothing, a change now (of the credentials alone?), or later.
+async fn due_during_a_backup(live: Value, has_credentials: bool, desired: DynamicObject) -> (&'static str, usize) {
+    let api = cluster_with_old_bucket();
+    api.put(&live);
+    if has_credentials {
+        let secret = credentials().manifest(BTreeMap::new());
+        api.put(&serde_json::to_value(&secret).unwrap());
+    }
+    let started = json!({"phase": "InProgress", "startTimestamp": Timestamp::now().to_string()});
+    api.put(&object("Backup", "begun", &started));
+    let manifests = Manifests {
+        namespace: "velero".to_owned(),
+        namespace_labels: BTreeMap::new(),
+        definitions: Vec::new(),
+        objects: Vec::new(),
+        credentials: Some(credentials()),
+        locations: vec![desired],
+    };
+    let cluster = api.cluster("velero");
+    let holdings = Holdings::read(&cluster, "velero-operator").await.unwrap();
+    match due_update(&cluster, &manifests, &holdings).await.unwrap() {
+        DueUpdate::None => ("none", 0),
+        DueUpdate::Postponed(_) => ("postponed", 0),
+        DueUpdate::Now(update) if update.is_of_credentials_only() => ("credentials", update.postponed.iter().count()),
+        DueUpdate::Now(update) => ("all", update.postponed.iter().count()),
+    }
+}
+
+#[tokio::test]
+async fn a_backup_in_progress_gets_new_keys_of_its_store_at_once_and_no_other_place() {
+    let region = |name: &str| {
+        location(&json!({"provider": "aws", "objectStorage": {"bucket": "old"}, "config": {"region": name}}))
+    };
+    let (old, new) = (region("eu-west-3"), region("us-east-1"));
+    // New keys and another region: the keys now, the region later.
+    assert_eq!(due_during_a_backup(with_phase(&old, "Available"), false, new.clone()).await, ("credentials", 1));
+    // Another region alone.
+    assert_eq!(due_during_a_backup(with_phase(&old, "Available"), true, new.clone()).await, ("postponed", 0));
+    // New keys for another bucket are none of the old one.
+    let moved = due_during_a_backup(with_phase(&bucket("old"), "Available"), false, bucket("new")).await;
+    assert_eq!(moved, ("postponed", 0));
+    // With a location that cannot be used the backup may never end.
+    let unusable = due_during_a_backup(with_phase(&bucket("old"), "Unavailable"), false, bucket("new")).await;
+    assert_eq!(unusable, ("all", 0));
+    // New keys alone.
+    assert_eq!(due_during_a_backup(with_phase(&old, "Available"), false, old.clone()).await, ("credentials", 0));
+}
+
 #[tokio::test]
 async fn a_backup_that_began_since_the_update_was_found_due_postpones_it() {
     let api = cluster_with_old_bucket();
