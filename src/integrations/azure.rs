@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::storage::{Companion, RequestContext, StorageInterface};
+use super::interface::{Companion, RequestContext, StorageInterface};
 use crate::{
     contract::endpoint,
     storage::{Azure, SERVICE_PRINCIPAL_KEYS, VeleroStorageProvider},

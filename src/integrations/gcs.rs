@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::storage::{RequestContext, StorageInterface};
+use super::interface::{RequestContext, StorageInterface};
 use crate::{
     contract::endpoint,
     storage::{Gcs, VeleroStorageProvider},

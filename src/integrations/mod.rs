@@ -2,6 +2,7 @@
 
 mod azure;
 mod gcs;
+mod interface;
 mod s3;
 mod storage;
 
@@ -9,9 +10,8 @@ use std::collections::BTreeMap;
 
 use crate::{juju::RelationId, snapshot::Snapshot};
 
-pub use storage::{
-    FieldSource, STORAGE_INTERFACES, StorageRelation, need_provider_ids, storage_endpoints, storage_relations,
-};
+pub use interface::FieldSource;
+pub use storage::{STORAGE_INTERFACES, StorageRelation, need_provider_ids, storage_endpoints, storage_relations};
 
 /// What the charm still has to publish in a relation.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,6 +1,9 @@
 //! The arrows between the modules of the charm and of the sandbox: each uses those below it, and none above it.
 
-use crate::{arrows::Layers, project};
+use crate::{
+    arrows::{Layers, circles},
+    project,
+};
 
 /// Modules from the ground up, each with those that it may use.
 type Modules<'a> = &'a [(&'a str, &'a [&'a str])];
@@ -148,5 +151,12 @@ fn no_arrow_of_the_sandbox_points_back() {
     let source = project().join("sandbox/src");
     for (within, order) in [(&[][..], SANDBOX), (&["juju"], JUJU), (&["bench"], BENCH)] {
         assert_eq!(Layers { source: source.clone(), within, order }.offences(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn no_modules_use_each_other_in_a_circle() {
+    for source in ["src", "sandbox/src"] {
+        assert_eq!(circles(&project().join(source)), Vec::<String>::new());
     }
 }

@@ -48,6 +48,37 @@ impl Layers<'_> {
     }
 }
 
+/// Returns the modules of a crate that use each other in a circle, and those that use these. A module that holds others is left
+/// out: it names what is theirs.
+pub(crate) fn circles(source: &Path) -> Vec<String> {
+    let files: Vec<_> = files(source, "")
+        .into_iter()
+        .map(|file| (module(file.strip_prefix(source).unwrap()), file))
+        .filter(|(_, file)| !["lib.rs", "main.rs", "mod.rs"].iter().any(|name| file.ends_with(name)))
+        .collect();
+    let names: BTreeSet<String> = files.iter().map(|(module, _)| module.join("::")).collect();
+    let mut uses: BTreeMap<String, BTreeSet<String>> = files
+        .iter()
+        .map(|(module, file)| {
+            let name = module.join("::");
+            let used = paths(&fs::read_to_string(file).unwrap(), module).into_iter().filter_map(|path| {
+                let ends = path.match_indices("::").map(|(end, _)| end).chain([path.len()]);
+                ends.map(|end| path[..end].to_owned()).filter(|part| names.contains(part)).last()
+            });
+            (name.clone(), used.filter(|used| *used != name).collect())
+        })
+        .collect();
+    assert!(uses.values().any(|used| !used.is_empty()), "no file uses another");
+    // What uses nothing that is left is in no circle.
+    loop {
+        let left: BTreeSet<_> = uses.keys().cloned().collect();
+        uses.retain(|_, used| used.iter().any(|used| left.contains(used)));
+        if uses.len() == left.len() {
+            return left.into_iter().collect();
+        }
+    }
+}
+
 /// The modules of a folder, but for those of tests and the ones that hold the others.
 fn modules(folder: &Path) -> BTreeSet<String> {
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The annotation of a pod with the version of its server that Juju was told.
-const VERSION_ANNOTATION: &str = "velero-operator/server-version";
+const NOTED_VERSION: &str = "velero-operator/server-version";
 /// A server answers as soon as it has begun its work.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -76,7 +76,7 @@ impl RunningServer {
             (is_server && pod.metadata.deletion_timestamp.is_none()).then(|| Self {
                 pod: pod.name_any(),
                 image,
-                noted: pod.annotations().get(VERSION_ANNOTATION).cloned(),
+                noted: pod.annotations().get(NOTED_VERSION).cloned(),
             })
         })
     }
@@ -130,7 +130,7 @@ impl RunningServer {
 
     pub(crate) async fn note(&self, cluster: &Cluster, version: &ServerVersion) -> Result<(), ClusterError> {
         let pod = cluster.own(named("v1", "Pod", &self.pod));
-        let note = json!({"metadata": {"annotations": {VERSION_ANNOTATION: version.to_string()}}});
+        let note = json!({"metadata": {"annotations": {NOTED_VERSION: version.to_string()}}});
         // A pod that has gone in the meantime needs no note, and the next one will have its own.
         found(cluster.merge(&pod, &note).await).map(drop)
     }
@@ -155,7 +155,7 @@ mod tests {
         }))
         .unwrap();
         if let Some(noted) = noted {
-            pod.annotations_mut().insert(VERSION_ANNOTATION.to_owned(), noted.to_owned());
+            pod.annotations_mut().insert(NOTED_VERSION.to_owned(), noted.to_owned());
         }
         pod
     }
