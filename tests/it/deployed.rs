@@ -209,6 +209,13 @@ impl Deployed {
         self.edit_as("somebody", kind, name, patch);
     }
 
+    /// As [`Deployed::edit`], but what is in a list is found by its name.
+    pub fn edit_by_strategy(&self, kind: &str, name: &str, patch: &Value) {
+        let api = objects::api(self.world, self.namespace(), kind);
+        let (parameters, patch) = (PatchParams::default(), Patch::Strategic(patch));
+        self.world.runtime.block_on(api.patch(name, &parameters, &patch)).unwrap();
+    }
+
     pub fn edit_as(&self, manager: &str, kind: &str, name: &str, patch: &Value) {
         let api = objects::api(self.world, self.namespace(), kind);
         let parameters = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };

@@ -27,6 +27,7 @@ const KINDS: &[(&str, &str, &str, bool)] = &[
     ("", "v1", "Namespace", false),
     ("", "v1", "Node", false),
     ("", "v1", "Event", true),
+    ("batch", "v1", "Job", true),
     ("velero.io", "v1", "BackupStorageLocation", true),
     ("velero.io", "v1", "VolumeSnapshotLocation", true),
     ("velero.io", "v1", "Backup", true),

@@ -75,6 +75,7 @@ fn where_the_standard_restricted_is_enforced_the_server_runs_and_backs_up() {
     deployed.relate_s3();
     assert_eq!(deployed.status(), "active: ready");
     assert!(deployed.run_well("backup create nightly --include-namespaces default --wait").contains("Completed"));
+    assert!(deployed.run_well("restore create again --from-backup nightly --wait").contains("Completed"));
     let pod = &deployed.expect("Deployment", "velero")["spec"]["template"]["spec"];
     let policies: Vec<_> = ["containers", "initContainers"].map(|list| &pod[list][0]["imagePullPolicy"]).into();
     assert_eq!(policies, ["IfNotPresent", "IfNotPresent"]);

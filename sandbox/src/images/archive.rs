@@ -11,6 +11,9 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
+/// The owner of what belongs to nobody else.
+pub const ROOT: (u64, u64) = (0, 0);
+
 /// What one entry of an image's file system is.
 #[derive(Debug)]
 pub enum Entry {
@@ -20,6 +23,8 @@ pub enum Entry {
         path: &'static str,
         /// The permissions, such as `0o1777`.
         mode: u32,
+        /// The user and the group that it belongs to.
+        owner: (u64, u64),
     },
     /// A copy of a file of this machine.
     Copy {
@@ -95,8 +100,10 @@ fn write_layer(image: &Image, file: &Path) -> io::Result<()> {
     let mut tar = Builder::new(io::BufWriter::new(File::create(file)?));
     for entry in &image.entries {
         match entry {
-            Entry::Folder { path, mode } => {
+            Entry::Folder { path, mode, owner: (user, group) } => {
                 let mut header = header(EntryType::Directory, 0, *mode);
+                header.set_uid(*user);
+                header.set_gid(*group);
                 tar.append_data(&mut header, format!("{path}/"), io::empty())?;
             }
             Entry::Copy { path, from, mode } => append_file(&mut tar, path, from, *mode)?,
@@ -121,7 +128,7 @@ fn append_text(tar: &mut Builder<impl Write>, path: &str, text: &[u8], mode: u32
     tar.append_data(&mut header, path, text)
 }
 
-/// Owner and time are always the same, so that the same files make the same image.
+/// The time is always the same, and the owner root where nothing else is said, so that the same files make the same image.
 fn header(kind: EntryType, size: u64, mode: u32) -> Header {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
@@ -236,7 +243,7 @@ mod tests {
         let image = Image {
             name: "docker.io/example/image:1".into(),
             entries: vec![
-                Entry::Folder { path: "tmp", mode: 0o1777 },
+                Entry::Folder { path: "tmp", mode: 0o1777, owner: ROOT },
                 Entry::Text { path: "hello", text: "world".into(), mode: 0o644 },
                 Entry::Link { path: "greeting".into(), target: "hello" },
             ],

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use archive::{Entry, Image};
+use archive::{Entry, Image, ROOT};
 use data_encoding::HEXLOWER;
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
@@ -246,9 +246,9 @@ fn base() -> Vec<Entry> {
     let accounts =
         "root:x:0:0:root:/root:/bin/sh\ncnb:x:1002:1000::/home/cnb:/bin/sh\nnonroot:x:65532:65532::/tmp:/bin/sh\n";
     vec![
-        Entry::Folder { path: "tmp", mode: 0o1777 },
-        Entry::Folder { path: "root", mode: 0o700 },
-        Entry::Folder { path: "etc", mode: 0o755 },
+        Entry::Folder { path: "tmp", mode: 0o1777, owner: ROOT },
+        Entry::Folder { path: "root", mode: 0o700, owner: ROOT },
+        Entry::Folder { path: "etc", mode: 0o755, owner: ROOT },
         Entry::Text { path: "etc/passwd", text: accounts.into(), mode: 0o644 },
         Entry::Text { path: "etc/group", text: "root:x:0:\ncnb:x:1000:\nnonroot:x:65532:\n".into(), mode: 0o644 },
     ]
@@ -278,12 +278,12 @@ fn busybox_image(busybox: &Path) -> Image {
     }
 }
 
-/// As upstream's: the programs at the root, and a user other than root with a home that it may write.
+/// As upstream's: the programs at the root, and a user other than root with a home that nobody else may write.
 fn velero_image(velero: &Path) -> Image {
     let mut entries = base();
     entries.extend(tools::VELERO.programs.iter().map(|name| program(name, velero.join(name))));
     entries.push(Entry::Copy { path: CERTIFICATES.to_owned(), from: Path::new("/").join(CERTIFICATES), mode: 0o644 });
-    entries.push(Entry::Folder { path: "home/cnb", mode: 0o777 });
+    entries.push(Entry::Folder { path: "home/cnb", mode: 0o750, owner: (1002, 1000) });
     Image {
         name: velero_name(),
         entries,
