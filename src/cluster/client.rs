@@ -254,7 +254,7 @@ impl Cluster {
         self.delete_by(object, DeleteParams::background()).await
     }
 
-    /// Deletes a pod, which has this time to end, also if it was told to end before.
+    /// Deletes a pod, which has this time to end.
     pub(crate) async fn delete_within(&self, pod: &DynamicObject, grace: Duration) -> Result<(), ClusterError> {
         let seconds = u32::try_from(grace.as_secs()).unwrap_or(u32::MAX);
         self.delete_by(pod, DeleteParams::background().grace_period(seconds)).await

@@ -34,8 +34,9 @@ fn cluster_with_old_bucket() -> TestApi {
     api.put(&old);
     api.put(&object("Backup", "nightly", &json!({"phase": "Completed"})));
     let started = Timestamp::now() - jiff::SignedDuration::from_mins(1);
+    let labels = json!({"component": "velero", "deploy": "velero"});
     api.put(&json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "velero-1", "namespace": "velero",
-        "labels": {"deploy": "velero"}}, "status": {"containerStatuses": [{"name": "velero", "image": "", "imageID": "",
+        "labels": labels}, "status": {"containerStatuses": [{"name": "velero", "image": "", "imageID": "",
         "ready": true, "restartCount": 0, "state": {"running": {"startedAt": started.to_string()}}}]}}));
     api
 }
@@ -197,17 +198,69 @@ async fn records_that_a_removed_location_has_left_are_not_taken_for_those_of_the
 
 #[tokio::test]
 async fn a_location_that_cannot_be_used_is_not_kept_for_a_backup() {
+    for (status, changed, becomes) in [
+        (json!({"phase": "Unavailable"}), 0, "new"),
+        // Nobody has got an answer from it.
+        (json!({"phase": "Available"}), 31, "new"),
+        (json!({"phase": "Available"}), 10, "old"),
+    ] {
+        let api = cluster_with_old_bucket();
+        let mut old = serde_json::to_value(bucket("old")).unwrap();
+        let changed = Timestamp::now() - jiff::SignedDuration::from_secs(changed);
+        old["metadata"]["managedFields"] =
+            json!([{"manager": FIELD_MANAGER, "operation": "Apply", "time": changed.to_string()}]);
+        old["status"] = status;
+        api.put(&old);
+        api.put(&object(
+            "Backup",
+            "begun",
+            &json!({"phase": "InProgress", "startTimestamp": Timestamp::now().to_string()}),
+        ));
+        change_to_new_bucket(&api).await;
+        assert_eq!(bucket_of(&api), becomes);
+    }
+}
+
+/// Marks the bucket's location as changed, and lets a server that started `after` that many seconds say something of it. Returns
+/// what there is then, and what the next hook makes of it.
+async fn confirmed(after: i64) -> (Value, Value) {
     let api = cluster_with_old_bucket();
-    let mut old = serde_json::to_value(bucket("old")).unwrap();
-    old["status"] = json!({"phase": "Unavailable"});
-    api.put(&old);
-    api.put(&object(
-        "Backup",
-        "begun",
-        &json!({"phase": "InProgress", "startTimestamp": Timestamp::now().to_string()}),
-    ));
-    change_to_new_bucket(&api).await;
-    assert_eq!(bucket_of(&api), "new");
+    let secret = apply_credentials(&api.cluster("velero"), &credentials(), BTreeMap::new()).await.unwrap();
+    let version = secret.resource_version().unwrap();
+    let now = Timestamp::now();
+    // The server has run for a minute.
+    let changed = now - jiff::SignedDuration::from_secs(60 + after);
+    let doubted = freshness::unconfirmed(&bucket("old"), &validated_for(&bucket("old"), &version));
+    let mut live = serde_json::to_value(doubted).unwrap();
+    live["metadata"]["managedFields"] =
+        json!([{"manager": FIELD_MANAGER, "operation": "Apply", "time": changed.to_string()}]);
+    live["status"] = json!({"phase": "Available", "lastValidationTime": now.to_string()});
+    api.put(&live);
+    let manifests = Manifests {
+        namespace: "velero".to_owned(),
+        namespace_labels: BTreeMap::new(),
+        definitions: Vec::new(),
+        objects: Vec::new(),
+        credentials: Some(credentials()),
+        locations: vec![bucket("old")],
+    };
+    let cluster = api.cluster("velero");
+    let DueUpdate::Now(update) = due_update(&cluster, &manifests, &Holdings::default()).await.unwrap() else {
+        panic!("nothing is due");
+    };
+    assert!(update.confirms_only());
+    apply(&cluster, &expected(), &update, Instant::now()).await.unwrap();
+    let confirmed = api.object("BackupStorageLocation", "default").unwrap();
+    assert!(matches!(due_update(&cluster, &manifests, &Holdings::default()).await.unwrap(), DueUpdate::None));
+    (live, confirmed)
+}
+
+#[tokio::test]
+async fn what_a_server_says_that_was_started_after_a_change_is_not_doubted_again() {
+    let (live, confirmed_then) = confirmed(30).await;
+    assert_eq!(confirmed_then["status"], live["status"]);
+    let (live, confirmed_then) = confirmed(-30).await;
+    assert_ne!(confirmed_then["status"], live["status"]);
 }
 
 #[tokio::test]

@@ -30,9 +30,6 @@ use crate::{
 /// How long to wait for a validation: until a store that does not answer counts as silent, and a moment more.
 const PATIENCE: Duration = VALIDATION.saturating_add(Duration::from_secs(1));
 
-/// How long the cluster may take to tell a server to end.
-const TOLD_TO_END: Duration = Duration::from_secs(5);
-
 /// How long a server that hangs may take to end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -104,21 +101,14 @@ pub(crate) async fn due_restart(cluster: &Cluster, expected: &Expected) -> Resul
     })
 }
 
-/// Restarts the server. One that hangs takes all the time to end that it is given, and is at work on nothing: it is killed, so that
-/// the next one begins, which it does only then.
+/// Restarts the server. One that hangs takes all the time to end that it is given, and is at work on nothing: it has little, so
+/// that it has ended when the next one begins.
 pub(crate) async fn restart(cluster: &Cluster, expected: &Expected, restart: Restart) -> Result<(), ClusterError> {
     tracing::info!("restarting the server: it has said nothing of the storage location for {} s", VALIDATION.as_secs());
-    let hanging = observed::read(cluster, expected).await?.pods;
-    let hanging: Vec<_> = readiness::staying_servers(&hanging).map(ResourceExt::name_any).collect();
-    cluster.merge(&cluster.own(named("apps/v1", "Deployment", SERVER)), &restart.patch()).await?;
-    let stays = |_: &Expected, observed: &Observed| {
-        let stays = readiness::staying_servers(&observed.pods).any(|pod| hanging.contains(&pod.name_any()));
-        stays.then_some(Trouble::NotValidated { silent_from: None }).into_iter().collect()
-    };
-    let observed = watch::until(cluster, expected, Instant::now() + TOLD_TO_END, stays).await?;
-    let ending = observed.pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_some());
-    for pod in ending.map(ResourceExt::name_any).filter(|name| hanging.contains(name)) {
-        cluster.delete_within(&cluster.own(named("v1", "Pod", &pod)), LAST_WORDS).await?;
+    // What a hook that is killed leaves noted and not done comes after a pause.
+    cluster.merge(&cluster.own(named("apps/v1", "Deployment", SERVER)), &restart.note()).await?;
+    for pod in readiness::staying_servers(&observed::read(cluster, expected).await?.pods) {
+        cluster.delete_within(&cluster.own(named("v1", "Pod", &pod.name_any())), LAST_WORDS).await?;
     }
     Ok(())
 }
@@ -135,7 +125,62 @@ pub(crate) async fn failed_lookup(store: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+    use serde_json::Value;
+
     use super::*;
+    use crate::{
+        cluster::{FIELD_MANAGER, test_api::TestApi},
+        velero::seen::expected::ExpectedManifest,
+    };
+
+    fn ago(seconds: i64) -> String {
+        (Timestamp::now() - SignedDuration::from_secs(seconds)).to_string()
+    }
+
+    /// A cluster whose server runs for two minutes and has said nothing of a location that was changed a minute ago.
+    fn silent() -> TestApi {
+        let api = TestApi::new();
+        for kind in ["Backup", "Restore", "DeleteBackupRequest", "BackupStorageLocation"] {
+            api.define("v1", kind);
+        }
+        let labels = json!({"component": "velero", "deploy": "velero"});
+        api.put_all(&[
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "velero", "namespace": "velero"},
+                "spec": {"selector": {}, "template": {"metadata": {"labels": labels}}}}),
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "velero-1", "namespace": "velero",
+                "labels": labels}, "status": {"containerStatuses": [{"name": "velero", "image": "", "imageID": "",
+                "ready": true, "restartCount": 0, "state": {"running": {"startedAt": ago(120)}}}]}}),
+            json!({"apiVersion": "velero.io/v1", "kind": "BackupStorageLocation", "metadata": {"name": "default",
+                "namespace": "velero", "managedFields": [{"manager": FIELD_MANAGER, "operation": "Apply", "time": ago(60)}]},
+                "status": {"phase": "Available", "message": TO_BE_VALIDATED}}),
+        ]);
+        api
+    }
+
+    async fn due(api: &TestApi) -> DueRestart {
+        let expected = Expected { server: ExpectedManifest::Any, node_agent: None, location: true };
+        due_restart(&api.cluster("velero"), &expected).await.unwrap()
+    }
+
+    fn backup(phase: &str) -> Value {
+        json!({"apiVersion": "velero.io/v1", "kind": "Backup", "metadata": {"name": "nightly", "namespace": "velero"},
+            "status": {"phase": phase, "startTimestamp": ago(30)}})
+    }
+
+    #[tokio::test]
+    async fn a_server_is_restarted_once_for_a_change_and_not_beside_a_backup() {
+        let api = silent();
+        api.put(&backup("InProgress"));
+        let postponed = "to restart Velero until backup nightly has ended".to_owned();
+        assert_eq!(due(&api).await, DueRestart::Postponed(postponed));
+        api.put(&backup("Completed"));
+        let DueRestart::Now(restart) = due(&api).await else { panic!("no restart is due") };
+        let deployment = named("apps/v1", "Deployment", SERVER);
+        let cluster = api.cluster("velero");
+        cluster.merge(&cluster.own(deployment), &restart.note()).await.unwrap();
+        assert_eq!(due(&api).await, DueRestart::None);
+    }
 
     #[tokio::test]
     async fn only_a_name_that_cannot_be_found_is_told() {

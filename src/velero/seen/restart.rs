@@ -2,15 +2,16 @@
 //!
 //! A server makes one validation after the other, and none has a time limit. With a store that takes connections and never answers,
 //! or that went away without a word, it hangs in one for ever: also when the location is changed, or the store is back. Only
-//! another server asks anew. What was done is noted on the pod template, which is how the server is restarted.
+//! another server asks anew. What was done is noted on the Deployment.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt;
 use serde_json::{Value, json};
 
-/// The annotation of the server's pod template with the last restart.
+/// The annotation of the server's Deployment with the last restart.
 const RESTART_ANNOTATION: &str = "velero-operator/restart";
 /// How long a server is left alone that cannot hang in what the location was before.
 const FIRST_PAUSE: Duration = Duration::from_mins(5);
@@ -29,8 +30,7 @@ pub struct Restart {
 impl Restart {
     /// Returns the last restart that was made since a change of the location.
     pub(crate) fn last(server: Option<&Deployment>, change: Timestamp) -> Option<Self> {
-        let annotations = server?.spec.as_ref()?.template.metadata.as_ref()?.annotations.as_ref()?;
-        let (number, noted) = annotations.get(RESTART_ANNOTATION)?.split_once(" since ")?;
+        let (number, noted) = server?.annotations().get(RESTART_ANNOTATION)?.split_once(" since ")?;
         let last = Self { change: noted.parse().ok()?, number: number.parse().ok()? };
         (last.change == change).then_some(last)
     }
@@ -43,10 +43,10 @@ impl Restart {
         is_due.then(|| Self { change, number: made.saturating_add(1) })
     }
 
-    /// Returns the change of the Deployment that restarts the server.
-    pub(crate) fn patch(self) -> Value {
+    /// Returns the change of the Deployment that notes it.
+    pub(crate) fn note(self) -> Value {
         let note = format!("{} since {}", self.number, self.change);
-        json!({"spec": {"template": {"metadata": {"annotations": {RESTART_ANNOTATION: note}}}}})
+        json!({"metadata": {"annotations": {RESTART_ANNOTATION: note}}})
     }
 }
 
@@ -99,12 +99,10 @@ mod tests {
     #[test]
     fn a_restart_is_remembered_until_the_next_change() {
         let restart = Restart { change: time(CHANGE), number: 3 };
-        let mut deployment =
-            json!({"spec": {"selector": {}, "template": {"metadata": {"annotations": {"another": "one"}}}}});
-        let read = |deployment: &Value| serde_json::from_value::<Deployment>(deployment.clone()).unwrap();
-        assert_eq!(Restart::last(Some(&read(&deployment)), time(CHANGE)), None);
-        deployment["spec"]["template"]["metadata"] = restart.patch()["spec"]["template"]["metadata"].clone();
-        let server = read(&deployment);
+        let read = |deployment: Value| serde_json::from_value::<Deployment>(deployment).unwrap();
+        let another = read(json!({"metadata": {"annotations": {"another": "one"}}}));
+        assert_eq!(Restart::last(Some(&another), time(CHANGE)), None);
+        let server = read(restart.note());
         assert_eq!(Restart::last(Some(&server), time(CHANGE)), Some(restart));
         assert_eq!(Restart::last(Some(&server), time("2026-01-31T10:30:00Z")), None);
         assert_eq!(Restart::last(None, time(CHANGE)), None);

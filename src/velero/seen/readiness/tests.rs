@@ -596,8 +596,8 @@ fn a_store_stays_silent_through_the_restart_of_the_server_until_something_is_hea
         let mut observed = Observed { location: Some(location), at: time("2026-01-31T10:20:32Z"), ..all_well() };
         let mut server = observed.server.take().unwrap();
         let restart = Restart::due(None, time("2026-01-31T10:20:00Z"), time("2026-01-31T10:10:00Z"), observed.at);
-        let template = restart.unwrap().patch()["spec"]["template"]["metadata"].clone();
-        server.spec.as_mut().unwrap().template.metadata = Some(parse(template));
+        let note: Deployment = parse(restart.unwrap().note());
+        server.metadata.annotations.as_mut().unwrap().extend(note.metadata.annotations.unwrap());
         Observed { server: Some(server), ..observed }
     };
     let silent = restarted(changed("2026-01-31T10:20:00Z"));
