@@ -217,6 +217,23 @@ async fn another_refusal_becomes_a_status_in_the_servers_words() {
 }
 
 #[tokio::test]
+async fn a_namespace_that_is_going_is_told_in_the_servers_words() {
+    let api = empty_cluster();
+    let message = "services \"velero-metrics\" is forbidden: unable to create new content in namespace velero because it is \
+                   being terminated";
+    api.refuse_saying(move |call| {
+        let is_it = call.verb == Verb::Apply && call.key.plural == "services";
+        is_it.then(|| (StatusCode::FORBIDDEN, message.to_owned()))
+    });
+    let unit = Unit::of(&LEADER, &api);
+    unit.hook().await.unwrap();
+    let told = format!("blocked\n--\nthe cluster refuses to apply Service velero-metrics: {message}\n");
+    // What works all the same does not hide it.
+    assert_eq!(unit.juju.calls("status-set"), told);
+    assert!(api.object("BackupStorageLocation", "default").is_some());
+}
+
+#[tokio::test]
 async fn a_unit_that_is_dying_asks_the_cluster_for_nothing_and_says_nothing() {
     let api = empty_cluster();
     let unit = Unit::of(&Model { goal: DYING, ..LEADER }, &api);

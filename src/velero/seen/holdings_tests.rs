@@ -148,6 +148,9 @@ fn a_cluster_role_binding_is_whose_server_it_gives_rights_to() {
         claim_of(binding("another", &json!({})), &applications(None)),
         others("ServiceAccount velero of namespace another")
     );
+    // Juju's name for the rights of an application `model` in a model `velero`.
+    let jujus = json!({"app.kubernetes.io/managed-by": "juju", "app.kubernetes.io/name": "model"});
+    assert_eq!(claim_of(binding("velero", &jujus), &applications(None)), others("Juju's application model"));
     // Somebody has edited what is ours, which is mended.
     assert_eq!(claim_of(binding("another", &ours), &applications(None)), Claim::Own);
 }

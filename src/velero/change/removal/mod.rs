@@ -315,15 +315,12 @@ impl Run<'_> {
                     .iter()
                     .all(|subject| subject["namespace"] == self.cluster.namespace() && subject["name"] == SERVER)
             });
-            let head = Head {
-                labels: binding.metadata.labels.clone().unwrap_or_default(),
-                owner_references: binding.metadata.owner_references.clone().unwrap_or_default(),
-                ..Head::default()
-            };
+            let labels = binding.metadata.labels.clone().unwrap_or_default();
+            let owner_references = binding.metadata.owner_references.clone().unwrap_or_default();
             let binding = named(&kind.api_version, &kind.kind, &binding.name_any());
             let is_own = match holdings.find(&binding) {
                 Some(held) => held.claim == Claim::Own,
-                None => bears_label(&head, self.application),
+                None => bears_label(&Head { labels, owner_references, ..Head::default() }, self.application),
             };
             if is_of_server && is_own {
                 self.cluster.delete(&binding).await?;
