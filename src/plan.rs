@@ -11,8 +11,8 @@ use crate::{
     status::Status,
     storage::{PROVIDERS, StorageError},
     velero::{
-        BackupLocation, CurrentRoot, Facts, FoundRoot, HeldBack, Holdings, ImageOptions, Installation, KubeletRoot,
-        LocationPlan, Needs, SeveralRoots, Version, check_image, reserved_name,
+        BackupLocation, Conflict, CurrentRoot, Facts, FoundRoot, HeldBack, Holdings, ImageOptions, Installation,
+        KubeletRoot, LocationPlan, Needs, SeveralRoots, Version, check_image, reserved_name,
     },
 };
 
@@ -140,11 +140,21 @@ fn hands_off(application: &str, holdings: &Holdings, storage: &StoragePlan) -> O
              juju deploy it under another name, and remove this one"
         )));
     }
-    if let Some((object, holder)) = holdings.others() {
-        return Some(Status::Blocked(format!(
-            "{object} belongs to {holder}, and a namespace has room for one Velero: use that one, or remove it first, \
-             or juju deploy {application} in another model"
-        )));
+    let one_each = format!(
+        "and a namespace has room for one Velero: use that one, or remove it first, or juju deploy {application} in another model"
+    );
+    if let Some(Conflict { object, is_cluster_wide, holder }) = holdings.others() {
+        let way_out = if is_cluster_wide {
+            format!(
+                "and the name of this model leads to the same: juju deploy {application} in a model of another name"
+            )
+        } else {
+            one_each
+        };
+        return Some(Status::Blocked(format!("{object} belongs to {holder}, {way_out}")));
+    }
+    if let Some(server) = holdings.other_server() {
+        return Some(Status::Blocked(format!("{server} is a server of Velero, {one_each}")));
     }
     let is_adopted_now = matches!(storage.location, LocationPlan::Use(_));
     if holdings.is_unclaimed() && !is_adopted_now {

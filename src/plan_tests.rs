@@ -57,7 +57,11 @@ fn installation(plan: &Plan) -> &Installation {
 }
 
 fn holdings(claim: &Claim, kinds: &[(&str, &str)]) -> Holdings {
-    let held = kinds.iter().map(|(kind, name)| Held { object: named("v1", kind, name), claim: claim.clone() });
+    let held = kinds.iter().map(|(kind, name)| {
+        let mut object = named("v1", kind, name);
+        object.metadata.namespace = (*kind != "ClusterRoleBinding").then(|| "model".to_owned());
+        Held { object, claim: claim.clone() }
+    });
     held.collect()
 }
 
@@ -303,6 +307,29 @@ fn what_is_anothers_is_not_touched_and_the_other_is_named() {
         assert!(message.starts_with("Deployment velero belongs to the application first"), "{message}");
         assert!(message.ends_with("juju deploy velero-operator in another model"), "{message}");
     }
+}
+
+#[test]
+fn beside_another_server_none_is_installed_whoevers_it_is() {
+    let kinds = [("Deployment", "velero"), ("Deployment", "velero-of-somebody")];
+    for claim in [Claim::Unclaimed, Claim::Own] {
+        let facts = Facts { holdings: holdings(&claim, &kinds), ..facts() };
+        let plan = super::plan(&snapshot(&[], vec![relation("s3-credentials", S3)]), &facts);
+        let message = blocked(&plan);
+        assert!(message.starts_with("Deployment velero-of-somebody is a server of Velero"), "{message}");
+        assert!(message.ends_with("juju deploy velero-operator in another model"), "{message}");
+    }
+}
+
+#[test]
+fn rights_of_others_under_the_name_of_this_models_ask_for_a_model_of_another_name() {
+    let holder = Claim::Others("Juju's application shop".into());
+    let facts = Facts { holdings: holdings(&holder, &[("ClusterRoleBinding", "velero-shop")]), ..facts() };
+    let plan = super::plan(&snapshot(&[], vec![relation("s3-credentials", S3)]), &facts);
+    let message = blocked(&plan);
+    assert!(message.starts_with("ClusterRoleBinding velero-shop belongs to Juju's application shop"), "{message}");
+    assert!(message.ends_with("juju deploy velero-operator in a model of another name"), "{message}");
+    assert!(!message.contains("one Velero"), "{message}");
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub enum ReconcileError {
     Snapshot(#[from] SnapshotError),
     #[error("cannot talk to Juju")]
     Juju(#[from] ToolError),
-    #[error("Juju does not list the units of this application")]
+    #[error("Juju does not list this unit among those of its application")]
     UnknownUnits,
     #[error("cannot reach the cluster")]
     Connect(#[source] ClusterError),
@@ -60,9 +60,14 @@ async fn reconcile_in(
 ) -> Result<(), ReconcileError> {
     // When a unit is removed, its relations break for that unit only. It can still be the leader then, and must not remove what the
     // remaining units use. Where none remains, its last hook takes everything away, and has little time.
-    if tools.goal_state().await?.is_dying(&environment.unit) {
-        tracing::info!("{} is being removed: nothing changes until its last hook", environment.unit);
-        return Ok(());
+    match tools.goal_state().await?.is_dying(&environment.unit) {
+        // Nothing is changed without knowing. Juju runs the hook again, and then may list the unit.
+        None => return Err(ReconcileError::UnknownUnits),
+        Some(true) => {
+            tracing::info!("{} is being removed: nothing changes until its last hook", environment.unit);
+            return Ok(());
+        }
+        Some(false) => {}
     }
     let snapshot = Snapshot::read(tools, environment).await?;
     let velero = connect().map_err(ReconcileError::Connect)?;

@@ -3,12 +3,13 @@ use std::path::PathBuf;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
+use tracing_subscriber::layer::SubscriberExt;
 
 use super::*;
 use crate::{
     cluster::test_api::{TestApi, Verb},
     contract::OPTIONS,
-    juju::ScriptedTools,
+    juju::{JujuLog, ScriptedTools},
     velero::{
         Cli,
         fixtures::{APPLICATION, a_minute_passes, empty_cluster, own, scripted_cli},
@@ -292,12 +293,79 @@ async fn another_refusal_becomes_a_status_in_the_servers_words() {
 }
 
 #[tokio::test]
+async fn a_namespace_that_is_going_is_told_in_the_servers_words() {
+    let api = empty_cluster();
+    let message = "services \"velero-metrics\" is forbidden: unable to create new content in namespace velero because it is \
+                   being terminated";
+    api.refuse_saying(move |call| {
+        let is_it = call.verb == Verb::Apply && call.key.plural == "services";
+        is_it.then(|| (StatusCode::FORBIDDEN, message.to_owned()))
+    });
+    let unit = Unit::of(&LEADER, &api);
+    unit.hook().await.unwrap();
+    let told = format!("blocked\n--\nthe cluster refuses to apply Service velero-metrics: {message}\n");
+    // What works all the same does not hide it.
+    assert_eq!(unit.juju.calls("status-set"), told);
+    assert!(api.object("BackupStorageLocation", "default").is_some());
+}
+
+#[tokio::test]
 async fn a_unit_that_is_dying_asks_the_cluster_for_nothing_and_says_nothing() {
     let api = empty_cluster();
     let unit = Unit::of(&Model { goal: DYING, ..LEADER }, &api);
     unit.hook().await.unwrap();
     assert_eq!(api.requests(), Vec::<String>::new());
     assert_eq!(unit.written(), "");
+}
+
+#[tokio::test]
+async fn a_unit_that_juju_does_not_list_changes_nothing_and_its_hook_is_run_again() {
+    let api = installed().await;
+    let before = api.versions();
+    let unit = Unit::of(&Model { goal: "{}", ..LEADER }, &api);
+    let unknown = unit.hook().await;
+    assert!(matches!(unknown, Err(ReconcileError::UnknownUnits)), "{unknown:?}");
+    assert_eq!((api.versions(), unit.written()), (before, String::new()));
+}
+
+#[tokio::test]
+async fn a_removal_that_may_succeed_later_fails_and_the_next_one_goes_on() {
+    let api = installed().await;
+    let unit = Unit::of(&Model { goal: DYING, ..LEADER }, &api);
+    api.refuse(|call| {
+        let is_it = call.verb == Verb::Delete && call.key.plural == "secrets";
+        is_it.then_some(StatusCode::INTERNAL_SERVER_ERROR)
+    });
+    // No tool is run from here on, which would take no time then.
+    tokio::time::pause();
+    let failed = take_away(&unit.velero(), &unit.environment).await;
+    tokio::time::resume();
+    let Err(ReconcileError::Left { namespace, left }) = failed else { panic!("{failed:?}") };
+    assert_eq!((namespace.as_str(), left.as_str()), ("velero", "Secret cloud-credentials"));
+    assert!(api.object("Deployment", "velero").is_none());
+    api.refuse_nothing();
+    unit.remove().await.unwrap();
+    assert_eq!(api.names(), ["Namespace velero", "Pod velero-1"]);
+}
+
+#[tokio::test]
+async fn a_removal_without_rights_does_not_fail_and_says_what_it_leaves() {
+    let api = installed().await;
+    let unit = Unit::of(&Model { goal: DYING, ..LEADER }, &api);
+    api.refuse(|call| (call.verb == Verb::Delete && call.key.plural == "secrets").then_some(StatusCode::FORBIDDEN));
+    let (layer, mut lines) = JujuLog::new();
+    let logging = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    unit.remove().await.unwrap();
+    drop(logging);
+    let log = ScriptedTools::new(&[("juju-log", "true")]);
+    lines.follow(&log.tools(), async {}).await;
+    let warned = "left in namespace velero, as the application is not trusted any more, remove it by hand: \
+         Secret cloud-credentials\n";
+    assert!(log.calls("juju-log").contains(warned), "{}", log.calls("juju-log"));
+    assert!(api.object("Secret", "cloud-credentials").is_some());
+    api.refuse_nothing();
+    unit.remove().await.unwrap();
+    assert_eq!(api.names(), ["Namespace velero", "Pod velero-1"]);
 }
 
 #[tokio::test]

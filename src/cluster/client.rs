@@ -85,12 +85,6 @@ impl ClusterError {
         }
     }
 
-    /// Whether the server refused because of the charm's roles, and not because of a rule that somebody else made.
-    pub(crate) fn lacks_rights(&self) -> bool {
-        // As the authorizer words it: `User "…" cannot delete resource "…" in API group "…"`.
-        self.is_forbidden() && self.api_status().is_some_and(|status| status.message.contains(" cannot "))
-    }
-
     /// Whether there is no such object, or no such kind of object.
     pub fn is_not_found(&self) -> bool {
         self.api_status().is_some_and(|status| status.code == 404)
@@ -315,14 +309,15 @@ impl Cluster {
     }
 }
 
-/// Whether the authorizer made a refusal: `User "…" cannot patch resource "services" in API group "" …`.
+/// Whether the authorizer made a refusal: `User "…" cannot patch resource "services" in API group "" …`, or the rule that nobody
+/// gives rights that they do not have. Others refuse in words of their own, in which there may be any.
 fn is_want_of_rights(message: &str) -> bool {
-    let said = message.split_once(" cannot ").is_some_and(|(_, rest)| {
-        let mut words = rest.split_whitespace();
-        let verb = words.next().is_some_and(|verb| verb.chars().all(|letter| letter.is_ascii_lowercase()));
-        verb && matches!(words.next(), Some("resource" | "path"))
+    let said = message.split_once("User \"").and_then(|(_, rest)| rest.split_once("\" cannot "));
+    let is_authorizers = said.is_some_and(|(_, rest)| {
+        let mut words = rest.split_whitespace().skip(1);
+        matches!(words.next(), Some("resource" | "path")) && words.next().is_some_and(|name| name.starts_with('"'))
     });
-    said || message.contains("is attempting to grant RBAC permissions not currently held")
+    is_authorizers || message.contains("is attempting to grant RBAC permissions not currently held")
 }
 
 /// Returns an object of which only kind and name matter, without a namespace.
@@ -378,4 +373,55 @@ where
 pub(crate) fn api_resource(kind: &TypeMeta) -> ApiResource {
     let gvk = GroupVersionKind::try_from(kind).unwrap_or_else(|_| GroupVersionKind::gvk("", "v1", &kind.kind));
     ApiResource::from_gvk(&gvk)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::cluster::test_api::TestApi;
+
+    const NO_RESOURCE: &str = "services is forbidden: User \"system:serviceaccount:velero:velero-operator\" cannot patch resource \"services\" in API group \"\" in the namespace \"velero\"";
+    const NO_ESCALATION: &str = "clusterrolebindings.rbac.authorization.k8s.io \"velero\" is forbidden: user \"system:serviceaccount:velero:velero-operator\" (groups=[\"system:authenticated\"]) is attempting to grant RBAC permissions not currently held:\n{APIGroups:[\"*\"], Resources:[\"*\"], Verbs:[\"*\"]}";
+    const QUOTA: &str = "secrets \"cloud-credentials\" is forbidden: exceeded quota: few, requested: count/secrets=1, used: count/secrets=2, limited: count/secrets=2";
+    const WEBHOOK: &str =
+        "admission webhook \"validate.kyverno.svc-fail\" denied the request: users cannot change what is labelled";
+    const POD_SECURITY: &str = "pods \"node-agent-x\" is forbidden: violates PodSecurity \"restricted:latest\": hostPath volumes (volume \"host-pods\")";
+    const ADMISSION_POLICY: &str = "services \"velero-metrics\" is forbidden: ValidatingAdmissionPolicy 'no-services' with binding 'here' denied request: you cannot have resource names like that";
+    const TERMINATING: &str = "deployments.apps \"velero\" is forbidden: unable to create new content in namespace velero because it is being terminated";
+
+    #[test]
+    fn only_the_authorizer_and_the_rule_against_escalation_speak_of_rights() {
+        for (message, want_of_rights) in [
+            (NO_RESOURCE, true),
+            ("User \"somebody\" cannot get path \"/metrics\"", true),
+            (NO_ESCALATION, true),
+            (QUOTA, false),
+            (WEBHOOK, false),
+            (POD_SECURITY, false),
+            (ADMISSION_POLICY, false),
+            (TERMINATING, false),
+            ("", false),
+        ] {
+            assert_eq!(is_want_of_rights(message), want_of_rights, "{message}");
+        }
+    }
+
+    async fn error(code: StatusCode, message: &'static str) -> ClusterError {
+        let api = TestApi::new();
+        api.refuse_saying(move |_| Some((code, message.to_owned())));
+        api.cluster("velero").find(&named("v1", "Service", "velero-metrics")).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_refusal_for_another_reason_is_told_in_the_servers_words() {
+        let refused = error(StatusCode::FORBIDDEN, TERMINATING).await;
+        assert!(refused.is_refusal() && !refused.is_forbidden());
+        let words = format!("the cluster refuses to get Service velero-metrics: {TERMINATING}");
+        assert_eq!(refused.in_the_servers_words(), words);
+        let forbidden = error(StatusCode::FORBIDDEN, NO_ESCALATION).await;
+        assert!(forbidden.is_refusal() && forbidden.is_forbidden());
+        assert!(!error(StatusCode::UNPROCESSABLE_ENTITY, NO_RESOURCE).await.is_forbidden());
+    }
 }

@@ -25,7 +25,7 @@ pub use seen::holdings::{Claim, Held};
 pub use seen::{
     expected::Expected,
     facts::{Facts, Needs},
-    holdings::Holdings,
+    holdings::{Conflict, Holdings},
     kubelet_root::{CurrentRoot, FoundRoot, SeveralRoots},
     readiness::{ImageOptions, Trouble},
     restart::Restart,

@@ -238,7 +238,19 @@ impl Deployed {
         objects::versions(self.world, self.namespace())
     }
 
-    /// The same, with the pods that run.
+    /// Everything in the model's namespace, whoever made it, by kind and name, with what tells that somebody wrote to it.
+    pub fn everything(&self) -> BTreeMap<String, String> {
+        objects::everything(self.world, self.namespace())
+    }
+
+    /// What is in the model's namespace, whoever made it, by kind and name.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.everything().into_keys().collect();
+        names.retain(|name| !name.starts_with("CustomResourceDefinition"));
+        names
+    }
+
+    /// [`Self::versions`] with the pods that run.
     pub fn standing(&self) -> BTreeMap<String, String> {
         let mut standing = self.versions();
         standing.extend(self.pods());

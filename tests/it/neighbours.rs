@@ -69,20 +69,46 @@ fn install_by_hand(deployed: &Deployed) -> String {
     bucket
 }
 
+fn relate_bucket(deployed: &mut Deployed, bucket: &str) {
+    let s3 = deployed.world.s3();
+    let fields = [
+        ("bucket", bucket),
+        ("endpoint", &s3.endpoint),
+        ("access-key", &s3.access_key),
+        ("secret-key", &s3.secret_key),
+    ];
+    deployed.relate("s3-credentials", "s3", &fields);
+}
+
+fn keys(secret: &Value) -> Vec<&String> {
+    secret["data"].as_object().unwrap().keys().collect()
+}
+
+/// Makes a backup, and a Schedule whose day does not come while a test runs, as their users do it.
+fn back_up_by_hand(deployed: &Deployed) {
+    velero(deployed, &["backup", "create", "nightly", "--include-namespaces=default", "--wait"]);
+    velero(deployed, &["schedule", "create", "yearly", "--schedule=0 3 29 2 *"]);
+    deployed.until_phase("Schedule", "yearly", "Enabled");
+}
+
+fn remove(deployed: &Deployed, application: &str) {
+    let records = deployed.model.remove_application(application, false).unwrap();
+    assert!(records.iter().all(HookRecord::success), "{records:?}");
+}
+
 #[test]
 fn a_second_application_changes_nothing_of_the_first_and_names_it() {
     let mut deployed = Deployed::new("two-applications");
     deployed.relate_s3();
-    deployed.run_well("backup create nightly --include-namespaces default --wait");
-    let before = deployed.versions();
+    back_up_by_hand(&deployed);
+    let before = deployed.everything();
     deploy(&mut deployed, SECOND);
     let said = status_of(&deployed, SECOND);
     assert!(said.starts_with("blocked: Deployment velero belongs to the application velero-operator"), "{said}");
-    assert_eq!(deployed.versions(), before);
+    assert_eq!(deployed.everything(), before);
     assert_eq!(deployed.status(), "active: ready");
-    let records = deployed.model.remove_application(SECOND, false).unwrap();
-    assert!(records.iter().all(HookRecord::success), "{records:?}");
-    assert_eq!(deployed.versions(), before);
+    remove(&deployed, SECOND);
+    assert_eq!(deployed.everything(), before);
     assert!(deployed.update_status().success());
     assert_eq!(deployed.status(), "active: ready");
 }
@@ -91,46 +117,54 @@ fn a_second_application_changes_nothing_of_the_first_and_names_it() {
 fn a_velero_installed_by_hand_stays_as_it_is_until_a_storage_is_integrated_and_is_adopted_whole() {
     let mut deployed = empty_model(world::shared(), "by-hand");
     let bucket = install_by_hand(&deployed);
-    velero(&deployed, &["backup", "create", "nightly", "--include-namespaces=default", "--wait"]);
-    velero(&deployed, &["schedule", "create", "daily", "--schedule=0 3 * * *"]);
-    let before = deployed.versions();
+    back_up_by_hand(&deployed);
+    let before = deployed.everything();
     let backup = deployed.uid("Backup", "nightly");
 
     deploy(&mut deployed, APPLICATION);
     let said = deployed.status();
     assert!(said.starts_with("blocked: found a Velero that this application has not made"), "{said}");
     assert!(said.contains(&format!("bucket {bucket}")) && said.contains("juju integrate"), "{said}");
-    assert_eq!(deployed.versions(), before);
+    assert_eq!(deployed.everything(), before);
 
-    let s3 = deployed.world.s3();
-    let fields = [
-        ("bucket", bucket.as_str()),
-        ("endpoint", &s3.endpoint),
-        ("access-key", &s3.access_key),
-        ("secret-key", &s3.secret_key),
-    ];
-    deployed.relate("s3-credentials", "s3", &fields);
+    relate_bucket(&mut deployed, &bucket);
     let said = deployed.status();
     assert!(said.starts_with("active: ready; the node agent that was there stays"), "{said}");
     assert_eq!(deployed.uid("Backup", "nightly"), backup, "the place is the same");
-    deployed.expect("Schedule", "daily");
+    deployed.expect("Schedule", "yearly");
     assert_eq!(
         deployed.expect("DaemonSet", "node-agent")["metadata"]["labels"]["app.kubernetes.io/instance"],
         APPLICATION
     );
     // The credentials that were there may be the only copy.
     let secret = deployed.expect("Secret", "cloud-credentials");
-    let keys: Vec<_> = secret["data"].as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["cloud", "creds"]);
-    let settled = deployed.versions();
+    assert_eq!(keys(&secret), ["cloud", "creds"]);
+    let settled = deployed.everything();
     assert!(deployed.update_status().success());
-    assert_eq!(deployed.versions(), settled, "a second look changes nothing");
+    assert_eq!(deployed.everything(), settled, "a second look changes nothing");
 
     // The relation's credentials go with it, and nothing of what was there before.
     deployed.remove_relation("s3-credentials");
     let secret = deployed.expect("Secret", "cloud-credentials");
-    assert_eq!(secret["data"].as_object().unwrap().keys().collect::<Vec<_>>(), ["cloud"]);
+    assert_eq!(keys(&secret), ["cloud"]);
     assert!(deployed.object("BackupStorageLocation", "default").is_none());
+}
+
+#[test]
+fn credentials_that_were_there_before_outlast_the_application_that_adopted_them() {
+    let mut deployed = empty_model(world::shared(), "adopted-secret");
+    let bucket = install_by_hand(&deployed);
+    let theirs = deployed.expect("Secret", "cloud-credentials")["data"]["cloud"].clone();
+    assert!(theirs.is_string());
+    deploy(&mut deployed, APPLICATION);
+    relate_bucket(&mut deployed, &bucket);
+    assert_eq!(keys(&deployed.expect("Secret", "cloud-credentials")), ["cloud", "creds"]);
+    // The relation is there until the last hook.
+    remove(&deployed, APPLICATION);
+    assert_eq!(deployed.names(), ["Secret cloud-credentials"]);
+    let released = deployed.expect("Secret", "cloud-credentials");
+    assert_eq!(released["data"], json!({"cloud": theirs}));
+    assert!(released["metadata"]["labels"].is_null() && released["metadata"]["annotations"].is_null(), "{released}");
 }
 
 #[test]
@@ -141,38 +175,57 @@ fn an_adopted_node_agent_goes_when_it_was_asked_for_and_then_is_not() {
     deployed.relate_s3();
     deployed.configure("use-node-agent", "true");
     assert_eq!(deployed.status(), "active: ready");
+    let mut names = deployed.names();
     deployed.configure("use-node-agent", "false");
     assert!(deployed.object("DaemonSet", "node-agent").is_none());
+    names.retain(|name| name != "DaemonSet node-agent");
+    assert_eq!(deployed.names(), names);
 }
 
-/// The objects of Velero's Helm chart that share a name with the charm's.
-fn helm_release(deployed: &Deployed) {
-    let metadata = |name: &str| {
-        json!({"name": name,
-            "labels": {"app.kubernetes.io/managed-by": "Helm", "app.kubernetes.io/instance": "backup",
-                "app.kubernetes.io/name": "velero", "helm.sh/chart": "velero-11.1.0"},
-            "annotations": {"meta.helm.sh/release-name": "backup", "meta.helm.sh/release-namespace": deployed.namespace()}})
+/// The objects of a release of Velero's Helm chart, by the names and with the labels that the chart gives them; no server runs.
+/// The server has the release's name, if Velero's is in that, and a name made of both otherwise.
+fn helm_release(deployed: &Deployed, release: &str, location: &str, node_agent: bool) {
+    let full_name = if release.contains("velero") { release.to_owned() } else { format!("{release}-velero") };
+    let labels = json!({"app.kubernetes.io/instance": release, "app.kubernetes.io/name": "velero"});
+    let make = |kind: &str, api_version: &str, name: &str, content: Value| {
+        let mut object = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "labels": labels,
+            "annotations": {"meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": deployed.namespace()}}});
+        object["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("Helm");
+        object["metadata"]["labels"]["helm.sh/chart"] = json!("velero-11.1.0");
+        if kind == "Deployment" {
+            object["metadata"]["labels"]["component"] = json!("velero");
+        }
+        object.as_object_mut().unwrap().extend(content.as_object().unwrap().clone());
+        deployed.create(kind, &object);
     };
-    let labels = json!({"app.kubernetes.io/instance": "backup", "app.kubernetes.io/name": "velero"});
-    let container = json!({"name": "velero", "image": "velero/velero:v1.18.3"});
-    let pod = json!({"metadata": {"labels": labels}, "spec": {"containers": [container]}});
-    deployed.create(
-        "Deployment",
-        &json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata("velero"),
-        "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": pod}}),
-    );
-    let location = json!({"provider": "aws", "objectStorage": {"bucket": "theirs"}, "credential":
-        {"name": "cloud-credentials", "key": "cloud"}});
-    deployed.create(
-        "BackupStorageLocation",
-        &json!({"apiVersion": "velero.io/v1", "kind": "BackupStorageLocation",
-        "metadata": metadata("default"), "spec": location}),
-    );
-    deployed.create(
-        "Secret",
-        &json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata("cloud-credentials"),
-        "stringData": {"cloud": MARKED}}),
-    );
+    let account = format!("{full_name}-server");
+    make("ServiceAccount", "v1", &account, json!({}));
+    let subject = json!({"kind": "ServiceAccount", "name": account, "namespace": deployed.namespace()});
+    let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"});
+    let binding = json!({"roleRef": role, "subjects": [subject]});
+    make("ClusterRoleBinding", "rbac.authorization.k8s.io/v1", &format!("{account}-{}", deployed.namespace()), binding);
+    make("Secret", "v1", &full_name, json!({"stringData": {"cloud": MARKED}}));
+    let pod = |name: &str, labels: &Value| {
+        let container = json!({"name": name, "image": "velero/velero:v1.18.3"});
+        // No node has this label.
+        json!({"metadata": {"labels": labels}, "spec": {"serviceAccountName": account, "containers": [container],
+            "nodeSelector": {"example.test/no-node": "true"}}})
+    };
+    let server = json!({"replicas": 0, "selector": {"matchLabels": labels}, "template": pod("velero", &labels)});
+    make("Deployment", "apps/v1", &full_name, json!({"spec": server}));
+    if node_agent {
+        let labels = json!({"name": "node-agent"});
+        let agent = json!({"selector": {"matchLabels": labels}, "template": pod("node-agent", &labels)});
+        make("DaemonSet", "apps/v1", "node-agent", json!({"spec": agent}));
+    }
+    let credential = json!({"name": full_name, "key": "cloud"});
+    let spec = json!({"provider": "aws", "objectStorage": {"bucket": "theirs"}, "credential": credential});
+    make("BackupStorageLocation", "velero.io/v1", location, json!({"spec": spec}));
+    let spec = json!({"schedule": "0 3 * * *", "template": {"storageLocation": location}});
+    make("Schedule", "velero.io/v1", &format!("{full_name}-daily"), json!({"spec": spec}));
+    let backup = json!({"apiVersion": "velero.io/v1", "kind": "Backup", "metadata": {"name": "nightly"},
+        "spec": {"storageLocation": location}, "status": {"phase": "Completed"}});
+    deployed.create("Backup", &backup);
 }
 
 #[test]
@@ -180,17 +233,47 @@ fn a_velero_of_helm_is_never_touched_and_the_unit_says_whose_it_is() {
     let world = world::shared();
     // It brings the definitions.
     drop(Deployed::with(world, "before-helm", &trusted()));
-    let mut deployed = empty_model(world, "helm-release");
-    helm_release(&deployed);
-    let before = deployed.versions();
+    // The second release shares no name with the charm's Velero: only its server tells.
+    for (release, location, node_agent, server) in
+        [("velero", "default", true, "velero"), ("backup", "theirs", false, "backup-velero")]
+    {
+        let mut deployed = empty_model(world, &format!("helm-release-{release}"));
+        helm_release(&deployed, release, location, node_agent);
+        let before = deployed.everything();
+        assert!(before.len() > 7, "{before:?}");
+        deploy(&mut deployed, APPLICATION);
+        deployed.relate_s3();
+        let said = deployed.status();
+        assert!(
+            said.starts_with(&format!("blocked: Deployment {server} belongs to Helm's release {release}")),
+            "{said}"
+        );
+        assert_eq!(deployed.everything(), before);
+        remove(&deployed, APPLICATION);
+        assert_eq!(deployed.everything(), before);
+        deployed.delete("ClusterRoleBinding", &format!("{server}-server-helm-release-{release}"));
+    }
+}
+
+#[test]
+fn beside_a_server_under_another_name_that_nobody_claims_none_is_installed() {
+    let mut deployed = empty_model(world::shared(), "another-server");
+    let labels = json!({"component": "velero"});
+    let container = json!({"name": "velero", "image": "velero/velero:v1.18.3"});
+    let pod = json!({"metadata": {"labels": labels}, "spec": {"containers": [container]}});
+    deployed.create(
+        "Deployment",
+        &json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "velero-by-hand", "labels": labels},
+            "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": pod}}),
+    );
     deploy(&mut deployed, APPLICATION);
     deployed.relate_s3();
     let said = deployed.status();
-    assert!(said.starts_with("blocked: Deployment velero belongs to Helm's release backup"), "{said}");
-    assert_eq!(deployed.versions(), before);
-    let records = deployed.model.remove_application(APPLICATION, false).unwrap();
-    assert!(records.iter().all(HookRecord::success), "{records:?}");
-    assert_eq!(deployed.versions(), before);
+    let named = "blocked: Deployment velero-by-hand is a server of Velero, and a namespace has room for one Velero";
+    assert!(said.starts_with(named), "{said}");
+    assert_eq!(deployed.names(), ["Deployment velero-by-hand"]);
+    remove(&deployed, APPLICATION);
+    assert_eq!(deployed.names(), ["Deployment velero-by-hand"]);
 }
 
 #[test]
@@ -198,13 +281,14 @@ fn a_python_charm_that_runs_beside_is_named_and_left_alone() {
     let (_turn, world) = world::alone();
     let (mut deployed, _) = predecessor::deployed(world, "python-beside", &trusted());
     predecessor::await_available(&deployed);
-    let before = deployed.versions();
+    back_up_by_hand(&deployed);
+    let before = deployed.everything();
     deploy(&mut deployed, SECOND);
     let said = status_of(&deployed, SECOND);
     assert!(said.contains(" belongs to the application velero-operator"), "{said}");
-    assert_eq!(deployed.versions(), before);
-    deployed.model.remove_application(SECOND, false).unwrap();
-    assert_eq!(deployed.versions(), before);
+    assert_eq!(deployed.everything(), before);
+    remove(&deployed, SECOND);
+    assert_eq!(deployed.everything(), before);
 }
 
 #[test]
@@ -214,27 +298,32 @@ fn an_application_that_is_called_as_veleros_own_objects_makes_nothing() {
         deploy(&mut deployed, name);
         let said = status_of(&deployed, name);
         assert!(said.starts_with(&format!("blocked: an application must not be called {name}")), "{said}");
-        assert!(deployed.object("Deployment", "velero").is_none());
-        let binding = format!("velero-{}", deployed.namespace());
-        assert!(deployed.object("ClusterRoleBinding", &binding).is_none());
+        assert_eq!(deployed.names(), Vec::<String>::new());
     }
 }
 
 #[test]
 fn rights_of_others_that_have_the_name_of_this_models_are_left_alone() {
-    let mut deployed = empty_model(world::shared(), "bound-elsewhere");
-    let binding: Value = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-        "metadata": {"name": "velero-bound-elsewhere"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
-        "subjects": [{"kind": "ServiceAccount", "name": "velero", "namespace": "others"}]});
-    deployed.create("ClusterRoleBinding", &binding);
-    deploy(&mut deployed, APPLICATION);
-    let said = deployed.status();
-    let theirs = "ClusterRoleBinding velero-bound-elsewhere belongs to ServiceAccount velero of namespace others";
-    assert!(said.contains(theirs), "{said}");
-    let kept = deployed.expect("ClusterRoleBinding", "velero-bound-elsewhere");
-    assert_eq!(kept["roleRef"]["name"], "view");
-    deployed.model.remove_application(APPLICATION, false).unwrap();
-    deployed.expect("ClusterRoleBinding", "velero-bound-elsewhere");
-    deployed.delete("ClusterRoleBinding", "velero-bound-elsewhere");
+    // The second one is what Juju makes for an application `bound-by-juju` of a model `velero`.
+    let jujus = json!({"app.kubernetes.io/managed-by": "juju", "app.kubernetes.io/name": "bound-by-juju"});
+    for (model, labels, account, holder) in [
+        ("bound-elsewhere", json!({}), "velero", "ServiceAccount velero of namespace others"),
+        ("bound-by-juju", jujus, "bound-by-juju", "Juju's application bound-by-juju"),
+    ] {
+        let mut deployed = empty_model(world::shared(), model);
+        let name = &format!("velero-{model}");
+        let binding: Value = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+            "metadata": {"name": name, "labels": labels},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": "others"}]});
+        deployed.create("ClusterRoleBinding", &binding);
+        let before = deployed.expect("ClusterRoleBinding", name);
+        deploy(&mut deployed, APPLICATION);
+        let said = deployed.status();
+        assert!(said.contains(&format!("ClusterRoleBinding {name} belongs to {holder}")), "{said}");
+        assert!(said.ends_with("in a model of another name"), "{said}");
+        remove(&deployed, APPLICATION);
+        assert_eq!(deployed.expect("ClusterRoleBinding", name), before);
+        deployed.delete("ClusterRoleBinding", name);
+    }
 }

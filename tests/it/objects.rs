@@ -34,6 +34,8 @@ const KINDS: &[(&str, &str, &str, bool)] = &[
     ("velero.io", "v1", "Restore", true),
     ("velero.io", "v1", "BackupRepository", true),
     ("velero.io", "v1", "PodVolumeBackup", true),
+    ("velero.io", "v1", "PodVolumeRestore", true),
+    ("velero.io", "v1", "DeleteBackupRequest", true),
     ("velero.io", "v1", "Schedule", true),
     ("velero.io", "v1", "ServerStatusRequest", true),
     ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", false),
@@ -77,6 +79,42 @@ pub fn versions(world: &World, namespace: &str) -> BTreeMap<String, String> {
     }
     versions.retain(|name, _| !name.starts_with("ClusterRoleBinding") || name.ends_with(namespace));
     versions
+}
+
+/// Everything that is in a namespace, whoever made it, with the rights that anything in it has over the cluster, and the
+/// definitions of Velero; by kind and name, with what tells that somebody wrote to it. Left out is what comes and goes by itself,
+/// what a cluster makes in every namespace, and what is Juju's.
+pub fn everything(world: &World, namespace: &str) -> BTreeMap<String, String> {
+    let mut everything = BTreeMap::new();
+    let comes_and_goes = ["Pod", "Event", "ServerStatusRequest"];
+    let is_everywhere = |object: &DynamicObject| ["default", "kube-root-ca.crt"].contains(&object.name_any().as_str());
+    let is_jujus = |object: &DynamicObject| {
+        object.labels().get("app.kubernetes.io/managed-by").is_some_and(|manager| manager == "juju")
+    };
+    let is_about = |object: &DynamicObject| {
+        let subjects = object.data["subjects"].as_array();
+        subjects.is_some_and(|subjects| subjects.iter().any(|subject| subject["namespace"] == namespace))
+            || object.name_any() == format!("velero-{namespace}")
+    };
+    let is_veleros = |object: &DynamicObject| object.data["spec"]["group"] == "velero.io";
+    for (_, _, kind, is_namespaced) in KINDS {
+        let belongs = |object: &DynamicObject| match *kind {
+            _ if is_jujus(object) => false,
+            "ServiceAccount" | "ConfigMap" => !is_everywhere(object),
+            "ClusterRoleBinding" => is_about(object),
+            "CustomResourceDefinition" => is_veleros(object),
+            kind => *is_namespaced && !comes_and_goes.contains(&kind),
+        };
+        let listed = world.runtime.block_on(api(world, namespace, kind).list(&ListParams::default()));
+        let objects = match listed {
+            Ok(objects) => objects.items,
+            Err(kube::Error::Api(status)) if status.code == 404 => continue,
+            Err(error) => panic!("{kind}: {error}"),
+        };
+        let named = |object: &DynamicObject| (format!("{kind} {}", object.name_any()), fingerprint(object));
+        everything.extend(objects.iter().filter(|object| belongs(object)).map(named));
+    }
+    everything
 }
 
 /// The pods of the server and the node agent of a namespace, by name, with what tells that one was made anew or started again.

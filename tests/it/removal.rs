@@ -10,13 +10,6 @@ use crate::{
     objects, world,
 };
 
-/// Everything of Velero that is left of the model and of the cluster.
-fn left(deployed: &Deployed) -> Vec<String> {
-    let mut left: Vec<_> = deployed.versions().into_keys().collect();
-    left.retain(|name| !name.starts_with("CustomResourceDefinition"));
-    left
-}
-
 #[test]
 fn the_last_unit_takes_velero_along_and_leaves_the_bucket() {
     let mut deployed = Deployed::new("removed");
@@ -33,7 +26,7 @@ fn the_last_unit_takes_velero_along_and_leaves_the_bucket() {
     assert!(!before.is_empty());
     let records = deployed.model.remove_application(APPLICATION, false).unwrap();
     assert!(records.iter().all(HookRecord::success), "{records:?}");
-    assert_eq!(left(&deployed), Vec::<String>::new());
+    assert_eq!(deployed.names(), Vec::<String>::new());
     assert!(deployed.object("Secret", "velero-repo-credentials").is_none());
     assert_eq!(backed_up(&deployed), before);
     // The keeper's Velero still needs them.
@@ -44,16 +37,16 @@ fn the_last_unit_takes_velero_along_and_leaves_the_bucket() {
 fn one_unit_of_several_removes_nothing() {
     let mut deployed = Deployed::with(world::shared(), "one-of-two", &DeployOptions { units: 2, ..trusted() });
     deployed.relate_s3();
-    let before = deployed.versions();
+    let before = deployed.everything();
     for leader_first in [0, 1] {
         let records = deployed.model.remove_unit(&UnitName::new(APPLICATION, leader_first)).unwrap();
         deployed.after(records);
         if leader_first == 0 {
-            assert_eq!(deployed.versions(), before);
+            assert_eq!(deployed.everything(), before);
             assert_eq!(deployed.status_of(1), "active: ready");
         }
     }
-    assert_eq!(left(&deployed), Vec::<String>::new());
+    assert_eq!(deployed.names(), Vec::<String>::new());
 }
 
 #[test]
@@ -98,7 +91,7 @@ fn a_unit_without_relations_takes_velero_along_also_where_juju_gives_no_last_hoo
         let last: &[&str] = if series == Series::Juju40 { &["0 stop"] } else { &["0 stop", "0 remove"] };
         assert_eq!(names(&records), last);
         deployed.after(records);
-        assert_eq!(left(&deployed), Vec::<String>::new(), "{series}");
+        assert_eq!(deployed.names(), Vec::<String>::new(), "{series}");
         assert!(deployed.object("Secret", "velero-repo-credentials").is_none(), "{series}");
     }
 }
@@ -130,7 +123,7 @@ fn where_juju_gives_no_last_hook_one_unit_of_several_removes_nothing_and_the_las
     let records = deployed.model.remove_unit(&UnitName::new(APPLICATION, 1)).unwrap();
     assert_eq!(names(&records), ["1 stop"]);
     deployed.after(records);
-    assert_eq!(left(&deployed), Vec::<String>::new());
+    assert_eq!(deployed.names(), Vec::<String>::new());
 }
 
 #[test]
@@ -187,7 +180,7 @@ fn a_restore_that_the_server_cannot_finish_does_not_hold_the_removal() {
     let records = deployed.model.remove_application(APPLICATION, false).unwrap();
     assert!(records.iter().all(HookRecord::success), "{records:?}");
     assert!(deployed.object("Restore", "again").is_none());
-    assert_eq!(left(&deployed), Vec::<String>::new());
+    assert_eq!(deployed.names(), Vec::<String>::new());
 }
 
 #[test]
@@ -226,7 +219,7 @@ fn a_namespace_full_of_backups_is_removed_whole_however_often_that_has_to_be_tri
         }
     }
     assert!(!is_there(&deployed));
-    assert_eq!(left(&deployed), Vec::<String>::new());
+    assert_eq!(deployed.names(), Vec::<String>::new());
     for kind in ["Backup", "PodVolumeBackup", "Restore"] {
         assert_eq!(deployed.list(kind).len(), 0, "{kind}");
     }

@@ -5,4 +5,5 @@ pub(crate) mod apply;
 pub(crate) mod definitions;
 pub(crate) mod namespace;
 pub(crate) mod prune;
+mod release;
 pub(crate) mod removal;

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 use jiff::Timestamp;
-use kube::{ResourceExt, api::DynamicObject};
-use serde_json::{Map, Value, json};
+use kube::api::DynamicObject;
 
-use super::applied::Applied;
+use super::{
+    applied::Applied,
+    release::{self, Since},
+};
 use crate::{
     cluster::{Cluster, ClusterError, describe, named},
     status::Status,
     velero::{
         location::{records, update},
-        names::{
-            COMPONENT, CREDENTIALS, CREDENTIALS_KEY, INSTANCE, KEPT_KEYS, LOCATION, MANAGED_BY, NODE_AGENT, SERVER,
-        },
+        names::{CREDENTIALS, LOCATION, NODE_AGENT, SERVER},
         seen::{
             holdings::{Claim, Holdings},
             operations::operations_in_progress,
@@ -49,9 +49,8 @@ pub(crate) async fn prune(
     }
     // They are looked at again immediately before the change: somebody may have taken one over meanwhile.
     let unwanted = try_join_all(unwanted.into_iter().map(|held| async move {
-        let live = cluster.find_metadata(held).await?;
-        let is_same = |live: &DynamicObject| live.uid() == held.uid() && live.labels() == held.labels();
-        Ok::<_, ClusterError>(live.is_some_and(|live| is_same(&live)).then_some(held))
+        let state = release::look_again(cluster, held).await?;
+        Ok::<_, ClusterError>((state == Since::Same).then_some(held))
     }))
     .await?;
     let unwanted: Vec<_> = unwanted.into_iter().flatten().collect();
@@ -63,7 +62,7 @@ pub(crate) async fn prune(
         applied.postponed.push(Status::Waiting(message));
         return Ok(());
     }
-    try_join_all(unwanted.iter().map(|object| delete_or_release(cluster, object))).await?;
+    try_join_all(unwanted.iter().map(|object| release::delete_or_release(cluster, object))).await?;
     if unwanted.iter().any(|object| is_backup_location(object)) {
         records::forget_all(cluster, FORGETTING).await?;
     }
@@ -79,19 +78,6 @@ async fn forget_the_rest(cluster: &Cluster, holdings: &Holdings) -> Result<(), C
         records::forget_made_since(cluster, made.0, FORGETTING).await?;
     }
     Ok(())
-}
-
-/// Deletes an object; of a Secret that was adopted only what the charm put there, as the rest may be the only copy.
-async fn delete_or_release(cluster: &Cluster, object: &DynamicObject) -> Result<(), ClusterError> {
-    let is_secret = object.types.as_ref().is_some_and(|types| types.kind == "Secret");
-    if !(is_secret && object.annotations().contains_key(KEPT_KEYS)) {
-        return cluster.delete(object).await;
-    }
-    let labels: Map<String, Value> =
-        [COMPONENT.0, MANAGED_BY.0, INSTANCE].map(|label| (label.to_owned(), Value::Null)).into_iter().collect();
-    let patch =
-        json!({"metadata": {"labels": labels, "annotations": {KEPT_KEYS: null}}, "data": {CREDENTIALS_KEY: null}});
-    cluster.merge(object, &patch).await.map(drop)
 }
 
 /// Whether to leave the existing locations alone. Those of another provider are not left.

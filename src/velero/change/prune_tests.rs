@@ -1,9 +1,13 @@
 use http::StatusCode;
+use serde_json::json;
 
 use super::*;
 use crate::{
     cluster::test_api::{TestApi, Verb},
-    velero::fixtures::{APPLICATION, backup_in_progress, empty_cluster, installation, own},
+    velero::{
+        fixtures::{APPLICATION, backup_in_progress, empty_cluster, installation, own},
+        names::{CREDENTIALS_KEY, INSTANCE, KEPT_KEYS, MANAGED_BY},
+    },
 };
 
 /// A cluster with a location, its credentials and a node agent, all of them the application's.

@@ -5,7 +5,7 @@
 //! did not write that down: theirs are this application's if they are younger than its StatefulSet, which Juju keeps through
 //! every refresh.
 
-use futures::future::{try_join, try_join_all};
+use futures::future::{join, join_all, try_join};
 use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::StatefulSet, rbac::v1::ClusterRoleBinding};
 use kube::{
@@ -32,6 +32,9 @@ const JUJU_SELECTOR: &str = "app.kubernetes.io/managed-by=juju";
 /// The annotation of Helm with the name of the release.
 const HELM_RELEASE: &str = "meta.helm.sh/release-name";
 
+/// How messages name [`other_servers`].
+const OTHER_SERVERS: &str = "other Deployments of Velero";
+
 /// Whose an object of the cluster is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Claim {
@@ -52,6 +55,17 @@ pub struct Held {
     pub claim: Claim,
 }
 
+/// An object of somebody else's under a name that this application would use.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Conflict<'a> {
+    /// The object, as messages name it.
+    pub object: String,
+    /// Whether it is in no namespace, so that its name is taken in all models.
+    pub is_cluster_wide: bool,
+    /// Whose it is.
+    pub holder: &'a str,
+}
+
 /// What is in the namespace under the names of Velero's objects.
 #[derive(Clone, Debug, Default)]
 pub struct Holdings(Vec<Held>);
@@ -63,6 +77,8 @@ struct Applications {
     present: Vec<(String, Option<Timestamp>)>,
     /// Those that Juju gave rights over the cluster.
     trusted: Vec<String>,
+    /// Whether the application that asks ends: Juju may have deleted its StatefulSet by now.
+    ends: bool,
 }
 
 /// What an object says of its own origin.
@@ -78,37 +94,67 @@ enum Origin {
     Others(String),
 }
 
+/// What could be found out of a namespace that an application leaves.
+#[derive(Debug)]
+pub(crate) struct PartlyRead {
+    /// What could be read.
+    pub holdings: Holdings,
+    /// What could not, as messages name it.
+    pub unread: Vec<(String, ClusterError)>,
+}
+
 impl Holdings {
     /// Reads what is there.
     pub(crate) async fn read(cluster: &Cluster, application: &str) -> Result<Self, ClusterError> {
-        let names = held_names(cluster.namespace());
-        let found = try_join_all(names.iter().map(|object| async {
-            // The credentials themselves are of no interest here.
-            if object.types.as_ref().is_some_and(|types| types.kind == "Secret") {
-                cluster.find_metadata(object).await
-            } else {
-                cluster.find(object).await
-            }
-        }));
-        let (found, servers) = try_join(found, other_servers(cluster)).await?;
-        let objects: Vec<_> = found.into_iter().flatten().chain(servers).collect();
+        let (objects, unread) = read_objects(cluster).await;
+        if let Some((_, error)) = unread.into_iter().next() {
+            return Err(error);
+        }
         let origins = origins(&objects, cluster.namespace());
-        let is_clear = |origin: &Origin| match origin {
-            Origin::Application(name) => name == application,
-            Origin::Charm => false,
-            Origin::Unknown | Origin::Others(_) => true,
-        };
         // Where all is clear, nothing more is read.
-        let applications =
-            if origins.iter().all(is_clear) { Applications::default() } else { Applications::read(cluster).await? };
-        let held = objects.into_iter().zip(origins).map(|(object, origin)| {
-            let claim = claim(origin, object.creation_timestamp().map(|time| time.0), application, &applications);
-            Held { object, claim }
-        });
-        Ok(Self(held.collect()))
+        let applications = if origins.iter().all(|origin| is_clear(origin, application)) {
+            Applications::default()
+        } else {
+            Applications::read(cluster).await?
+        };
+        Ok(Self::judge(objects, origins, application, &applications))
     }
 
-    /// Returns the object of a kind and name that is there, whoever's it is.
+    /// Reads what is there for an application that ends, and whose rights may have ended already: as much as can be read.
+    pub(crate) async fn read_at_the_end(cluster: &Cluster, application: &str) -> PartlyRead {
+        let (mut objects, mut unread) = read_objects(cluster).await;
+        let mut origins = origins(&objects, cluster.namespace());
+        let mut applications = Applications::default();
+        if !origins.iter().all(|origin| is_clear(origin, application)) {
+            match Applications::read(cluster).await {
+                Ok(read) => applications = Applications { ends: true, ..read },
+                Err(error) => {
+                    // It is not known whose these are.
+                    let (clear, unclear): (Vec<_>, Vec<_>) =
+                        objects.into_iter().zip(origins).partition(|(_, origin)| is_clear(origin, application));
+                    let unclear: Vec<_> = unclear.iter().map(|(object, _)| describe(object)).collect();
+                    unread.push((unclear.join(", "), error));
+                    (objects, origins) = clear.into_iter().unzip();
+                }
+            }
+        }
+        PartlyRead { holdings: Self::judge(objects, origins, application, &applications), unread }
+    }
+
+    fn judge(
+        objects: Vec<DynamicObject>,
+        origins: Vec<Origin>,
+        application: &str,
+        applications: &Applications,
+    ) -> Self {
+        let held = objects.into_iter().zip(origins).map(|(object, origin)| {
+            let claim = claim(origin, object.creation_timestamp().map(|time| time.0), application, applications);
+            Held { object, claim }
+        });
+        Self(held.collect())
+    }
+
+    /// Returns the object of a kind and name that is there, regardless of its owner.
     pub fn find(&self, object: &DynamicObject) -> Option<&Held> {
         let is_same = |held: &&Held| {
             held.object.metadata.name == object.metadata.name
@@ -117,12 +163,30 @@ impl Holdings {
         self.0.iter().find(is_same)
     }
 
-    /// Returns the first object that is somebody else's, as messages name it, and who that is.
-    pub fn others(&self) -> Option<(String, &str)> {
+    /// Returns what is this application's.
+    pub(crate) fn own(&self) -> impl Iterator<Item = &DynamicObject> {
+        self.0.iter().filter(|held| held.claim == Claim::Own).map(|held| &held.object)
+    }
+
+    /// Returns the first object that is somebody else's.
+    pub fn others(&self) -> Option<Conflict<'_>> {
         self.0.iter().find_map(|held| match &held.claim {
-            Claim::Others(holder) => Some((describe(&held.object), holder.as_str())),
+            Claim::Others(holder) => Some(Conflict {
+                object: describe(&held.object),
+                is_cluster_wide: held.object.metadata.namespace.is_none(),
+                holder,
+            }),
             Claim::Own | Claim::Unclaimed => None,
         })
+    }
+
+    /// Returns a server of Velero under another name than the charm's, as messages name it, regardless of its owner.
+    pub fn other_server(&self) -> Option<String> {
+        let is_server = |object: &&DynamicObject| {
+            object.types.as_ref().is_some_and(|types| types.kind == "Deployment")
+                && object.metadata.name.as_deref() != Some(SERVER)
+        };
+        self.0.iter().map(|held| &held.object).find(is_server).map(describe)
     }
 
     /// Whether there is a Velero that nobody says is theirs, and nothing of it is this application's yet.
@@ -179,11 +243,36 @@ fn held_names(namespace: &str) -> Vec<DynamicObject> {
     objects
 }
 
+/// Reads the objects that an application has to know of. Returns also what could not be read, as messages name it.
+async fn read_objects(cluster: &Cluster) -> (Vec<DynamicObject>, Vec<(String, ClusterError)>) {
+    let names = held_names(cluster.namespace());
+    let reading = join_all(names.iter().map(|object| async {
+        // The credentials themselves are of no interest here.
+        if object.types.as_ref().is_some_and(|types| types.kind == "Secret") {
+            cluster.find_metadata(object).await
+        } else {
+            cluster.find(object).await
+        }
+    }));
+    let (outcomes, servers) = join(reading, other_servers(cluster)).await;
+    let (mut objects, mut unread) = (Vec::new(), Vec::new());
+    for (object, outcome) in names.iter().zip(outcomes) {
+        match outcome {
+            Ok(found) => objects.extend(found),
+            Err(error) => unread.push((describe(object), error)),
+        }
+    }
+    match servers {
+        Ok(servers) => objects.extend(servers),
+        Err(error) => unread.push((OTHER_SERVERS.to_owned(), error)),
+    }
+    (objects, unread)
+}
+
 /// Returns servers of Velero under other names: two of them in a namespace would work on the same objects.
 async fn other_servers(cluster: &Cluster) -> Result<Vec<DynamicObject>, ClusterError> {
     let kind = named("apps/v1", "Deployment", "").types.unwrap_or_default();
-    let mut servers =
-        cluster.list_dynamic(&cluster.here(&kind), &kind, "the Deployments of Velero", COMPONENT_SELECTOR).await?;
+    let mut servers = cluster.list_dynamic(&cluster.here(&kind), &kind, OTHER_SERVERS, COMPONENT_SELECTOR).await?;
     servers.retain(|server| server.metadata.name.as_deref() != Some(SERVER));
     Ok(servers)
 }
@@ -201,7 +290,7 @@ impl Applications {
         let namespace = Some(cluster.namespace());
         let accounts = bindings.into_iter().flat_map(|binding| binding.subjects.unwrap_or_default());
         let trusted = accounts.filter(|account| account.namespace.as_deref() == namespace);
-        Ok(Self { present, trusted: trusted.map(|account| account.name).collect() })
+        Ok(Self { present, trusted: trusted.map(|account| account.name).collect(), ends: false })
     }
 
     fn since(&self, application: &str) -> Option<Timestamp> {
@@ -230,6 +319,15 @@ fn origins(objects: &[DynamicObject], namespace: &str) -> Vec<Origin> {
         origin => origin,
     };
     objects.iter().map(origin).collect()
+}
+
+/// Whether an origin tells by itself whose an object is.
+fn is_clear(origin: &Origin, application: &str) -> bool {
+    match origin {
+        Origin::Application(name) => name == application,
+        Origin::Charm => false,
+        Origin::Unknown | Origin::Others(_) => true,
+    }
 }
 
 fn origin(object: &DynamicObject, namespace: &str) -> Origin {
@@ -279,6 +377,7 @@ fn claim(origin: Origin, made: Option<Timestamp>, application: &str, application
         Origin::Charm => match (applications.since(application), applications.rival(application, made)) {
             (Some(since), _) if made.is_some_and(|made| made >= since) => Claim::Own,
             (_, Some(rival)) => Claim::Others(format!("the application {rival}")),
+            (None, None) if applications.ends && !applications.is_present(application) => Claim::Own,
             _ => Claim::Unclaimed,
         },
         Origin::Others(holder) => Claim::Others(holder),

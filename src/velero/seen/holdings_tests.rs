@@ -32,7 +32,7 @@ fn applications(rival: Option<&str>) -> Applications {
     let time = |text: &str| Some(text.parse().unwrap());
     let mut present = vec![("ours".to_owned(), time(SINCE)), ("s3-integrator".to_owned(), time(BEFORE))];
     present.extend(rival.map(|since| ("first".to_owned(), time(since))));
-    Applications { present, trusted: vec!["ours".to_owned(), "first".to_owned()] }
+    Applications { present, trusted: vec!["ours".to_owned(), "first".to_owned()], ends: false }
 }
 
 fn claims(objects: &[DynamicObject], applications: &Applications) -> Vec<Claim> {
@@ -107,6 +107,25 @@ fn what_the_python_charm_made_is_the_refreshed_applications_or_the_other_ones() 
 }
 
 #[test]
+fn where_the_own_stateful_set_is_gone_already_an_application_that_ends_takes_its_former_revisions_velero_along() {
+    let made = || {
+        let labels = json!({"app.kubernetes.io/managed-by": "velero-operator"});
+        deployment(&json!({"creationTimestamp": AFTER, "labels": labels}))
+    };
+    let ending = |rival: Option<&str>| {
+        let mut applications = applications(rival);
+        applications.present.retain(|(name, _)| name != "ours");
+        Applications { ends: true, ..applications }
+    };
+    assert_eq!(claim_of(made(), &ending(None)), Claim::Own);
+    assert_eq!(claim_of(made(), &ending(Some(BEFORE))), others("the application first"));
+    assert_eq!(claim_of(made(), &Applications { ends: false, ..ending(None) }), Claim::Unclaimed);
+    // As long as it is there, its time tells.
+    let before = deployment(&json!({"labels": {"app.kubernetes.io/managed-by": "velero-operator"}}));
+    assert_eq!(claim_of(before, &Applications { ends: true, ..applications(None) }), Claim::Unclaimed);
+}
+
+#[test]
 fn what_a_former_revision_of_the_charm_made_is_told_by_its_time_as_well() {
     let made = |time: &str| {
         deployment(&json!({"creationTimestamp": time, "labels": {"app.kubernetes.io/managed-by": "velero-operator"}}))
@@ -129,6 +148,9 @@ fn a_cluster_role_binding_is_whose_server_it_gives_rights_to() {
         claim_of(binding("another", &json!({})), &applications(None)),
         others("ServiceAccount velero of namespace another")
     );
+    // Juju's name for the rights of an application `model` in a model `velero`.
+    let jujus = json!({"app.kubernetes.io/managed-by": "juju", "app.kubernetes.io/name": "model"});
+    assert_eq!(claim_of(binding("velero", &jujus), &applications(None)), others("Juju's application model"));
     // Somebody has edited what is ours, which is mended.
     assert_eq!(claim_of(binding("another", &ours), &applications(None)), Claim::Own);
 }
@@ -139,8 +161,9 @@ fn an_installation_is_unclaimed_only_as_long_as_nothing_of_it_is_ours() {
     assert!(Holdings(vec![held(Claim::Unclaimed), held(Claim::Unclaimed)]).is_unclaimed());
     assert!(!Holdings(vec![held(Claim::Own), held(Claim::Unclaimed)]).is_unclaimed());
     assert!(!Holdings::default().is_unclaimed());
-    let (object, holder) = ("Deployment velero".to_owned(), "Juju");
-    assert_eq!(Holdings(vec![held(Claim::Own), held(others("Juju"))]).others(), Some((object, holder)));
+    let mixed = Holdings(vec![held(Claim::Own), held(others("Juju"))]);
+    let conflict = Conflict { object: "Deployment velero".to_owned(), is_cluster_wide: true, holder: "Juju" };
+    assert_eq!(mixed.others(), Some(conflict));
 }
 
 #[test]

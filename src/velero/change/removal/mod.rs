@@ -27,13 +27,19 @@ use serde_json::json;
 use tokio::time::timeout;
 
 pub(crate) use ending::application_ends;
-use ownership::{bears_label, goes_with_velero, is_own};
+use ownership::{bears_label, goes_with_velero};
 
-use super::namespace;
+use super::{
+    namespace,
+    release::{self, Since},
+};
 use crate::{
     cluster::{Cluster, ClusterError, Head, Listed, MetadataOnly, call, describe, found, named},
     error_chain::ErrorChain,
-    velero::names::{COMPONENT_SELECTOR, CREDENTIALS, LOCATION, MANAGED_BY, METRICS, NODE_AGENT, SERVER},
+    velero::{
+        names::{COMPONENT_SELECTOR, CREDENTIALS, LOCATION, MANAGED_BY, METRICS, NODE_AGENT, SERVER},
+        seen::holdings::{Claim, Holdings, PartlyRead},
+    },
 };
 
 /// The API group of Velero's own kinds.
@@ -65,7 +71,7 @@ impl Removal {
             Ok(value) => Some(value),
             Err(error) => {
                 tracing::warn!("cannot remove {what}: {}", ErrorChain(&error));
-                self.leave(what, error.lacks_rights());
+                self.leave(what, error.is_forbidden());
                 None
             }
         }
@@ -136,31 +142,27 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn all(&self, removal: &mut Removal) {
-        let server = named("apps/v1", "Deployment", SERVER);
-        let Some(runs) = removal.note(&describe(&server), self.head(&server).await) else {
-            // It is not known whose Velero it is: only what names this application is deleted.
-            return self.labelled(removal).await;
-        };
-        let owned = match &runs {
-            Some(head) => is_own(head, self.application),
-            None => match removal.note("what belongs to Velero", self.finds_traces().await) {
-                Some(owned) => owned,
-                None => return,
-            },
-        };
-        if !owned {
+        let PartlyRead { holdings, unread } = Holdings::read_at_the_end(self.cluster, self.application).await;
+        if !unread.is_empty() {
+            // It is not known whose Velero it is: only what certainly is this application's goes.
+            for (what, error) in unread {
+                removal.note::<()>(&what, Err(error));
+            }
+            return self.only_own(&holdings, removal).await;
+        }
+        if !is_own_velero(&holdings) {
             tracing::info!("the Velero of the namespace is not this application's: it stays");
-            return self.labelled(removal).await;
+            return self.only_own(&holdings, removal).await;
         }
         let Some(definitions) = removal.note("the objects of Velero", self.definitions().await) else {
-            return self.labelled(removal).await;
+            return self.only_own(&holdings, removal).await;
         };
         let kinds: Vec<_> = definitions.iter().filter_map(Definition::stored_kind).collect();
-        if runs.is_some() {
+        if holdings.find(&named("apps/v1", "Deployment", SERVER)).is_some() {
             let finished = self.finish(&kinds).await;
             removal.note("restores and volume operations", finished);
         }
-        self.programs(removal).await;
+        self.programs(&holdings, removal).await;
         let kept = self.objects(&kinds, removal).await;
         let labels = namespace::label(self.cluster, &BTreeMap::new()).await;
         removal.note(&format!("the labels of Namespace {}", self.cluster.namespace()), labels);
@@ -168,17 +170,17 @@ impl Run<'_> {
         removal.shared_definitions = removal.note("CustomResourceDefinitions of Velero", shared).unwrap_or_default();
         // The last trace: while it is there, another run knows whose the rest is.
         if removal.left.is_empty() {
-            self.delete_own(&named("v1", "Service", METRICS), removal).await;
+            self.delete_own(&named("v1", "Service", METRICS), &holdings, removal).await;
         }
     }
 
-    /// Deletes what names its application, where the namespace's Velero is not this application's or that is not known.
-    async fn labelled(&self, removal: &mut Removal) {
-        self.programs(removal).await;
+    /// Deletes what is this application's, where the namespace's Velero is not or that is not known.
+    async fn only_own(&self, holdings: &Holdings, removal: &mut Removal) {
+        self.programs(holdings, removal).await;
         for kind in ["BackupStorageLocation", "VolumeSnapshotLocation"] {
-            self.delete_own(&named("velero.io/v1", kind, LOCATION), removal).await;
+            self.delete_own(&named("velero.io/v1", kind, LOCATION), holdings, removal).await;
         }
-        self.delete_own(&named("v1", "Service", METRICS), removal).await;
+        self.delete_own(&named("v1", "Service", METRICS), holdings, removal).await;
         let schedules = TypeMeta { api_version: "velero.io/v1".to_owned(), kind: "Schedule".to_owned() };
         let goes = |object: &MetadataOnly| bears_label(&object.metadata, self.application);
         let api = self.cluster.here(&schedules);
@@ -187,14 +189,14 @@ impl Run<'_> {
     }
 
     /// Deletes the programs, and then what gives rights or is secret.
-    async fn programs(&self, removal: &mut Removal) {
+    async fn programs(&self, holdings: &Holdings, removal: &mut Removal) {
         for object in [named("apps/v1", "Deployment", SERVER), named("apps/v1", "DaemonSet", NODE_AGENT)] {
-            self.delete_own(&object, removal).await;
+            self.delete_own(&object, holdings, removal).await;
         }
-        let bindings = self.delete_bindings().await;
+        let bindings = self.delete_bindings(holdings).await;
         removal.note("ClusterRoleBinding of Velero", bindings);
         for object in [named("v1", "Secret", CREDENTIALS), named("v1", "ServiceAccount", SERVER)] {
-            self.delete_own(&object, removal).await;
+            self.delete_own(&object, holdings, removal).await;
         }
     }
 
@@ -215,46 +217,21 @@ impl Run<'_> {
         kept
     }
 
-    /// Whether something is there that only this application's Velero has, although its server is not.
-    async fn finds_traces(&self) -> Result<bool, ClusterError> {
-        let mut traces = vec![named("velero.io/v1", "BackupStorageLocation", LOCATION)];
-        traces.extend(
-            [("Service", METRICS), ("ServiceAccount", SERVER), ("Secret", CREDENTIALS)]
-                .map(|(kind, name)| named("v1", kind, name)),
-        );
-        for trace in &traces {
-            if self.head(trace).await?.is_some_and(|head| is_own(&head, self.application)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Returns the metadata of an object of the namespace, if it is there.
-    async fn head(&self, object: &DynamicObject) -> Result<Option<Head>, ClusterError> {
-        let api = self.cluster.here(&object.types.clone().unwrap_or_default());
-        let name = object.name_any();
-        let live = found(call("get", describe(object), || api.get_metadata_opt(&name)).await)?.flatten();
-        Ok(live.map(|live| Head {
-            name,
-            uid: live.metadata.uid,
-            labels: live.metadata.labels.unwrap_or_default(),
-            owner_references: live.metadata.owner_references.unwrap_or_default(),
-            ..Head::default()
-        }))
-    }
-
-    async fn delete_own(&self, object: &DynamicObject, removal: &mut Removal) {
-        let what = describe(object);
-        let deleted = async {
-            match self.head(object).await? {
-                Some(head) if is_own(&head, self.application) => {
-                    self.cluster.delete(&self.cluster.own(object.clone())).await
-                }
-                _ => Ok(()),
-            }
+    /// Deletes the object of a kind and name if it is this application's.
+    async fn delete_own(&self, object: &DynamicObject, holdings: &Holdings, removal: &mut Removal) {
+        let Some(held) = holdings.find(object).filter(|held| held.claim == Claim::Own).map(|held| &held.object) else {
+            return;
         };
-        removal.note(&what, deleted.await);
+        let what = describe(held);
+        match removal.note(&what, release::look_again(self.cluster, held).await) {
+            Some(Since::Same) => {
+                let gone = release::delete_or_release(self.cluster, held).await;
+                removal.note(&what, gone);
+            }
+            // Whose it is now, another run finds out.
+            Some(Since::Changed) => removal.leave(&what, false),
+            Some(Since::Gone) | None => {}
+        }
     }
 
     async fn definitions(&self) -> Result<Vec<Definition>, ClusterError> {
@@ -329,7 +306,7 @@ impl Run<'_> {
     }
 
     /// Deletes the ClusterRoleBindings of the namespace's own server, whichever name they have.
-    async fn delete_bindings(&self) -> Result<(), ClusterError> {
+    async fn delete_bindings(&self, holdings: &Holdings) -> Result<(), ClusterError> {
         let kind = named("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "").types.unwrap_or_default();
         let api = self.cluster.everywhere(&kind);
         for binding in self.cluster.list(&api, "ClusterRoleBindings", COMPONENT_SELECTOR).await? {
@@ -338,13 +315,15 @@ impl Run<'_> {
                     .iter()
                     .all(|subject| subject["namespace"] == self.cluster.namespace() && subject["name"] == SERVER)
             });
-            let head = Head {
-                labels: binding.metadata.labels.clone().unwrap_or_default(),
-                owner_references: binding.metadata.owner_references.clone().unwrap_or_default(),
-                ..Head::default()
+            let labels = binding.metadata.labels.clone().unwrap_or_default();
+            let owner_references = binding.metadata.owner_references.clone().unwrap_or_default();
+            let binding = named(&kind.api_version, &kind.kind, &binding.name_any());
+            let is_own = match holdings.find(&binding) {
+                Some(held) => held.claim == Claim::Own,
+                None => bears_label(&Head { labels, owner_references, ..Head::default() }, self.application),
             };
-            if is_of_server && is_own(&head, self.application) {
-                self.cluster.delete(&named(&kind.api_version, &kind.kind, &binding.name_any())).await?;
+            if is_of_server && is_own {
+                self.cluster.delete(&binding).await?;
             }
         }
         Ok(())
@@ -373,6 +352,19 @@ impl Run<'_> {
             self.cluster.delete(&named("apiextensions.k8s.io/v1", "CustomResourceDefinition", name)).await?;
         }
         Ok(false)
+    }
+}
+
+/// Whether the Velero of the namespace is the application's: its server or, where that is gone already, anything else under its
+/// names; and no other server works on the same objects.
+fn is_own_velero(holdings: &Holdings) -> bool {
+    if holdings.other_server().is_some() {
+        return false;
+    }
+    match holdings.find(&named("apps/v1", "Deployment", SERVER)) {
+        Some(server) => server.claim == Claim::Own,
+        // A ClusterRoleBinding may be of a former namespace of the same name.
+        None => holdings.own().any(|object| object.metadata.namespace.is_some()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whose an object is, when Velero is removed: no I/O here.
+//! Whose an object is that has no name of the charm's, when Velero is removed: no I/O here.
 
 use crate::{
     cluster::Head,
@@ -13,17 +13,6 @@ const CONFIGURATION: [&str; 3] = ["Schedule", "BackupStorageLocation", "VolumeSn
 /// The API group of Velero's own kinds, with the stroke before a version.
 const OF_VELERO: &str = "velero.io/";
 
-/// Whether an application of the charm made or adopted an object. A former revision of the charm did not say which.
-pub(super) fn is_own(object: &Head, application: &str) -> bool {
-    if is_of_others(object, application) || !object.owner_references.is_empty() {
-        return false;
-    }
-    match object.labels.get(INSTANCE) {
-        Some(instance) => instance == application,
-        None => object.labels.get(MANAGED_BY.0).is_some_and(|manager| manager == MANAGED_BY.1),
-    }
-}
-
 /// Whether an object of a kind of Velero's goes with a Velero: all do that users and the server have made in its namespace.
 pub(super) fn goes_with_velero(kind: &str, object: &Head, application: &str) -> bool {
     let is_configuration = CONFIGURATION.contains(&kind);
@@ -34,7 +23,8 @@ pub(super) fn goes_with_velero(kind: &str, object: &Head, application: &str) -> 
 
 /// Whether an object says that it is this application's.
 pub(super) fn bears_label(object: &Head, application: &str) -> bool {
-    object.labels.get(INSTANCE).is_some_and(|instance| instance == application) && is_own(object, application)
+    let says = |(key, value): (&str, &str)| object.labels.get(key).is_some_and(|label| label == value);
+    says(MANAGED_BY) && says((INSTANCE, application)) && object.owner_references.is_empty()
 }
 
 fn is_of_others(object: &Head, application: &str) -> bool {
@@ -59,14 +49,14 @@ mod tests {
         let managed = MANAGED_BY.0;
         for (labels, own, goes) in [
             (json!({managed: "velero-operator", INSTANCE: "here"}), true, true),
-            (json!({managed: "velero-operator"}), true, true),
+            (json!({managed: "velero-operator"}), false, true),
             (json!({managed: "velero-operator", INSTANCE: "another"}), false, false),
             (json!({managed: "juju", INSTANCE: "here"}), false, false),
             (json!({managed: "Helm"}), false, false),
             (json!({}), false, true),
         ] {
             let head = head(&labels, None);
-            let told = (is_own(&head, "here"), goes_with_velero("Schedule", &head, "here"));
+            let told = (bears_label(&head, "here"), goes_with_velero("Schedule", &head, "here"));
             assert_eq!(told, (own, goes), "{labels}");
             assert!(goes_with_velero("Backup", &head, "here"), "{labels}");
         }
@@ -75,7 +65,7 @@ mod tests {
     #[test]
     fn what_has_an_owner_goes_with_its_owner() {
         let ours = json!({MANAGED_BY.0: "velero-operator", INSTANCE: "here"});
-        assert!(!is_own(&head(&ours, Some("apps/v1")), "here"));
+        assert!(!bears_label(&head(&ours, Some("apps/v1")), "here"));
         assert!(!goes_with_velero("Backup", &head(&json!({}), Some("apps/v1")), "here"));
         assert!(goes_with_velero("Backup", &head(&json!({}), Some("velero.io/v1")), "here"));
     }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use super::*;
 use crate::{
     cluster::test_api::{TestApi, Verb},
-    velero::names::INSTANCE,
+    velero::names::{CREDENTIALS_KEY, INSTANCE, KEPT_KEYS},
 };
 
 const OURS: &str = "velero-operator";
@@ -81,23 +81,139 @@ async fn all_of_the_own_velero_goes_and_nothing_else() {
     assert_eq!(api.names(), left);
 }
 
-#[tokio::test]
-async fn the_velero_of_a_former_revision_goes_too() {
-    let api = installed(OURS);
-    for name in ["Deployment", "DaemonSet", "Secret", "Service", "ServiceAccount"] {
-        let named = match name {
-            "DaemonSet" => NODE_AGENT,
-            "Secret" => CREDENTIALS,
-            "Service" => METRICS,
-            _ => SERVER,
-        };
-        let mut former = api.object(name, named).unwrap();
+/// Has the Velero of an application be one of a former revision, which did not say whose it is.
+fn unlabel(api: &TestApi) {
+    for (kind, name) in [
+        ("Deployment", SERVER),
+        ("DaemonSet", NODE_AGENT),
+        ("Secret", CREDENTIALS),
+        ("Service", METRICS),
+        ("ServiceAccount", SERVER),
+        ("ClusterRoleBinding", "velero"),
+        ("BackupStorageLocation", LOCATION),
+    ] {
+        let mut former = api.object(kind, name).unwrap();
         former["metadata"]["labels"].as_object_mut().unwrap().remove(INSTANCE);
+        former["metadata"]["creationTimestamp"] = json!(MADE);
         api.put(&former);
     }
-    api.finishes("Restore");
+}
+
+/// When the Velero of a former revision was made, and times around it.
+const BEFORE: &str = "2026-01-31T10:00:00Z";
+const MADE: &str = "2026-01-31T11:00:00Z";
+const AFTER: &str = "2026-01-31T12:00:00Z";
+
+/// What Juju has for an application that is trusted.
+fn juju_has(api: &TestApi, application: &str, since: &str) {
+    let labels = json!({MANAGED_BY.0: "juju", "app.kubernetes.io/name": application});
+    let metadata = json!({"labels": labels, "creationTimestamp": since});
+    api.put(&object("apps/v1", "StatefulSet", application, metadata.clone()));
+    let name = format!("velero-{application}");
+    let mut binding = object("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", &name, metadata);
+    binding["subjects"] = json!([{"kind": "ServiceAccount", "namespace": "velero", "name": application}]);
+    api.put(&binding);
+}
+
+#[tokio::test]
+async fn the_velero_of_a_former_revision_goes_too_also_where_the_stateful_set_is_gone() {
+    for is_there in [true, false] {
+        let api = installed(OURS);
+        unlabel(&api);
+        let mut left = vec!["Namespace velero".to_owned()];
+        if is_there {
+            juju_has(&api, OURS, BEFORE);
+            left = vec![format!("ClusterRoleBinding velero-{OURS}"), left.remove(0), format!("StatefulSet {OURS}")];
+        }
+        api.finishes("Restore");
+        assert_eq!(remove_from(&api).await, Removal::default());
+        assert_eq!(api.names(), left);
+    }
+}
+
+#[tokio::test]
+async fn a_former_revisions_velero_of_a_rival_stays() {
+    for is_there in [true, false] {
+        let api = installed(OURS);
+        unlabel(&api);
+        juju_has(&api, "first", BEFORE);
+        if is_there {
+            juju_has(&api, OURS, AFTER);
+        }
+        // What the application has made itself goes.
+        api.put(&object("velero.io/v1", "Schedule", "of-a-relation", of("first")));
+        api.put(&object("velero.io/v1", "Schedule", "ours", of(OURS)));
+        let mut before = api.versions();
+        before.retain(|(name, _)| !name.contains("\"ours\""));
+        assert_eq!(remove_from(&api).await, Removal::default());
+        assert_eq!(api.versions(), before);
+    }
+}
+
+#[tokio::test]
+async fn where_it_is_not_known_whose_a_former_revisions_velero_is_it_stays() {
+    let api = installed(OURS);
+    unlabel(&api);
+    juju_has(&api, OURS, BEFORE);
+    let before = api.versions();
+    api.refuse(|call| (call.key.plural == "statefulsets").then_some(StatusCode::FORBIDDEN));
+    let removal = remove_from(&api).await;
+    assert!(removal.forbidden && removal.left[0].contains("Deployment velero, "), "{removal:?}");
+    // But for what names the application.
+    let named: Vec<_> = before.iter().filter(|(name, _)| !name.contains("of-a-relation")).cloned().collect();
+    assert_eq!(api.versions(), named);
+}
+
+#[tokio::test]
+async fn beside_another_server_only_what_names_the_application_goes() {
+    let api = installed(OURS);
+    let labels = json!({"component": "velero", MANAGED_BY.0: "Helm"});
+    api.put(&object("apps/v1", "Deployment", "backup-velero", json!({"labels": labels})));
     assert_eq!(remove_from(&api).await, Removal::default());
-    assert_eq!(api.names(), ["Namespace velero"]);
+    let mut left = api.names();
+    left.retain(|name| !name.starts_with("CustomResourceDefinition"));
+    let theirs = [
+        "Backup nightly",
+        "Backup weekly",
+        "Deployment backup-velero",
+        "Namespace velero",
+        "PodVolumeBackup nightly-1",
+        "Restore again",
+    ];
+    assert_eq!(left, theirs);
+}
+
+/// Has the Secret of the credentials be one that was there before the application.
+fn adopt_secret(api: &TestApi) {
+    let mut adopted = api.object("Secret", CREDENTIALS).unwrap();
+    adopted["metadata"]["annotations"] = json!({KEPT_KEYS: "cloud"});
+    adopted["data"] = json!({"cloud": "b25lIA==", CREDENTIALS_KEY: "b3Vycw=="});
+    api.put(&adopted);
+}
+
+fn assert_is_released(api: &TestApi, when: &str) {
+    let released = api.object("Secret", CREDENTIALS).unwrap_or_else(|| panic!("it is gone {when}"));
+    assert_eq!(released["data"], json!({"cloud": "b25lIA=="}), "{when}");
+    assert_eq!(released["metadata"]["labels"], json!({}), "{when}");
+    assert_eq!(released["metadata"]["annotations"], json!({}), "{when}");
+}
+
+#[tokio::test]
+async fn a_secret_that_was_adopted_is_released_and_not_deleted() {
+    let api = installed(OURS);
+    api.finishes("Restore");
+    adopt_secret(&api);
+    assert_eq!(remove_from(&api).await, Removal::default());
+    assert_eq!(api.names(), ["Namespace velero", "Secret cloud-credentials"]);
+    assert_is_released(&api, "after a run");
+    // Also where the Velero is not the application's any more.
+    let api = installed("another");
+    let mut secret = api.object("Secret", CREDENTIALS).unwrap();
+    secret["metadata"]["labels"][INSTANCE] = json!(OURS);
+    api.put(&secret);
+    adopt_secret(&api);
+    assert_eq!(remove_from(&api).await, Removal::default());
+    assert_is_released(&api, "beside another Velero");
 }
 
 #[tokio::test]
@@ -240,10 +356,13 @@ async fn killed_at_any_request_the_next_run_reaches_the_same_end() {
     for requests in 0.. {
         let api = installed(OURS);
         api.finishes("Restore");
+        adopt_secret(&api);
         let cluster = api.cluster("velero");
         let ended = api.killed_after(requests, remove(&cluster, OURS)).await.is_some();
-        assert_eq!(remove(&cluster, OURS).await, Removal::default(), "killed after {requests} requests");
-        assert_eq!(api.names(), ["Namespace velero"], "killed after {requests} requests");
+        let when = format!("killed after {requests} requests");
+        assert_eq!(remove(&cluster, OURS).await, Removal::default(), "{when}");
+        assert_eq!(api.names(), ["Namespace velero", "Secret cloud-credentials"], "{when}");
+        assert_is_released(&api, &when);
         if ended {
             assert!(requests > 20, "only {requests} requests");
             return;
