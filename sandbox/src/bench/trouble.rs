@@ -135,8 +135,8 @@ impl World {
         for (number, trouble) in wanted.iter().enumerate() {
             tell(&trouble.full_title());
             if number > 0 {
-                settle(&model)?;
                 self.rest(&name)?;
+                settle(&model)?;
                 recorder.take()?;
             }
             let silent = silent_listener(self.cluster.access().server_address).map_err(BenchError::Listener)?;
@@ -219,7 +219,7 @@ fn in_trouble(model: &Model) -> Result<StatusValue, BenchError> {
     }
 }
 
-/// Runs `update-status`, which watches for a while each time, until the unit is Active.
+/// Runs `update-status` until the unit is Active: the server asks the store in its own time.
 fn settle(model: &Model) -> Result<(), BenchError> {
     let deadline = Instant::now() + SETTLED;
     loop {
