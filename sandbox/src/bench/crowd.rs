@@ -3,7 +3,7 @@
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::{
     Api,
-    api::{ApiResource, DynamicObject, PostParams},
+    api::{ApiResource, DynamicObject, ListParams, PostParams},
     core::GroupVersionKind,
 };
 use serde_json::{Value, json};
@@ -39,9 +39,12 @@ impl World {
         let (model, recorder) = self.active_model(&name)?;
         self.make(&name, (0..FORGOTTEN).map(forgotten))?;
         model.remove_relation(APPLICATION, INTEGRATOR)?;
-        let broken = recorder.take_all()?;
-        let forget = of_hook(&broken, "s3-credentials-relation-broken")?;
+        // The first hook that finds the storage gone forgets the backups, and that need not be the last one.
+        let forget = total(recorder.take()?);
         expect(&model, StatusValue::Blocked)?;
+        if self.runtime.block_on(self.objects.has_backups(&name))? {
+            return Err(BenchError::NotForgotten);
+        }
 
         model.integrate(APPLICATION, INTEGRATOR)?;
         recorder.take()?;
@@ -81,6 +84,13 @@ impl Objects {
         });
         let made = made.buffer_unordered(AT_ONCE).try_collect::<()>().await;
         made.map_err(|source| call("make many", namespace, source))
+    }
+
+    /// Whether there is any backup in a namespace.
+    async fn has_backups(&self, namespace: &str) -> Result<bool, ObjectsError> {
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace, &resource("Backup"));
+        let listed = api.list_metadata(&ListParams::default().limit(1)).await;
+        Ok(!listed.map_err(|source| call("list the backups", namespace, source))?.items.is_empty())
     }
 }
 

@@ -152,6 +152,9 @@ pub enum BenchError {
     /// A hook did not run.
     #[error("the hook {0} did not run")]
     NoHook(&'static str),
+    /// The storage is gone, and backups that are in it are not.
+    #[error("the charm has not forgotten the backups of a storage that is gone")]
+    NotForgotten,
     /// The action failed.
     #[error("the action failed: {0}")]
     Action(String),

@@ -41,7 +41,7 @@ pub enum Task {
     RunBackupGet,
     /// The same command of the CLI itself.
     VeleroBackupGet,
-    /// The hook `s3-credentials-relation-broken` where the cluster knows of many backups in the store.
+    /// All hooks of the end of the relation with storage, where the cluster knows of many backups in the store.
     Forget,
     /// The hook `remove` in a namespace full of backups; if it fails, with what Juju runs again.
     Remove,
@@ -131,7 +131,7 @@ impl Task {
             Self::ToS3 => "from GCS to S3, until Active: all hooks",
             Self::RunBackupGet => "run \"backup get\"",
             Self::VeleroBackupGet => "  velero backup get",
-            Self::Forget => "relation-broken, 10,000 backups forgotten",
+            Self::Forget => "relation ends, 10,000 backups forgotten",
             Self::Remove => "remove a full namespace: hook remove",
             Self::RemoveAll => "remove a full namespace: all its hooks",
         }
