@@ -20,7 +20,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match bench::run(Arguments::parse().options, &Progress::to_stderr()) {
+    match bench::run(&Arguments::parse().options, &Progress::to_stderr()) {
         Ok(report) => {
             print!("{report}");
             ExitCode::SUCCESS

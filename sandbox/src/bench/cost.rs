@@ -11,6 +11,8 @@ pub struct Cost {
     pub cpu: Duration,
     /// What the largest of these processes held resident at most, in bytes.
     pub peak_memory: u64,
+    /// What the charm's own process held resident at most, in bytes; a program that no hook is has none.
+    pub own_peak_memory: Option<u64>,
     /// Calls of hook tools; a program that no hook is calls none.
     pub tool_calls: Option<u64>,
     /// Requests to the API server.
@@ -32,6 +34,7 @@ impl Cost {
             wall: self.wall + next.wall,
             cpu: self.cpu + next.cpu,
             peak_memory: self.peak_memory.max(next.peak_memory),
+            own_peak_memory: self.own_peak_memory.max(next.own_peak_memory),
             tool_calls,
             api_calls: self.api_calls + next.api_calls,
             changed: self.changed,
@@ -81,6 +84,8 @@ pub struct Summary {
     pub cpu: Spread,
     /// Peak memory in bytes.
     pub peak_memory: Spread,
+    /// Peak memory of the charm's own process in bytes.
+    pub own_peak_memory: Option<Spread>,
     /// Calls of hook tools.
     pub tool_calls: Option<Spread>,
     /// Requests to the API server.
@@ -93,16 +98,21 @@ impl Summary {
     /// Of no run there is none.
     #[must_use]
     pub fn of(costs: &[Cost]) -> Option<Self> {
-        let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         Some(Self {
             wall: Spread::of(costs.iter().map(|cost| micros(cost.wall)))?,
             cpu: Spread::of(costs.iter().map(|cost| micros(cost.cpu)))?,
             peak_memory: Spread::of(costs.iter().map(|cost| cost.peak_memory))?,
+            own_peak_memory: Spread::of(costs.iter().filter_map(|cost| cost.own_peak_memory)),
             tool_calls: Spread::of(costs.iter().filter_map(|cost| cost.tool_calls)),
             api_calls: Spread::of(costs.iter().map(|cost| cost.api_calls))?,
             changed: Spread::of(costs.iter().map(|cost| cost.changed.len() as u64))?,
         })
     }
+}
+
+/// A time in microseconds.
+pub(super) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -124,10 +134,11 @@ mod tests {
 
     #[test]
     fn processes_one_after_the_other_add_up_but_for_memory_and_for_what_both_change() {
-        let cost = |wall, peak_memory, tool_calls, changed: &[&str]| Cost {
+        let cost = |wall, peak_memory, tool_calls: Option<u64>, changed: &[&str]| Cost {
             wall: Duration::from_secs(wall),
             cpu: Duration::from_secs(1),
             peak_memory,
+            own_peak_memory: tool_calls.map(|_| peak_memory / 10),
             tool_calls,
             api_calls: 5,
             changed: changed.iter().map(|name| (*name).to_owned()).collect(),
@@ -135,13 +146,15 @@ mod tests {
         let both = cost(2, 30, Some(4), &["a", "b"]).then(cost(3, 20, Some(5), &["b", "c"]));
         let expected = cost(5, 30, Some(9), &["a", "b", "c"]);
         assert_eq!(both, Cost { cpu: Duration::from_secs(2), api_calls: 10, ..expected });
-        assert_eq!(cost(1, 1, None, &[]).then(cost(1, 1, None, &[])).tool_calls, None);
+        let neither = cost(1, 1, None, &[]).then(cost(1, 1, None, &[]));
+        assert_eq!((neither.tool_calls, neither.own_peak_memory), (None, None));
     }
 
     #[test]
-    fn what_calls_no_hook_tools_has_no_number_of_them() {
+    fn what_is_no_hook_has_no_number_of_hook_tools_and_no_memory_of_its_own() {
         assert_eq!(Summary::of(&[]), None);
-        assert_eq!(Summary::of(&[Cost::default()]).unwrap().tool_calls, None);
+        let command = Summary::of(&[Cost::default()]).unwrap();
+        assert_eq!((command.tool_calls, command.own_peak_memory), (None, None));
         let hook = Cost { tool_calls: Some(0), ..Cost::default() };
         assert_eq!(Summary::of(&[hook]).unwrap().tool_calls.unwrap().median, 0);
     }

@@ -4,12 +4,16 @@ mod audit;
 mod by_hand;
 mod command;
 mod cost;
+mod crowd;
 mod hooks;
 mod machine;
 mod objects;
+mod obstacles;
+mod recorder;
 mod report;
 mod storage;
 mod task;
+mod trouble;
 mod user;
 
 use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
@@ -25,6 +29,7 @@ use tokio::runtime::{Builder, Runtime};
 use self::{
     audit::AuditLog,
     objects::{Objects, Versions},
+    task::Part,
     user::User,
 };
 pub use self::{
@@ -33,6 +38,7 @@ pub use self::{
     objects::ObjectsError,
     report::Report,
     task::Task,
+    trouble::{Delay, Delays, Trouble},
     user::UserError,
 };
 use crate::{
@@ -49,16 +55,44 @@ use crate::{
 };
 
 /// How to measure.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// How often to run each; a run of all takes about four minutes
+    /// How often to run each; a run takes about four minutes, and what is run less often about ten more
     #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub runs: u32,
+    /// Report only what has these words in its title, such as `trouble`, and leave out what is not needed for it; may be given
+    /// several times
+    #[arg(long, value_name = "WORDS")]
+    pub only: Vec<String>,
+}
+
+impl Options {
+    /// Whether what has that title is reported.
+    fn wants(&self, title: &str) -> bool {
+        let title = title.to_lowercase();
+        self.only.is_empty() || self.only.iter().any(|words| title.contains(&words.to_lowercase()))
+    }
+
+    /// Whether one of its tasks is reported.
+    fn wants_part(&self, part: Part) -> bool {
+        Task::ALL.iter().any(|task| task.part() == part && self.wants(task.title()))
+    }
+
+    /// The troubles that are reported.
+    fn troubles(&self) -> Vec<Trouble> {
+        Trouble::ALL.into_iter().filter(|trouble| self.wants(&trouble.full_title())).collect()
+    }
 }
 
 /// Why there is nothing to report.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
+    /// No title has the words.
+    #[error("nothing that is measured is called so: {0}")]
+    Nothing(String),
+    /// Nothing can listen and be silent.
+    #[error("the bench needs a port of this machine")]
+    Listener(#[source] io::Error),
     /// There is no runtime.
     #[error("cannot start")]
     Runtime(#[source] io::Error),
@@ -118,6 +152,9 @@ pub enum BenchError {
     /// A hook did not run.
     #[error("the hook {0} did not run")]
     NoHook(&'static str),
+    /// The storage is gone, and backups that are in it are not.
+    #[error("the charm has not forgotten the backups of a storage that is gone")]
+    NotForgotten,
     /// The action failed.
     #[error("the action failed: {0}")]
     Action(String),
@@ -134,7 +171,10 @@ pub enum BenchError {
 ///
 /// # Errors
 /// When something that is measured does not do what it should, or what it needs is not there.
-pub fn run(options: Options, progress: &Progress) -> Result<Report, BenchError> {
+pub fn run(options: &Options, progress: &Progress) -> Result<Report, BenchError> {
+    if !Part::ALL.into_iter().any(|part| options.wants_part(part)) && options.troubles().is_empty() {
+        return Err(BenchError::Nothing(options.only.join(", ")));
+    }
     let world = World::start(progress)?;
     let outcome = world.measure_all(options, progress);
     let stopped = world.stop();
@@ -205,22 +245,33 @@ impl World {
         Ok(self.runtime.block_on(self.cluster.stop())?)
     }
 
-    fn measure_all(&self, options: Options, progress: &Progress) -> Result<Report, BenchError> {
+    fn measure_all(&self, options: &Options, progress: &Progress) -> Result<Report, BenchError> {
         let mut costs: BTreeMap<Task, Vec<Cost>> = BTreeMap::new();
+        let mut delays: BTreeMap<Trouble, Vec<Delay>> = BTreeMap::new();
+        let troubles = options.troubles();
         for round in 1..=options.runs {
             let tell = |what: &str| progress.tell(&format!("run {round} of {}: {what}", options.runs));
-            tell("the charm");
-            let mut measured = self.hooks(round)?;
-            tell("velero install");
-            measured.extend(self.velero_install(round)?);
-            tell("kubectl apply");
-            measured.extend(self.kubectl(round)?);
-            for (task, cost) in measured {
-                costs.entry(task).or_default().push(cost);
+            for part in Part::ALL.into_iter().filter(|part| options.wants_part(*part) && round <= part.most_runs()) {
+                tell(part.title());
+                let measured = match part {
+                    Part::Charm => self.hooks(round),
+                    Part::VeleroInstall => self.velero_install(round),
+                    Part::Kubectl => self.kubectl(round),
+                    Part::Crowd => self.crowd(round),
+                }?;
+                for (task, cost) in measured.into_iter().filter(|(task, _)| options.wants(task.title())) {
+                    costs.entry(task).or_default().push(cost);
+                }
+            }
+            if !troubles.is_empty() && round <= trouble::MOST_RUNS {
+                for (trouble, delay) in self.troubles(round, &troubles, tell)? {
+                    delays.entry(trouble).or_default().push(delay);
+                }
             }
         }
         let tasks = costs.iter().filter_map(|(task, costs)| Some((*task, Summary::of(costs)?))).collect();
-        Ok(Report { machine: machine::describe(), runs: options.runs, tasks })
+        let troubles = delays.iter().filter_map(|(trouble, delays)| Some((*trouble, Delays::of(delays)?))).collect();
+        Ok(Report { machine: machine::describe(), runs: options.runs, tasks, troubles })
     }
 
     fn versions(&self, namespace: &str) -> Result<Versions, BenchError> {
@@ -240,4 +291,34 @@ async fn client(kubeconfig: &std::path::Path) -> Result<Client, Box<dyn std::err
     let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     Ok(Client::try_from(config)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn only(words: &[&str]) -> Options {
+        Options { runs: 1, only: words.iter().map(|words| (*words).to_owned()).collect() }
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_not_measured() {
+        let parts =
+            |options: &Options| Part::ALL.into_iter().filter(|part| options.wants_part(*part)).collect::<Vec<_>>();
+        let all = only(&[]);
+        assert_eq!((parts(&all), all.troubles()), (Part::ALL.to_vec(), Trouble::ALL.to_vec()));
+        let full = only(&["Full namespace"]);
+        assert_eq!((parts(&full), full.troubles()), (vec![Part::Crowd], vec![]));
+        let trouble = only(&["trouble"]);
+        assert_eq!((parts(&trouble), trouble.troubles()), (vec![], Trouble::ALL.to_vec()));
+        assert_eq!(only(&["trouble: keys"]).troubles(), [Trouble::WrongKeys]);
+        let either = only(&["that never answers", "kubectl set image"]);
+        assert_eq!((parts(&either), either.troubles()), (vec![Part::Kubectl], vec![Trouble::Silence]));
+    }
+
+    #[test]
+    fn words_that_no_title_has_are_told_before_anything_starts() {
+        let error = run(&only(&["none such", "nor this"]), &Progress::silent()).unwrap_err();
+        assert_eq!(error.to_string(), "nothing that is measured is called so: none such, nor this");
+    }
 }

@@ -18,7 +18,7 @@ use crate::pod_additions;
 const LABEL: &str = "component=velero";
 
 /// How long Velero may take to come to rest, and to go.
-const LIMIT: Duration = Duration::from_mins(2);
+pub(super) const LIMIT: Duration = Duration::from_mins(2);
 
 /// The kinds that Velero is installed as: group, version, kind.
 const KINDS: [[&str; 3]; 9] = [
@@ -53,6 +53,9 @@ pub enum ObjectsError {
         #[source]
         source: Box<kube::Error>,
     },
+    /// The API server refused to change a node.
+    #[error("cannot tell the nodes whether to take pods")]
+    Cordon(#[source] Box<kube::Error>),
     /// They could not be watched.
     #[error("cannot wait for {what} of namespace {namespace}")]
     Wait {
@@ -77,7 +80,7 @@ pub enum ObjectsError {
 /// The objects of the Veleros of a cluster.
 #[derive(Clone)]
 pub struct Objects {
-    client: Client,
+    pub(super) client: Client,
 }
 
 impl Objects {
@@ -180,7 +183,7 @@ impl Objects {
     }
 }
 
-fn call(operation: &'static str, namespace: &str, source: kube::Error) -> ObjectsError {
+pub(super) fn call(operation: &'static str, namespace: &str, source: kube::Error) -> ObjectsError {
     ObjectsError::Call { operation, namespace: namespace.to_owned(), source: Box::new(source) }
 }
 

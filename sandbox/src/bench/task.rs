@@ -27,8 +27,6 @@ pub enum Task {
     ConfigChanged,
     /// `kubectl set image`, and waiting until that image runs.
     KubectlSetImage,
-    /// The hook `config-changed` after an image is set that is nowhere, until the unit is Blocked.
-    FailedPull,
     /// The hook after new keys came from the integrator, until Velero has validated the storage with them.
     Rotate,
     /// `kubectl apply` of a Secret with the new keys, and waiting until Velero has validated the storage again.
@@ -43,11 +41,49 @@ pub enum Task {
     RunBackupGet,
     /// The same command of the CLI itself.
     VeleroBackupGet,
+    /// All hooks of the end of the relation with storage, where the cluster knows of many backups in the store.
+    Forget,
+    /// The hook `remove` in a namespace full of backups; if it fails, with what Juju runs again.
+    Remove,
+    /// All hooks of that removal, from the end of the relation with storage.
+    RemoveAll,
+}
+
+/// What is measured together, as one is the ground of the other.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Part {
+    /// The charm from its deployment to its removal.
+    Charm,
+    /// Velero as its own CLI installs it.
+    VeleroInstall,
+    /// Velero as kubectl applies it.
+    Kubectl,
+    /// The charm among many backups.
+    Crowd,
+}
+
+impl Part {
+    pub(super) const ALL: [Self; 4] = [Self::Charm, Self::VeleroInstall, Self::Kubectl, Self::Crowd];
+
+    /// What it is called while it is measured.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::Charm => "the charm",
+            Self::VeleroInstall => "velero install",
+            Self::Kubectl => "kubectl apply",
+            Self::Crowd => "the charm among many backups",
+        }
+    }
+
+    /// How often it is run at most: what takes minutes and much of the machine is run once.
+    pub(super) fn most_runs(self) -> u32 {
+        if self == Self::Crowd { 1 } else { u32::MAX }
+    }
 }
 
 impl Task {
     /// All tasks, each of the charm's followed by what a user would do instead.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Install,
         Self::Deploy,
         Self::VeleroInstall,
@@ -60,7 +96,6 @@ impl Task {
         Self::KubectlApplyAgain,
         Self::ConfigChanged,
         Self::KubectlSetImage,
-        Self::FailedPull,
         Self::Rotate,
         Self::RotateByHand,
         Self::ToGcs,
@@ -68,6 +103,9 @@ impl Task {
         Self::ToS3,
         Self::RunBackupGet,
         Self::VeleroBackupGet,
+        Self::Forget,
+        Self::Remove,
+        Self::RemoveAll,
     ];
 
     /// What it is called in the table; what a user would do instead is indented.
@@ -86,7 +124,6 @@ impl Task {
             Self::KubectlApplyAgain => "  kubectl apply --server-side, again",
             Self::ConfigChanged => "config-changed of an image, until Active",
             Self::KubectlSetImage => "  kubectl set image, rollout status",
-            Self::FailedPull => "config-changed, no such image, until Blocked",
             Self::Rotate => "new keys, until validated with them",
             Self::RotateByHand => "  kubectl apply, until validated again",
             Self::ToGcs => "from S3 to GCS, until Active: all hooks",
@@ -94,23 +131,34 @@ impl Task {
             Self::ToS3 => "from GCS to S3, until Active: all hooks",
             Self::RunBackupGet => "run \"backup get\"",
             Self::VeleroBackupGet => "  velero backup get",
+            Self::Forget => "relation ends, 10,000 backups forgotten",
+            Self::Remove => "remove a full namespace: hook remove",
+            Self::RemoveAll => "remove a full namespace: all its hooks",
         }
     }
 
-    /// Whether the charm runs the Velero CLI for it.
-    #[must_use]
-    pub fn runs_the_cli(self) -> bool {
-        matches!(
-            self,
+    /// What it is measured with.
+    pub(super) fn part(self) -> Part {
+        match self {
+            Self::VeleroInstall | Self::VeleroInstallWithStorage | Self::RotateByHand | Self::ToGcsByHand => {
+                Part::VeleroInstall
+            }
+            Self::KubectlApply | Self::KubectlApplyAndWait | Self::KubectlApplyAgain | Self::KubectlSetImage => {
+                Part::Kubectl
+            }
+            Self::Forget | Self::Remove | Self::RemoveAll => Part::Crowd,
             Self::Install
-                | Self::Deploy
-                | Self::Integrate
-                | Self::ConfigChanged
-                | Self::FailedPull
-                | Self::ToGcs
-                | Self::ToS3
-                | Self::RunBackupGet
-        )
+            | Self::Deploy
+            | Self::Integrate
+            | Self::UpdateStatus
+            | Self::RelationChanged
+            | Self::ConfigChanged
+            | Self::Rotate
+            | Self::ToGcs
+            | Self::ToS3
+            | Self::RunBackupGet
+            | Self::VeleroBackupGet => Part::Charm,
+        }
     }
 }
 

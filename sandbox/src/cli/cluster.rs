@@ -103,7 +103,7 @@ pub fn down() -> Result<(), Failure> {
     })
 }
 
-pub fn bench(options: bench::Options) -> Result<(), Failure> {
+pub fn bench(options: &bench::Options) -> Result<(), Failure> {
     print!("{}", bench::run(options, &Progress::to_stderr())?);
     Ok(())
 }

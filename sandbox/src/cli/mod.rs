@@ -128,7 +128,7 @@ fn run(globals: &Globals, command: Command) -> Result<ExitCode, Failure> {
         Command::RemoveUnit(remove) => remove.run(globals),
         Command::Resolved(resolved) => resolved.run(globals),
         Command::UpdateStatus => Ok(globals.model()?.update_status().map(drop)?),
-        Command::Bench(options) => cluster::bench(options),
+        Command::Bench(options) => cluster::bench(&options),
         Command::DestroyModel(destroy) => destroy.run(globals),
         Command::Hidden(command) => cluster::hidden(command),
     }?;

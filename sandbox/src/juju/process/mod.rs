@@ -71,6 +71,8 @@ pub struct Outcome {
     /// The most memory that any one of those processes held resident, in bytes (`ru_maxrss` of wait4): the largest
     /// single process, not a sum.
     pub peak_memory: u64,
+    /// The most memory that the process itself held resident, in bytes, by looks at it from its start to its end.
+    pub own_peak_memory: u64,
 }
 
 impl Outcome {

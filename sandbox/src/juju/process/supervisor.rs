@@ -6,9 +6,11 @@
 use std::fs::File;
 use std::io::{BufReader, ErrorKind};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,10 @@ pub const SUPERVISOR_ARGUMENT: &str = "charm-supervisor";
 
 /// How long the charm's program may be open for writing elsewhere before its start fails for that.
 const BUSY_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often the charm's own memory is looked at. The system counts the most that it was, so only what it grows by between the
+/// last look and its end is not seen.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Runs a charm as told over standard input, which is a socket to the verb.
 #[must_use]
@@ -113,8 +119,25 @@ fn become_root_of_namespace(user: u32, group: u32) -> std::io::Result<()> {
 }
 
 fn wait(mut child: std::process::Child, started: Instant) -> std::io::Result<Outcome> {
-    let status = child.wait()?;
-    let wall = started.elapsed();
+    // Of a process that has ended the open file tells nothing, also where another one has its number.
+    let account = File::open(format!("/proc/{}/status", child.id()))?;
+    let (ended, end) = mpsc::channel::<()>();
+    let (status, wall, own_peak_memory) = thread::scope(|scope| {
+        let looks = scope.spawn(move || {
+            let mut most = 0;
+            loop {
+                most = most.max(resident_at_most(&account));
+                if end.recv_timeout(LOOK) != Err(RecvTimeoutError::Timeout) {
+                    return most;
+                }
+            }
+        });
+        let status = child.wait();
+        let wall = started.elapsed();
+        drop(ended);
+        (status, wall, looks.join().unwrap_or_default())
+    });
+    let status = status?;
     // The charm is this process's only child, so its children's usage is the charm's with its own descendants.
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
@@ -124,5 +147,39 @@ fn wait(mut child: std::process::Child, started: Instant) -> std::io::Result<Out
         wall,
         cpu: Duration::from_micros(u64::try_from(micros).unwrap_or_default()),
         peak_memory: u64::try_from(usage.max_rss()).unwrap_or_default() * 1024,
+        own_peak_memory,
     })
+}
+
+/// Returns the most memory that a process held resident so far, in bytes, by its open `/proc/…/status`; of one that has ended, 0.
+fn resident_at_most(account: &File) -> u64 {
+    let mut text = [0; 4096];
+    let length = account.read_at(&mut text, 0).unwrap_or_default();
+    high_water(&String::from_utf8_lossy(&text[..length])).unwrap_or_default()
+}
+
+fn high_water(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_charm_starts_is_not_its_own_memory() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "head -c 50m /dev/zero | tail -c 50m > /dev/null; sleep 0.1"]);
+        let outcome = wait(command.spawn().unwrap(), Instant::now()).unwrap();
+        assert!(outcome.peak_memory > 50_000_000, "{outcome:?}");
+        assert!((100_000..20_000_000).contains(&outcome.own_peak_memory), "{outcome:?}");
+    }
+
+    #[test]
+    fn a_process_that_has_ended_holds_nothing() {
+        assert_eq!(high_water("Name:\tvelero-operator\nVmPeak:\t  9000 kB\nVmHWM:\t    5 kB\n"), Some(5 * 1024));
+        assert_eq!(high_water("Name:\tvelero-operator\nState:\tZ (zombie)\n"), None);
+    }
 }

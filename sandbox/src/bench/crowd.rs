@@ -1,0 +1,159 @@
+//! The charm where the cluster knows of many backups, and the end of it.
+
+use futures::{StreamExt, TryStreamExt, stream};
+use kube::{
+    Api,
+    api::{ApiResource, DynamicObject, ListParams, PostParams},
+    core::GroupVersionKind,
+};
+use serde_json::{Value, json};
+
+use super::{
+    BenchError, World,
+    cost::{Cost, total},
+    objects::{Objects, ObjectsError, call},
+    recorder::{APPLICATION, Measured, expect, status, unexpected},
+    storage::INTEGRATOR,
+    task::Task,
+};
+use crate::juju::{StatusValue, UnitName};
+
+/// How many backups a storage holds that is given up.
+const FORGOTTEN: usize = 10_000;
+
+/// What is in a full namespace.
+const BACKUPS: usize = 1_000;
+const VOLUME_BACKUPS: usize = 3_000;
+const RESTORES: usize = 100;
+
+/// How many objects are made at a time.
+const AT_ONCE: usize = 64;
+
+/// How often Juju is let try the last hook: it would do so for ever.
+const ATTEMPTS: usize = 5;
+
+impl World {
+    /// Gives up a storage with many backups, and removes the charm from a full namespace.
+    pub(super) fn crowd(&self, round: u32) -> Result<Vec<(Task, Cost)>, BenchError> {
+        let name = format!("among-many-{round}");
+        let (model, recorder) = self.active_model(&name)?;
+        self.make(&name, (0..FORGOTTEN).map(forgotten))?;
+        model.remove_relation(APPLICATION, INTEGRATOR)?;
+        // The first hook that finds the storage gone forgets the backups, and that need not be the last one.
+        let forget = total(recorder.take()?);
+        expect(&model, StatusValue::Blocked)?;
+        if self.runtime.block_on(self.objects.has_backups(&name))? {
+            return Err(BenchError::NotForgotten);
+        }
+
+        model.integrate(APPLICATION, INTEGRATOR)?;
+        recorder.take()?;
+        expect(&model, StatusValue::Active)?;
+        self.make(&name, (0..BACKUPS).map(backup))?;
+        self.make(&name, (0..VOLUME_BACKUPS).map(volume_backup))?;
+        self.make(&name, (0..RESTORES).map(restore))?;
+        model.remove_application(APPLICATION, false)?;
+        for _ in 1..ATTEMPTS {
+            if status(&model)?.is_some() {
+                model.resolved(&UnitName::new(APPLICATION, 0), true)?;
+            }
+        }
+        if let Some(status) = status(&model)? {
+            return Err(unexpected(Some(&status)));
+        }
+        let removal = recorder.take_all()?;
+        let remove = of_hook(&removal, "remove")?;
+        model.destroy()?;
+        self.remove(&name)?;
+        let all = total(removal.into_iter().map(|measured| measured.cost));
+        Ok(vec![(Task::Forget, forget), (Task::Remove, remove), (Task::RemoveAll, all)])
+    }
+
+    fn make(&self, namespace: &str, objects: impl Iterator<Item = DynamicObject>) -> Result<(), BenchError> {
+        Ok(self.runtime.block_on(self.objects.make(namespace, objects))?)
+    }
+}
+
+impl Objects {
+    /// Makes objects of Velero's kinds, many at a time.
+    async fn make(&self, namespace: &str, objects: impl Iterator<Item = DynamicObject>) -> Result<(), ObjectsError> {
+        let made = stream::iter(objects).map(|object| {
+            let kind = object.types.as_ref().map_or_else(String::new, |types| types.kind.clone());
+            let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace, &resource(&kind));
+            async move { api.create(&PostParams::default(), &object).await.map(drop) }
+        });
+        let made = made.buffer_unordered(AT_ONCE).try_collect::<()>().await;
+        made.map_err(|source| call("make many", namespace, source))
+    }
+
+    /// Whether there is any backup in a namespace.
+    async fn has_backups(&self, namespace: &str) -> Result<bool, ObjectsError> {
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace, &resource("Backup"));
+        let listed = api.list_metadata(&ListParams::default().limit(1)).await;
+        Ok(!listed.map_err(|source| call("list the backups", namespace, source))?.items.is_empty())
+    }
+}
+
+fn resource(kind: &str) -> ApiResource {
+    ApiResource::from_gvk(&GroupVersionKind::gvk("velero.io", "v1", kind))
+}
+
+fn object(kind: &str, number: usize, content: Value) -> DynamicObject {
+    DynamicObject::new(&format!("nightly-{number}"), &resource(kind)).data(content)
+}
+
+/// A backup that is in the store, as the charm sees it by when it ended. The server itself would delete those that say that they
+/// are completed, as they are in no store.
+fn forgotten(number: usize) -> DynamicObject {
+    let status = json!({"phase": "Failed", "completionTimestamp": "2020-01-31T10:20:30Z"});
+    let mut backup = object("Backup", number, json!({"spec": {"storageLocation": "default"}, "status": status}));
+    backup.metadata.labels = Some([("velero.io/storage-location".to_owned(), "default".to_owned())].into());
+    // As large as one with all that Velero notes in it.
+    backup.metadata.annotations = Some([("bench".to_owned(), "x".repeat(2_000))].into());
+    backup
+}
+
+/// A backup that has ended, and is of no location.
+fn backup(number: usize) -> DynamicObject {
+    object("Backup", number, json!({"spec": {}, "status": {"phase": "Completed"}}))
+}
+
+fn volume_backup(number: usize) -> DynamicObject {
+    let spec = json!({"backupStorageLocation": "default", "node": "any", "pod": {}, "repoIdentifier": "any", "volume": "data"});
+    object("PodVolumeBackup", number, json!({"spec": spec, "status": {"phase": "Completed"}}))
+}
+
+/// A restore that has ended, and that the server cleans up after before it goes.
+fn restore(number: usize) -> DynamicObject {
+    let spec = json!({"backupName": "nightly-1"});
+    let mut restore = object("Restore", number, json!({"spec": spec, "status": {"phase": "Completed"}}));
+    restore.metadata.finalizers = Some(vec!["restores.velero.io/external-resources-finalizer".to_owned()]);
+    restore
+}
+
+/// What a hook cost, all its attempts together.
+fn of_hook(measured: &[Measured], hook: &'static str) -> Result<Cost, BenchError> {
+    let mut costs = measured.iter().filter(|measured| measured.hook == hook).map(|measured| measured.cost.clone());
+    let first = costs.next().ok_or(BenchError::NoHook(hook))?;
+    Ok(costs.fold(first, Cost::then))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_hook_costs_what_all_its_attempts_cost_and_others_are_not_counted() {
+        let measured = |hook: &str, seconds, failure: Option<&str>| Measured {
+            hook: hook.to_owned(),
+            cost: Cost { wall: Duration::from_secs(seconds), ..Cost::default() },
+            failure: failure.map(str::to_owned),
+        };
+        let hooks =
+            [measured("stop", 1, None), measured("remove", 20, Some("exit status 1")), measured("remove", 5, None)];
+        assert_eq!(of_hook(&hooks, "remove").unwrap().wall, Duration::from_secs(25));
+        assert!(matches!(of_hook(&hooks, "install"), Err(BenchError::NoHook("install"))));
+    }
+}
