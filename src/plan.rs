@@ -132,7 +132,7 @@ fn storage(snapshot: &Snapshot, provider_ids: &[String]) -> StoragePlan {
     }
 }
 
-/// Returns why the charm must not touch what is there, if so: it is somebody else's, or nobody has asked for its adoption yet.
+/// Returns a status if the charm must not touch what is there: it is somebody else's, or not adopted yet.
 fn hands_off(application: &str, holdings: &Holdings, storage: &StoragePlan) -> Option<Status> {
     if let Some(kind) = reserved_name(application) {
         return Some(Status::Blocked(format!(
@@ -160,7 +160,7 @@ fn hands_off(application: &str, holdings: &Holdings, storage: &StoragePlan) -> O
     if holdings.is_unclaimed() && !is_adopted_now {
         let obstacle = storage.obstacle.as_ref().map(|status| format!("; {}", status.message())).unwrap_or_default();
         return Some(Status::Blocked(format!(
-            "found a Velero that this application has not made ({}), which stays as it is until a storage is integrated{obstacle}",
+            "found an existing Velero ({}), left alone until you integrate a storage{obstacle}",
             found(holdings)
         )));
     }

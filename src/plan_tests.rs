@@ -338,7 +338,7 @@ fn what_nobody_claims_stays_as_it_is_until_there_is_a_storage() {
     let facts = Facts { holdings: holdings(&Claim::Unclaimed, &kinds), ..facts() };
     let without = super::plan(&snapshot(&[], vec![]), &facts);
     let message = blocked(&without);
-    assert!(message.starts_with("found a Velero that this application has not made (Deployment velero)"), "{message}");
+    assert!(message.starts_with("found an existing Velero (Deployment velero)"), "{message}");
     assert!(message.contains("juju integrate velero-operator:s3-credentials"), "{message}");
     let incomplete = super::plan(&snapshot(&[], vec![relation("s3-credentials", &S3[..1])]), &facts);
     assert!(blocked(&incomplete).contains("access-key, secret-key missing"));

@@ -18,7 +18,7 @@ use tokio::{
 pub struct Limits {
     /// How long it may run.
     pub time: Duration,
-    /// How many bytes it may print. Of standard error, which is for people, a beginning is kept and more is no fault.
+    /// How many bytes it may print. The beginning of standard error, which is for people, is kept; more of it is not an error.
     pub output: u64,
 }
 

@@ -9,7 +9,7 @@ use crate::{
     juju::{ConfigValues, Databag, Dispatch, Environment, HookTools, RelationId, SecretContent, ToolError},
 };
 
-/// The key in an integrator's databag that names the secret with the fields that are not for everybody.
+/// The key in an integrator's databag that names the secret with the secret fields.
 const SECRET_FIELD: &str = "secret-extra";
 
 /// Everything of Juju that decides what should run.
@@ -18,7 +18,7 @@ pub struct Snapshot {
     pub application: String,
     /// Whether this unit speaks for the application.
     pub leader: bool,
-    /// Whether this is the hook that comes when nothing has happened for minutes: whoever has not answered by now is late.
+    /// Whether this is `update-status`: by then an integrator has had time to answer.
     pub periodic: bool,
     pub config: ConfigValues,
     /// The relations, by their endpoint.

@@ -17,7 +17,7 @@ pub enum Status {
 }
 
 /// Returns the worst of several: a person must act before anything resolves itself, before all is well. Among those of one kind it
-/// is the first, so that the order in which they are collected says what has to be mended first.
+/// is the first: they are collected with the most urgent first.
 pub fn worst(statuses: impl IntoIterator<Item = Status>) -> Option<Status> {
     let severity = |status: &Status| match status {
         Status::Active(_) => 0,

@@ -22,7 +22,7 @@ pub struct Flag {
     pub name: &'static str,
     /// Its short form.
     pub short: Option<char>,
-    /// Whether it takes a value: the next word if none stands in its own.
+    /// Whether it takes a value: the next word, unless it is given as `--flag=value`.
     pub takes_value: bool,
     /// Why it is not allowed, if it is not.
     pub refused: Option<&'static str>,

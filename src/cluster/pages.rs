@@ -256,7 +256,7 @@ impl Cluster {
                 .header(header::ACCEPT, METADATA_FORM)
                 .header(header::CONTENT_TYPE, "application/json")
                 .body(br#"{"propagationPolicy":"Background"}"#.to_vec());
-            // It answers with what it deleted.
+            // The body lists the deleted objects, and is discarded.
             let answer = self.client().request_stream(request.map_err(kube::Error::HttpError)?).await?;
             futures::io::copy(answer, &mut futures::io::sink()).await.map(drop).map_err(kube::Error::ReadEvents)
         };

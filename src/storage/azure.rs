@@ -59,7 +59,7 @@ impl VeleroStorageProvider for Azure {
         let disks = if has_principal { provider_ids.iter().find_map(|id| resource_group_of(id)) } else { None };
 
         let mut config = BTreeMap::from([("storageAccount".to_owned(), account.to_owned())]);
-        // Velero needs it for nothing here; with a service principal it finds the account's own endpoint by it.
+        // Not needed with an account key; with a service principal Velero finds the account's own endpoint by it.
         config.extend(resource_group.map(|group| ("resourceGroup".to_owned(), group.to_owned())));
         config.extend(endpoint.uri.as_ref().map(|uri| ("storageAccountURI".to_owned(), uri.clone())));
         let mut lines = vec![SecretString::from(format!("AZURE_CLOUD_NAME={}\n", endpoint.cloud))];
@@ -81,7 +81,7 @@ impl VeleroStorageProvider for Azure {
             bucket: container.to_owned(),
             prefix: fields.prefix("path")?,
             backup_location_config: config,
-            // Snapshots of disks are no matter of the storage account, whose key opens nothing else. The subscription
+            // Snapshots of disks have nothing to do with the storage account, whose key opens nothing else. The subscription
             // and the resource group of the disks are in the credentials file.
             snapshot_location_config: disks.map(|_| BTreeMap::new()),
             credentials: credentials::file(lines),

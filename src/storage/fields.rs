@@ -88,7 +88,7 @@ impl<'a> StorageFields<'a> {
             |key: &&&str| self.0.get(**key).is_some_and(|value| value.trim_matches(['\r', '\n']) != value.trim());
         keys.iter()
             .filter(padded)
-            .map(|key| format!("{key} begins or ends with a blank, which is used as a part of it"))
+            .map(|key| format!("{key} begins or ends with a blank, which is kept"))
             .collect()
     }
 
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(fields.credential("access-key").unwrap().expose_secret(), "a");
         assert_eq!(
             fields.notes_on_credentials(&["access-key", "secret-key", "client-secret"]),
-            ["secret-key begins or ends with a blank, which is used as a part of it"]
+            ["secret-key begins or ends with a blank, which is kept"]
         );
     }
 }

@@ -62,7 +62,7 @@ pub struct Storage {
     pub snapshot_location_config: Option<BTreeMap<String, String>>,
     /// The content of the credentials file.
     pub credentials: SecretString,
-    /// The certificates that the store's own one is to be checked against, as PEM; `None` for the public ones.
+    /// The CA certificates for the store, as PEM; `None` for the public ones.
     pub certificate_authority: Option<String>,
     /// What the user should know of it although it works: what was asked for and cannot be had, and what is probably a mistake.
     pub notes: Vec<String>,

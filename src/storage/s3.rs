@@ -56,8 +56,8 @@ impl VeleroStorageProvider for S3 {
             // Uploads with the checksums that are AWS's default are refused by Ceph, Backblaze B2, IBM COS and others.
             config.insert("checksumAlgorithm".to_owned(), String::new());
         }
-        // Of the fields `s3-api-version` and `storage-class` the plugin makes nothing: it knows the option `signatureVersion` and
-        // signs with version 4 all the same, and has none for a class.
+        // The plugin ignores `signatureVersion`, so that `s3-api-version` would do nothing, and it has no option for a
+        // storage class.
         if let Some(attributes) = fields.get("attributes") {
             let options = s3_attributes::plugin_options(attributes)?;
             config.extend(options.config);

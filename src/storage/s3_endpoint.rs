@@ -35,7 +35,7 @@ impl Endpoint {
 
     /// Reads the address of the store that holds `bucket`.
     ///
-    /// What is handed on is what the URL parser made of the text, not the text: the parser mends what Go's parser, which the
+    /// The parsed URL is passed on, not the text: the parser corrects what Go's parser, which the
     /// plugin uses, takes for something else (`http:/10.0.0.1:9000` for a path without a host). Both the plugin and kopia take
     /// a scheme, a host and a port, and kopia refuses a path.
     ///
@@ -86,7 +86,7 @@ impl Endpoint {
                         None => return refuse("is the address of another bucket: set it without the bucket's name"),
                     },
                 };
-                // What has neither a bucket nor a region is where clients go that are given no address.
+                // This is the default of all clients: leave it out.
                 let url = (host != "s3.amazonaws.com").then(|| address(&host));
                 Ok(Self::Amazon { url, region: found.region.map(str::to_owned) })
             }

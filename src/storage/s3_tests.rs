@@ -101,7 +101,7 @@ fn what_is_probably_a_mistake_is_said_and_does_not_stop_anything() {
     );
     assert_eq!(
         notes(&[("secret-key", " s3cr3t")]),
-        ["secret-key begins or ends with a blank, which is used as a part of it"]
+        ["secret-key begins or ends with a blank, which is kept"]
     );
     let storage = storage_with(&[("attributes", r#"["x-amz-tagging=a=b"]"#)]).unwrap();
     assert!(!storage.backup_location_config.contains_key("tagging"));

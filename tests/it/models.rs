@@ -179,7 +179,7 @@ fn definitions_of_which_it_is_not_known_whose_they_are_block_until_somebody_deci
     assert_eq!(
         deployed.status(),
         "blocked: CustomResourceDefinition backups.velero.io lacks v1.status.phase=Queued and has v1.status.phase=OfNobody, \
-         so that it is not known whose it is: apply those of the cluster's newest Velero with its velero install --crds-only"
+         so it is unclear which Velero it is from: apply those of the cluster's newest Velero with its velero install --crds-only"
     );
     assert_eq!(deployed.versions(), before);
     edit_values(&deployed, backups, phase, |values| *values = phases);

@@ -22,7 +22,7 @@ fn silent_endpoint(like: &str) -> String {
 /// What the unit says of a store from which nothing is heard.
 fn told_of(silent: &str) -> String {
     format!(
-        "blocked: storage does not answer: Velero got no word from {silent} so far, check that it runs and can be reached from \
+        "blocked: storage does not answer: Velero got no answer from {silent} so far, check that it runs and can be reached from \
          the cluster"
     )
 }
@@ -114,7 +114,7 @@ fn a_server_that_hangs_beside_a_backup_is_told_of_and_restarted_after_it() {
     assert_eq!(
         deployed.status(),
         format!(
-            "waiting: to restart Velero until backup hanging has ended: it got no word from {right} so far, or still waits for the \
+            "waiting: to restart Velero until backup hanging has ended: it got no answer from {right} so far, or still waits for the \
              storage before it"
         )
     );

@@ -1,6 +1,6 @@
 //! A stand-in for Microsoft Entra ID: it gives out tokens to service principals, by name and over TLS as the real one does.
 //!
-//! Nothing that asks for a token is told of it. Velero's plugin goes to the name that Microsoft's clients all go to; in the
+//! Clients are not configured for it. Velero's plugin goes to the name that Microsoft's clients all go to; in the
 //! cluster that name leads here, as it does where a company keeps its own cloud.
 
 mod grant;

@@ -67,7 +67,7 @@ impl Bucket {
         fs::read(&path).map_err(failed("read", &path))
     }
 
-    /// Removes the bucket with all that is in it, as nobody should.
+    /// Removes the bucket with all that is in it.
     ///
     /// # Errors
     /// When it is not there.

@@ -11,7 +11,7 @@ pub struct Applied {
     pub postponed: Vec<Status>,
     /// What the cluster refused, in its words.
     pub refused: Vec<Status>,
-    /// Whether the server's Deployment is among what was refused: then none as planned is going to run.
+    /// Whether the server's Deployment is among what was refused: then the planned server will not run.
     pub server_refused: bool,
     /// The release that the CustomResourceDefinitions of the cluster are of, which may be a newer Velero's.
     pub definitions: Option<Version>,

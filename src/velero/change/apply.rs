@@ -202,7 +202,7 @@ fn is_of_kind(object: &DynamicObject, kind: &str) -> bool {
 /// such as the role that a ClusterRoleBinding gives, and others may contradict those that somebody added.
 async fn apply_or_remake(cluster: &Cluster, change: &Change<'_>) -> Result<DynamicObject, ClusterError> {
     let object = change.desired;
-    // The rules of a rolling update are defaults that nobody holds, so that applying another strategy would contradict them.
+    // `rollingUpdate` is a default without an owner; to apply Recreate would conflict with it.
     if let Some(live) = change.live
         && live.data.pointer("/spec/strategy/rollingUpdate").is_some()
         && object.data.pointer("/spec/strategy/type").is_some_and(|strategy| strategy == "Recreate")

@@ -4,7 +4,7 @@
 //! allow privileged ones: they mount folders of their node. The CLI prints the labels that allow them, on a Namespace. That is
 //! Juju's, so of it the charm applies these labels alone, and only for as long as the node agent is wanted: a model is not
 //! opened further than it needs to be. What somebody else has set stays, unless the pods would not be admitted with it; then it
-//! is kept in mind, in a label too, and set again when the charm's labels go.
+//! is saved in a label, and set again when the charm's labels go.
 
 use kube::api::{DynamicObject, ObjectMeta};
 use serde_json::json;

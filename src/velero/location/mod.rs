@@ -1,4 +1,4 @@
-//! The storage locations and their credentials: when they are changed, and that what the server says of them is about the change.
+//! The storage locations and their credentials: when they change, and how their validation is known to be current.
 
 pub(crate) mod records;
 pub(crate) mod update;

@@ -72,7 +72,7 @@ pub struct LocationUpdate<'a> {
     credentials_only: bool,
     /// Nothing changes: what the server has said is found to be about the last change.
     confirms_only: bool,
-    /// The Secret that is there is nobody's: what is in it stays in it.
+    /// The live Secret is unclaimed: its keys are kept.
     adopts_secret: bool,
     /// What the locations wait for, if they have to change, too.
     postponed: Option<Status>,

@@ -10,7 +10,7 @@ pub struct Needs {
     pub application: String,
     /// Whether the storage depends on what the cloud calls the machines of the cluster.
     pub provider_ids: bool,
-    /// Whether a node agent is wanted, and nobody has said where kubelets keep the volumes of pods. It takes asking them.
+    /// Whether a node agent is wanted, and nobody has said where kubelets keep the volumes of pods. Then the kubelets are asked.
     pub kubelet_root: bool,
 }
 

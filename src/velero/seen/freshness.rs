@@ -4,7 +4,7 @@
 //! when. That is not enough to know: after a change of the credentials alone an old "Available" stands there for up to a minute,
 //! and a validation that began before a change may end after it, with a store that does not answer much later. The server makes
 //! one validation after the other, though. So the charm has it make two: when the first one that ends after a change has ended,
-//! it marks the status and touches the location again. What takes the mark away is about the change for sure.
+//! it marks the status and touches the location again. The validation that replaces the mark began after the change.
 
 use jiff::Timestamp;
 use kube::{ResourceExt, api::DynamicObject};
@@ -12,21 +12,21 @@ use serde_json::json;
 
 use super::namespace::own_fields;
 
-/// The annotation with what the status of a location is about.
+/// The annotation with the hash of the spec and the credentials that the status was validated for.
 const VALIDATED_FOR_ANNOTATION: &str = "velero-operator/validated-for";
 /// What follows in it as long as the status may be from before.
 const UNCONFIRMED: &str = " unconfirmed";
 /// The message that marks a status as found out before a change.
 pub(crate) const TO_BE_VALIDATED: &str = "changed by the charm, and to be validated again";
 
-/// What the status of a location is about.
+/// Of when the status of a location is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Freshness {
-    /// Nothing: the server has said nothing yet.
+    /// The server has said nothing yet.
     Never,
-    /// What the location was before its last change, or what it is: one more validation tells.
+    /// Unclear: the validation may be older than the last change. One more decides.
     Doubtful,
-    /// What the location was before its last change.
+    /// From before the last change of the location.
     Marked,
     /// What the location is.
     Current,

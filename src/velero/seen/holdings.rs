@@ -70,7 +70,7 @@ pub struct Conflict<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Holdings(Vec<Held>);
 
-/// The applications of the model, as far as it had to be found out.
+/// The applications of the model; none if they do not matter.
 #[derive(Clone, Debug, Default)]
 struct Applications {
     /// Those whose StatefulSets are there, with the time since when.
@@ -81,7 +81,7 @@ struct Applications {
     ends: bool,
 }
 
-/// What an object says of its own origin.
+/// Who made an object, by its labels and owners.
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Origin {
     /// It carries the name of an application of this charm.

@@ -1,7 +1,7 @@
 //! The directory in which kubelets keep the volumes of pods, and how it is found out. No I/O here.
 //!
-//! The Kubernetes API does not say it. What does, the surest first: a node agent that runs, which looks at its start whether
-//! the pods of its node are there; the kubelet, which from Kubernetes 1.36 on tells its flags; the label of a distribution that
+//! The Kubernetes API does not tell it. These do, the most reliable first: a node agent that runs, which checks at startup
+//! that the pods of its node are there; the kubelet, which from Kubernetes 1.36 on tells its flags; the label of a distribution that
 //! keeps it elsewhere than all others do.
 
 use std::{collections::BTreeMap, fmt};

@@ -1,4 +1,4 @@
-//! What runs, and how it does: read from the cluster, and judged without I/O. Nothing is changed here.
+//! What runs, and whether it works: read from the cluster, and judged without I/O. Nothing is changed here.
 
 pub(crate) mod expected;
 pub(crate) mod facts;

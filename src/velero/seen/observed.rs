@@ -32,7 +32,7 @@ pub(crate) struct Observed {
     pub pods: Vec<Pod>,
     /// The pods that have ended for good: evicted, shut down with their node, or done.
     pub ended: Vec<Pod>,
-    /// What is told of pods of the node agent that could not be made. A DaemonSet's status does not tell it.
+    /// Events about pods of the node agent that could not be created. A DaemonSet's status does not tell it.
     pub refusals: Vec<Event>,
     /// Since when the namespace has the labels that the charm put there: what was refused before says nothing.
     pub labelled_since: Option<Timestamp>,

@@ -22,7 +22,7 @@ const SERVER_PODS: &str = "deploy=velero";
 /// How long a server lets a backup's or restore's volumes be read or written as files (`--fs-backup-timeout`), and how long it
 /// waits for plugins where neither says otherwise (`--default-item-operation-timeout`).
 const SERVERS_LIMIT: SignedDuration = SignedDuration::from_hours(4);
-/// What comes on top of these: snapshots and resources that it waits for, 10 minutes each.
+/// Added to both: 10 minutes each for snapshots and resources that it waits for.
 const MORE: SignedDuration = SignedDuration::from_mins(30);
 /// How long the deletion of a backup may take: a server has no limit for it, and forgets a request after a day.
 const DELETION_LIMIT: SignedDuration = SignedDuration::from_hours(1);
@@ -64,7 +64,7 @@ impl Operation {
         }
     }
 
-    /// Whether the server may still be at work on it.
+    /// Whether the server may still be running it.
     fn is_alive(&self, now: Timestamp, server: ServerRun) -> bool {
         if self.until.is_some_and(|until| until < now) {
             return false;

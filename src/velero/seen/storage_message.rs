@@ -1,7 +1,7 @@
-//! What the server says of a store, without what is another text each time.
+//! What the server says of a store, without what differs each time.
 //!
-//! The messages are those of the stores' SDKs, and have in them by what a request, a connection or a temporary file was called
-//! and when it was made. The unit would say something new with each validation.
+//! The messages are those of the stores' SDKs, and contain ids of requests, ports, names of temporary files and times, which
+//! differ with each validation. The unit would say something new each time.
 
 use std::sync::LazyLock;
 

@@ -128,7 +128,7 @@ fn next_turn(troubles: &[Trouble], now: Timestamp) -> Option<Duration> {
     turns.min().map(|at| at.duration_since(now).unsigned_abs())
 }
 
-/// Watches of several kinds as one, and which of them have told of all that was there when they began.
+/// Watches of several kinds as one, and which of them have finished their first list.
 #[derive(Default)]
 struct Watches {
     changes: SelectAll<BoxStream<'static, Change>>,

@@ -23,8 +23,8 @@ pub fn check_image(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Returns when a node is to pull an image: only once where its reference names the same one for ever, so that a restart of the
-/// backup server needs no registry. The CLI does not tell a registry's port from a tag.
+/// Returns the pull policy of an image: `IfNotPresent` for a fixed tag or a digest, so that a restart of the backup server needs
+/// no registry. The CLI does not tell a registry's port from a tag.
 pub(crate) fn pull_policy(text: &str) -> &'static str {
     let is_fixed =
         ImgRef::new(text).is_ok_and(|image| image.digest().is_some() || image.tag().is_some_and(|tag| tag != LATEST));

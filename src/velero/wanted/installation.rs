@@ -36,14 +36,14 @@ pub struct HeldBack {
 /// What is to happen with the storage locations and their credentials.
 #[derive(Clone, Debug)]
 pub enum LocationPlan {
-    /// There is to be none.
+    /// No location.
     None,
     /// Those that are there stay as they are, until it is known what they should be; unless they are another provider's.
     Keep {
         /// Velero's name of the provider that is going to be used; `None` where that is not known either.
         provider: Option<&'static str>,
     },
-    /// They are to be these.
+    /// Use this store.
     Use(Box<BackupLocation>),
 }
 

@@ -137,7 +137,7 @@ impl CredentialsSecret {
         Secret { metadata, type_: Some("Opaque".to_owned()), data: Some(data), ..Secret::default() }
     }
 
-    /// Returns a Secret with what was in the one that is adopted, for as long as that one has to be made anew. It is nobody's, and stays.
+    /// Returns a copy of the adopted keys, for while the Secret is made anew. Nobody owns it, and it stays.
     pub(crate) fn copy_of(&self, kept: BTreeMap<String, ByteString>) -> Secret {
         let metadata = named(&format!("{CREDENTIALS}-adopted"), &self.namespace);
         Secret { metadata, type_: Some("Opaque".to_owned()), data: Some(kept), ..Secret::default() }

@@ -44,9 +44,8 @@ pub(super) fn complete_server(object: &mut DynamicObject) {
 
 /// Completes the node agent's DaemonSet.
 ///
-/// The node agent looks at its start whether it finds the pods of its node, and ends if not. It is ready when that is done, which is
-/// when it tells its metrics; without a probe it would be from its first moment on. And what it says when it ends is then in its
-/// pod's status.
+/// The node agent checks at startup that it sees the pods of its node, and exits otherwise. It is ready after that, when it serves
+/// its metrics; without a probe it would be so from its first moment on. What it says when it exits is in its pod's status.
 pub(super) fn complete_node_agent(object: &mut DynamicObject) {
     let spec = &mut object.data["spec"];
     complete_template(spec);

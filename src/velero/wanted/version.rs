@@ -1,4 +1,4 @@
-//! Which release of Velero something is, and what has to be of the same.
+//! Which release of Velero something is, and which parts must match.
 
 use std::fmt;
 

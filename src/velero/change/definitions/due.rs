@@ -2,13 +2,13 @@
 //!
 //! An older Velero's definitions in place of a newer one's would make the API server drop fields that the newer writes, and
 //! refuse phases that it sets. So what a newer Velero needs is never taken back. Which Velero's definitions are is told by an
-//! annotation of the charm, as long as nobody has changed them since. Of others it is told by their schema:
+//! annotation of the charm, as long as nobody has changed them since. Otherwise their schema decides:
 //!
 //! - A definition that allows nothing that ours does not know can be replaced: nobody needs more than ours. Neither does a value
 //!   or a kind that Velero has dropped count, nor what is within a field of which ours keeps everything.
 //! - One that knows all that ours does, and more, is a newer Velero's, or somebody has added to it. It stays, and our server finds
 //!   in it what it needs.
-//! - One that has something more and lacks something is an older one that somebody has edited, or a newer one of a Velero that has
+//! - One that both adds and lacks something is an older one that somebody has edited, or a newer one of a Velero that has
 //!   dropped something. That cannot be told, and our server cannot work with it: a person has to decide.
 
 use std::collections::BTreeSet;

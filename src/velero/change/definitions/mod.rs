@@ -46,7 +46,7 @@ pub(crate) async fn apply(
     if let Some(due::Unclear { name, has, lacks }) = due.unclear.first() {
         tracing::info!("CustomResourceDefinition {name} has {has}, which Velero here does not know, and lacks {lacks}");
         return Ok(Some(Status::Blocked(format!(
-            "CustomResourceDefinition {name} lacks {lacks} and has {has}, so that it is not known whose it is: apply those of \
+            "CustomResourceDefinition {name} lacks {lacks} and has {has}, so it is unclear which Velero it is from: apply those of \
              the cluster's newest Velero with its velero install --crds-only"
         ))));
     }

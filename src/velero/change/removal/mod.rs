@@ -3,8 +3,8 @@
 //! The objects of backups go with the namespace's Velero, and another Velero on the same bucket finds the backups again. Of what
 //! is in the object store only the logs of restores go: the server deletes them with the objects of the restores.
 //!
-//! A removal may end at any step, and another run goes on. Juju gives a pod that is shut down 30 s in all, so all of it has one
-//! time limit, and what gives rights and what is secret goes before what is many.
+//! A removal may end at any step, and another run goes on. A pod has 30 s to terminate, so the whole removal has one
+//! deadline, and what gives rights or is secret goes before what is many.
 
 mod ending;
 mod ownership;
@@ -59,7 +59,7 @@ const REPOSITORY_PASSWORD: (&str, &str, &[u8]) = ("velero-repo-credentials", "re
 pub struct Removal {
     /// What could not be removed, as `Deployment velero`.
     pub left: Vec<String>,
-    /// Whether all of that was left for want of rights: running it again would not help.
+    /// Whether all of that was left because permissions are missing: running it again would not help.
     pub forbidden: bool,
     /// The CustomResourceDefinitions stay, as somebody else uses them.
     pub shared_definitions: bool,
@@ -247,8 +247,8 @@ impl Run<'_> {
         Ok(definitions)
     }
 
-    /// Deletes what has finalizers, and gives the server and the node agent the time to take them off. What has none needs
-    /// nobody, and may be much: it goes later.
+    /// Deletes what has finalizers, and gives the server and the node agent the time to take them off. Objects
+    /// without finalizers may be many, and are deleted later.
     async fn finish(&self, kinds: &[TypeMeta]) -> Result<(), ClusterError> {
         let finalized = kinds.iter().filter(|kind| FINALIZED_KINDS.contains(&kind.kind.as_str()));
         let finishing = finalized.map(|kind| async move {

@@ -13,7 +13,7 @@ const CONFIGURATION: [&str; 3] = ["Schedule", "BackupStorageLocation", "VolumeSn
 /// The API group of Velero's own kinds, with the stroke before a version.
 const OF_VELERO: &str = "velero.io/";
 
-/// Whether an object of a kind of Velero's goes with a Velero: all do that users and the server have made in its namespace.
+/// Whether a removal deletes an object of one of Velero's kinds: all that users and the server have made in the namespace.
 pub(super) fn goes_with_velero(kind: &str, object: &Head, application: &str) -> bool {
     let is_configuration = CONFIGURATION.contains(&kind);
     // Velero makes its objects the owners of others.

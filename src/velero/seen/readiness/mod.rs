@@ -53,14 +53,14 @@ pub(crate) fn allows_validation(trouble: &Trouble) -> bool {
     matches!(trouble, Trouble::LostServer { .. })
 }
 
-/// Whether waiting longer would tell nothing new: all is well, or waiting does not mend it.
+/// Whether waiting longer is useless: all is well, or waiting does not mend it.
 pub(crate) fn is_settled(troubles: &[Trouble], now: Timestamp) -> bool {
     troubles.is_empty() || troubles.iter().any(|trouble| trouble.is_lasting(now))
 }
 
 /// Returns the trouble of pods that the API server does not admit. They are not admitted later either.
 fn not_admitted(object: &'static str, message: &str) -> Trouble {
-    // What comes before has a name in it that is another one each time.
+    // The text before it has a generated pod name, which differs each time.
     let reason = message.split_once("is forbidden: ").map_or(message, |(_, reason)| reason);
     Trouble::NotAdmitted { object, reason: reason.to_owned() }
 }

@@ -15,7 +15,7 @@ use crate::velero::seen::{
 /// What the node agent is called in messages.
 const DAEMON_SET: &str = "DaemonSet node-agent";
 
-/// Judges the node agent: what has to be mended first comes first.
+/// Judges the node agent: the most urgent trouble comes first.
 pub(super) fn assess(expected: &ExpectedManifest, observed: &Observed) -> Vec<Trouble> {
     let Some(agent) = &observed.node_agent else {
         return vec![Trouble::Missing { object: DAEMON_SET }];
@@ -69,7 +69,7 @@ fn missing_on(pods: &[Pod]) -> String {
     if nodes.is_empty() { String::new() } else { format!(", not yet on {}", few::named(&nodes)) }
 }
 
-/// Returns why a pod of this very DaemonSet could not be made, by the latest word on it.
+/// Returns why a pod of this very DaemonSet could not be created, by the latest event.
 fn latest_refusal<'a>(agent: &DaemonSet, observed: &'a Observed) -> Option<&'a str> {
     let said = |event: &Event| {
         let series = event.series.as_ref().and_then(|series| Some(series.last_observed_time.as_ref()?.0));

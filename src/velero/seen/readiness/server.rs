@@ -21,10 +21,10 @@ use crate::velero::{
 
 /// What the server is called in messages.
 const DEPLOYMENT: &str = "Deployment velero";
-/// How long after a pod should have been killed its end may still come.
+/// How long after it should have been killed a pod may still be terminating.
 const KILLING: Duration = Duration::from_mins(1);
 
-/// Judges the server: what has to be mended first comes first.
+/// Judges the server: the most urgent trouble comes first.
 pub(super) fn assess(expected: &ExpectedManifest, observed: &Observed) -> Vec<Trouble> {
     let status = observed.server.as_ref().and_then(|server| server.status.as_ref());
     let updated = status.and_then(|status| status.updated_replicas).unwrap_or(0);

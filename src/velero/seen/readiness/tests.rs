@@ -492,7 +492,7 @@ fn a_server_on_a_lost_node_is_told_of_and_does_not_keep_the_storage_from_being_c
     let observed = observed(vec![ending_pod("2026-01-31T10:49:20Z"), pod(&running())]);
     assert_eq!(
         only(&observed),
-        "blocked: pod velero-0 of the previous server does not end, as if its node first were lost: bring the node back, or \
+        "blocked: pod velero-0 of the previous server is stuck terminating on node first, which seems to be lost: bring the node back, or \
          kubectl delete node first, or kubectl delete pod velero-0 --force"
     );
     assert!(settled(&observed));
@@ -535,7 +535,7 @@ fn what_was_found_out_before_the_server_started_or_not_at_all_is_not_believed() 
 
 #[test]
 fn a_store_that_does_not_answer_is_told_of_once_the_server_has_had_the_time_to_ask_it() {
-    let silent = "blocked: storage does not answer: Velero got no word from http://10.0.0.5:9000 so far, check that it runs and \
+    let silent = "blocked: storage does not answer: Velero got no answer from http://10.0.0.5:9000 so far, check that it runs and \
                   can be reached from the cluster";
     let mut observed = Observed { location: Some(changed("2026-01-31T10:50:00Z")), ..all_well() };
     assert_eq!(only(&observed), silent);
@@ -572,7 +572,7 @@ fn more_that_is_known_of_a_silence_is_told() {
             store: "http://10.0.0.5:9000".into(),
             restart: "to restart Velero until backup nightly has ended".into()
         }),
-        "waiting: to restart Velero until backup nightly has ended: it got no word from http://10.0.0.5:9000 so far, or still \
+        "waiting: to restart Velero until backup nightly has ended: it got no answer from http://10.0.0.5:9000 so far, or still \
          waits for the storage before it"
     );
 }

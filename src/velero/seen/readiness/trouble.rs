@@ -188,7 +188,7 @@ impl Trouble {
             }
             Self::PreviousServer { pod, .. } => Status::Waiting(format!("for pod {pod} of the previous server to end")),
             Self::LostServer { pod, node } => Status::Blocked(format!(
-                "pod {pod} of the previous server does not end, as if its node {node} were lost: bring the node back, or \
+                "pod {pod} of the previous server is stuck terminating on node {node}, which seems to be lost: bring the node back, or \
                  kubectl delete node {node}, or kubectl delete pod {pod} --force"
             )),
             Self::NotValidated { .. } => {
@@ -198,11 +198,11 @@ impl Trouble {
                 Status::Blocked(format!("storage does not answer: the name of {store} cannot be found: {why}"))
             }
             Self::StorageSilent { store, lookup: None } => Status::Blocked(format!(
-                "storage does not answer: Velero got no word from {store} so far, check that it runs and can be reached from \
+                "storage does not answer: Velero got no answer from {store} so far, check that it runs and can be reached from \
                  the cluster"
             )),
             Self::StuckServer { store, restart } => Status::Waiting(format!(
-                "{restart}: it got no word from {store} so far, or still waits for the storage before it"
+                "{restart}: it got no answer from {store} so far, or still waits for the storage before it"
             )),
             Self::StorageUnusable { message } => Status::Blocked(format!("storage is not usable: {message}")),
         }
