@@ -132,7 +132,7 @@ fn storage(snapshot: &Snapshot, provider_ids: &[String]) -> StoragePlan {
     }
 }
 
-/// Returns why the charm must not touch what is there, if so: it is somebody else's, or nobody has asked for its adoption yet.
+/// Returns a status if the charm must not touch what is there: it belongs to somebody else, or is not adopted yet.
 fn hands_off(application: &str, holdings: &Holdings, storage: &StoragePlan) -> Option<Status> {
     if let Some(kind) = reserved_name(application) {
         return Some(Status::Blocked(format!(
@@ -146,7 +146,7 @@ fn hands_off(application: &str, holdings: &Holdings, storage: &StoragePlan) -> O
     if let Some(Conflict { object, is_cluster_wide, holder }) = holdings.others() {
         let way_out = if is_cluster_wide {
             format!(
-                "and the name of this model leads to the same: juju deploy {application} in a model of another name"
+                "and this model's Velero would need that name, too: juju deploy {application} in a model of another name"
             )
         } else {
             one_each
