@@ -146,7 +146,7 @@ fn hands_off(application: &str, holdings: &Holdings, storage: &StoragePlan) -> O
     if let Some(Conflict { object, is_cluster_wide, holder }) = holdings.others() {
         let way_out = if is_cluster_wide {
             format!(
-                "and the name of this model leads to the same: juju deploy {application} in a model of another name"
+                "and this model's Velero would need that name, too: juju deploy {application} in a model of another name"
             )
         } else {
             one_each

@@ -18,6 +18,10 @@ const LOCATION: &str = "BackupStorageLocation default";
 /// A server whose store answers has validated a location in a part of this time. It has no time limit of its own for that.
 pub(crate) const VALIDATION: Duration = Duration::from_secs(30);
 
+/// A server validates a location every minute, unless the location says otherwise. One that has not done so for this time hangs in
+/// a store that has fallen silent.
+const STALE: Duration = Duration::from_mins(5);
+
 /// Judges the location. A status from before the server's start was found out by another one, with other plugins; one from before
 /// a change is told by [`Freshness`].
 pub(super) fn assess(observed: &Observed) -> Option<Trouble> {
@@ -33,6 +37,9 @@ pub(super) fn assess(observed: &Observed) -> Option<Trouble> {
         Freshness::Marked | Freshness::Never => false,
     };
     match freshness::phase(location).filter(|_| is_current) {
+        Some("Available") if is_stale(location, observed.at) => {
+            Some(Trouble::StorageSilent { store: store(location), lookup: None })
+        }
         Some("Available") => None,
         Some("Unavailable") => {
             let message = location.data.pointer("/status/message").and_then(|message| message.as_str());
@@ -45,6 +52,12 @@ pub(super) fn assess(observed: &Observed) -> Option<Trouble> {
         _ if by_this_server => Some(Trouble::NotValidated { silent_from: None }),
         _ => Some(silence(location, start, observed)),
     }
+}
+
+/// Whether the server should have validated a location again by now.
+fn is_stale(location: &DynamicObject, now: Timestamp) -> bool {
+    let is_regular = location.data.pointer("/spec/validationFrequency").is_none();
+    is_regular && freshness::time(location).is_some_and(|validated| now >= validated + STALE)
 }
 
 /// Whether the server was started after the last change of the location: it has never known it otherwise.
