@@ -86,10 +86,7 @@ impl<'a> StorageFields<'a> {
     pub fn notes_on_credentials(&self, keys: &[&'static str]) -> Vec<String> {
         let padded =
             |key: &&&str| self.0.get(**key).is_some_and(|value| value.trim_matches(['\r', '\n']) != value.trim());
-        keys.iter()
-            .filter(padded)
-            .map(|key| format!("{key} begins or ends with a blank, which is kept"))
-            .collect()
+        keys.iter().filter(padded).map(|key| format!("{key} begins or ends with a blank, which is kept")).collect()
     }
 
     /// Returns a folder without slashes at its ends; `None` for the root.

@@ -99,10 +99,7 @@ fn what_is_probably_a_mistake_is_said_and_does_not_stop_anything() {
             "endpoint begins with the name of the bucket: if it is the address of the bucket, set it without cluster-backups."
         ]
     );
-    assert_eq!(
-        notes(&[("secret-key", " s3cr3t")]),
-        ["secret-key begins or ends with a blank, which is kept"]
-    );
+    assert_eq!(notes(&[("secret-key", " s3cr3t")]), ["secret-key begins or ends with a blank, which is kept"]);
     let storage = storage_with(&[("attributes", r#"["x-amz-tagging=a=b"]"#)]).unwrap();
     assert!(!storage.backup_location_config.contains_key("tagging"));
     assert!(storage.notes[0].starts_with("the tags of attributes are not set"), "{:?}", storage.notes);

@@ -39,6 +39,7 @@ use super::client::{Cluster, api_resource};
 type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;
 type Witness = Arc<dyn Fn(&Call) + Send + Sync>;
 type Rule = Box<dyn Fn(&Call) -> Option<(StatusCode, String)> + Send>;
+type Silence = Box<dyn Fn(&Call) -> bool + Send>;
 type Reaction = Box<dyn Fn(&Value) -> Vec<Value> + Send>;
 
 /// The server. A clone is another door to the same one.
@@ -53,6 +54,7 @@ struct Inner {
     store: Store,
     requests: Vec<String>,
     rules: Vec<Rule>,
+    silences: Vec<Silence>,
     witness: Option<Witness>,
     reaction: Option<Reaction>,
     /// How many more requests are answered.
@@ -68,6 +70,7 @@ impl TestApi {
             store: Store::default(),
             requests: Vec::new(),
             rules: Vec::new(),
+            silences: Vec::new(),
             witness: None,
             reaction: None,
             answers: None,
@@ -183,6 +186,11 @@ impl TestApi {
         self.inner().rules.push(Box::new(rule));
     }
 
+    /// Never answers the requests for which `rule` holds.
+    pub(crate) fn keep_silent(&self, rule: impl Fn(&Call) -> bool + Send + 'static) {
+        self.inner().silences.push(Box::new(rule));
+    }
+
     /// Has admission rewrite what is applied, before it is stored or, in a dry run, told.
     pub(crate) fn rewrite(&self, rewrite: impl Fn(&mut Value) + Send + 'static) {
         self.inner().store.rewrite(Box::new(rewrite));
@@ -206,7 +214,9 @@ impl TestApi {
 
     /// Answers as it should again.
     pub(crate) fn refuse_nothing(&self) {
-        self.inner().rules.clear();
+        let mut inner = self.inner();
+        inner.rules.clear();
+        inner.silences.clear();
     }
 
     /// From now on somebody takes the finalizers of a kind's objects off as soon as they are to be deleted.
@@ -246,8 +256,6 @@ impl TestApi {
     }
 
     async fn answer(&self, request: Request<Body>) -> Response<AnswerBody> {
-        // No server answers at once.
-        tokio::task::yield_now().await;
         let (head, body) = request.into_parts();
         let body = body.collect_bytes().await.expect("a body in memory");
         let call = Call::read(&head, &body);
@@ -265,6 +273,9 @@ impl TestApi {
         };
         if !answers {
             self.deaths.send_replace(true);
+            return pending().await;
+        }
+        if self.inner().silences.iter().any(|rule| rule(&call)) {
             return pending().await;
         }
         let refusal = self.inner().rules.iter().find_map(|rule| rule(&call));

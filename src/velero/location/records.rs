@@ -83,7 +83,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::cluster::test_api::TestApi;
+    use crate::cluster::test_api::{TestApi, Verb};
 
     const LIMIT: Duration = Duration::from_mins(1);
     const MADE: &str = "2026-01-31T10:20:30Z";
@@ -172,9 +172,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_too_much_for_one_run_is_left_for_the_next() {
-        let api = cluster_with(&[backup("done", LOCATION, &json!({"phase": "Completed"}))]);
-        assert!(!forget_all(&api.cluster("velero"), Duration::ZERO).await.unwrap());
-        assert_eq!(left(&api), ["Backup done"]);
+        let api = cluster_with(&[backup("done", LOCATION, &json!({"phase": "Completed"})), repository("kopia")]);
+        api.keep_silent(|call| call.verb == Verb::DeleteCollection && call.key.plural == "backuprepositories");
+        assert!(!forget_all(&api.cluster("velero"), Duration::from_millis(100)).await.unwrap());
+        assert_eq!(left(&api), ["BackupRepository kopia"]);
+        api.refuse_nothing();
         assert!(forget_all(&api.cluster("velero"), LIMIT).await.unwrap());
         assert_eq!(left(&api), Vec::<String>::new());
     }

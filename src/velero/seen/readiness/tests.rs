@@ -123,7 +123,7 @@ fn observed(pods: Vec<Pod>) -> Observed {
             &json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}),
         )),
         node_agent: Some(daemon_set(&agents(2, 2, 2))),
-        location: Some(location_of(&json!({"phase": "Available", "lastValidationTime": "2026-01-31T10:20:32Z"}))),
+        location: Some(location_of(&json!({"phase": "Available", "lastValidationTime": "2026-01-31T10:50:00Z"}))),
         ..Observed::of_pods(pods)
     }
 }
@@ -557,6 +557,20 @@ fn a_store_that_does_not_answer_is_told_of_once_the_server_has_had_the_time_to_a
     // A server that has started since has never known the location otherwise.
     answered.metadata.managed_fields = changed("2026-01-31T10:20:29Z").metadata.managed_fields;
     assert_eq!(told(&Observed { location: Some(answered), ..all_well() }), [] as [&str; 0]);
+}
+
+#[test]
+fn a_store_that_has_fallen_silent_since_it_was_validated_is_told_of() {
+    let validated = |at: &str, spec: &Value| {
+        let mut location = location_of(&json!({"phase": "Available", "lastValidationTime": at}));
+        location.data["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        Observed { location: Some(location), ..all_well() }
+    };
+    assert!(only(&validated("2026-01-31T10:45:30Z", &json!({}))).starts_with("blocked: storage does not answer: "));
+    assert_eq!(told(&validated("2026-01-31T10:45:31Z", &json!({}))), [] as [&str; 0]);
+    // Somebody has asked for fewer validations.
+    let rarely = json!({"validationFrequency": "1h"});
+    assert_eq!(told(&validated("2026-01-31T10:25:00Z", &rarely)), [] as [&str; 0]);
 }
 
 #[test]
