@@ -132,10 +132,14 @@ const BENCH: Modules<'_> = &[
     ("user", &[]),
     ("command", &["cost"]),
     ("objects", &[]),
-    ("report", &["cost", "task"]),
-    ("by_hand", &["command", "cost", "objects", "task", "user"]),
+    ("obstacles", &["objects"]),
     ("storage", &["command", "cost", "task"]),
-    ("hooks", &["audit", "cost", "objects", "storage", "task", "user"]),
+    ("recorder", &["audit", "cost", "objects", "storage", "user"]),
+    ("trouble", &["cost", "obstacles", "recorder", "storage"]),
+    ("crowd", &["cost", "objects", "recorder", "storage", "task"]),
+    ("report", &["cost", "task", "trouble"]),
+    ("by_hand", &["command", "cost", "objects", "task", "user"]),
+    ("hooks", &["cost", "recorder", "storage", "task"]),
 ];
 
 #[test]

@@ -90,6 +90,7 @@ fn backups_of_volumes_of_a_server_with_more_rights_are_restored_by_one_with_less
     deployed.edit("Namespace", "volumes-of-before-restricted", &enforced);
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "maintenance"}, "spec": {
         "containers": job["spec"]["template"]["spec"]["containers"],
+        "volumes": job["spec"]["template"]["spec"]["volumes"],
         "securityContext": job["spec"]["template"]["spec"]["securityContext"], "restartPolicy": "Never"}});
     let pods = objects::api(deployed.world, "volumes-of-before-restricted", "Pod");
     let tried = PostParams { dry_run: true, ..PostParams::default() };

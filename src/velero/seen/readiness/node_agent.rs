@@ -26,7 +26,9 @@ pub(super) fn assess(expected: &ExpectedManifest, observed: &Observed) -> Vec<Tr
     if runs_everywhere(agent) {
         return Vec::new();
     }
-    let updated = agent.status.as_ref().and_then(|status| status.updated_number_scheduled).unwrap_or(0);
+    // A status from before the last change counts the pods of the former template.
+    let status = agent.status.as_ref().filter(|status| status.observed_generation >= agent.metadata.generation);
+    let updated = status.and_then(|status| status.updated_number_scheduled).unwrap_or(0);
     let pods = AGENTS.pods_trouble(&observed.pods, updated, observed.at);
     pods.into_iter().chain([roll_out(agent, observed)]).collect()
 }

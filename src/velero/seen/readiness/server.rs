@@ -26,10 +26,15 @@ const KILLING: Duration = Duration::from_mins(1);
 
 /// Judges the server: the most urgent trouble comes first.
 pub(super) fn assess(expected: &ExpectedManifest, observed: &Observed) -> Vec<Trouble> {
-    let status = observed.server.as_ref().and_then(|server| server.status.as_ref());
-    let updated = status.and_then(|status| status.updated_replicas).unwrap_or(0);
+    let updated = observed.server.as_ref().map_or(0, updated_replicas);
     let pods = SERVERS.pods_trouble(&observed.pods, updated, observed.at);
     pods.into_iter().chain(roll_out(expected, observed)).chain(previous_server(observed)).collect()
+}
+
+/// Returns how many pods are of the latest template. A status from before the last change counts those of the former one.
+fn updated_replicas(server: &Deployment) -> i32 {
+    let status = server.status.as_ref().filter(|status| status.observed_generation >= server.metadata.generation);
+    status.and_then(|status| status.updated_replicas).unwrap_or(0)
 }
 
 fn roll_out(expected: &ExpectedManifest, observed: &Observed) -> Option<Trouble> {
@@ -63,8 +68,7 @@ fn roll_out(expected: &ExpectedManifest, observed: &Observed) -> Option<Trouble>
     let available = count(status.available_replicas).min(count(status.updated_replicas));
     let last_failure = last_failure(observed).unwrap_or_default();
     let missing = format!("to be rolled out: {available} of {wanted} pods available{last_failure}");
-    let updated = status.updated_replicas.filter(|_| status.observed_generation >= server.metadata.generation);
-    rolling_out(missing, SERVERS.lasting_from(&observed.pods, count(updated)))
+    rolling_out(missing, SERVERS.lasting_from(&observed.pods, updated_replicas(server)))
 }
 
 /// Whether all pods are of the latest template and available, and there are no others.

@@ -180,6 +180,26 @@ fn a_roll_out_is_over_when_only_new_pods_are_there_and_available() {
 }
 
 #[test]
+fn the_pods_of_a_former_template_tell_nothing_of_the_latest_one() {
+    let failing = || vec![pod(&waiting("ImagePullBackOff", "not found"))];
+    let of = |generation: u32| {
+        let status = json!({"observedGeneration": generation, "replicas": 1, "updatedReplicas": 1});
+        Observed { server: Some(deployment(&status)), ..observed(failing()) }
+    };
+    assert!(first(&of(2)).starts_with("blocked: cannot pull image"));
+    // The cluster has not seen the change yet.
+    assert!(only(&of(1)).starts_with("waiting: for Deployment velero to be rolled out"));
+    assert!(!settled(&of(1)));
+    let mut agents = Observed { node_agent: Some(daemon_set(&agents(2, 2, 1))), ..all_well() };
+    let mut failing = agent_pod("second", "False");
+    failing.status = server_pod("x", &json!({}), &waiting("ImagePullBackOff", "not found")).status;
+    agents.pods.push(failing);
+    assert!(first(&agents).starts_with("blocked: cannot pull image"), "{:?}", told(&agents));
+    agents.node_agent.as_mut().unwrap().metadata.generation = Some(2);
+    assert_eq!(only(&agents), "waiting: for DaemonSet node-agent to be rolled out");
+}
+
+#[test]
 fn a_new_pod_that_does_not_start_for_long_is_not_waited_for() {
     let server = |updated: u32| json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": updated});
     let creating = || vec![pod(&waiting("ContainerCreating", ""))];
