@@ -94,6 +94,18 @@ fn with_phase(location: &DynamicObject, phase: &str) -> Value {
     location
 }
 
+/// Manifests of nothing but a location and its credentials.
+fn manifests(location: DynamicObject) -> Manifests {
+    Manifests {
+        namespace: "velero".to_owned(),
+        namespace_labels: BTreeMap::new(),
+        definitions: Vec::new(),
+        objects: Vec::new(),
+        credentials: Some(credentials()),
+        locations: vec![location],
+    }
+}
+
 /// What is due in a cluster with a backup in progress: nothing, a change now (of the credentials alone?), or later.
 async fn due_during_a_backup(live: Value, has_credentials: bool, desired: DynamicObject) -> (&'static str, usize) {
     let api = cluster_with_old_bucket();
@@ -104,14 +116,7 @@ async fn due_during_a_backup(live: Value, has_credentials: bool, desired: Dynami
     }
     let started = json!({"phase": "InProgress", "startTimestamp": Timestamp::now().to_string()});
     api.put(&object("Backup", "begun", &started));
-    let manifests = Manifests {
-        namespace: "velero".to_owned(),
-        namespace_labels: BTreeMap::new(),
-        definitions: Vec::new(),
-        objects: Vec::new(),
-        credentials: Some(credentials()),
-        locations: vec![desired],
-    };
+    let manifests = manifests(desired);
     let cluster = api.cluster("velero");
     let holdings = Holdings::read(&cluster, "velero-operator").await.unwrap();
     match due_update(&cluster, &manifests, &holdings).await.unwrap() {
@@ -236,14 +241,7 @@ async fn confirmed(after: i64) -> (Value, Value) {
         json!([{"manager": FIELD_MANAGER, "operation": "Apply", "time": changed.to_string()}]);
     live["status"] = json!({"phase": "Available", "lastValidationTime": now.to_string()});
     api.put(&live);
-    let manifests = Manifests {
-        namespace: "velero".to_owned(),
-        namespace_labels: BTreeMap::new(),
-        definitions: Vec::new(),
-        objects: Vec::new(),
-        credentials: Some(credentials()),
-        locations: vec![bucket("old")],
-    };
+    let manifests = manifests(bucket("old"));
     let cluster = api.cluster("velero");
     let DueUpdate::Now(update) = due_update(&cluster, &manifests, &Holdings::default()).await.unwrap() else {
         panic!("nothing is due");

@@ -71,8 +71,10 @@ fn silence(location: &DynamicObject, start: Option<Timestamp>, observed: &Observ
     let changed = freshness::changed(location);
     // A server begins with validating all locations.
     let silent_from = start.map(|start| changed.map_or(start, |changed| start.max(changed)) + VALIDATION);
-    // A server that was restarted for the silence is no reason to think that it has ended.
-    let goes_on = changed.is_some_and(|changed| Restart::last(observed.server.as_ref(), changed).is_some());
+    // A server that was restarted for the silence is no reason to think that it has ended, until something is heard.
+    let is_unheard = freshness::time(location).is_none();
+    let goes_on =
+        is_unheard && changed.is_some_and(|changed| Restart::last(observed.server.as_ref(), changed).is_some());
     if goes_on || silent_from.is_some_and(|from| observed.at >= from) {
         Trouble::StorageSilent { store: store(location), lookup: None }
     } else {
