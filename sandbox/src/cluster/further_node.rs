@@ -113,6 +113,7 @@ pub(super) async fn add(
     stdin.write_all(b"join\n").await.map_err(failed)?;
     let client = readiness::client(access).await?;
     Box::pin(readiness::node_ready(&client, &name)).await?;
+    node.reaches_services().await?;
     node.make_local_volumes(VOLUMES).await?;
     Ok(node)
 }

@@ -427,7 +427,10 @@ async fn furnish(guard: &Guard, process: u32, archives: &[PathBuf]) -> Result<(N
             volumes::create_storage(&access).await?;
             Ok::<(), ClusterError>(node.make_local_volumes(VOLUMES).await?)
         };
-        let settled = async { Ok::<(), ClusterError>(Box::pin(readiness::settle(&client)).await?) };
+        let settled = async {
+            Box::pin(readiness::settle(&client)).await?;
+            Ok::<(), ClusterError>(node.reaches_services().await?)
+        };
         tokio::try_join!(volumes, settled).map(drop)
     };
     tokio::try_join!(images, objects)?;

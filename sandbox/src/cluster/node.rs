@@ -27,10 +27,16 @@ use crate::process::{self, ProcessError};
 /// How long containerd may take to start.
 const CONTAINERD_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long kube-proxy may take until the first service is reached.
+const SERVICES_LIMIT: Duration = Duration::from_mins(2);
+
+/// How long one try to reach a service may take.
+const TRY_LIMIT: Duration = Duration::from_secs(10);
+
 /// How long containerd may take for one image.
 const IMAGE_LIMIT: Duration = Duration::from_mins(2);
 
-/// Why the node does not have an image.
+/// Why the node cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// containerd does not answer.
@@ -42,6 +48,15 @@ pub enum NodeError {
         /// The image's name or archive.
         image: String,
         /// What it said.
+        #[source]
+        source: ProcessError,
+    },
+    /// No service is reached from the node.
+    #[error("the node {node} did not reach the API server at its service's address within {SERVICES_LIMIT:?}")]
+    Services {
+        /// The node's name.
+        node: String,
+        /// What the last try said.
         #[source]
         source: ProcessError,
     },
@@ -128,6 +143,27 @@ impl Node {
         let failed = |source| NodeError::Image { image: name.to_owned(), source };
         let arguments = ["images", "tag", "--force", known, name].map(OsStr::new);
         self.containerd.ctr(&arguments).await.map(drop).map_err(failed)
+    }
+
+    /// Waits until a connection to the API server's service gets through. A node is ready before kube-proxy has written its rules,
+    /// and a pod that is started between the two reaches nothing.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    pub(super) async fn reaches_services(&self) -> Result<(), NodeError> {
+        let deadline = Instant::now() + SERVICES_LIMIT;
+        let port = self.access.service_port.to_string();
+        loop {
+            let mut connection = Command::from(self.access.command("busybox"));
+            connection.args(["nc", "-w", "5", &self.access.service_host, &port]);
+            match process::run(connection, TRY_LIMIT).await {
+                Ok(_) => return Ok(()),
+                Err(source) if Instant::now() > deadline => {
+                    return Err(NodeError::Services { node: self.name.clone(), source });
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
     }
 
     /// Makes `count` more volumes of the class [`volumes::LOCAL_STORAGE_CLASS`]: each is used once.

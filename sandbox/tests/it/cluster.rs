@@ -83,17 +83,16 @@ async fn run_on(client: &Client, node: &str, name: &str, script: &str, condition
 }
 
 /// Pods of both nodes reach each other, the API server at its service's address, and what runs beside the cluster.
-async fn check_second_node(client: &Client, cluster: &Cluster) {
+async fn check_second_node(client: &Client, cluster: &Cluster, store: &str) {
     let second = cluster.add_node(NodeOptions::default(), &Progress::to_stderr()).await.unwrap();
     let first = cluster.node().name();
-    let store = cluster.access().server_address;
     for (from, to) in [(first, second.name()), (second.name(), first)] {
         let listening = |pod: &Pod| phase(pod) == "Running" && address(pod).is_some();
         let listener = format!("listener-{to}");
         let listener = run_on(client, to, &listener, "while true; do nc -l -p 8080 </dev/null; done", listening).await;
         let address = address(&listener).unwrap();
         let script = format!(
-            "until nc -w 1 {address} 8080 </dev/null; do sleep 0.2; done; nc -w 5 {store} 9000 </dev/null; \
+            "until nc -w 1 {address} 8080 </dev/null; do sleep 0.2; done; nc -w 5 {store} </dev/null; \
              nc -w 5 $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT </dev/null"
         );
         let ended = |pod: &Pod| matches!(phase(pod), "Succeeded" | "Failed");
@@ -124,11 +123,12 @@ async fn a_cluster_runs_pods_and_leaves_nothing_behind() {
     let another_name = "docker.io/library/busybox:renamed";
     cluster.node().tag_image(images::BUSYBOX, another_name).await.unwrap();
 
+    let listener = store.access().endpoint.trim_start_matches("http://").replace(':', " ");
+
     // A volume of its own that it may write as anybody, the API server at its service's address, and the S3 server.
     let script = format!(
         "echo written > /data/file && nc -w 5 $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT </dev/null \
-         && nc -w 5 {} 9000 </dev/null",
-        access.server_address
+         && nc -w 5 {listener} </dev/null",
     );
     let container = json!({
         "name": "worker",
@@ -151,7 +151,7 @@ async fn a_cluster_runs_pods_and_leaves_nothing_behind() {
     inside.args(["nc", "-w", "5", &access.service_host, &access.service_port.to_string()]);
     process::run(inside, Duration::from_mins(1)).await.unwrap();
 
-    check_second_node(&client, &cluster).await;
+    check_second_node(&client, &cluster, &listener).await;
     check_s3(&mut store).await;
     drop(store);
     assert!(!traces.found().is_empty());
