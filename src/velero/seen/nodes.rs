@@ -4,10 +4,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::{Api, api::ObjectMeta};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::timeout;
+use url::form_urlencoded;
 
 use super::kubelet_root::{self, FoundRoot, NodeFacts};
 use crate::{
@@ -15,8 +17,9 @@ use crate::{
     velero::{names::NODE_AGENT, wanted::KubeletRoot},
 };
 
-/// The nodes that the node agent runs on: those that are not Windows', as in its DaemonSet. (`!=` is escaped as in an address.)
-const LINUX_NODES: &str = "/api/v1/nodes?labelSelector=kubernetes.io%2Fos%21%3Dwindows";
+/// The nodes that the node agent runs on, a page at a time: those that are not Windows', as in its DaemonSet. (`!=` is escaped as
+/// in an address.)
+const LINUX_NODES: &str = "/api/v1/nodes?labelSelector=kubernetes.io%2Fos%21%3Dwindows&limit=500";
 /// A list as it is shown to people: a line for each object, and its metadata. All else of a node, such as the list of its images,
 /// is long.
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
@@ -49,10 +52,11 @@ pub(crate) async fn kubelet_root(cluster: &Cluster) -> Result<FoundRoot, Cluster
     Ok(kubelet_root::choose(agent.as_ref(), &nodes))
 }
 
-/// The nodes as a table.
+/// A page of the nodes as a table.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Table {
+    metadata: ListMeta,
     column_definitions: Vec<Column>,
     rows: Vec<Row>,
 }
@@ -95,9 +99,19 @@ impl From<ObjectMeta> for NodeFacts {
 }
 
 async fn facts(cluster: &Cluster) -> Result<Vec<NodeFacts>, ClusterError> {
-    let table: Table = call("list", "nodes".to_owned(), || cluster.read(LINUX_NODES, TABLE)).await?;
-    // The kubelet of a node that is down would not answer.
-    let (mut nodes, down) = table.nodes();
+    let (mut nodes, mut down) = (Vec::new(), Vec::new());
+    let mut page = LINUX_NODES.to_owned();
+    loop {
+        let table: Table = call("list", "nodes".to_owned(), || cluster.read(&page, TABLE)).await?;
+        let rest = table.metadata.continue_.clone().filter(|token| !token.is_empty());
+        // The kubelet of a node that is down would not answer.
+        let (ready_here, down_here) = table.nodes();
+        nodes.extend(ready_here);
+        down.extend(down_here);
+        let Some(token) = rest else { break };
+        page =
+            format!("{LINUX_NODES}&continue={}", form_urlencoded::byte_serialize(token.as_bytes()).collect::<String>());
+    }
     let asked = nodes.iter_mut().take(KUBELETS_ASKED).map(|node| async {
         node.told = told(cluster, &node.name).await;
     });
@@ -124,12 +138,25 @@ async fn told(cluster: &Cluster, node: &str) -> Option<KubeletRoot> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        convert::Infallible,
+        future::pending,
+        sync::{Arc, Mutex},
+    };
+
+    use http::{Request, Response};
+    use kube::{Client, client::Body};
     use serde_json::json;
+    use tokio::time::Instant;
 
     use super::*;
 
     /// The table that `kubectl get nodes` shows, with the columns that matter here.
     fn table(rows: &[(&str, &str)]) -> Table {
+        serde_json::from_value(page(rows, None)).unwrap()
+    }
+
+    fn page(rows: &[(&str, &str)], rest: Option<&str>) -> Value {
         let rows: Vec<_> = rows
             .iter()
             .map(|(name, status)| {
@@ -140,11 +167,56 @@ mod tests {
             .collect();
         let columns = ["Name", "Status", "Roles", "Age", "Version"]
             .map(|name| json!({"name": name, "type": "string", "format": "", "description": "", "priority": 0}));
-        serde_json::from_value(
-            json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": "1"},
-            "columnDefinitions": columns, "rows": rows}),
-        )
-        .unwrap()
+        json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": "1", "continue": rest},
+            "columnDefinitions": columns, "rows": rows})
+    }
+
+    /// A cluster of two pages of 20 nodes each, whose kubelets tell a directory, but for two: one that has no flags to tell, and one
+    /// that does not answer. With it comes what was asked of it.
+    fn forty_nodes() -> (Cluster, Arc<Mutex<Vec<String>>>) {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = asked.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let asked = request.uri().to_string();
+            log.lock().unwrap().push(asked.clone());
+            async move {
+                if asked.contains("node-3/proxy") {
+                    return pending().await;
+                }
+                let numbers = if asked.contains("continue=a%2Fb") { 20..40 } else { 0..20 };
+                let names: Vec<_> = numbers.map(|number| format!("node-{number}")).collect();
+                let rows: Vec<_> = names.iter().map(|name| (name.as_str(), "Ready")).collect();
+                let answer = match &asked {
+                    path if path.contains("node-4/proxy") => json!({"kind": "Flagz", "flags": {}}),
+                    path if path.contains("/proxy/") => {
+                        json!({"kind": "Flagz", "flags": {"root-dir": "/data/kubelet"}})
+                    }
+                    path if path.contains("continue=") => page(&rows, None),
+                    _ => page(&rows, Some("a/b")),
+                };
+                Ok::<_, Infallible>(Response::new(Body::from(answer.to_string().into_bytes())))
+            }
+        });
+        (Cluster::with_client(Client::new(service, "velero"), "velero".to_owned()), asked)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_page_is_read_and_no_more_kubelets_are_asked_or_waited_for_than_there_is_time_for() {
+        let (cluster, asked) = forty_nodes();
+        let begin = Instant::now();
+        let nodes = facts(&cluster).await.unwrap();
+        assert_eq!(begin.elapsed().as_secs(), KUBELET_PATIENCE.as_secs());
+        assert_eq!(nodes.len(), 40);
+        let told = |number: usize| nodes[number].told.as_ref().map(ToString::to_string);
+        for number in [0, 2, 5, 20, 31] {
+            assert_eq!(told(number).as_deref(), Some("/data/kubelet"), "{number}");
+        }
+        // The silent one, the old one, and the first that is not asked any more.
+        for number in [3, 4, 32, 39] {
+            assert_eq!(told(number), None, "{number}");
+        }
+        let kubelets = asked.lock().unwrap().iter().filter(|path| path.contains("/proxy/flagz")).count();
+        assert_eq!(kubelets, KUBELETS_ASKED);
     }
 
     #[test]
