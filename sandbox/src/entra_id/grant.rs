@@ -1,11 +1,13 @@
 //! Who gets a token, and how Entra ID says that somebody does not: without I/O.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hyper::StatusCode;
 use jiff::Timestamp;
-use ring::hmac;
+use jwt_compact::{
+    AlgorithmExt, Claims, Header,
+    alg::{Hs256, Hs256Key},
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -91,7 +93,7 @@ pub(super) fn token(
     tenant: &str,
     form: &BTreeMap<String, String>,
     now: Timestamp,
-    key: &hmac::Key,
+    key: &Hs256Key,
 ) -> Result<Value, Refusal> {
     let bad = |error, code, text| Refusal::new(StatusCode::BAD_REQUEST, error, code, text);
     let field = |name: &str| form.get(name).map(String::as_str).filter(|value| !value.is_empty());
@@ -137,7 +139,7 @@ pub(super) fn token(
         "token_type": "Bearer",
         "expires_in": LIFETIME,
         "ext_expires_in": LIFETIME,
-        "access_token": signed(&claims(principal, resource, now), key),
+        "access_token": signed(claims(principal, resource, now), key),
     }))
 }
 
@@ -186,16 +188,16 @@ fn claims(principal: &ServicePrincipal, resource: &str, now: Timestamp) -> Value
 }
 
 /// A token. Nobody here has the key to check it with: it is signed all the same, so that it has the form of one.
-fn signed(claims: &Value, key: &hmac::Key) -> String {
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let mut token = format!("{}.{}", part(&json!({"typ": "JWT", "alg": "HS256"})), part(claims));
-    let signature = URL_SAFE_NO_PAD.encode(hmac::sign(key, token.as_bytes()));
-    let _ = write!(token, ".{signature}");
-    token
+fn signed(claims: Value, key: &Hs256Key) -> String {
+    let header = Header::empty().with_token_type("JWT");
+    // Texts and numbers have a form in JSON.
+    Hs256.token(&header, &Claims::new(claims), key).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use jwt_compact::UntrustedToken;
+
     use super::*;
 
     fn principal() -> ServicePrincipal {
@@ -219,19 +221,19 @@ mod tests {
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
         form.retain(|_, value| !value.is_empty());
-        let key = hmac::Key::new(hmac::HMAC_SHA256, b"key");
-        token(&[principal()], tenant, &form, Timestamp::from_second(1_700_000_000).unwrap(), &key)
+        token(&[principal()], tenant, &form, Timestamp::from_second(1_700_000_000).unwrap(), &Hs256Key::new(b"key"))
     }
 
     #[test]
     fn who_proves_to_be_the_principal_gets_a_token_for_what_was_asked_for() {
         let answer = ask("ten", &[]).unwrap();
         let token = answer["access_token"].as_str().unwrap();
-        let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
-        let claims: Value = serde_json::from_slice(&claims).unwrap();
-        assert_eq!(claims["aud"], "https://storage.azure.com");
-        assert_eq!(claims["iss"], "https://sts.windows.net/ten/");
-        assert_eq!(claims["exp"], 1_700_003_600);
+        let token = UntrustedToken::new(token).unwrap();
+        let token = Hs256.validator::<Value>(&Hs256Key::new(b"key")).validate(&token).unwrap();
+        let claims = token.claims();
+        assert_eq!(claims.custom["aud"], "https://storage.azure.com");
+        assert_eq!(claims.custom["iss"], "https://sts.windows.net/ten/");
+        assert_eq!(claims.expiration.map(|expiration| expiration.timestamp()), Some(1_700_003_600));
         assert!(ask("ten", &[("scope", "https://management.azure.com//.default")]).is_ok());
     }
 

@@ -11,7 +11,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use jiff::Timestamp;
-use ring::hmac;
+use jwt_compact::alg::Hs256Key;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -50,7 +50,7 @@ pub enum ServeError {
 /// What each answer depends on.
 struct Directory {
     folder: Box<Path>,
-    key: hmac::Key,
+    key: Hs256Key,
 }
 
 /// Answers at `address`, for those whom `folder` names, until it is ended.
@@ -64,7 +64,7 @@ pub async fn serve(address: IpAddr, folder: &Path) -> Result<(), ServeError> {
     let acceptor = TlsAcceptor::from(Arc::new(configuration(folder)?));
     let listener = TcpListener::bind(listeners.https).await?;
     let random = [(); 2].map(|()| Uuid::new_v4().into_bytes()).concat();
-    let directory = Directory { folder: folder.into(), key: hmac::Key::new(hmac::HMAC_SHA256, &random) };
+    let directory = Directory { folder: folder.into(), key: Hs256Key::new(random) };
     tokio::try_join!(answer_names(&socket, address), accept(&listener, &acceptor, Arc::new(directory)))?;
     Ok(())
 }
