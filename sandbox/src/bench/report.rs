@@ -140,7 +140,7 @@ fn targets(tasks: &BTreeMap<Task, Summary>, troubles: &BTreeMap<Trouble, Delays>
 fn targets_among_many(tasks: &BTreeMap<Task, Summary>) -> Vec<[String; 3]> {
     let mut targets = Vec::new();
     if let Some(Summary { wall, own_peak_memory, .. }) = tasks.get(&Task::Forget) {
-        let forget = "relation ends, 10,000 backups forgotten:";
+        let forget = "relation ends, 10,000 backups, longest hook:";
         let memory = own_peak_memory.map_or(0, |memory| memory.most);
         targets.extend([
             target(&format!("{forget} under 5 s"), seconds(wall.most) + " s", wall.most < 5_000_000),

@@ -41,8 +41,10 @@ pub enum Task {
     RunBackupGet,
     /// The same command of the CLI itself.
     VeleroBackupGet,
-    /// All hooks of the end of the relation with storage, where the cluster knows of many backups in the store.
+    /// The longest hook of those that forget the backups of a storage that is given up, where the cluster knows of many.
     Forget,
+    /// All these hooks, until no backup is known any more.
+    ForgetAll,
     /// The hook `remove` in a namespace full of backups; if it fails, with what Juju runs again.
     Remove,
     /// All hooks of that removal, from the end of the relation with storage.
@@ -83,7 +85,7 @@ impl Part {
 
 impl Task {
     /// All tasks, each of the charm's followed by what a user would do instead.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Install,
         Self::Deploy,
         Self::VeleroInstall,
@@ -104,6 +106,7 @@ impl Task {
         Self::RunBackupGet,
         Self::VeleroBackupGet,
         Self::Forget,
+        Self::ForgetAll,
         Self::Remove,
         Self::RemoveAll,
     ];
@@ -131,7 +134,8 @@ impl Task {
             Self::ToS3 => "from GCS to S3, until Active: all hooks",
             Self::RunBackupGet => "run \"backup get\"",
             Self::VeleroBackupGet => "  velero backup get",
-            Self::Forget => "relation ends, 10,000 backups forgotten",
+            Self::Forget => "relation ends, 10,000 backups: longest hook",
+            Self::ForgetAll => "relation ends, until all are forgotten",
             Self::Remove => "remove a full namespace: hook remove",
             Self::RemoveAll => "remove a full namespace: all its hooks",
         }
@@ -146,7 +150,7 @@ impl Task {
             Self::KubectlApply | Self::KubectlApplyAndWait | Self::KubectlApplyAgain | Self::KubectlSetImage => {
                 Part::Kubectl
             }
-            Self::Forget | Self::Remove | Self::RemoveAll => Part::Crowd,
+            Self::Forget | Self::ForgetAll | Self::Remove | Self::RemoveAll => Part::Crowd,
             Self::Install
             | Self::Deploy
             | Self::Integrate
