@@ -332,6 +332,10 @@ mod tests {
         assert!(built.join("hello").is_file());
         let names: Vec<_> = fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names.len(), 2, "more than the build and its lock is there: {names:?}");
+
+        // What is built needs nothing any more.
+        fs::remove_dir_all(&module).unwrap();
+        assert_eq!(build_in(&cache, tool, &Progress::silent()).await.unwrap(), built);
     }
 
     #[test]
