@@ -27,19 +27,31 @@ fn a_plugin_image_that_cannot_be_pulled_is_named_too() {
 }
 
 #[test]
-fn an_empty_image_names_the_option_and_leaves_what_runs() {
-    let mut deployed = Deployed::new("empty-image");
-    let before = deployed.versions();
-    for option in ["velero-image", "velero-aws-plugin-image", "velero-azure-plugin-image", "velero-gcp-plugin-image"] {
-        deployed.configure(option, "");
-        assert_eq!(
-            deployed.status(),
-            format!("blocked: the option {option} is empty: set an image, or juju config --reset {option}")
-        );
-        assert_eq!(deployed.versions(), before);
+fn what_is_no_image_is_told_by_its_option_and_nothing_is_written() {
+    let mut deployed = Deployed::new("no-image");
+    deployed.relate_s3();
+    assert_eq!(deployed.status(), "active: ready");
+    let before = deployed.standing();
+    let empty = |option: &'static str| (option, "", format!("is empty: set an image, or juju config --reset {option}"));
+    let bad = |option: &'static str, value: &'static str, why: &str| (option, value, why.to_owned());
+    for (option, value, why) in [
+        empty("velero-image"),
+        empty("velero-aws-plugin-image"),
+        empty("velero-azure-plugin-image"),
+        empty("velero-gcp-plugin-image"),
+        bad("velero-image", "Velero/velero:v1", "has capital letters, which names of images do not have"),
+        bad("velero-image", "http://x/velero:v1.18.3", "is a URL"),
+        bad("velero-image", "velero/velero:", "is no reference of an image"),
+        bad("velero-aws-plugin-image", "velero/velero-plugin-for-aws@sha256:12", "is no reference of an image"),
+    ] {
+        deployed.configure(option, value);
+        let status = deployed.status();
+        assert!(status.starts_with(&format!("blocked: the option {option} {why}")), "{status}");
+        assert_eq!(deployed.standing(), before, "{option}={value}");
         deployed.reset(option);
+        assert_eq!(deployed.status(), "active: ready");
+        assert_eq!(deployed.standing(), before, "{option}");
     }
-    assert!(deployed.status().starts_with("blocked: no storage"));
 }
 
 #[test]

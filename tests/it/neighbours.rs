@@ -1,6 +1,6 @@
 //! The charm where a Velero is already: another application's, one that was installed by hand, Helm's, or half of one.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use sandbox::juju::{DeployOptions, HookRecord, Model};
 use serde_json::{Value, json};
@@ -291,14 +291,33 @@ fn a_python_charm_that_runs_beside_is_named_and_left_alone() {
     assert_eq!(deployed.everything(), before);
 }
 
+/// What Juju has made in the model's namespace, whole, by kind and name.
+fn of_juju(deployed: &Deployed) -> BTreeMap<(&'static str, String), Value> {
+    let listed = ["ServiceAccount", "Service", "Secret"].into_iter().flat_map(|kind| {
+        deployed
+            .list(kind)
+            .into_iter()
+            .map(move |object| ((kind, object["metadata"]["name"].as_str().unwrap().to_owned()), object))
+    });
+    listed.filter(|(_, object)| object["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "juju").collect()
+}
+
 #[test]
-fn an_application_that_is_called_as_veleros_own_objects_makes_nothing() {
-    for name in ["velero", "velero-metrics"] {
+fn an_application_that_is_called_as_veleros_own_objects_makes_nothing_and_leaves_what_juju_made_for_it() {
+    for (name, kind) in [("velero", "ServiceAccount"), ("velero-metrics", "Service")] {
         let mut deployed = empty_model(world::shared(), &format!("application-{name}"));
-        deploy(&mut deployed, name);
+        let options = DeployOptions { units: 0, ..named(name) };
+        deployed.model.deploy(&deployed.world.charm, &options).unwrap();
+        let made = of_juju(&deployed);
+        assert!(made.contains_key(&(kind, name.to_owned())), "{made:?}");
+        let records = deployed.model.add_unit(name).unwrap();
+        assert!(!records.is_empty() && records.iter().all(HookRecord::success), "{records:?}");
+        deployed.after(records);
+        assert!(deployed.update_status().success());
         let said = status_of(&deployed, name);
         assert!(said.starts_with(&format!("blocked: an application must not be called {name}")), "{said}");
         assert_eq!(deployed.names(), Vec::<String>::new());
+        assert_eq!(of_juju(&deployed), made);
     }
 }
 

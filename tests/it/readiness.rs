@@ -1,13 +1,20 @@
-//! What runs, as the charm judges it: pods that have ended are no trouble, and what admission makes of an image is as planned.
+//! What runs, as the charm judges it: pods that have ended are no trouble, what admission makes of an image is as planned, and a pod
+//! that no node takes is not waited for.
 
-use kube::api::{DynamicObject, Patch, PatchParams};
-use sandbox::juju::{DeployOptions, UnitName};
+use std::time::Duration;
+
+use kube::{
+    ResourceExt,
+    api::{DynamicObject, ListParams, Patch, PatchParams},
+};
+use sandbox::juju::{DeployOptions, HookRecord, UnitName};
 use serde_json::{Value, json};
 
 use crate::{
     admission::{Does, Policy, workload},
     deployed::{APPLICATION, Deployed, trusted},
-    objects, world,
+    objects,
+    world::{self, World},
 };
 
 /// Makes a pod of an older Velero as it stays behind of a node that evicted it, with the labels of Velero's own.
@@ -53,6 +60,61 @@ fn a_pod_that_has_ended_does_not_change_what_is_said_of_those_that_run() {
     deployed.after(records);
     assert_eq!(deployed.status_of(1), "active: ready");
     assert_eq!(deployed.model.status().unwrap().applications[APPLICATION].version, version);
+}
+
+/// How long a hook may take that does not wait for what lasts; one that waits takes a minute.
+const SOON: Duration = Duration::from_secs(30);
+
+/// The nodes of a cluster, which take no pods as long as this lives.
+struct Cordon<'a> {
+    world: &'a World,
+}
+
+impl<'a> Cordon<'a> {
+    fn new(world: &'a World) -> Self {
+        let cordon = Self { world };
+        cordon.set(true);
+        cordon
+    }
+
+    fn set(&self, on: bool) {
+        let nodes = objects::api(self.world, "", "Node");
+        let patch = Patch::Merge(json!({"spec": {"unschedulable": on}}));
+        for node in self.world.runtime.block_on(nodes.list(&ListParams::default())).unwrap() {
+            let (name, parameters) = (node.name_any(), PatchParams::default());
+            self.world.runtime.block_on(nodes.patch(&name, &parameters, &patch)).unwrap();
+        }
+    }
+}
+
+impl Drop for Cordon<'_> {
+    fn drop(&mut self) {
+        self.set(false);
+    }
+}
+
+#[test]
+fn a_server_that_no_node_takes_is_told_of_in_the_schedulers_words_and_no_hook_waits_for_it() {
+    let (_turn, world) = world::alone();
+    let cordon = Cordon::new(world);
+    let mut deployed = Deployed::with(world, "no-room", &trusted());
+    deployed.relate_s3();
+    let pod = deployed.pods_of("deploy=velero")[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    let told = format!("waiting: for pod {pod} to find a node: 0/1 nodes are available: 1 node(s) ");
+    assert!(deployed.status().starts_with(&told), "{}", deployed.status());
+    deployed.update_status();
+    assert!(deployed.status().starts_with(&told), "{}", deployed.status());
+    let took = |record: &HookRecord| (record.name.clone(), record.outcome.wall);
+    let long: Vec<_> = deployed.records.iter().map(took).filter(|(_, wall)| *wall > SOON).collect();
+    assert!(long.is_empty(), "{long:?}");
+
+    drop(cordon);
+    deployed.until("Deployment", "velero", |server| {
+        server.is_some_and(|server| server["status"]["availableReplicas"] == 1)
+    });
+    deployed.update_status();
+    assert_eq!(deployed.status(), "active: ready");
+    assert_eq!(deployed.pods_of("deploy=velero")[0]["metadata"]["name"], pod);
 }
 
 /// The images of a Deployment's containers, those that run first apart.

@@ -1,4 +1,5 @@
-//! The pod of the server: one at a time, without privileges, and from an image that needs no registry at a restart.
+//! The pods of Velero: one server at a time, without privileges, from an image that needs no registry at a restart, with the token of
+//! its account.
 
 use std::{
     sync::{
@@ -79,4 +80,21 @@ fn where_the_standard_restricted_is_enforced_the_server_runs_and_backs_up() {
     let pod = &deployed.expect("Deployment", "velero")["spec"]["template"]["spec"];
     let policies: Vec<_> = ["containers", "initContainers"].map(|list| &pod[list][0]["imagePullPolicy"]).into();
     assert_eq!(policies, ["IfNotPresent", "IfNotPresent"]);
+}
+
+#[test]
+fn where_accounts_do_not_give_pods_their_token_the_pods_ask_for_it_themselves() {
+    let mut deployed = Deployed::new("no-tokens");
+    deployed.relate_s3();
+    for account in ["default", "velero"] {
+        deployed.edit("ServiceAccount", account, &json!({"automountServiceAccountToken": false}));
+    }
+    let before = deployed.pods();
+    deployed.configure_all(&[("use-node-agent", "true"), ("default-volumes-to-fs-backup", "true")]);
+    assert_eq!(deployed.status(), "active: ready");
+    let after = deployed.pods();
+    assert_eq!(after.len(), 2, "{after:?}");
+    assert!(after.keys().all(|pod| !before.contains_key(pod)), "the server is still the one from before");
+    // It is still so: the pods alone are the charm's business.
+    assert_eq!(deployed.expect("ServiceAccount", "velero")["automountServiceAccountToken"], false);
 }

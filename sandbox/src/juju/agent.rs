@@ -371,6 +371,7 @@ impl Running<'_, '_, '_> {
                 format!("ERROR bad request: expected context id {:?}, got {:?}\n", self.context_id, request.context);
             return send(stream, &Response::Done { code: 1, stdout: String::new(), stderr, output: None });
         }
+        self.context.go_on(self.record.tools.len() + 1);
         let mut files: BTreeMap<PathBuf, FileContent> = BTreeMap::new();
         loop {
             let response = tools::answer(self.context, &request.tool, &request.arguments, &files);

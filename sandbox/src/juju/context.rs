@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::environment::Execution;
 use super::hook::{Hook, RelationEvent};
 use super::log::{Level, Log};
+use super::memory::Memory;
 use super::names::UnitName;
 use super::relation::Relation;
 use super::secret::{Grant, Owner, Secret, SecretDescription};
@@ -24,7 +25,7 @@ const STATE_LIMIT: usize = 2 * 1024 * 1024;
 pub(super) const DISCONNECTED: &str = "connection is shut down";
 
 /// Whose settings in a relation.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Whose {
     /// An application's.
     Application(String),
@@ -71,6 +72,9 @@ impl Buffer {
     }
 }
 
+/// What others do to the model while a charm runs, each before the tool call of that number (from 1) is answered.
+pub(super) type Meanwhile = BTreeMap<usize, Box<dyn FnOnce(&mut ModelState) + Send>>;
+
 /// One run of a charm, from the side of its agent.
 pub struct Context<'a> {
     /// The model, with what is effective at once already in it.
@@ -81,11 +85,12 @@ pub struct Context<'a> {
     pub(super) action: Option<ActionRun>,
     /// Told of each line that an action logs.
     pub(super) on_action_log: &'a dyn Fn(&str),
+    /// What happens to the model meanwhile.
+    pub(super) meanwhile: Meanwhile,
     execution: &'a Execution,
     application: Application,
     buffer: Buffer,
-    /// What `status-get` has answered: Juju keeps it for the whole run.
-    status_told: Option<Status>,
+    memory: Memory,
     lease_lost: bool,
     store: &'a Store,
     log: &'a Log,
@@ -103,19 +108,30 @@ impl<'a> Context<'a> {
     ) -> Option<Self> {
         model.unit(unit)?;
         let application = model.applications.get(&unit.application)?.clone();
-        Some(Self {
+        let mut context = Self {
             model,
             unit: unit.clone(),
             action: None,
             on_action_log,
+            meanwhile: Meanwhile::new(),
             execution,
             application,
             buffer: Buffer::default(),
-            status_told: None,
+            memory: Memory::default(),
             lease_lost: false,
             store,
             log,
-        })
+        };
+        let relations = context.model.relations.values().filter(|relation| context.is_in(relation));
+        context.memory.relations = relations.map(|relation| (relation.id, !context.is_broken(relation))).collect();
+        Some(context)
+    }
+
+    /// Lets happen what is to happen before that tool call.
+    pub(super) fn go_on(&mut self, call: usize) {
+        if let Some(change) = self.meanwhile.remove(&call) {
+            change(self.model);
+        }
     }
 
     pub(super) fn execution(&self) -> &'a Execution {
@@ -132,8 +148,22 @@ impl<'a> Context<'a> {
         self.model.unit(&self.unit).unwrap_or(&self.application.units[&self.unit.number])
     }
 
+    /// Whether the unit leads, as its tools say.
     pub(super) fn is_leader(&self) -> bool {
+        let does_not_lead = &self.memory.does_not_lead;
+        does_not_lead.set(does_not_lead.get() || !self.leads());
+        !does_not_lead.get()
+    }
+
+    /// Whether the unit leads, as the controller knows it.
+    fn leads(&self) -> bool {
         self.model.is_leader(&self.unit) && !self.lease_lost
+    }
+
+    /// The configuration as of the first time that this run has asked.
+    pub(super) fn settings(&mut self) -> BTreeMap<String, Value> {
+        let now = self.application().effective_settings();
+        self.memory.settings.get_or_insert(now).clone()
     }
 
     /// Takes the lead away for the rest of the run, as when the lease ran out.
@@ -168,7 +198,7 @@ impl<'a> Context<'a> {
 
     /// Whether `-r` may name that relation.
     pub(super) fn sees_relation(&self, id: u32) -> bool {
-        self.model.relations.get(&id).is_some_and(|relation| self.is_in(relation))
+        self.memory.relations.contains_key(&id)
     }
 
     /// Whether the unit's agent has entered the relation and not left it. It enters all that there are after `install`, before
@@ -183,9 +213,12 @@ impl<'a> Context<'a> {
 
     /// Whether `relation-ids` names the relation: not one that is removed and has no remote units any more. One that ends
     /// only for this unit, as the unit goes, is named to its `-relation-broken`, and not after it.
-    pub(super) fn lists_relation(&self, relation: &Relation) -> bool {
-        let broken = relation.dying && !relation.is_peer() && self.members(relation).is_empty();
-        self.is_in(relation) && !broken
+    pub(super) fn lists_relation(&self, id: u32) -> bool {
+        self.memory.relations.get(&id).is_some_and(|is_listed| *is_listed)
+    }
+
+    fn is_broken(&self, relation: &Relation) -> bool {
+        relation.dying && !relation.is_peer() && self.members(relation).is_empty()
     }
 
     /// Whether the unit's agent reaches the controller: not that of a dead unit.
@@ -214,21 +247,40 @@ impl<'a> Context<'a> {
         members.into_iter().collect()
     }
 
-    /// Settings in a relation, with what this run has written to its own.
+    /// Settings in a relation as of the first time that this run has asked, with what it has written to its own since.
     ///
     /// # Errors
     /// The tool's own words.
-    pub(super) fn read_settings(&self, id: u32, whose: &Whose) -> Result<BTreeMap<String, String>, String> {
+    pub(super) fn read_settings(&mut self, id: u32, whose: &Whose) -> Result<BTreeMap<String, String>, String> {
+        let now = self.stored_settings(id, whose)?;
+        let mut settings = self.memory.databags.entry((id, whose.clone())).or_insert(now).clone();
+        let own = match whose {
+            Whose::Application(name) => *name == self.unit.application,
+            Whose::Unit(unit) => *unit == self.unit,
+        };
+        if own && let Some(written) = self.buffer.settings.get(&(id, matches!(whose, Whose::Application(_)))) {
+            for (key, value) in written {
+                if value.is_empty() {
+                    settings.remove(key);
+                } else {
+                    settings.insert(key.clone(), value.clone());
+                }
+            }
+        }
+        Ok(settings)
+    }
+
+    /// Settings in a relation, as the controller gives them to this unit.
+    fn stored_settings(&self, id: u32, whose: &Whose) -> Result<BTreeMap<String, String>, String> {
         let denied = || "permission denied".to_owned();
         let relation = self.model.relations.get(&id).ok_or("relation not found")?;
-        let (mut settings, own) = match whose {
+        match whose {
             Whose::Application(name) => {
                 let side = relation.side(name).ok_or_else(denied)?;
-                let own = *name == self.unit.application;
-                if own && !self.is_leader() && !relation.is_peer() {
+                if *name == self.unit.application && !self.is_leader() && !relation.is_peer() {
                     return Err(denied());
                 }
-                (side.bag.data.clone(), own)
+                Ok(side.bag.data.clone())
             }
             Whose::Unit(unit) => {
                 relation.side(&unit.application).ok_or_else(denied)?;
@@ -242,19 +294,9 @@ impl<'a> Context<'a> {
                         key(relation)
                     )
                 })?;
-                (bag.data.clone(), *unit == self.unit)
-            }
-        };
-        if own && let Some(written) = self.buffer.settings.get(&(id, matches!(whose, Whose::Application(_)))) {
-            for (key, value) in written {
-                if value.is_empty() {
-                    settings.remove(key);
-                } else {
-                    settings.insert(key.clone(), value.clone());
-                }
+                Ok(bag.data.clone())
             }
         }
-        Ok(settings)
     }
 
     pub(super) fn write_settings(&mut self, id: u32, application: bool, settings: &mut BTreeMap<String, String>) {
@@ -278,7 +320,7 @@ impl<'a> Context<'a> {
     /// Whether this unit may manage what the owner owns.
     pub(super) fn owns(&self, owner: &Owner) -> bool {
         match owner {
-            Owner::Application(application) => *application == self.unit.application && self.is_leader(),
+            Owner::Application(application) => *application == self.unit.application && self.leads(),
             Owner::Unit(unit) => *unit == self.unit,
             Owner::User => false,
         }
@@ -348,7 +390,7 @@ impl<'a> Context<'a> {
     /// The unit's status as of the first time that this run has asked.
     pub(super) fn unit_status(&mut self) -> Status {
         let now = self.own_unit().status.clone();
-        self.status_told.get_or_insert(now).clone()
+        self.memory.status.get_or_insert(now).clone()
     }
 
     pub(super) fn set_unit_status(&mut self, status: Status) {
@@ -411,7 +453,7 @@ impl<'a> Context<'a> {
         }
         let mut model = self.model.clone();
         for ((id, application), settings) in &buffer.settings {
-            if *application && !self.is_leader() {
+            if *application && !self.leads() {
                 let (unit, lease) = (self.unit.to_string(), &self.unit.application);
                 return Err(format!("prerequisites failed: {unit:?} is not leader of {lease:?}"));
             }

@@ -15,6 +15,7 @@ mod error;
 mod hook;
 mod interruption;
 mod log;
+mod memory;
 mod model;
 mod names;
 mod process;

@@ -89,6 +89,12 @@ pub(crate) fn time(location: &DynamicObject) -> Option<Timestamp> {
     location.data.pointer("/status/lastValidationTime")?.as_str()?.parse().ok()
 }
 
+/// Returns since when nothing was heard of a location: when the server said something of it last, or the charm changed it after that.
+pub(crate) fn unheard_since(location: &DynamicObject) -> Option<Timestamp> {
+    let changed = changed(location)?;
+    Some(time(location).map_or(changed, |said| said.max(changed)))
+}
+
 /// Returns when the charm changed a location last, by the API server's clock.
 pub(crate) fn changed(location: &DynamicObject) -> Option<Timestamp> {
     Some(own_fields(&location.metadata)?.time.as_ref()?.0)
@@ -146,5 +152,10 @@ mod tests {
             {"manager": "velero-operator", "operation": "Update", "time": "2026-01-31T10:25:00Z"}]))
         .unwrap();
         assert_eq!(changed(&location).unwrap().to_string(), "2026-01-31T10:20:00Z");
+        assert_eq!(unheard_since(&location).unwrap().to_string(), TIME.unwrap());
+        location.data["status"]["lastValidationTime"] = json!("2026-01-31T10:10:00Z");
+        assert_eq!(unheard_since(&location), changed(&location));
+        location.data["status"] = json!({});
+        assert_eq!(unheard_since(&location), changed(&location));
     }
 }

@@ -21,31 +21,31 @@ const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 /// A restart of the server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Restart {
-    /// Since which change of the location nothing was heard of it.
-    change: Timestamp,
+    /// When something was heard of the location last, or it was changed after that: it tells one silence from another.
+    since: Timestamp,
     /// How many there were since then, this one included.
     number: u32,
 }
 
 impl Restart {
-    /// Returns the last restart that was made since a change of the location.
-    pub(crate) fn last(server: Option<&Deployment>, change: Timestamp) -> Option<Self> {
+    /// Returns the last restart that was made for the silence that began at that time.
+    pub(crate) fn last(server: Option<&Deployment>, since: Timestamp) -> Option<Self> {
         let (number, noted) = server?.annotations().get(RESTART_ANNOTATION)?.split_once(" since ")?;
-        let last = Self { change: noted.parse().ok()?, number: number.parse().ok()? };
-        (last.change == change).then_some(last)
+        let last = Self { since: noted.parse().ok()?, number: number.parse().ok()? };
+        (last.since == since).then_some(last)
     }
 
     /// Returns the restart that is due of a server that runs since `start` and is silent.
-    pub(crate) fn due(last: Option<Self>, change: Timestamp, start: Timestamp, now: Timestamp) -> Option<Self> {
+    pub(crate) fn due(last: Option<Self>, since: Timestamp, start: Timestamp, now: Timestamp) -> Option<Self> {
         let made = last.map_or(0, |last| last.number);
-        let may_hang_in_the_former = made == 0 && start < change;
+        let may_hang_in_the_former = made == 0 && start < since;
         let is_due = may_hang_in_the_former || now >= start + pause(made);
-        is_due.then(|| Self { change, number: made.saturating_add(1) })
+        is_due.then(|| Self { since, number: made.saturating_add(1) })
     }
 
     /// Returns the change of the Deployment that notes it.
     pub(crate) fn note(self) -> Value {
-        let note = format!("{} since {}", self.number, self.change);
+        let note = format!("{} since {}", self.number, self.since);
         json!({"metadata": {"annotations": {RESTART_ANNOTATION: note}}})
     }
 }
@@ -67,9 +67,9 @@ mod tests {
     }
 
     fn due(made: u32, start: &str, now: &str) -> Option<u32> {
-        let change = time(CHANGE);
-        let last = (made > 0).then_some(Restart { change, number: made });
-        Restart::due(last, change, time(start), time(now)).map(|restart| restart.number)
+        let since = time(CHANGE);
+        let last = (made > 0).then_some(Restart { since, number: made });
+        Restart::due(last, since, time(start), time(now)).map(|restart| restart.number)
     }
 
     #[test]
@@ -97,8 +97,8 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_is_remembered_until_the_next_change() {
-        let restart = Restart { change: time(CHANGE), number: 3 };
+    fn a_restart_is_remembered_until_something_is_heard_or_changed() {
+        let restart = Restart { since: time(CHANGE), number: 3 };
         let read = |deployment: Value| serde_json::from_value::<Deployment>(deployment).unwrap();
         let another = read(json!({"metadata": {"annotations": {"another": "one"}}}));
         assert_eq!(Restart::last(Some(&another), time(CHANGE)), None);

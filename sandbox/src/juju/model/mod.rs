@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use super::agent::{Disturbance, HookRecord};
 use super::cloud::{Cloud, KubernetesCloud};
+use super::context::Meanwhile;
 use super::environment::Execution;
 use super::error::Error;
 use super::hook::Hook;
@@ -77,6 +78,7 @@ pub struct Model {
     progress: OnProgress,
     run_limit: Duration,
     disturbance: Arc<Mutex<Option<Disturbance>>>,
+    meanwhile: Arc<Mutex<Meanwhile>>,
     /// Of the verb that began last.
     interruption: Arc<Mutex<Weak<Interruption>>>,
 }
@@ -118,6 +120,7 @@ impl Model {
             progress: Arc::new(|_| {}),
             run_limit: RUN_LIMIT,
             disturbance: Arc::default(),
+            meanwhile: Arc::default(),
             interruption: Arc::default(),
         })
     }
@@ -162,6 +165,16 @@ impl Model {
 
     fn take_disturbance(&self) -> Option<Disturbance> {
         self.disturbance.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Changes the model while its next hook or action runs, right before that tool call (from 1) is answered: as another
+    /// client of the controller would, whose verb waits here until the hook has ended.
+    pub fn change_during_next_run(&self, call: usize, change: impl FnOnce(&mut ModelState) + Send + 'static) {
+        self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner).insert(call, Box::new(change));
+    }
+
+    fn take_meanwhile(&self) -> Meanwhile {
+        std::mem::take(&mut self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Ends the verb that this process has at work on the model, killing the charm that it runs, and returns when it has

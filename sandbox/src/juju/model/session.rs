@@ -406,6 +406,7 @@ impl Session<'_> {
             return Err(self.unit(name).err().unwrap_or_else(|| self.no_application(&name.application)));
         };
         context.action = action;
+        context.meanwhile = self.model.take_meanwhile();
         let record = agent.run(&mut context, self.model.take_disturbance());
         let action = context.action.take();
         let record = record.map_err(|source| Error::Run { what: execution.name(), unit: name.clone(), source });

@@ -9,7 +9,7 @@ pub(super) fn get(context: &mut Context<'_>, call: &Call<'_>) -> Result<Answer, 
     let (parsed, writer) = call.parse_reading(&[switch(&["a", "all"])])?;
     let key = parsed.positional.first();
     no_more(parsed.positional.get(1..).unwrap_or_default())?;
-    let settings = context.application().effective_settings();
+    let settings = context.settings();
     let answer = match key {
         Some(_) if parsed.is_set("a") => return usage("cannot use argument --all together with a key"),
         Some(key) => settings.get(key).cloned().unwrap_or(Value::Null),

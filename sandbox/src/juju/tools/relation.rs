@@ -24,7 +24,7 @@ pub(super) fn ids(context: &mut Context<'_>, call: &Call<'_>) -> Result<Answer, 
     let mut ids: Vec<String> = context
         .model
         .relations_of(&context.unit.application, &endpoint)
-        .filter(|relation| context.lists_relation(relation))
+        .filter(|relation| context.lists_relation(relation.id))
         .map(|relation| format!("{endpoint}:{}", relation.id))
         .collect();
     ids.sort();

@@ -85,8 +85,8 @@ fn silence(location: &DynamicObject, start: Option<Timestamp>, observed: &Observ
 /// Returns the restart that is due of a server that has said nothing of the location.
 pub(crate) fn due_restart(observed: &Observed) -> Option<Restart> {
     let Some(Trouble::StorageSilent { .. }) = assess(observed) else { return None };
-    let (start, change) = (server::start(&observed.pods)?, freshness::changed(observed.location.as_ref()?)?);
-    Restart::due(Restart::last(observed.server.as_ref(), change), change, start, observed.at)
+    let (start, since) = (server::start(&observed.pods)?, freshness::unheard_since(observed.location.as_ref()?)?);
+    Restart::due(Restart::last(observed.server.as_ref(), since), since, start, observed.at)
 }
 
 /// Whether no server has said anything of a location since it was changed, for longer than a store needs that answers.

@@ -6,13 +6,18 @@ mod pods;
 mod server;
 mod trouble;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
 pub(crate) use location::{VALIDATION, began_with_it, due_restart, is_unanswered};
 pub use trouble::{ImageOptions, Trouble};
 
-use super::{expected::Expected, observed::Observed};
+use super::{expected::Expected, namespace::own_fields, observed::Observed};
+
+/// How long the cluster may take to try the pods of a changed template.
+const FIRST_TRY: Duration = Duration::from_secs(3);
 
 /// Judges what was observed against what is expected. Returns what is wrong, the most urgent first: the server, then the
 /// location, which only a server can validate, then the node agent.
@@ -58,11 +63,15 @@ pub(crate) fn is_settled(troubles: &[Trouble], now: Timestamp) -> bool {
     troubles.is_empty() || troubles.iter().any(|trouble| trouble.is_lasting(now))
 }
 
-/// Returns the trouble of pods that the API server does not admit. They are not admitted later either.
-fn not_admitted(object: &'static str, message: &str) -> Trouble {
+/// Returns the trouble of pods that the API server does not admit. They are not admitted later either, but what was said before the
+/// charm's last change of their object may be of pods that are not made any more.
+fn not_admitted(object: &'static str, of: &ObjectMeta, message: &str, refused: Option<Timestamp>) -> Trouble {
     // The text before it has a generated pod name, which differs each time.
     let reason = message.split_once("is forbidden: ").map_or(message, |(_, reason)| reason);
-    Trouble::NotAdmitted { object, reason: reason.to_owned() }
+    let changed = own_fields(of).and_then(|fields| Some(fields.time.as_ref()?.0));
+    let changed_since = changed.filter(|changed| refused.is_some_and(|refused| refused < *changed));
+    let lasting_from = changed_since.map_or(Timestamp::UNIX_EPOCH, |changed| changed + FIRST_TRY);
+    Trouble::NotAdmitted { object, reason: reason.to_owned(), lasting_from }
 }
 
 #[cfg(test)]

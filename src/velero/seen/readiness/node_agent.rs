@@ -1,5 +1,6 @@
 //! Whether the node agent runs on every node that it should run on.
 
+use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::DaemonSet,
     core::v1::{Event, Pod},
@@ -45,9 +46,10 @@ fn roll_out(agent: &DaemonSet, observed: &Observed) -> Trouble {
         return rolling_out("to have a node: there is none that it may run on".to_owned(), lasting_from);
     }
     if status.current_number_scheduled < wanted
-        && let Some(message) = latest_refusal(agent, observed)
+        && let Some(refusal) = latest_refusal(agent, observed)
+        && let Some(message) = refusal.message.as_deref()
     {
-        return not_admitted(DAEMON_SET, message);
+        return not_admitted(DAEMON_SET, &agent.metadata, message, said(refusal));
     }
     let ready = status.number_available.unwrap_or(0).min(status.updated_number_scheduled.unwrap_or(0));
     let missing = format!("to run on every node: {ready} of {wanted} ready{}", missing_on(&observed.pods));
@@ -71,18 +73,18 @@ fn missing_on(pods: &[Pod]) -> String {
     if nodes.is_empty() { String::new() } else { format!(", not yet on {}", few::named(&nodes)) }
 }
 
-/// Returns why a pod of this very DaemonSet could not be created, by the latest event.
-fn latest_refusal<'a>(agent: &DaemonSet, observed: &'a Observed) -> Option<&'a str> {
-    let said = |event: &Event| {
-        let series = event.series.as_ref().and_then(|series| Some(series.last_observed_time.as_ref()?.0));
-        series.or(event.last_timestamp.as_ref().map(|time| time.0)).or(event.event_time.as_ref().map(|time| time.0))
-    };
+/// Returns the latest event that tells why a pod of this very DaemonSet could not be created.
+fn latest_refusal<'a>(agent: &DaemonSet, observed: &'a Observed) -> Option<&'a Event> {
     observed
         .refusals
         .iter()
         .filter(|event| event.involved_object.uid == agent.metadata.uid)
         .filter(|event| said(event) >= observed.labelled_since)
-        .max_by_key(|event| said(event))?
-        .message
-        .as_deref()
+        .max_by_key(|event| said(event))
+}
+
+/// Returns when an event was seen last.
+fn said(event: &Event) -> Option<Timestamp> {
+    let series = event.series.as_ref().and_then(|series| Some(series.last_observed_time.as_ref()?.0));
+    series.or(event.last_timestamp.as_ref().map(|time| time.0)).or(event.event_time.as_ref().map(|time| time.0))
 }

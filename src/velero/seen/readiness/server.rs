@@ -54,8 +54,15 @@ fn roll_out(expected: &ExpectedManifest, observed: &Observed) -> Option<Trouble>
         .iter()
         .flatten()
         .find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True");
-    if let Some(message) = refusal.and_then(|refusal| refusal.message.as_deref()) {
-        return Some(not_admitted(DEPLOYMENT, message));
+    if let Some(refusal) = refusal
+        && let Some(message) = refusal.message.as_deref()
+    {
+        let refused = refusal.last_update_time.as_ref().or(refusal.last_transition_time.as_ref()).map(|time| time.0);
+        // It goes a moment after a pod has come.
+        let has_come = |pod: &Pod| pod.creation_timestamp().map(|made| made.0) >= refused;
+        if refused.is_none() || !SERVERS.staying(&observed.pods).any(has_come) {
+            return Some(not_admitted(DEPLOYMENT, &server.metadata, message, refused));
+        }
     }
     let wanted = spec.replicas.unwrap_or(1);
     if wanted < 1 {

@@ -347,6 +347,62 @@ fn a_server_that_is_not_admitted_blocks_with_the_reason() {
     assert!(settled(&observed));
 }
 
+/// When the charm changed an object last.
+fn changed_by_charm(metadata: &mut k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta, at: &str) {
+    let entry = json!({"manager": "velero-operator", "operation": "Apply", "time": at});
+    metadata.managed_fields = Some(parse(json!([entry])));
+}
+
+#[test]
+fn what_was_refused_before_a_change_is_told_and_not_taken_for_lasting_at_once() {
+    let blocked = "blocked: the cluster does not admit the pods of Deployment velero: exceeded quota: small";
+    let refused_at = |refused: &str, changed: &str| {
+        let status = json!({"observedGeneration": 2, "conditions": [
+            {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "lastUpdateTime": refused,
+             "lastTransitionTime": refused, "message": "pods \"velero-5f-x\" is forbidden: exceeded quota: small"}]});
+        let mut observed = Observed { server: Some(deployment(&status)), ..observed(Vec::new()) };
+        changed_by_charm(&mut observed.server.as_mut().unwrap().metadata, changed);
+        observed
+    };
+    // No pod of the latest template was tried yet.
+    let before = refused_at("2026-01-31T10:50:00Z", "2026-01-31T10:50:28Z");
+    assert_eq!(first(&before), blocked);
+    assert!(!settled(&before));
+    assert_eq!(assess(&expected(), &before)[0].turns_at(), Some(time("2026-01-31T10:50:31Z")));
+    // One was tried, or nothing has changed for long.
+    for (refused, changed) in [("2026-01-31T10:50:29Z", "2026-01-31T10:50:28Z"), (STARTED, "2026-01-31T10:50:27Z")] {
+        let lasting = refused_at(refused, changed);
+        assert_eq!(first(&lasting), blocked);
+        assert!(settled(&lasting), "{refused} {changed}");
+    }
+    // A pod has come since.
+    let mut come = refused_at("2026-01-31T10:20:29Z", "2026-01-31T10:20:00Z");
+    come.pods = vec![pod(&waiting("ContainerCreating", ""))];
+    assert!(first(&come).starts_with("waiting: for Deployment velero to be rolled out"), "{}", first(&come));
+    let mut former = refused_at("2026-01-31T10:20:31Z", "2026-01-31T10:20:00Z");
+    former.pods = vec![pod(&running())];
+    assert_eq!(first(&former), blocked);
+}
+
+#[test]
+fn what_was_refused_of_the_node_agent_before_a_change_is_not_lasting_at_once() {
+    let latest = "is forbidden: violates PodSecurity";
+    let refused_at = |refused: &str| {
+        let mut observed = Observed {
+            node_agent: Some(daemon_set(&agents(2, 1, 1))),
+            refusals: vec![refusal("u", refused, latest)],
+            ..all_well()
+        };
+        changed_by_charm(&mut observed.node_agent.as_mut().unwrap().metadata, "2026-01-31T10:50:28Z");
+        observed
+    };
+    for (refused, is_settled) in [("2026-01-31T10:50:27Z", false), ("2026-01-31T10:50:28Z", true)] {
+        let observed = refused_at(refused);
+        assert!(only(&observed).starts_with("blocked: the cluster does not admit the pods of DaemonSet node-agent"));
+        assert_eq!(settled(&observed), is_settled, "{refused}");
+    }
+}
+
 #[test]
 fn an_image_that_cannot_be_pulled_is_told_with_the_option_that_chooses_it() {
     let failed = waiting(

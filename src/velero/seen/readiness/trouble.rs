@@ -23,7 +23,12 @@ pub enum Trouble {
         lasting_from: Option<Timestamp>,
     },
     /// The API server does not take the pods of an object. Mostly a person has to allow them.
-    NotAdmitted { object: &'static str, reason: String },
+    NotAdmitted {
+        object: &'static str,
+        reason: String,
+        /// From when on it counts as lasting: a moment after a change, the cluster has not yet tried the pods of the latest template.
+        lasting_from: Timestamp,
+    },
     /// No node takes a pod.
     Unschedulable {
         pod: String,
@@ -127,14 +132,14 @@ impl Trouble {
     /// Whether waiting for some seconds more would not change it.
     pub(crate) fn is_lasting(&self, now: Timestamp) -> bool {
         match self {
-            Self::NotAdmitted { .. }
-            | Self::ImageNotPulled { .. }
+            Self::ImageNotPulled { .. }
             | Self::NotStarted { .. }
             | Self::CrashLooping { .. }
             | Self::LostServer { .. }
             | Self::StorageSilent { .. }
             | Self::StuckServer { .. }
             | Self::StorageUnusable { .. } => true,
+            Self::NotAdmitted { lasting_from, .. } => now >= *lasting_from,
             Self::Unschedulable { lasting_from, .. } | Self::RollingOut { lasting_from, .. } => {
                 lasting_from.is_some_and(|from| now >= from)
             }
@@ -151,7 +156,7 @@ impl Trouble {
             Self::Unschedulable { lasting_from: at, .. }
             | Self::RollingOut { lasting_from: at, .. }
             | Self::NotValidated { silent_from: at } => *at,
-            Self::PreviousServer { lost_from, .. } => Some(*lost_from),
+            Self::PreviousServer { lost_from: at, .. } | Self::NotAdmitted { lasting_from: at, .. } => Some(*at),
             _ => None,
         }
     }
@@ -167,7 +172,7 @@ impl Trouble {
             Self::Missing { object } => Status::Waiting(format!("for {object} to be made")),
             Self::NotApplied { object } => Status::Waiting(format!("for {object} to be changed as planned")),
             Self::RollingOut { object, missing, .. } => Status::Waiting(format!("for {object} {missing}")),
-            Self::NotAdmitted { object, reason } => {
+            Self::NotAdmitted { object, reason, .. } => {
                 Status::Blocked(format!("the cluster does not admit the pods of {object}: {reason}"))
             }
             Self::Unschedulable { pod, reason, .. } => {

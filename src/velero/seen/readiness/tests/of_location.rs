@@ -149,3 +149,25 @@ fn what_was_heard_after_a_restart_ends_the_silence_for_servers_to_come() {
         Observed { server: Some(server), location: Some(heard), at: time("2026-01-31T10:20:32Z"), ..all_well() };
     assert_eq!(only(&observed), "waiting: for BackupStorageLocation default to be validated");
 }
+
+#[test]
+fn a_later_silence_of_the_same_location_is_counted_anew() {
+    let restarted = |number: u32, since: &str, at: &str| {
+        let mut server = all_well().server.unwrap();
+        let note = ("velero-operator/restart".to_owned(), format!("{number} since {since}"));
+        server.metadata.annotations.as_mut().unwrap().extend([note]);
+        let mut location = changed("2026-01-31T10:00:00Z");
+        location.data["status"] = json!({"phase": "Available", "lastValidationTime": "2026-01-31T10:40:00Z"});
+        Observed { server: Some(server), location: Some(location), at: time(at), ..all_well() }
+    };
+    // Four restarts were made before the store was back, of which the last server heard for 20 minutes.
+    let again = due_restart(&restarted(4, "2026-01-31T10:00:00Z", NOW)).expect("a restart");
+    assert_eq!(again.note()["metadata"]["annotations"]["velero-operator/restart"], "1 since 2026-01-31T10:40:00Z");
+    // The next server finds the store as silent as before.
+    let mut next = restarted(1, "2026-01-31T10:40:00Z", "2026-01-31T10:55:30Z");
+    next.pods = vec![pod(&json!({"state": {"running": {"startedAt": "2026-01-31T10:50:31Z"}}}))];
+    assert_eq!(due_restart(&next), None, "the pause is not over");
+    next.at = time("2026-01-31T10:55:31Z");
+    let further = due_restart(&next).expect("another restart");
+    assert_eq!(further.note()["metadata"]["annotations"]["velero-operator/restart"], "2 since 2026-01-31T10:40:00Z");
+}
