@@ -1,6 +1,10 @@
 //! The charm deployed in a model of its own, and the questions that tests have about it.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt, stream};
 use kube::{
@@ -153,6 +157,16 @@ impl Deployed {
         let record = records.last().unwrap().clone();
         self.after(records);
         record
+    }
+
+    /// Runs hooks until the unit is Active. Mostly it is so after the hook that brought the change; on a busy machine the next
+    /// server may take longer than that hook waits for it.
+    pub fn assert_becomes_active(&mut self) {
+        let deadline = Instant::now() + Duration::from_mins(2);
+        while self.status() != "active: ready" {
+            assert!(Instant::now() < deadline, "{}", self.status());
+            self.update_status();
+        }
     }
 
     /// Runs a command of the Velero CLI by the action.

@@ -58,7 +58,7 @@ fn a_change_ends_the_server_before_it_starts_the_next_one() {
     let before = deployed.pods();
     let sampler = Sampler::start(&deployed);
     deployed.configure_all(&[("use-node-agent", "true"), ("default-volumes-to-fs-backup", "true")]);
-    assert_eq!(deployed.status(), "active: ready");
+    deployed.assert_becomes_active();
     assert_eq!(sampler.most(&deployed), 1);
     assert!(deployed.pods().keys().all(|pod| !before.contains_key(pod)), "the server was not changed");
 }
@@ -91,7 +91,7 @@ fn where_accounts_do_not_give_pods_their_token_the_pods_ask_for_it_themselves() 
     }
     let before = deployed.pods();
     deployed.configure_all(&[("use-node-agent", "true"), ("default-volumes-to-fs-backup", "true")]);
-    assert_eq!(deployed.status(), "active: ready");
+    deployed.assert_becomes_active();
     let after = deployed.pods();
     assert_eq!(after.len(), 2, "{after:?}");
     assert!(after.keys().all(|pod| !before.contains_key(pod)), "the server is still the one from before");

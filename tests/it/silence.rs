@@ -3,7 +3,6 @@
 use std::{
     net::{Ipv4Addr, SocketAddrV4, TcpListener},
     thread,
-    time::{Duration, Instant},
 };
 
 use crate::deployed::Deployed;
@@ -50,16 +49,6 @@ fn assert_rests(deployed: &mut Deployed) {
     assert_eq!((deployed.status(), deployed.standing()), (status, before));
 }
 
-/// Runs hooks until the unit is Active. Mostly it is so after the hook that brought the change; on a busy machine the next server
-/// may take longer than that hook waits for it.
-fn assert_becomes_active(deployed: &mut Deployed) {
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while deployed.status() != "active: ready" {
-        assert!(Instant::now() < deadline, "{}", deployed.status());
-        deployed.update_status();
-    }
-}
-
 #[test]
 fn a_store_that_falls_silent_is_told_of_and_does_not_keep_velero_from_the_next_one() {
     let mut deployed = Deployed::new("silent");
@@ -81,7 +70,7 @@ fn a_store_that_falls_silent_is_told_of_and_does_not_keep_velero_from_the_next_o
 
     // The server still asks the silent one.
     deployed.publish(relation, "s3-credentials", &[("endpoint", &right)]);
-    assert_becomes_active(&mut deployed);
+    deployed.assert_becomes_active();
     assert_eq!(restarts_told(&deployed), 2);
     assert_rests(&mut deployed);
 }
@@ -102,7 +91,7 @@ fn a_store_that_is_silent_from_the_first_is_told_of_and_can_be_put_right() {
     assert_eq!(deployed.status(), told_of(&silent));
     assert_rests(&mut deployed);
     deployed.publish(relation, "s3-credentials", &[("endpoint", &s3.endpoint)]);
-    assert_becomes_active(&mut deployed);
+    deployed.assert_becomes_active();
     assert_rests(&mut deployed);
 }
 
@@ -110,7 +99,7 @@ fn a_store_that_is_silent_from_the_first_is_told_of_and_can_be_put_right() {
 fn a_server_that_hangs_beside_a_backup_is_told_of_and_restarted_after_it() {
     let mut deployed = Deployed::new("silent-backup");
     deployed.relate_s3();
-    assert_becomes_active(&mut deployed);
+    deployed.assert_becomes_active();
     let right = deployed.world.s3().endpoint.clone();
     let silent = silent_endpoint(&right);
     let relation = deployed.model.status().unwrap().relations[0].id;
@@ -140,7 +129,7 @@ fn a_server_that_hangs_beside_a_backup_is_told_of_and_restarted_after_it() {
     deployed.until("BackupStorageLocation", "default", |location| {
         location.is_some_and(|location| location["status"]["lastValidationTime"].is_string())
     });
-    assert_becomes_active(&mut deployed);
+    deployed.assert_becomes_active();
     assert_rests(&mut deployed);
 }
 
