@@ -19,9 +19,10 @@ const CHARM: Modules<'_> = &[
     ("juju", &["contract", "process", "status", "text"]),
     ("snapshot", &["contract", "juju"]),
     ("storage", &["contract"]),
-    ("integrations", &["contract", "juju", "snapshot", "storage"]),
-    ("velero", &["cluster", "error_chain", "process", "status", "storage", "text"]),
-    ("plan", &["contract", "integrations", "juju", "snapshot", "status", "storage", "velero"]),
+    ("backups", &[]),
+    ("integrations", &["backups", "contract", "juju", "snapshot", "storage"]),
+    ("velero", &["backups", "cluster", "error_chain", "process", "status", "storage", "text"]),
+    ("plan", &["backups", "contract", "integrations", "juju", "snapshot", "status", "storage", "velero"]),
     (
         "reconcile",
         &["cluster", "contract", "error_chain", "integrations", "juju", "plan", "snapshot", "status", "velero"],
