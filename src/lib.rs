@@ -14,6 +14,8 @@ mod integrations;
 mod juju;
 mod plan;
 mod process;
+#[cfg(test)]
+mod readers;
 mod reconcile;
 mod snapshot;
 mod status;

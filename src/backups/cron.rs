@@ -1,6 +1,10 @@
-//! When Velero backs up: the expressions that its parser reads, which is the standard one of robfig/cron, version 3.
+//! When Velero backs up: the expressions that its parser reads.
+//!
+//! Velero 1.18 began with the standard parser of robfig/cron and went over to that of netresearch/go-cron in a patch release. What is
+//! read here, both read. They differ in what comes of a day of the month beside a day of the week: for the first, one of them
+//! suffices, and for the second, a day has to be both.
 
-use jiff::tz::TimeZoneDatabase;
+use jiff::{civil::Date, tz::TimeZoneDatabase};
 use thiserror::Error;
 
 use super::go_duration::GoDuration;
@@ -23,39 +27,47 @@ struct Field {
     name: &'static str,
     least: u64,
     most: u64,
+    /// What Sunday may be called, too, where the end is left open.
+    open_most: u64,
     /// What may stand for the numbers from `least` on.
     names: &'static [&'static str],
 }
 
-const MINUTE: Field = Field { name: "minute", least: 0, most: 59, names: &[] };
-const HOUR: Field = Field { name: "hour", least: 0, most: 23, names: &[] };
-const DAY_OF_MONTH: Field = Field { name: "day of month", least: 1, most: 31, names: &[] };
+const MINUTE: Field = Field { name: "minute", least: 0, most: 59, open_most: 59, names: &[] };
+const HOUR: Field = Field { name: "hour", least: 0, most: 23, open_most: 23, names: &[] };
+const DAY_OF_MONTH: Field = Field { name: "day of month", least: 1, most: 31, open_most: 31, names: &[] };
 const MONTH: Field = Field {
     name: "month",
     least: 1,
     most: 12,
+    open_most: 12,
     names: &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
 };
-const DAY_OF_WEEK: Field =
-    Field { name: "day of week", least: 0, most: 6, names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"] };
+const DAY_OF_WEEK: Field = Field {
+    name: "day of week",
+    least: 0,
+    most: 6,
+    open_most: 7,
+    names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"],
+};
 
-/// The most days that each month has, from January on.
-const DAYS: [u64; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+/// The longest expression that is read.
+const LONGEST: usize = 1024;
+/// The years for which it is found out whether an expression comes, in January 1 of the first.
+const YEARS: std::ops::RangeInclusive<i16> = 2020..=2095;
+/// For how many years Velero looks ahead.
+const AHEAD: usize = 5;
 
-/// The values of a field.
-#[derive(Clone, Copy, Debug, Default)]
-struct Values {
-    bits: u64,
-    /// Whether a star was among them, and none with a step.
-    has_star: bool,
-}
+/// The values of a field, as bits.
+type Values = u64;
 
 impl Cron {
     /// Reads an expression.
     ///
     /// # Errors
     ///
-    /// When Velero would not read it, or it never comes: then Velero would back up whenever it looks at it.
+    /// When Velero would not read it, or it may not come for so long that Velero does not find it: then it would back up whenever it
+    /// looks at it.
     pub fn parse(expression: &str) -> Result<Self, CronError> {
         match check(expression) {
             Ok(()) => Ok(Self(expression.to_owned())),
@@ -71,6 +83,9 @@ impl Cron {
 }
 
 fn check(expression: &str) -> Result<(), String> {
+    if expression.len() > LONGEST {
+        return Err(format!("it is longer than {LONGEST} bytes"));
+    }
     let rest = behind_time_zone(expression)?;
     if rest.starts_with('@') {
         return check_descriptor(rest);
@@ -81,8 +96,8 @@ fn check(expression: &str) -> Result<(), String> {
     };
     let (minute, hour) = (values(minute, MINUTE)?, values(hour, HOUR)?);
     let days = (values(day_of_month, DAY_OF_MONTH)?, values(month, MONTH)?, values(day_of_week, DAY_OF_WEEK)?);
-    if minute.bits == 0 || hour.bits == 0 || !comes(days) {
-        return Err("it never comes".to_owned());
+    if minute == 0 || hour == 0 || !comes(days) {
+        return Err("there are five years and more in which it does not come".to_owned());
     }
     Ok(())
 }
@@ -103,8 +118,7 @@ fn behind_time_zone(expression: &str) -> Result<&str, String> {
 
 /// Whether Go knows a time zone, for which the letters' case counts.
 fn is_time_zone(name: &str) -> bool {
-    // The first two are UTC.
-    matches!(name, "" | "UTC" | "Local")
+    matches!(name, "UTC" | "Local")
         || TimeZoneDatabase::bundled().get(name).is_ok_and(|zone| zone.iana_name() == Some(name))
 }
 
@@ -117,8 +131,8 @@ fn check_descriptor(descriptor: &str) -> Result<(), String> {
         return Err(format!("use {} or @every with a duration", NAMED.join(", ")));
     };
     let duration = GoDuration::parse(text).map_err(|error| format!("the duration {text:?}: {error}"))?;
-    if duration <= GoDuration::ZERO {
-        return Err(format!("the duration {text:?} is not positive"));
+    if duration < GoDuration::SECOND {
+        return Err(format!("the duration {text:?} is shorter than a second"));
     }
     Ok(())
 }
@@ -126,9 +140,8 @@ fn check_descriptor(descriptor: &str) -> Result<(), String> {
 /// Returns what a field says: ranges between commas.
 fn values(text: &str, field: Field) -> Result<Values, String> {
     let ranges = text.split(',').filter(|range| !range.is_empty());
-    ranges.map(|text| range(text, field)).try_fold(Values::default(), |sum, range| {
-        let range = range.map_err(|reason| format!("the {} {reason}", field.name))?;
-        Ok(Values { bits: sum.bits | range.bits, has_star: sum.has_star || range.has_star })
+    ranges.map(|text| range(text, field)).try_fold(0, |all, range| {
+        range.map(|range| all | range).map_err(|reason| format!("the {} {reason}", field.name))
     })
 }
 
@@ -152,25 +165,21 @@ fn range(text: &str, field: Field) -> Result<Values, String> {
     if more.is_some() {
         return Err(format!("{text:?} has too many strokes"));
     }
-    let step = match step {
-        None => 1,
-        Some(step) => {
-            // From the number on.
-            if last.is_none() {
-                end = field.most;
-            }
-            number(step)?
-        }
-    };
+    // A number with a step is the first of those up to the end.
+    let is_open = is_star || step.is_some() && last.is_none();
+    if is_open {
+        end = field.most;
+    }
+    let step = step.map_or(Ok(1), number)?;
     if start < field.least || end > field.most || start > end {
         return Err(format!("{text:?} is not within {} to {}", field.least, field.most));
     }
-    let stride = usize::try_from(step).unwrap_or(usize::MAX);
-    if stride == 0 {
-        return Err(format!("{text:?} has a step of 0"));
+    let width = if is_open { field.open_most } else { end } - start + 1;
+    if step == 0 || step > 1 && step >= width {
+        return Err(format!("{text:?} has a step that is not within 1 to {}", width.saturating_sub(1)));
     }
-    let bits = (start..=end).step_by(stride).fold(0, |bits, value| bits | 1 << value);
-    Ok(Values { bits, has_star: is_star && step == 1 })
+    let stride = usize::try_from(step).unwrap_or(usize::MAX);
+    Ok((start..=end).step_by(stride).fold(0, |bits, value| bits | 1 << value))
 }
 
 fn number_or_name(text: &str, field: Field) -> Result<u64, String> {
@@ -186,21 +195,28 @@ fn number(text: &str) -> Result<u64, String> {
     number.ok_or_else(|| format!("{text:?} is not known"))
 }
 
-/// Whether there is such a day in any year. With a star in one of the fields for days, both have to fit, else one of them.
+/// Whether there is such a day within the time for which Velero looks ahead, whenever it does.
 fn comes((day_of_month, month, day_of_week): (Values, Values, Values)) -> bool {
-    let has_day = |(month, days): (u64, u64)| {
-        let in_month = (1..=days).any(|day| day_of_month.bits & 1 << day != 0);
-        let in_week = day_of_week.bits != 0;
-        let fits =
-            if day_of_month.has_star || day_of_week.has_star { in_month && in_week } else { in_month || in_week };
-        fits && month != 0
+    let has = |values: Values, value: i8| values & 1 << value != 0;
+    let is_one = |date: Date| has(day_of_month, date.day()) && has(day_of_week, date.weekday().to_sunday_zero_offset());
+    let comes_in = |year: i16| {
+        let months = (1..=12).filter(|number| has(month, *number)).filter_map(|month| Date::new(year, month, 1).ok());
+        months
+            .flat_map(|first| (1..=first.days_in_month()).filter_map(move |day| first.with().day(day).build().ok()))
+            .any(is_one)
     };
-    (1..).zip(DAYS).any(|(number, days)| has_day((month.bits & 1 << number, days)))
+    let years: Vec<bool> = YEARS.map(comes_in).collect();
+    years.windows(AHEAD).all(|years| years.contains(&true))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::readers::{Readers, runner};
 
     #[test]
     fn what_the_standard_parser_reads_stays_as_it_is_written() {
@@ -209,7 +225,7 @@ mod tests {
             "*/15 0-23/2 1,15 JAN-mar ?",
             "0 0 29 2 *",
             "5/10 * * * 1-5",
-            "0 0 31 2 1",
+            "0 0 8-14 * 1",
             "@daily",
             "@every 1h30m",
             "CRON_TZ=Europe/Berlin 0 3 * * *",
@@ -231,15 +247,19 @@ mod tests {
             ("* * * * 7", "the day of week \"7\" is not within 0 to 6"),
             ("* * * foo *", "the month \"foo\" is not known"),
             ("10-5 * * * *", "is not within"),
-            ("*/0 * * * *", "has a step of 0"),
+            ("*/0 * * * *", "\"*/0\" has a step that is not within 1 to 59"),
+            ("0 */24 * * *", "\"*/24\" has a step that is not within 1 to 23"),
+            ("0 22-2 * * *", "is not within"),
             ("1-2-3 * * * *", "too many hyphens"),
             ("*/2/3 * * * *", "too many strokes"),
             ("@reboot", "use @yearly"),
             ("@every 1d", "there is no unit \"d\""),
-            ("@every -1h", "is not positive"),
+            ("@every -1h", "is shorter than a second"),
+            ("@every 999ms", "is shorter than a second"),
             ("CRON_TZ=Europe/Nowhere 0 3 * * *", "there is no time zone \"Europe/Nowhere\""),
             ("CRON_TZ=europe/berlin 0 3 * * *", "there is no time zone"),
             ("CRON_TZ=UTC", "nothing stands behind"),
+            ("CRON_TZ= 0 3 * * *", "there is no time zone \"\""),
         ] {
             let error = Cron::parse(expression).unwrap_err().to_string();
             assert!(error.contains(reason), "{expression}: {error}");
@@ -247,11 +267,88 @@ mod tests {
     }
 
     #[test]
-    fn what_never_comes_is_refused() {
-        for expression in ["0 0 31 2 *", "0 0 30,31 feb ?", "0 0 31 4,6,9,11 *", ", * * * *", "0 0 * * ,", "0 0 , * *"]
-        {
+    fn what_does_not_come_for_years_is_refused() {
+        let seldom = ["0 0 31 2 *", "0 0 30,31 feb ?", "0 0 31 4,6,9,11 *", "0 0 29 2 1", "0 0 13 2 fri"];
+        for expression in [", * * * *", "0 , * * *", "0 0 , * *", "0 0 * , *", "0 0 * * ,"].into_iter().chain(seldom) {
             let error = Cron::parse(expression).unwrap_err().to_string();
-            assert!(error.ends_with("it never comes"), "{expression}: {error}");
+            assert!(error.ends_with("in which it does not come"), "{expression}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_read_is_what_velero_reads_and_what_is_not_is_what_one_of_its_parsers_refuses() {
+        let (readers, accepted) = (RefCell::new(Readers::start()), RefCell::new(0));
+        let property = |expression: String| {
+            let parsed = Cron::parse(&expression);
+            match (readers.borrow_mut().read("cron", &expression), parsed) {
+                (Ok(values), Ok(_)) => {
+                    *accepted.borrow_mut() += 1;
+                    prop_assert_eq!(values["comes"].as_str(), "true", "{}", expression);
+                }
+                (Err(error), Ok(_)) => prop_assert!(false, "{expression}: {error}"),
+                (Ok(_), Err(error)) => {
+                    let is_seldom = error.to_string().ends_with("in which it does not come");
+                    prop_assert!(is_seldom, "{error}");
+                }
+                (Err(_), Err(_)) => {}
+            }
+            Ok(())
+        };
+        runner().run(&expression(), property).unwrap();
+        assert!(accepted.into_inner() > 100);
+    }
+
+    /// Expressions of what the parsers know, and of what comes near it.
+    fn expression() -> impl Strategy<Value = String> {
+        let number = || prop_oneof!["[0-9]{1,2}", "[0-9]{1,2}", Just("+5".to_owned()), Just("-0".to_owned())];
+        let name =
+            prop::sample::select(vec!["*", "?", "mon", "SUN", "Jan", "dec", "foo", "H", "L", "15W", "FRI#1", ""]);
+        let end = prop_oneof![4 => number(), 2 => name.prop_map(str::to_owned)];
+        let step = prop_oneof![5 => Just(String::new()), 2 => number().prop_map(|step| format!("/{step}"))];
+        let range = prop_oneof![
+            3 => (end.clone(), step.clone()).prop_map(|(end, step)| end + &step),
+            1 => (end.clone(), end, step.clone()).prop_map(|(start, end, step)| format!("{start}-{end}{step}")),
+            4 => step.prop_map(|step| format!("*{step}")),
+        ];
+        let field = prop::collection::vec(range, 1..3).prop_map(|ranges| ranges.join(","));
+        let fields = prop_oneof![
+            8 => prop::collection::vec(field.clone(), 5),
+            1 => prop::collection::vec(field, 4..7),
+        ];
+        let fields = fields.prop_map(|fields| fields.join(" "));
+        let named = prop::sample::select(vec![
+            "@daily",
+            "@weekly",
+            "@Daily",
+            "@every",
+            "@every 1h30m",
+            "@every 1s",
+            "@every 0s",
+            "@every 500ms",
+            "@every  1h",
+            "@manual",
+            "@reboot",
+            "",
+        ]);
+        let zone = prop::sample::select(vec![
+            "",
+            "",
+            "",
+            "",
+            "CRON_TZ=Europe/Berlin ",
+            "TZ=UTC  ",
+            "TZ=utc ",
+            "TZ= ",
+            "CRON_TZ=Nowhere ",
+            "TZ=\"UTC\" ",
+            "TZ=Local ",
+            "CRON_TZ=europe/berlin ",
+            " ",
+            "TZ=UTC",
+            "TZ=Etc/GMT+5 ",
+            "CRON_TZ=America/Argentina/Ushuaia ",
+        ]);
+        let rest = prop_oneof![6 => fields, 1 => named.prop_map(str::to_owned)];
+        (zone, rest).prop_map(|(zone, rest)| format!("{zone}{rest}"))
     }
 }

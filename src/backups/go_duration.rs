@@ -25,6 +25,8 @@ pub(super) enum GoDurationError {
 impl GoDuration {
     /// No time at all.
     pub(super) const ZERO: Self = Self(0);
+    /// A second.
+    pub(super) const SECOND: Self = Self(1_000_000_000);
 
     /// Returns the duration that Go reads in a text.
     pub(super) fn parse(text: &str) -> Result<Self, GoDurationError> {
@@ -112,7 +114,12 @@ fn nanoseconds_of_fraction(digits: &str, unit: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::readers::{Readers, runner};
 
     fn nanoseconds(text: &str) -> Result<i64, GoDurationError> {
         GoDuration::parse(text).map(GoDuration::nanoseconds)
@@ -155,5 +162,30 @@ mod tests {
             let error = nanoseconds(text).unwrap_err().to_string();
             assert!(error.contains(why), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_read_is_what_go_reads() {
+        let (readers, accepted) = (RefCell::new(Readers::start()), RefCell::new(0));
+        let property = |text: String| {
+            let read = readers.borrow_mut().read("duration", &text).ok().map(|values| values["nanoseconds"].clone());
+            *accepted.borrow_mut() += usize::from(read.is_some());
+            prop_assert_eq!(nanoseconds(&text).ok().map(|nanoseconds| nanoseconds.to_string()), read, "{}", text);
+            Ok(())
+        };
+        runner().run(&duration(), property).unwrap();
+        assert!(accepted.into_inner() > 100);
+    }
+
+    /// Durations, and what comes near them: numbers at the ends of what fits among them.
+    fn duration() -> impl Strategy<Value = String> {
+        let whole =
+            prop_oneof![4 => "[0-9]{0,4}", 1 => "[0-9]{1,25}", 1 => "256204[78]", 1 => "922337203685477580[6-9]"];
+        let fraction = prop_oneof![4 => Just(String::new()), 1 => "\\.[0-9]{0,5}", 1 => "\\.[0-9]{15,25}"];
+        let unit =
+            prop::sample::select(vec!["h", "m", "s", "ms", "us", "\u{b5}s", "\u{3bc}s", "ns", "d", "H", "", " ", "h "]);
+        let part = (whole, fraction, unit).prop_map(|(whole, fraction, unit)| format!("{whole}{fraction}{unit}"));
+        let sign = prop::sample::select(vec!["", "", "", "-", "+", " "]);
+        (sign, prop::collection::vec(part, 1..4)).prop_map(|(sign, parts)| format!("{sign}{}", parts.concat()))
     }
 }

@@ -6,12 +6,14 @@
 mod cron;
 mod declaration;
 mod go_duration;
+mod label;
 mod plan;
 mod spec;
 mod ttl;
 
 pub use cron::Cron;
 pub use declaration::{Declaration, SpecId, Target};
+pub(crate) use label::{LONGEST_LABEL, is_label_value};
 pub use plan::{BackupPlan, Defaults, PlannedSpec, SchedulePlan, ScheduledBackup};
 #[cfg(test)]
 pub(crate) use spec::BackupSpec;

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::{
     cron::{Cron, CronError},
+    label::{is_label_key, is_label_value},
     ttl::{Ttl, TtlError},
 };
 
@@ -47,6 +48,12 @@ pub enum SpecError {
     MeansEverything { key: &'static str },
     #[error("{key} has an entry that is empty")]
     EmptyEntry { key: &'static str },
+    #[error("{key} has {label:?}, which cannot be a label")]
+    NoLabel {
+        key: &'static str,
+        /// The key or the value.
+        label: String,
+    },
     #[error("schedule {0}")]
     Schedule(CronError),
     #[error("ttl {0}")]
@@ -135,7 +142,18 @@ impl<'a> Fields<'a> {
 
     fn labels(&self, key: &'static str) -> Result<Option<BTreeMap<String, String>>, SpecError> {
         let label = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
-        self.read(key, "a map of texts", |value| value.as_object()?.iter().map(label).collect())
+        let labels: Option<BTreeMap<String, String>> =
+            self.read(key, "a map of texts", |value| value.as_object()?.iter().map(label).collect())?;
+        let of = |text: &String| SpecError::NoLabel { key, label: text.clone() };
+        for (name, value) in labels.iter().flatten() {
+            if !is_label_key(name) {
+                return Err(of(name));
+            }
+            if !is_label_value(value) {
+                return Err(of(value));
+            }
+        }
+        Ok(labels)
     }
 }
 
@@ -189,6 +207,8 @@ mod tests {
             (json!({"exclude_resources": [1]}), "exclude_resources is not a list of texts"),
             (json!({"exclude_namespaces": [""]}), "exclude_namespaces has an entry that is empty"),
             (json!({"label_selector": {"tier": 1}}), "label_selector is not a map of texts"),
+            (json!({"label_selector": {"": "data"}}), "label_selector has \"\", which cannot be a label"),
+            (json!({"label_selector": {"tier": "a/b"}}), "label_selector has \"a/b\", which cannot be a label"),
             (json!({"paused": "true"}), "paused is not true, false or null"),
             (json!({"ttl": 72}), "ttl is not a text"),
             (json!({"ttl": "30d"}), "ttl \"30d\" is no duration that Velero reads"),

@@ -5,24 +5,21 @@ use std::borrow::Cow;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-/// The longest value of a label.
-const LONGEST: usize = 63;
+use crate::backups::{LONGEST_LABEL, is_label_value};
+
 /// How many digits of a hash tell texts apart.
 const HASH_DIGITS: usize = 8;
 
 /// Returns a text as a label can hold it: itself, or what of it may stand there with a hash of the whole behind it.
 pub(crate) fn label_value(text: &str) -> Cow<'_, str> {
-    let is_letter = |character: char| character.is_ascii_alphanumeric();
-    let is_allowed = |character: char| is_letter(character) || matches!(character, '-' | '_' | '.');
-    let fits = text.len() <= LONGEST
-        && text.chars().all(is_allowed)
-        && (text.is_empty() || text.starts_with(is_letter) && text.ends_with(is_letter));
-    if fits {
+    if is_label_value(text) {
         return Cow::Borrowed(text);
     }
+    let is_letter = |character: char| character.is_ascii_alphanumeric();
+    let is_allowed = |character: char| is_letter(character) || matches!(character, '-' | '_' | '.');
     let allowed: String = text.chars().map(|character| if is_allowed(character) { character } else { '-' }).collect();
-    let begin: String = allowed.trim_start_matches(|character| !is_letter(character)).chars().collect();
-    let begin = &begin[..begin.len().min(LONGEST - HASH_DIGITS - 1)];
+    let begin = allowed.trim_start_matches(|character| !is_letter(character));
+    let begin = &begin[..begin.len().min(LONGEST_LABEL - HASH_DIGITS - 1)];
     let hash = short_hash(&[text]);
     Cow::Owned(if begin.is_empty() { hash } else { format!("{begin}-{hash}") })
 }
@@ -55,7 +52,7 @@ mod tests {
         let mut values = std::collections::BTreeSet::new();
         for text in [&"a".repeat(64), &"a".repeat(65), "-a", "a-", "owner/model", "owner model", "é", "-", "_"] {
             let value = label_value(text).into_owned();
-            assert!(value.len() <= LONGEST && label_value(&value) == value, "{text}: {value}");
+            assert!(value.len() <= LONGEST_LABEL && label_value(&value) == value, "{text}: {value}");
             assert!(values.insert(value), "{text}");
         }
         assert!(label_value("owner/model").starts_with("owner-model-"));
