@@ -118,7 +118,11 @@ impl Reader<'_> {
             Some(remote) => self.tools.application_databag(&id, remote).await.map_err(failed(what()))?,
             None => Databag::default(),
         };
-        let ours = if self.leader && !endpoint.is_for_leader {
+        if endpoint.is_for_leader {
+            let (ours, secret) = (Databag::default(), None);
+            return Ok(Relation { id, remote, theirs, ours, secret });
+        }
+        let ours = if self.leader {
             self.tools.application_databag(&id, self.environment.application()).await.map_err(failed(what()))?
         } else {
             Databag::default()

@@ -300,10 +300,13 @@ mod tests {
 
     /// Expressions of what the parsers know, and of what comes near it.
     fn expression() -> impl Strategy<Value = String> {
-        let number = || prop_oneof!["[0-9]{1,2}", "[0-9]{1,2}", Just("+5".to_owned()), Just("-0".to_owned())];
+        let number = || {
+            let odd = prop::sample::select(vec!["+5", "-0", "0", "7", "60", "31"]).prop_map(str::to_owned);
+            prop_oneof![8 => "[1-6]", 2 => "[0-9]{1,2}", 1 => odd]
+        };
         let name =
             prop::sample::select(vec!["*", "?", "mon", "SUN", "Jan", "dec", "foo", "H", "L", "15W", "FRI#1", ""]);
-        let end = prop_oneof![4 => number(), 2 => name.prop_map(str::to_owned)];
+        let end = prop_oneof![9 => number(), 1 => name.prop_map(str::to_owned)];
         let step = prop_oneof![5 => Just(String::new()), 2 => number().prop_map(|step| format!("/{step}"))];
         let range = prop_oneof![
             3 => (end.clone(), step.clone()).prop_map(|(end, step)| end + &step),
