@@ -14,11 +14,11 @@ mod integrations;
 mod juju;
 mod plan;
 mod process;
-#[cfg(test)]
-mod readers;
 mod reconcile;
 mod snapshot;
 mod status;
 mod storage;
+#[cfg(test)]
+mod test_readers;
 mod text;
 mod velero;

@@ -216,7 +216,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::readers::{Readers, runner};
+    use crate::test_readers::{Readers, runner};
 
     #[test]
     fn what_the_standard_parser_reads_stays_as_it_is_written() {

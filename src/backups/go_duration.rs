@@ -119,7 +119,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::readers::{Readers, runner};
+    use crate::test_readers::{Readers, runner};
 
     fn nanoseconds(text: &str) -> Result<i64, GoDurationError> {
         GoDuration::parse(text).map(GoDuration::nanoseconds)

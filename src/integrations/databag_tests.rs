@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::{Declarations, Publication, declarations, publications, storage_relations};
 use crate::{
-    backups::{BackupSpec, SpecId, Target},
+    backups::{BackupSpec, Cron, SpecId, Target, Ttl},
     contract,
     juju::{Databag, RelationId, SecretContent},
     snapshot::{Relation, Snapshot},
@@ -295,7 +295,7 @@ fn an_application_declares_a_spec() {
     };
     assert_eq!(declaration.target, Some(target));
     let spec = declaration.spec.as_ref().unwrap();
-    assert_eq!(spec.schedule.as_ref().map(|cron| cron.as_str()), Some("30 1 * * *"));
+    assert_eq!(spec.schedule.as_ref().map(Cron::as_str), Some("30 1 * * *"));
     assert_eq!(spec.include_namespaces.as_deref(), Some(&["team-a".to_owned(), "team-b".to_owned()][..]));
     let on_demand = declared(&relation!("velero-backups-on-demand")).declarations.remove(0).spec.unwrap();
     assert_eq!((on_demand.schedule, on_demand.paused), (None, None));
@@ -325,7 +325,7 @@ fn a_list_of_specs_declares_each_of_them() {
     let Declarations { declarations, unknown } = declared(&relation!("k8s-backup-target"));
     assert!(unknown.is_empty());
     let [full, bad, nothing] = &declarations[..] else { panic!("{declarations:?}") };
-    assert_eq!(full.spec.as_ref().unwrap().ttl.as_ref().map(|ttl| ttl.as_str()), Some("720h"));
+    assert_eq!(full.spec.as_ref().unwrap().ttl.as_ref().map(Ttl::as_str), Some("720h"));
     assert!(bad.spec.as_ref().unwrap_err().to_string().starts_with("include_namespaces is an empty list"));
     assert_eq!((nothing.id, &nothing.spec), (SpecId { relation: 12, position: 2 }, &Ok(BackupSpec::default())));
 }

@@ -6,7 +6,7 @@ use super::{
     super::{Storage, StorageError, StorageFields, VeleroStorageProvider, azure::Azure, s3::S3},
     *,
 };
-use crate::readers::{Readers, credential, runner};
+use crate::test_readers::{Readers, credential, runner};
 
 fn secret(value: &str) -> SecretString {
     SecretString::from(value)

@@ -3,7 +3,7 @@ use std::cell::RefCell;
 use proptest::prelude::*;
 
 use super::*;
-use crate::readers::{Readers, runner};
+use crate::test_readers::{Readers, runner};
 
 fn amazon(url: Option<&str>, region: Option<&str>) -> Endpoint {
     Endpoint::Amazon { url: url.map(str::to_owned), region: region.map(str::to_owned) }

@@ -59,7 +59,7 @@ impl ScheduleSettings<'_> {
                 // Where it is left out, Velero 1.18 changes what it goes by for all others.
                 "skipImmediately": false,
                 "useOwnerReferencesInBackup": backup.spec.use_owner_references_in_backup,
-                "template": self.template(backup, labels),
+                "template": self.template(backup, &labels),
             }}),
         };
         finish(&mut schedule, self.application);
@@ -77,7 +77,7 @@ impl ScheduleSettings<'_> {
             // Backups are named after it, and those of other clusters may be in the same bucket.
             format!("{}-{hash}", stem.trim_matches('-')).trim_start_matches('-').to_owned()
         };
-        (0..).map(named).find(|name| !is_taken(name)).unwrap_or_default()
+        (0..u32::MAX).map(named).find(|name| !is_taken(name)).unwrap_or_default()
     }
 
     /// Returns what the labels of a target's Schedule say.
@@ -96,7 +96,7 @@ impl ScheduleSettings<'_> {
     }
 
     /// Returns the spec of the backups that are made.
-    fn template(&self, backup: &ScheduledBackup, labels: BTreeMap<String, String>) -> Value {
+    fn template(&self, backup: &ScheduledBackup, labels: &BTreeMap<String, String>) -> Value {
         let spec = &backup.spec;
         let selector = spec.label_selector.as_ref().filter(|labels| !labels.is_empty());
         let excluded = |names: &Option<Vec<String>>| names.clone().filter(|names| !names.is_empty());

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     backups::{BackupSpec, Cron},
-    readers::{Readers, runner},
+    test_readers::{Readers, runner},
 };
 
 const ID: SpecId = SpecId { relation: 11, position: 0 };
