@@ -53,7 +53,7 @@ const DAY_OF_WEEK: Field = Field {
 
 /// The longest expression that is read.
 const LONGEST: usize = 1024;
-/// The years for which it is found out whether an expression comes, in January 1 of the first.
+/// The years for which it is found out whether an expression comes: those of which the calendar has no exception.
 const YEARS: std::ops::RangeInclusive<i16> = 2020..=2095;
 /// For how many years Velero looks ahead.
 const AHEAD: usize = 5;

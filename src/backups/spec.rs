@@ -48,6 +48,17 @@ pub enum SpecError {
     MeansEverything { key: &'static str },
     #[error("{key} has an entry that is empty")]
     EmptyEntry { key: &'static str },
+    #[error("{key} has \"*\" beside others, of which Velero takes one or the other")]
+    EverythingAndMore { key: &'static str },
+    #[error("{key} has \"*\", which leaves nothing")]
+    ExcludesEverything { key: &'static str },
+    #[error("{name:?} is in {included} and in {excluded}")]
+    Contradiction {
+        included: &'static str,
+        excluded: &'static str,
+        /// What is in both.
+        name: String,
+    },
     #[error("{key} has {label:?}, which cannot be a label")]
     NoLabel {
         key: &'static str,
@@ -79,11 +90,13 @@ impl BackupSpec {
     /// When a value is not of its type, or Velero would not read it, or would take it for something else.
     pub fn from_value(value: &Value) -> Result<Self, SpecError> {
         let fields = Fields(value.as_object().ok_or(SpecError::NotAnObject)?);
+        let (include_namespaces, exclude_namespaces) = fields.choice("include_namespaces", "exclude_namespaces")?;
+        let (include_resources, exclude_resources) = fields.choice("include_resources", "exclude_resources")?;
         Ok(Self {
-            include_namespaces: fields.inclusion("include_namespaces")?,
-            exclude_namespaces: fields.names("exclude_namespaces")?,
-            include_resources: fields.inclusion("include_resources")?,
-            exclude_resources: fields.names("exclude_resources")?,
+            include_namespaces,
+            exclude_namespaces,
+            include_resources,
+            exclude_resources,
             label_selector: fields.labels("label_selector")?,
             include_cluster_resources: fields.boolean("include_cluster_resources")?,
             ttl: fields.text("ttl")?.map(Ttl::parse).transpose().map_err(SpecError::Ttl)?,
@@ -94,6 +107,9 @@ impl BackupSpec {
         })
     }
 }
+
+/// Names, if there are any.
+type Names = Option<Vec<String>>;
 
 /// The fields of a spec, of which `null` is the same as none.
 struct Fields<'a>(&'a Map<String, Value>);
@@ -122,10 +138,9 @@ impl<'a> Fields<'a> {
         Ok(self.read(key, "a text", Value::as_str)?.filter(|text| !text.is_empty()))
     }
 
-    fn names(&self, key: &'static str) -> Result<Option<Vec<String>>, SpecError> {
+    fn names(&self, key: &'static str) -> Result<Names, SpecError> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
-        let names: Option<Vec<String>> =
-            self.read(key, "a list of texts", |value| value.as_array()?.iter().map(text).collect())?;
+        let names: Names = self.read(key, "a list of texts", |value| value.as_array()?.iter().map(text).collect())?;
         if names.iter().flatten().any(String::is_empty) {
             return Err(SpecError::EmptyEntry { key });
         }
@@ -133,10 +148,27 @@ impl<'a> Fields<'a> {
     }
 
     /// Returns the names of what is included. Velero would take none of them for all.
-    fn inclusion(&self, key: &'static str) -> Result<Option<Vec<String>>, SpecError> {
+    fn inclusion(&self, key: &'static str) -> Result<Names, SpecError> {
         match self.names(key)? {
             Some(names) if names.is_empty() => Err(SpecError::MeansEverything { key }),
             names => Ok(names),
+        }
+    }
+
+    /// Returns the names of what is included and of what is excluded, if they can go together.
+    fn choice(&self, included: &'static str, excluded: &'static str) -> Result<(Names, Names), SpecError> {
+        let (include, exclude) = (self.inclusion(included)?, self.names(excluded)?);
+        let (inside, outside) = (include.as_deref().unwrap_or_default(), exclude.as_deref().unwrap_or_default());
+        let is_all = |name: &String| name == "*";
+        if inside.iter().any(is_all) && !inside.iter().all(is_all) {
+            return Err(SpecError::EverythingAndMore { key: included });
+        }
+        if outside.iter().any(is_all) {
+            return Err(SpecError::ExcludesEverything { key: excluded });
+        }
+        match inside.iter().find(|name| outside.contains(name)) {
+            Some(name) => Err(SpecError::Contradiction { included, excluded, name: name.clone() }),
+            None => Ok((include, exclude)),
         }
     }
 
@@ -206,6 +238,12 @@ mod tests {
             (json!({"include_namespaces": "team-a"}), "include_namespaces is not a list of texts"),
             (json!({"exclude_resources": [1]}), "exclude_resources is not a list of texts"),
             (json!({"exclude_namespaces": [""]}), "exclude_namespaces has an entry that is empty"),
+            (json!({"include_resources": ["pods", "*"]}), "include_resources has \"*\" beside others"),
+            (json!({"exclude_namespaces": ["*"]}), "exclude_namespaces has \"*\", which leaves nothing"),
+            (
+                json!({"include_namespaces": ["a", "b"], "exclude_namespaces": ["b"]}),
+                "\"b\" is in include_namespaces and in exclude_namespaces",
+            ),
             (json!({"label_selector": {"tier": 1}}), "label_selector is not a map of texts"),
             (json!({"label_selector": {"": "data"}}), "label_selector has \"\", which cannot be a label"),
             (json!({"label_selector": {"tier": "a/b"}}), "label_selector has \"a/b\", which cannot be a label"),

@@ -104,6 +104,17 @@ async fn each_spec_gets_a_schedule_and_a_second_run_only_reads() {
 }
 
 #[tokio::test]
+async fn of_many_schedules_each_page_is_read_once() {
+    let api = api();
+    let names: Vec<_> = (0..1_200).map(|number| format!("application-{number}")).collect();
+    let plan = plan((0..).zip(&names).map(|(relation, name)| spec(relation, name, daily())));
+    assert_eq!(apply_to(&api, &plan).await.changed.len(), 1_200);
+    api.requests();
+    assert_eq!(apply_to(&api, &plan).await.changed, Vec::<String>::new());
+    assert_eq!(api.requests().len(), 3 + 1);
+}
+
+#[tokio::test]
 async fn without_applications_only_the_schedules_are_listed() {
     let api = api();
     apply_to(&api, &BackupPlan::default()).await;
