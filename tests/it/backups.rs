@@ -40,13 +40,14 @@ impl Client {
     }
 }
 
-/// The Schedules by their names.
+/// The Schedules by their names. One that goes is there until the cluster has made its backups nobody's.
 fn schedules(deployed: &Deployed) -> Vec<String> {
-    let listed = deployed.list("Schedule");
-    listed.iter().map(|schedule| schedule["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+    let listed = deployed.list("Schedule").into_iter().map(|schedule| schedule["metadata"].clone());
+    let stay = listed.filter(|metadata| metadata["deletionTimestamp"].is_null());
+    stay.map(|metadata| metadata["name"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Has the only Schedule.
+/// The only Schedule.
 fn only(deployed: &Deployed) -> String {
     let [name] = &schedules(deployed)[..] else { panic!("{:?}", schedules(deployed)) };
     name.clone()
@@ -116,11 +117,18 @@ fn an_application_is_backed_up_as_it_declares_until_its_relation_is_removed() {
     mail.remove(&mut deployed);
     assert_eq!(only(&deployed), name);
 
-    // A deleted Schedule leaves its backups.
-    let made = deployed.list("Backup").len();
+    // A Schedule that goes leaves its backups, even those that it owns.
+    let last = deployed.expect("Schedule", &name)["status"]["lastBackup"].clone();
+    ledger.declare(&mut deployed, &spec(&json!({"use_owner_references_in_backup": true})));
+    deployed
+        .until("Schedule", &name, |schedule| schedule.is_some_and(|schedule| schedule["status"]["lastBackup"] != last));
+    let owner = |backup: &Value| backup["metadata"]["ownerReferences"][0]["name"].clone();
+    let kept = deployed.list("Backup").into_iter().find(|backup| owner(backup) == name.as_str()).unwrap();
     ledger.remove(&mut deployed);
     assert_eq!((deployed.status().as_str(), schedules(&deployed).len()), ("active: ready", 0));
-    assert_eq!(deployed.list("Backup").len(), made);
+    deployed.until("Schedule", &name, |schedule| schedule.is_none());
+    let left = deployed.expect("Backup", kept["metadata"]["name"].as_str().unwrap());
+    assert_eq!((&left["metadata"]["uid"], owner(&left)), (&kept["metadata"]["uid"], Value::Null));
 }
 
 #[test]
