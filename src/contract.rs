@@ -74,6 +74,10 @@ pub mod option {
     /// The image of Velero's plugin for Google Cloud Storage.
     pub const VELERO_GCP_PLUGIN_IMAGE: ConfigOption<&str> =
         ConfigOption { name: "velero-gcp-plugin-image", default: "velero/velero-plugin-for-gcp:v1.14.3" };
+    /// When applications are backed up that do not say so themselves; empty for never.
+    pub const DEFAULT_SCHEDULE: ConfigOption<&str> = ConfigOption { name: "default-schedule", default: "" };
+    /// How long backups are kept whose application does not say so itself; empty for as long as Velero keeps them.
+    pub const DEFAULT_TTL: ConfigOption<&str> = ConfigOption { name: "default-ttl", default: "" };
 }
 
 /// Every option of the charm.
@@ -85,6 +89,8 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec::Text(option::VELERO_AWS_PLUGIN_IMAGE),
     OptionSpec::Text(option::VELERO_AZURE_PLUGIN_IMAGE),
     OptionSpec::Text(option::VELERO_GCP_PLUGIN_IMAGE),
+    OptionSpec::Text(option::DEFAULT_SCHEDULE),
+    OptionSpec::Text(option::DEFAULT_TTL),
 ];
 
 /// The names of the endpoints, one constant each.
@@ -97,6 +103,10 @@ pub mod endpoint {
     pub const AZURE_SERVICE_PRINCIPAL: &str = "azure-service-principal";
     /// Where the bucket of Google Cloud Storage and its service-account key come from.
     pub const GCS_CREDENTIALS: &str = "gcs-credentials";
+    /// Where an application says what of it is to be backed up.
+    pub const VELERO_BACKUPS: &str = "velero-backups";
+    /// Where an application says what of it is to be backed up, in a list.
+    pub const K8S_BACKUP_TARGET: &str = "k8s-backup-target";
 }
 
 /// The side that the charm has in a relation.
@@ -132,6 +142,8 @@ pub struct EndpointSpec {
     pub limit: Option<u32>,
     /// The endpoint whose relation this one only completes: alone it means nothing.
     pub completes: Option<&'static str>,
+    /// Whether only the leader reads its relations, of which there may be many; it publishes nothing in them.
+    pub is_for_leader: bool,
 }
 
 /// Every endpoint of the charm.
@@ -142,6 +154,7 @@ pub const RELATIONS: &[EndpointSpec] = &[
         role: Role::Requires,
         limit: Some(1),
         completes: None,
+        is_for_leader: false,
     },
     EndpointSpec {
         name: endpoint::AZURE_STORAGE,
@@ -149,6 +162,7 @@ pub const RELATIONS: &[EndpointSpec] = &[
         role: Role::Requires,
         limit: Some(1),
         completes: None,
+        is_for_leader: false,
     },
     EndpointSpec {
         name: endpoint::AZURE_SERVICE_PRINCIPAL,
@@ -156,6 +170,7 @@ pub const RELATIONS: &[EndpointSpec] = &[
         role: Role::Requires,
         limit: Some(1),
         completes: Some(endpoint::AZURE_STORAGE),
+        is_for_leader: false,
     },
     EndpointSpec {
         name: endpoint::GCS_CREDENTIALS,
@@ -163,6 +178,23 @@ pub const RELATIONS: &[EndpointSpec] = &[
         role: Role::Requires,
         limit: Some(1),
         completes: None,
+        is_for_leader: false,
+    },
+    EndpointSpec {
+        name: endpoint::VELERO_BACKUPS,
+        interface: "velero_backup_config",
+        role: Role::Requires,
+        limit: None,
+        completes: None,
+        is_for_leader: true,
+    },
+    EndpointSpec {
+        name: endpoint::K8S_BACKUP_TARGET,
+        interface: "k8s_backup_target",
+        role: Role::Requires,
+        limit: None,
+        completes: None,
+        is_for_leader: true,
     },
 ];
 

@@ -4,6 +4,7 @@
 //! to it and judges what runs, and the worst of what was seen becomes the unit's `status`. `reconcile` does this from start to end.
 
 pub mod actions;
+mod backups;
 mod cluster;
 pub mod command_line;
 pub mod contract;
@@ -17,5 +18,7 @@ mod reconcile;
 mod snapshot;
 mod status;
 mod storage;
+#[cfg(test)]
+mod test_readers;
 mod text;
 mod velero;

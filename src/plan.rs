@@ -3,9 +3,12 @@
 //! It is made by parts. What is wrong with one of them is an obstacle of that part alone: the part stays as it is, and the others
 //! go on.
 
+use std::fmt::Display;
+
 use crate::{
+    backups::{BackupPlan, Cron, Defaults, Ttl},
     contract::{ConfigOption, option},
-    integrations::{self, FieldSource, Publication, STORAGE_INTERFACES, StorageRelation},
+    integrations::{self, Declarations, FieldSource, Publication, STORAGE_INTERFACES, StorageRelation},
     juju::ConfigValues,
     snapshot::Snapshot,
     status::Status,
@@ -27,6 +30,8 @@ pub struct Plan {
     pub remarks: Vec<String>,
     /// What to publish in relations, so that the other sides answer.
     pub publications: Vec<Publication>,
+    /// What is to be backed up of other applications. Only the leader knows.
+    pub backups: BackupPlan,
 }
 
 /// Decides what should run.
@@ -34,7 +39,8 @@ pub fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
     let publications = integrations::publications(snapshot);
     let storage = storage(snapshot, &facts.provider_ids);
     if let Some(status) = hands_off(&snapshot.application, &facts.holdings, &storage) {
-        return Plan { installation: None, obstacles: vec![status], remarks: Vec::new(), publications };
+        let (remarks, backups) = (Vec::new(), BackupPlan::default());
+        return Plan { installation: None, obstacles: vec![status], remarks, publications, backups };
     }
     let mut obstacles = Vec::new();
     let mut held_back = HeldBack::default();
@@ -71,6 +77,7 @@ pub fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
         )));
     }
     obstacles.extend(storage.obstacle);
+    let backups = backups(snapshot, &mut obstacles);
     let installation = Installation {
         application: snapshot.application.clone(),
         image,
@@ -84,7 +91,33 @@ pub fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
     };
     let notes = installation.backup_location().into_iter().flat_map(|location| location.storage.notes.iter().cloned());
     let remarks = agent.remark.into_iter().chain(notes).collect();
-    Plan { installation: Some(installation), obstacles, remarks, publications }
+    Plan { installation: Some(installation), obstacles, remarks, publications, backups }
+}
+
+/// Decides what is to be backed up of other applications. An option that cannot be used is added to the obstacles.
+fn backups(snapshot: &Snapshot, obstacles: &mut Vec<Status>) -> BackupPlan {
+    let defaults = Defaults {
+        schedule: read_option(&snapshot.config, option::DEFAULT_SCHEDULE, Cron::parse, obstacles),
+        ttl: read_option(&snapshot.config, option::DEFAULT_TTL, Ttl::parse, obstacles),
+    };
+    let Declarations { declarations, unknown } = integrations::declarations(snapshot);
+    BackupPlan::of(declarations, unknown, &defaults)
+}
+
+/// Returns what an option says, if it is set.
+fn read_option<T, E: Display>(
+    config: &ConfigValues,
+    option: ConfigOption<&str>,
+    read: impl FnOnce(&str) -> Result<T, E>,
+    obstacles: &mut Vec<Status>,
+) -> Result<Option<T>, ()> {
+    let name = option.name;
+    match config.text(name).map(str::trim) {
+        None | Some("") => Ok(None),
+        Some(text) => read(text).map(Some).map_err(|error| {
+            obstacles.push(Status::Blocked(format!("the option {name}: {error}; or juju config --reset {name}")));
+        }),
+    }
 }
 
 /// Returns what a plan needs to know of the cluster.

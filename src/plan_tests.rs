@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    backups::SchedulePlan,
     cluster::named,
     contract::{OPTIONS, OptionSpec},
     juju::{Databag, RelationId},
@@ -370,4 +371,38 @@ fn newer_definitions_of_the_cluster_ask_for_a_newer_charm() {
     let Some(Status::Blocked(message)) = mismatch("v1.19.0") else { panic!("not blocked") };
     assert!(message.contains("juju refresh velero-operator to a charm for Velero 1.19"), "{message}");
     assert_eq!(mismatch("v1.18.9"), None);
+}
+
+#[test]
+fn an_option_for_backups_that_cannot_be_used_is_named_and_stops_nothing_else() {
+    let backups = ("velero-backups", &[("app", "ledger"), ("relation_name", "backups")][..]);
+    let related = || {
+        let mut related = relation(backups.0, backups.1);
+        related.1.remote = Some("ledger".to_owned());
+        vec![relation("s3-credentials", S3), related]
+    };
+    let schedule = |plan: &Plan| plan.backups.specs[0].schedule.clone();
+    let with = |options: &[(&str, Value)]| plan(&snapshot(options, related()));
+    assert_eq!(schedule(&with(&[])), SchedulePlan::None);
+    let plan = with(&[("default-schedule", json!(" @daily ")), ("default-ttl", json!("72h"))]);
+    let SchedulePlan::Use(backup) = schedule(&plan) else { panic!("{plan:?}") };
+    assert_eq!((backup.cron.as_str(), backup.ttl.unwrap().as_str()), ("@daily", "72h"));
+    assert_eq!(plan.obstacles, []);
+    for (option, value, told) in [
+        (
+            "default-schedule",
+            "every day",
+            "the option default-schedule: \"every day\" is no cron expression that Velero reads: ",
+        ),
+        ("default-ttl", "30d", "the option default-ttl: \"30d\" is no duration that Velero reads: "),
+    ] {
+        let plan = with(&[("default-schedule", json!("@daily")), (option, json!(value))]);
+        let [Status::Blocked(message)] = &plan.obstacles[..] else { panic!("{:?}", plan.obstacles) };
+        assert!(
+            message.starts_with(told) && message.ends_with(&format!("or juju config --reset {option}")),
+            "{message}"
+        );
+        assert_eq!(schedule(&plan), SchedulePlan::Keep);
+        assert!(installation(&plan).backup_location().is_some());
+    }
 }

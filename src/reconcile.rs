@@ -8,6 +8,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use crate::{
+    backups::BackupPlan,
     cluster::ClusterError,
     contract::hook,
     error_chain::ErrorChain,
@@ -128,6 +129,7 @@ async fn plan_and_bring_about(
         facts: &facts,
         installation,
         options: plan::image_options(snapshot),
+        backups: &plan.backups,
     };
     // Both wait for many things, and would make each future above them as large.
     let statuses = if snapshot.leader {
@@ -147,6 +149,7 @@ struct Hook<'a> {
     facts: &'a Facts,
     installation: &'a Installation,
     options: ImageOptions,
+    backups: &'a BackupPlan,
 }
 
 impl Hook<'_> {

@@ -37,9 +37,13 @@ struct Model {
     leader: bool,
     bucket: &'static str,
     secret_key: &'static str,
+    /// The spec that the application `ledger` declares, if it is related.
+    spec: Option<&'static str>,
 }
 
-const LEADER: Model = Model { goal: ACTIVE, leader: true, bucket: "backups", secret_key: "word" };
+const LEADER: Model = Model { goal: ACTIVE, leader: true, bucket: "backups", secret_key: "word", spec: None };
+/// A leader to which an application is related that is backed up every day.
+const RELATED: Model = Model { spec: Some(r#"{"include_namespaces":["ledger"],"schedule":"@daily"}"#), ..LEADER };
 
 impl Unit {
     fn of(model: &Model, api: &TestApi) -> Self {
@@ -50,15 +54,25 @@ impl Unit {
         let ours =
             json!({"requested-secrets": "[\"access-key\", \"secret-key\"]", "lib-version": "1.0", "version": "1"});
         let print = |value: &dyn std::fmt::Display| format!("cat <<'END'\n{value}\nEND");
-        let databags = format!("case \"$*\" in *{APPLICATION}) {}\n;; *) {}\n;; esac", print(&ours), print(&theirs));
+        let declared = json!({"app": "ledger", "relation_name": "backups", "model": "apps", "spec": model.spec});
+        let databags = format!(
+            "case \"$*\" in *{APPLICATION}) {}\n;; *ledger) {}\n;; *) {}\n;; esac",
+            print(&ours),
+            print(&declared),
+            print(&theirs)
+        );
+        let relations = format!(
+            r#"case "$*" in *s3-credentials) echo '["s3-credentials:7"]';; *velero-backups) echo '{}';; *) echo '[]';; esac"#,
+            if model.spec.is_some() { r#"["velero-backups:8"]"# } else { "[]" }
+        );
         let set = "text=$(printf %s \"$3\" | sed 's/\"/\\\\\"/g')
 printf '{\"status\":\"%s\",\"message\":\"%s\"}' \"$1\" \"$text\" >\"${0%/*}/status\"";
         let juju = ScriptedTools::new(&[
             ("goal-state", &print(&model.goal)),
             ("is-leader", &format!("echo {}", model.leader)),
             ("config-get", &print(&Value::Object(options))),
-            ("relation-ids", r#"case "$*" in *s3-credentials) echo '["s3-credentials:7"]';; *) echo '[]';; esac"#),
-            ("relation-list", r#"echo '"s3-integrator"'"#),
+            ("relation-ids", &relations),
+            ("relation-list", r#"case "$*" in *s3-credentials*) echo '"s3-integrator"';; *) echo '"ledger"';; esac"#),
             ("relation-get", &databags),
             ("relation-set", "true"),
             ("status-get", r#"cat "${0%/*}/status" 2>/dev/null || echo '{"status":"maintenance","message":""}'"#),
@@ -463,4 +477,73 @@ async fn killed_at_any_request_of_an_installation_the_next_hook_reaches_the_same
 async fn killed_at_any_request_of_a_move_to_another_bucket_the_next_hook_reaches_the_same_end() {
     let others = Model { bucket: "others", ..LEADER };
     assert_ends_alike_wherever_it_is_killed(Some(&LEADER), &others, 30).await;
+}
+
+/// The Schedules that there are, by their names.
+fn schedules(api: &TestApi) -> Vec<String> {
+    api.names().iter().filter_map(|name| name.strip_prefix("Schedule ")).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_related_application_is_backed_up_as_it_declares_until_it_is_related_no_more() {
+    let api = empty_cluster();
+    let unit = Unit::of(&RELATED, &api);
+    unit.hook().await.unwrap();
+    let [schedule] = &schedules(&api)[..] else { panic!("{:?}", schedules(&api)) };
+    let spec = api.object("Schedule", schedule).unwrap()["spec"].clone();
+    assert_eq!((&spec["schedule"], &spec["template"]["includedNamespaces"]), (&json!("@daily"), &json!(["ledger"])));
+    assert!(unit.juju.calls("status-set").ends_with(READY));
+    let (before, said) = (api.versions(), unit.written());
+    api.requests();
+    unit.hook().await.unwrap();
+    assert_eq!((api.writes(), api.versions(), unit.written()), (Vec::new(), before, said));
+    Unit::of(&LEADER, &api).hook().await.unwrap();
+    assert_eq!(schedules(&api), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_bad_spec_is_named_and_keeps_the_last_good_schedule() {
+    let api = empty_cluster();
+    Unit::of(&RELATED, &api).hook().await.unwrap();
+    let [schedule] = &schedules(&api)[..] else { panic!("{:?}", schedules(&api)) };
+    let before = api.object("Schedule", schedule);
+    let unit = Unit::of(&Model { spec: Some(r#"{"ttl":"30d","schedule":"@daily"}"#), ..LEADER }, &api);
+    unit.hook().await.unwrap();
+    let told = "blocked\n--\nthe backup spec of ledger, relation 8: ttl \"30d\" is no duration that Velero reads: ";
+    assert!(unit.written().contains(told), "{}", unit.written());
+    assert_eq!(api.object("Schedule", schedule), before);
+    // What keeps all from being backed up is said first.
+    let mut location = api.object("BackupStorageLocation", "default").unwrap();
+    location["status"]["phase"] = json!("Unavailable");
+    location["status"]["message"] = json!("NoSuchBucket");
+    api.put(&location);
+    unit.hook().await.unwrap();
+    let said = unit.written();
+    assert!(said.trim_end().ends_with("blocked\n--\nstorage is not usable: NoSuchBucket"), "{said}");
+}
+
+#[tokio::test]
+async fn a_unit_that_does_not_lead_asks_for_no_spec() {
+    let api = empty_cluster();
+    Unit::of(&RELATED, &api).hook().await.unwrap();
+    api.requests();
+    let unit = Unit::of(&Model { leader: false, ..RELATED }, &api);
+    unit.hook().await.unwrap();
+    assert!(!unit.juju.calls("relation-ids").contains("velero-backups"));
+    assert_eq!((api.writes(), schedules(&api).len()), (Vec::new(), 1));
+    assert_eq!(unit.written(), "active\n--\nready, standing by for the leader\n");
+}
+
+#[tokio::test]
+async fn the_last_hook_takes_the_schedules_away() {
+    let api = empty_cluster();
+    Unit::of(&RELATED, &api).hook().await.unwrap();
+    Unit::of(&Model { goal: DYING, leader: false, ..RELATED }, &api).remove().await.unwrap();
+    assert_eq!(api.names(), ["Namespace velero", "Pod velero-1"]);
+}
+
+#[tokio::test]
+async fn killed_at_any_request_of_a_change_of_a_spec_the_next_hook_reaches_the_same_end() {
+    let other = Model { spec: Some(r#"{"include_namespaces":["mail"],"schedule":"@weekly"}"#), ..LEADER };
+    assert_ends_alike_wherever_it_is_killed(Some(&RELATED), &other, 10).await;
 }

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use thiserror::Error;
 
 use crate::{
-    contract::{self, hook},
+    contract::{self, EndpointSpec, hook},
     juju::{ConfigValues, Databag, Dispatch, Environment, HookTools, RelationId, SecretContent, ToolError},
 };
 
 /// The key in an integrator's databag that names the secret with the secret fields.
 const SECRET_FIELD: &str = "secret-extra";
+/// How many relations of an endpoint are read at a time: each is a few programs to run.
+const AT_ONCE: usize = 4;
 
 /// Everything of Juju that decides what should run.
 #[derive(Debug)]
@@ -60,8 +63,8 @@ impl Snapshot {
             // Each endpoint is a call. What only completes another relation is read beside that one, and in its own hooks.
             let is_alone = endpoint.completes.is_some_and(|main| relations.get(main).is_none_or(Vec::is_empty));
             let is_own_hook = environment.relation.as_ref().is_some_and(|id| id.endpoint() == endpoint.name);
-            let of_endpoint =
-                if is_alone && !is_own_hook { Vec::new() } else { reader.relations(endpoint.name).await? };
+            let is_left_out = is_alone && !is_own_hook || endpoint.is_for_leader && !leader;
+            let of_endpoint = if is_left_out { Vec::new() } else { reader.relations(endpoint).await? };
             for Relation { id, remote, theirs, .. } in &of_endpoint {
                 tracing::debug!("{id} with {} has {theirs:?}", remote.as_deref().unwrap_or("nobody"));
             }
@@ -101,24 +104,24 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// Returns the relations of an endpoint, without one that is being broken.
-    async fn relations(&self, endpoint: &str) -> Result<Vec<Relation>, SnapshotError> {
-        let ids = self.tools.relation_ids(endpoint).await.map_err(failed(format!("the relations of {endpoint}")))?;
-        let mut relations = Vec::new();
-        for id in ids {
-            if Some(&id) != self.environment.broken_relation() {
-                relations.push(self.relation(id).await?);
-            }
-        }
-        Ok(relations)
+    async fn relations(&self, endpoint: &EndpointSpec) -> Result<Vec<Relation>, SnapshotError> {
+        let name = endpoint.name;
+        let mut ids = self.tools.relation_ids(name).await.map_err(failed(format!("the relations of {name}")))?;
+        ids.retain(|id| Some(id) != self.environment.broken_relation());
+        stream::iter(ids).map(|id| self.relation(id, endpoint)).buffered(AT_ONCE).try_collect().await
     }
 
-    async fn relation(&self, id: RelationId) -> Result<Relation, SnapshotError> {
+    async fn relation(&self, id: RelationId, endpoint: &EndpointSpec) -> Result<Relation, SnapshotError> {
         let what = || format!("the relation {id}");
         let remote = self.tools.remote_application(&id).await.map_err(failed(what()))?;
         let theirs = match &remote {
             Some(remote) => self.tools.application_databag(&id, remote).await.map_err(failed(what()))?,
             None => Databag::default(),
         };
+        if endpoint.is_for_leader {
+            let (ours, secret) = (Databag::default(), None);
+            return Ok(Relation { id, remote, theirs, ours, secret });
+        }
         let ours = if self.leader {
             self.tools.application_databag(&id, self.environment.application()).await.map_err(failed(what()))?
         } else {

@@ -80,3 +80,24 @@ async fn a_secret_that_is_not_granted_is_withheld() {
     let snapshot = read(&juju, &environment("config-changed", None)).await;
     assert!(snapshot.relations("s3-credentials")[0].secret_withheld());
 }
+
+#[tokio::test]
+async fn of_applications_that_declare_backups_only_what_they_declare_is_read() {
+    let juju = ScriptedTools::new(&[
+        ("is-leader", "echo true"),
+        ("config-get", "echo '{}'"),
+        (
+            "relation-ids",
+            r#"case "$*" in *velero-backups) echo '["velero-backups:10","velero-backups:9"]';; *) echo '[]';; esac"#,
+        ),
+        ("relation-list", r#"echo '"ledger"'"#),
+        ("relation-get", r#"echo '{"app":"ledger","secret-extra":"secret:d5k2n8fq9mvc7a3t1he0"}'"#),
+    ]);
+    let snapshot = read(&juju, &environment("velero-backups-relation-changed", Some("velero-backups:9"))).await;
+    let ids: Vec<_> = snapshot.relations("velero-backups").iter().map(|relation| relation.id.number()).collect();
+    assert_eq!(ids, ["10", "9"]);
+    // Of each its application and that application's databag, and no secret.
+    assert_eq!(juju.calls("relation-get").matches("--app").count(), 2);
+    assert_eq!(juju.calls("relation-list").matches("--app").count(), 2);
+    assert_eq!(juju.calls("secret-get"), "");
+}

@@ -7,7 +7,7 @@ use http::{Request, header};
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope, serde::de::DeserializeOwned};
 use kube::{
     Api, Client, Config, Resource,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions},
     core::{GroupVersionKind, ObjectMeta, PartialObjectMeta, Status as ApiStatus, TypeMeta},
 };
 use serde_json::{Value, json};
@@ -246,6 +246,12 @@ impl Cluster {
     /// Deletes an object, and in the background what it owns. One that is not there is deleted already.
     pub async fn delete(&self, object: &DynamicObject) -> Result<(), ClusterError> {
         self.delete_by(object, DeleteParams::background()).await
+    }
+
+    /// Deletes just this object, and not another of its name; what it owns stays, and is nobody's then.
+    pub(crate) async fn delete_alone(&self, object: &DynamicObject) -> Result<(), ClusterError> {
+        let preconditions = Preconditions { uid: object.metadata.uid.clone(), resource_version: None };
+        self.delete_by(object, DeleteParams { preconditions: Some(preconditions), ..DeleteParams::orphan() }).await
     }
 
     /// Deletes a pod, which has this time to end.

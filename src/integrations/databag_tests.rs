@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::{Publication, publications, storage_relations};
+use super::{Declarations, Publication, declarations, publications, storage_relations};
 use crate::{
+    backups::{BackupSpec, Cron, SpecId, Target, Ttl},
     contract,
     juju::{Databag, RelationId, SecretContent},
     snapshot::{Relation, Snapshot},
@@ -28,6 +29,7 @@ struct Recorded {
 
 #[derive(Deserialize)]
 struct Side {
+    name: String,
     app: BTreeMap<String, String>,
 }
 
@@ -42,7 +44,7 @@ impl Recorded {
         let secret = self.provider.app.get("secret-extra").and_then(|uri| self.secrets.get(uri));
         Relation {
             id: RelationId::new(&*self.id),
-            remote: None,
+            remote: Some(self.provider.name.clone()),
             theirs: self.provider.app.clone().into_iter().collect(),
             ours: Databag::default(),
             secret: secret.cloned().map(SecretContent::from),
@@ -274,4 +276,70 @@ fn no_error_repeats_a_credential() {
             assert!(!format!("{error} {error:?}").contains("marked"), "{error}");
         }
     }
+}
+
+fn declared(relation: &Recorded) -> Declarations {
+    declarations(&snapshot(&[relation]))
+}
+
+#[test]
+fn an_application_declares_a_spec() {
+    let Declarations { declarations, unknown } = declared(&relation!("velero-backups"));
+    assert!(unknown.is_empty());
+    let [declaration] = &declarations[..] else { panic!("{declarations:?}") };
+    assert_eq!((declaration.id, declaration.name.as_str()), (SpecId { relation: 11, position: 0 }, "ledger"));
+    let target = Target {
+        application: "ledger".to_owned(),
+        endpoint: "ledger-backups".to_owned(),
+        model: Some("apps-prod".to_owned()),
+    };
+    assert_eq!(declaration.target, Some(target));
+    let spec = declaration.spec.as_ref().unwrap();
+    assert_eq!(spec.schedule.as_ref().map(Cron::as_str), Some("30 1 * * *"));
+    assert_eq!(spec.include_namespaces.as_deref(), Some(&["team-a".to_owned(), "team-b".to_owned()][..]));
+    let on_demand = declared(&relation!("velero-backups-on-demand")).declarations.remove(0).spec.unwrap();
+    assert_eq!((on_demand.schedule, on_demand.paused), (None, None));
+}
+
+#[test]
+fn an_application_that_has_nothing_to_declare_yet_is_no_error() {
+    assert_eq!(declared(&relation!("velero-backups-empty")), Declarations::default());
+}
+
+#[test]
+fn a_spec_that_cannot_be_used_is_told() {
+    for (relation, told) in [
+        (relation!("velero-backups-not-json"), "spec is not JSON, at line 1, column 25"),
+        (
+            relation!("velero-backups-ttl-in-days"),
+            "ttl \"30d\" is no duration that Velero reads: there is no unit \"d\"",
+        ),
+    ] {
+        let error = declared(&relation).declarations.remove(0).spec.unwrap_err().to_string();
+        assert!(error.starts_with(told), "{error}");
+    }
+}
+
+#[test]
+fn a_list_of_specs_declares_each_of_them() {
+    let Declarations { declarations, unknown } = declared(&relation!("k8s-backup-target"));
+    assert!(unknown.is_empty());
+    let [full, bad, nothing] = &declarations[..] else { panic!("{declarations:?}") };
+    assert_eq!(full.spec.as_ref().unwrap().ttl.as_ref().map(Ttl::as_str), Some("720h"));
+    assert!(bad.spec.as_ref().unwrap_err().to_string().starts_with("include_namespaces is an empty list"));
+    assert_eq!((nothing.id, &nothing.spec), (SpecId { relation: 12, position: 2 }, &Ok(BackupSpec::default())));
+}
+
+#[test]
+fn what_cannot_be_read_at_all_is_not_taken_for_nothing() {
+    let mut relation = relation!("k8s-backup-target");
+    relation.provider.app.insert("backup_targets".to_owned(), "{}".to_owned());
+    let problem = "the backup specs of ledger, relation 12: backup_targets is not a JSON list";
+    assert_eq!(declared(&relation).unknown, [(12, Some(problem.to_owned()))].into());
+    let mut snapshot = snapshot(&[&relation!("velero-backups")]);
+    for relation in snapshot.relations.values_mut().flatten() {
+        relation.remote = None;
+    }
+    let declared = declarations(&snapshot);
+    assert_eq!((declared.declarations.len(), declared.unknown), (0, [(11, None)].into()));
 }

@@ -1,6 +1,7 @@
 //! What the charm publishes and reads in its relations, by the rules of their interfaces.
 
 mod azure;
+mod backups;
 mod gcs;
 mod interface;
 mod s3;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 
 use crate::{juju::RelationId, snapshot::Snapshot};
 
+pub use backups::{Declarations, declarations};
 pub use interface::FieldSource;
 pub use storage::{STORAGE_INTERFACES, StorageRelation, need_provider_ids, storage_endpoints, storage_relations};
 

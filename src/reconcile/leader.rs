@@ -8,7 +8,7 @@ use super::{Hook, ReconcileError, worst};
 use crate::{
     juju::UnitStatus,
     status::Status,
-    velero::{Assessment, DueUpdate, Expected, LocationUpdate, Manifests, Restart, RunningServer},
+    velero::{Applied, Assessment, DueUpdate, Expected, LocationUpdate, Manifests, Restart, RunningServer},
 };
 
 /// How long a hook that changed something waits until all of it works.
@@ -31,11 +31,15 @@ pub(super) async fn bring_about(
         deadline: Instant::now() + PATIENCE,
         first: obstacles,
         statuses: Vec::new(),
+        last: Vec::new(),
         changed: Vec::new(),
     };
-    let server_refused = leader.install().await?;
-    if let Some(update) = leader.due_update(server_refused).await? {
+    let applied = leader.install().await?;
+    if let Some(update) = leader.due_update(applied.server_refused).await? {
         leader.update_locations(&update).await?;
+    }
+    if !applied.lacks_kinds {
+        leader.apply_schedules().await?;
     }
     let server = leader.look().await?;
     if let Some(server) = server {
@@ -55,28 +59,42 @@ struct Leader<'a, 'tools> {
     first: Vec<Status>,
     /// What else keeps the unit from being Active, the most urgent first.
     statuses: Vec<Status>,
+    /// What keeps single applications from being backed up as they declare it.
+    last: Vec<Status>,
     /// The names of the objects that this hook has changed.
     changed: Vec<String>,
 }
 
 impl<'a> Leader<'a, '_> {
     fn known(&self) -> impl Iterator<Item = Status> {
-        self.first.iter().chain(&self.statuses).cloned()
+        self.first.iter().chain(&self.statuses).chain(&self.last).cloned()
     }
 
-    /// Applies all but the storage locations. Returns whether the cluster refused the server.
-    async fn install(&mut self) -> Result<bool, ReconcileError> {
+    /// Applies all but the storage locations and the Schedules.
+    async fn install(&mut self) -> Result<Applied, ReconcileError> {
         let hook = self.hook;
-        let applied = hook.velero.install(hook.installation, self.manifests, &hook.facts.holdings).await?;
+        let mut applied = hook.velero.install(hook.installation, self.manifests, &hook.facts.holdings).await?;
         // A refusal by the cluster does not stop the other parts.
-        self.first.splice(..0, applied.refused);
-        self.statuses.extend(applied.postponed);
+        self.first.splice(..0, applied.refused.drain(..));
+        self.statuses.append(&mut applied.postponed);
         self.statuses.extend(hook.definitions_mismatch(applied.definitions.as_ref()));
-        self.changed = applied.changed;
+        self.changed.append(&mut applied.changed);
         if !self.changed.is_empty() {
             self.report_interim().await?;
         }
-        Ok(applied.server_refused)
+        Ok(applied)
+    }
+
+    /// Brings the Schedules to what other applications have declared. Whether Velero works does not depend on them.
+    async fn apply_schedules(&mut self) -> Result<(), ReconcileError> {
+        let applied = self.hook.velero.apply_schedules(self.hook.installation, self.hook.backups).await?;
+        if !applied.changed.is_empty() {
+            tracing::info!("changed {}", applied.changed.join(", "));
+        }
+        self.last.extend(applied.refused);
+        let problems = &self.hook.backups.problems;
+        self.last.extend((!problems.is_empty()).then(|| Status::Blocked(problems.join("; "))));
+        Ok(())
     }
 
     /// Returns the change of the storage locations that is due and may be made now.

@@ -3,14 +3,10 @@ use std::cell::RefCell;
 use proptest::prelude::*;
 
 use super::{
-    super::{
-        Storage, StorageError, StorageFields, VeleroStorageProvider,
-        azure::Azure,
-        readers::{Readers, credential, runner},
-        s3::S3,
-    },
+    super::{Storage, StorageError, StorageFields, VeleroStorageProvider, azure::Azure, s3::S3},
     *,
 };
+use crate::test_readers::{Readers, credential, runner};
 
 fn secret(value: &str) -> SecretString {
     SecretString::from(value)

@@ -95,6 +95,3 @@ impl StorageError {
         }
     }
 }
-
-#[cfg(test)]
-mod readers;

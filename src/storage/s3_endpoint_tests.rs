@@ -2,10 +2,8 @@ use std::cell::RefCell;
 
 use proptest::prelude::*;
 
-use super::{
-    super::readers::{Readers, runner},
-    *,
-};
+use super::*;
+use crate::test_readers::{Readers, runner};
 
 fn amazon(url: Option<&str>, region: Option<&str>) -> Endpoint {
     Endpoint::Amazon { url: url.map(str::to_owned), region: region.map(str::to_owned) }

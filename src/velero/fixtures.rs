@@ -15,12 +15,13 @@ pub(crate) const APPLICATION: &str = "velero-operator";
 /// The image that the scripted CLI prints, whatever it is asked for.
 pub(crate) const IMAGE: &str = "velero/velero:v1.18.3";
 /// The kinds of Velero's objects that the charm reads or writes.
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 8] = [
     "Backup",
     "BackupRepository",
     "BackupStorageLocation",
     "DeleteBackupRequest",
     "Restore",
+    "Schedule",
     "ServerStatusRequest",
     "VolumeSnapshotLocation",
 ];

@@ -17,7 +17,7 @@ use std::{path::Path, time::Duration};
 use thiserror::Error;
 use tokio::time::Instant;
 
-pub use change::{applied::Applied, apply::Pending, removal::Removal};
+pub use change::{applied::Applied, apply::Pending, removal::Removal, schedules::SchedulesApplied};
 pub use location::update::{DueUpdate, LocationUpdate, LocationsUpdated};
 pub use names::reserved_name;
 #[cfg(test)]
@@ -37,10 +37,11 @@ pub use wanted::{
 };
 
 use crate::{
+    backups::BackupPlan,
     cluster::{Cluster, ClusterError},
     status::Status,
 };
-use change::{apply, definitions, removal};
+use change::{apply, definitions, removal, schedules};
 use location::{
     update,
     validation::{self, DueRestart},
@@ -192,6 +193,15 @@ impl Velero {
     ) -> Result<LocationsUpdated, VeleroError> {
         // It watches, as its caller does, and would double the size of every hook's future.
         Ok(Box::pin(update::apply(&self.cluster, expected, update, deadline)).await?)
+    }
+
+    /// Brings the Schedules to what other applications have declared.
+    pub async fn apply_schedules(
+        &self,
+        installation: &Installation,
+        plan: &BackupPlan,
+    ) -> Result<SchedulesApplied, VeleroError> {
+        Ok(schedules::apply(&self.cluster, installation, plan).await?)
     }
 
     /// Judges what runs now.

@@ -22,6 +22,8 @@ pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "ve
 pub(crate) const INSTANCE: &str = "app.kubernetes.io/instance";
 /// The annotation of a node agent that was there before the charm, and stays although no option asks for it.
 pub(crate) const ADOPTED: &str = "velero-operator/adopted";
+/// The annotation of a Schedule with the spec that it is of.
+pub(crate) const SPEC: &str = "velero-operator/backup-spec";
 /// The annotation of the Secret with the keys that were in it when it was adopted, and stay there.
 pub(crate) const KEPT_KEYS: &str = "velero-operator/kept-keys";
 /// The key of the Secret under which the charm has the credentials file.

@@ -6,6 +6,7 @@ mod adoption;
 mod architecture;
 mod arrows;
 mod azure;
+mod backups;
 mod change;
 mod change_credentials;
 mod change_in_progress;

@@ -123,14 +123,14 @@ pub static FAKE_GCS_SERVER: Tool = Tool {
     files: files!("fake-gcs-server": "go.mod", "go.sum"),
 };
 
-/// Velero's readers of credentials files, for the charm's tests.
-pub static CREDENTIALS_READERS: Tool = Tool {
-    name: "credentials-readers",
-    title: "Velero's readers of credentials",
-    takes: Duration::from_secs(20),
-    programs: &["credentials-readers"],
-    recipe: Recipe::Go { package: ".", link_flags: include_str!("../../../tools/credentials-readers/ldflags") },
-    files: files!("credentials-readers": "go.mod", "go.sum", "main.go"),
+/// Velero's readers of what the charm writes, for the charm's tests.
+pub static READERS: Tool = Tool {
+    name: "readers",
+    title: "Velero's readers",
+    takes: Duration::from_secs(45),
+    programs: &["readers"],
+    recipe: Recipe::Go { package: ".", link_flags: include_str!("../../../tools/readers/ldflags") },
+    files: files!("readers": "go.mod", "go.sum", "main.go"),
 };
 
 /// The Azure Blob server.
@@ -210,7 +210,7 @@ mod tests {
             &KUBERNETES,
             &ETCD,
             &VERSITYGW,
-            &CREDENTIALS_READERS,
+            &READERS,
             &AZURITE,
             &FAKE_GCS_SERVER,
         ]

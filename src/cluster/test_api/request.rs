@@ -29,7 +29,7 @@ pub(crate) struct Call {
     pub(super) version: String,
     pub(super) metadata_only: bool,
     pub(super) parameters: BTreeMap<String, String>,
-    pub(super) body: Value,
+    pub(crate) body: Value,
     /// The method and the address.
     pub(crate) text: String,
 }

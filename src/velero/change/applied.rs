@@ -9,6 +9,8 @@ pub struct Applied {
     pub changed: Vec<String>,
     /// What could not be done yet, as statuses.
     pub postponed: Vec<Status>,
+    /// Whether the kinds of Velero's objects cannot be used yet, so that nothing else was looked at.
+    pub lacks_kinds: bool,
     /// What the cluster refused, in its words.
     pub refused: Vec<Status>,
     /// Whether the server's Deployment is among what was refused: then the planned server will not run.

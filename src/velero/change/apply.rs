@@ -31,6 +31,7 @@ pub(crate) async fn apply(
     let mut applied = Applied::default();
     if let Some(status) = definitions::apply(cluster, &manifests.definitions, &mut applied).await? {
         applied.postponed.push(status);
+        applied.lacks_kinds = true;
         return Ok(applied);
     }
     let labels = &manifests.namespace_labels;

@@ -55,7 +55,7 @@ async fn an_empty_cluster_gets_all_but_the_locations() {
     assert_eq!(made, all);
     assert_eq!(applied.postponed, []);
     let changed = [
-        "7 CustomResourceDefinitions",
+        "8 CustomResourceDefinitions",
         "the labels of Namespace velero",
         "Service velero-metrics",
         "ClusterRoleBinding velero",

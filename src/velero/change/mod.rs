@@ -7,3 +7,4 @@ pub(crate) mod namespace;
 pub(crate) mod prune;
 mod release;
 pub(crate) mod removal;
+pub(crate) mod schedules;

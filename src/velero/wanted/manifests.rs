@@ -204,7 +204,7 @@ fn metrics_service(application: &str, namespace: &str) -> DynamicObject {
 }
 
 /// Labels an object as the application's own, and annotates it with the hash of its manifest.
-fn finish(object: &mut DynamicObject, application: &str) {
+pub(super) fn finish(object: &mut DynamicObject, application: &str) {
     // The CLI writes `creationTimestamp: null` into every object and pod template.
     remove_nulls(&mut object.data);
     object.metadata.creation_timestamp = None;

@@ -5,9 +5,11 @@ pub(crate) mod cli;
 pub(crate) mod image;
 pub(crate) mod installation;
 pub(crate) mod kubelet_root;
+pub(crate) mod label_value;
 pub(crate) mod manifests;
 pub(crate) mod pod_security;
 pub(crate) mod pods;
+pub(crate) mod schedule;
 pub(crate) mod user_command;
 pub(crate) mod version;
 

@@ -1,4 +1,4 @@
-//! What Velero itself reads of what the charm writes, asked of Velero's own code: the program of `tools/credentials-readers`.
+//! What Velero itself reads of what the charm writes, asked of Velero's own code: the program of `tools/readers`.
 
 use std::{
     collections::BTreeMap,
@@ -12,13 +12,13 @@ use proptest::{
 };
 use sandbox::{
     progress::Progress,
-    tools::{self, CREDENTIALS_READERS},
+    tools::{self, READERS},
 };
 use serde::Deserialize;
 use serde_json::json;
 
 /// One run of the program, which answers any number of questions.
-pub(super) struct Readers {
+pub(crate) struct Readers {
     child: Child,
     questions: ChildStdin,
     answers: BufReader<ChildStdout>,
@@ -33,10 +33,10 @@ struct Answer {
 }
 
 impl Readers {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let progress = Progress::to_stderr();
-        let program = runtime.block_on(tools::program(&CREDENTIALS_READERS, "credentials-readers", &progress)).unwrap();
+        let program = runtime.block_on(tools::program(&READERS, "readers", &progress)).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut child =
             Command::new(program).arg(folder.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -45,7 +45,7 @@ impl Readers {
     }
 
     /// Returns what the reader makes of the text, or why it makes nothing of it.
-    pub(super) fn read(&mut self, reader: &str, text: &str) -> Result<BTreeMap<String, String>, String> {
+    pub(crate) fn read(&mut self, reader: &str, text: &str) -> Result<BTreeMap<String, String>, String> {
         writeln!(self.questions, "{}", json!({"reader": reader, "text": text})).unwrap();
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
@@ -62,12 +62,12 @@ impl Drop for Readers {
 }
 
 /// Returns a runner for so many cases that each rule of a reader is met. A failure prints the smallest text that it found.
-pub(super) fn runner() -> TestRunner {
+pub(crate) fn runner() -> TestRunner {
     TestRunner::new(Config { cases: 1024, failure_persistence: None, ..Config::default() })
 }
 
 /// Texts of what usual keys are made of and of what the readers take for something else.
-pub(super) fn credential() -> impl Strategy<Value = String> {
+pub(crate) fn credential() -> impl Strategy<Value = String> {
     let special = prop::sample::select(vec![
         " ",
         "#",

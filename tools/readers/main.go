@@ -1,4 +1,4 @@
-// Reads credentials files and endpoints as Velero's server and its plugins do, so that the charm's tests can compare.
+// Reads what the charm writes as Velero's server and its plugins do, so that the charm's tests can compare.
 //
 // Each line of the standard input is a JSON object {"reader": NAME, "text": TEXT}, and each is answered by one with what was
 // read in "values", or with the reason why nothing was in "error". The argument is a folder for the files.
@@ -12,10 +12,18 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+	_ "time/tzdata"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/joho/godotenv"
+	cron "github.com/netresearch/go-cron"
+	oldercron "github.com/robfig/cron/v3"
+	velero "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	"github.com/vmware-tanzu/velero/pkg/util/dotenv"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 type question struct {
@@ -68,6 +76,45 @@ func endpoint(text string) (map[string]string, error) {
 	return map[string]string{"scheme": parsed.Scheme, "host": parsed.Host, "path": parsed.Path}, nil
 }
 
+// What Velero's server makes of a cron expression, and whether it comes within the time for which the server looks ahead. Older
+// servers of the same minor release have another parser: both have to read it.
+func schedule(text string) (map[string]string, error) {
+	parsed, err := cron.ParseStandard(text)
+	if err != nil {
+		return nil, err
+	}
+	older, err := oldercron.ParseStandard(text)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Date(2026, time.January, 31, 10, 20, 30, 0, time.UTC)
+	comes := !parsed.Next(now).IsZero() && !older.Next(now).IsZero()
+	return map[string]string{"comes": strconv.FormatBool(comes)}, nil
+}
+
+// What Go makes of a duration.
+func duration(text string) (map[string]string, error) {
+	parsed, err := time.ParseDuration(text)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"nanoseconds": strconv.FormatInt(int64(parsed), 10)}, nil
+}
+
+// What Velero's server makes of an object of the kind Schedule. Fields that it does not know are an error here.
+func object(text string) (map[string]string, error) {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	var decoded velero.Schedule
+	if err := decoder.Decode(&decoded); err != nil {
+		return nil, err
+	}
+	if _, err := metav1.LabelSelectorAsSelector(decoded.Spec.Template.LabelSelector); err != nil {
+		return nil, err
+	}
+	return map[string]string{"ttl": strconv.FormatInt(int64(decoded.Spec.Template.TTL.Duration), 10)}, nil
+}
+
 // A reader may panic, which is an answer, too.
 func read(folder string, asked question) (values map[string]string, err error) {
 	defer func() {
@@ -75,8 +122,15 @@ func read(folder string, asked question) (values map[string]string, err error) {
 			values, err = nil, fmt.Errorf("panic: %v", panicked)
 		}
 	}()
-	if asked.Reader == "endpoint" {
+	switch asked.Reader {
+	case "endpoint":
 		return endpoint(asked.Text)
+	case "cron":
+		return schedule(asked.Text)
+	case "duration":
+		return duration(asked.Text)
+	case "schedule":
+		return object(asked.Text)
 	}
 	path := filepath.Join(folder, "credentials")
 	if err := os.WriteFile(path, []byte(asked.Text), 0o600); err != nil {

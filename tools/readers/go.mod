@@ -1,4 +1,4 @@
-module tools/credentials-readers
+module tools/readers
 
 go 1.26.0
 
@@ -9,6 +9,15 @@ require github.com/aws/aws-sdk-go-v2/config v1.32.17
 require github.com/joho/godotenv v1.4.0
 
 require github.com/vmware-tanzu/velero v1.18.3
+
+// As Velero v1.18.3 requires it.
+require github.com/netresearch/go-cron v0.15.0
+
+// As Velero v1.18.1 requires it.
+require github.com/robfig/cron/v3 v3.0.1
+
+// As the Velero that the charm bundles is built with.
+require k8s.io/apimachinery v0.33.13
 
 require (
 	github.com/aws/aws-sdk-go-v2 v1.41.12 // indirect
@@ -24,4 +33,21 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/ssooidc v1.35.21 // indirect
 	github.com/aws/aws-sdk-go-v2/service/sts v1.42.1 // indirect
 	github.com/aws/smithy-go v1.27.1 // indirect
+	github.com/fxamacker/cbor/v2 v2.7.0 // indirect
+	github.com/go-logr/logr v1.4.3 // indirect
+	github.com/gogo/protobuf v1.3.2 // indirect
+	github.com/json-iterator/go v1.1.12 // indirect
+	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
+	github.com/modern-go/reflect2 v1.0.2 // indirect
+	github.com/x448/float16 v0.8.4 // indirect
+	golang.org/x/net v0.58.0 // indirect
+	golang.org/x/text v0.41.0 // indirect
+	gopkg.in/inf.v0 v0.9.1 // indirect
+	k8s.io/api v0.33.12 // indirect
+	k8s.io/klog/v2 v2.140.0 // indirect
+	k8s.io/utils v0.0.0-20241210054802-24370beab758 // indirect
+	sigs.k8s.io/json v0.0.0-20241010143419-9aa6b5e7a4b3 // indirect
+	sigs.k8s.io/randfill v1.0.0 // indirect
+	sigs.k8s.io/structured-merge-diff/v4 v4.6.0 // indirect
+	sigs.k8s.io/yaml v1.4.0 // indirect
 )

@@ -1,0 +1,20 @@
+//! What other applications want to have backed up, and when: from what they declare to what Velero is to be told.
+//!
+//! All of it is pure. What Velero would not read is refused here, by the rules of Go, in which Velero is written: an object that it
+//! cannot decode would keep it from reading the others of its kind as well.
+
+mod cron;
+mod declaration;
+mod go_duration;
+mod label;
+mod plan;
+mod spec;
+mod ttl;
+
+pub use cron::Cron;
+pub use declaration::{Declaration, SpecId, Target};
+pub(crate) use label::{LONGEST_LABEL, is_label_value};
+pub use plan::{BackupPlan, Defaults, PlannedSpec, SchedulePlan, ScheduledBackup};
+#[cfg(test)]
+pub(crate) use spec::BackupSpec;
+pub use ttl::Ttl;

@@ -1,0 +1,189 @@
+//! What becomes of what applications have declared: the schedules that there should be.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    cron::Cron,
+    declaration::{Declaration, SpecId, Target},
+    spec::BackupSpec,
+    ttl::Ttl,
+};
+
+/// An option of the charm, read: `Err` for one that cannot be used, whatever was to come of it.
+type Choice<T> = Result<Option<T>, ()>;
+
+/// What the options say for specs that say nothing themselves.
+#[derive(Clone, Debug)]
+pub struct Defaults {
+    pub schedule: Choice<Cron>,
+    pub ttl: Choice<Ttl>,
+}
+
+/// The schedules that there should be.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct BackupPlan {
+    /// In the order of their ids.
+    pub specs: Vec<PlannedSpec>,
+    /// The numbers of relations of which it is not known what they declare: what was made for them stays.
+    pub unknown: BTreeSet<u32>,
+    /// What keeps applications from being backed up as they declare it, one sentence each.
+    pub problems: Vec<String>,
+}
+
+/// What becomes of a spec.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PlannedSpec {
+    pub id: SpecId,
+    pub target: Option<Target>,
+    pub schedule: SchedulePlan,
+}
+
+/// What is to happen with the schedule of a spec.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SchedulePlan {
+    /// There is none.
+    None,
+    /// One that is there stays as it is, until it is known what it should be.
+    Keep,
+    /// There is this one.
+    Use(Box<ScheduledBackup>),
+}
+
+/// Backups that are made again and again.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ScheduledBackup {
+    pub cron: Cron,
+    /// How long they are kept; `None` for the server's own default.
+    pub ttl: Option<Ttl>,
+    pub spec: BackupSpec,
+}
+
+impl BackupPlan {
+    /// Decides what becomes of `declarations`. `unknown` are the relations of which it is not known what they declare, with the
+    /// reason for messages.
+    pub fn of(mut declarations: Vec<Declaration>, unknown: BTreeMap<u32, Option<String>>, defaults: &Defaults) -> Self {
+        declarations.sort_by_key(|declaration| declaration.id);
+        let mut holders: BTreeMap<Target, SpecId> = BTreeMap::new();
+        let mut plan = Self { unknown: unknown.keys().copied().collect(), ..Self::default() };
+        plan.problems.extend(unknown.into_values().flatten());
+        for Declaration { id, target, name, spec } in declarations {
+            let holder = target.as_ref().map(|target| *holders.entry(target.clone()).or_insert(id));
+            let schedule = match (holder, target.as_ref()) {
+                (Some(holder), Some(target)) if holder != id => {
+                    plan.problems.push(in_conflict(id, target, holder));
+                    SchedulePlan::None
+                }
+                _ => match spec {
+                    Ok(spec) => schedule(spec, defaults),
+                    Err(error) => {
+                        plan.problems.push(format!("the backup spec of {name}, relation {}: {error}", place(id)));
+                        SchedulePlan::Keep
+                    }
+                },
+            };
+            plan.specs.push(PlannedSpec { id, target, schedule });
+        }
+        plan
+    }
+}
+
+fn schedule(spec: BackupSpec, defaults: &Defaults) -> SchedulePlan {
+    let cron = match (&spec.schedule, &defaults.schedule) {
+        (Some(cron), _) | (None, Ok(Some(cron))) => cron.clone(),
+        (None, Ok(None)) => return SchedulePlan::None,
+        (None, Err(())) => return SchedulePlan::Keep,
+    };
+    let ttl = match (&spec.ttl, &defaults.ttl) {
+        (Some(ttl), _) => Some(ttl.clone()),
+        (None, Ok(ttl)) => ttl.clone(),
+        (None, Err(())) => return SchedulePlan::Keep,
+    };
+    SchedulePlan::Use(Box::new(ScheduledBackup { cron, ttl, spec }))
+}
+
+/// Returns where a spec is declared, as messages have it.
+fn place(SpecId { relation, position }: SpecId) -> String {
+    if position == 0 { relation.to_string() } else { format!("{relation}, entry {}", position + 1) }
+}
+
+fn in_conflict(id: SpecId, target: &Target, holder: SpecId) -> String {
+    let Target { application, endpoint, model } = target;
+    let model = model.as_deref().map(|model| format!(" of model {model}")).unwrap_or_default();
+    format!(
+        "relations {} and {} both declare backups of {application}:{endpoint}{model}, and the first has it: remove one",
+        place(holder),
+        place(id)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backups::declaration::DeclarationError;
+
+    fn defaults(schedule: Choice<&str>, ttl: Choice<&str>) -> Defaults {
+        Defaults {
+            schedule: schedule.map(|text| text.map(|text| Cron::parse(text).unwrap())),
+            ttl: ttl.map(|text| text.map(|text| Ttl::parse(text).unwrap())),
+        }
+    }
+
+    fn declaration(relation: u32, application: &str, spec: Result<BackupSpec, DeclarationError>) -> Declaration {
+        let target = Target { application: application.into(), endpoint: "backups".into(), model: None };
+        Declaration { id: SpecId { relation, position: 0 }, target: Some(target), name: application.into(), spec }
+    }
+
+    fn every_day() -> BackupSpec {
+        BackupSpec { schedule: Some(Cron::parse("@daily").unwrap()), ..BackupSpec::default() }
+    }
+
+    fn schedules(plan: &BackupPlan) -> Vec<String> {
+        let told = |spec: &PlannedSpec| match &spec.schedule {
+            SchedulePlan::None => "none".to_owned(),
+            SchedulePlan::Keep => "keep".to_owned(),
+            SchedulePlan::Use(backup) => {
+                format!("{} {}", backup.cron.as_str(), backup.ttl.as_ref().map_or("-", Ttl::as_str))
+            }
+        };
+        plan.specs.iter().map(told).collect()
+    }
+
+    #[test]
+    fn a_specs_own_values_win_over_the_options() {
+        let own = BackupSpec { ttl: Some(Ttl::parse("72h").unwrap()), ..every_day() };
+        let declarations =
+            || vec![declaration(1, "a", Ok(own.clone())), declaration(2, "b", Ok(BackupSpec::default()))];
+        let plan = |schedule, ttl| BackupPlan::of(declarations(), BTreeMap::new(), &defaults(schedule, ttl));
+        assert_eq!(schedules(&plan(Ok(None), Ok(None))), ["@daily 72h", "none"]);
+        assert_eq!(schedules(&plan(Ok(Some("@weekly")), Ok(None))), ["@daily 72h", "@weekly -"]);
+        assert_eq!(schedules(&plan(Ok(Some("@weekly")), Ok(Some("24h")))), ["@daily 72h", "@weekly 24h"]);
+        // Who depends on an option that cannot be used keeps what there is.
+        assert_eq!(schedules(&plan(Err(()), Ok(Some("24h")))), ["@daily 72h", "keep"]);
+        assert_eq!(schedules(&plan(Ok(Some("@weekly")), Err(()))), ["@daily 72h", "keep"]);
+        assert_eq!(schedules(&plan(Ok(None), Err(()))), ["@daily 72h", "none"]);
+        assert_eq!(plan(Err(()), Err(())).problems, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_bad_spec_is_told_and_stops_no_other() {
+        let bad = declaration(3, "ledger", Err(DeclarationError::Missing { key: "relation_name" }));
+        let plan = BackupPlan::of(
+            vec![bad, declaration(2, "b", Ok(every_day()))],
+            [(9, Some("it is a secret".to_owned())), (10, None)].into(),
+            &defaults(Ok(None), Ok(None)),
+        );
+        assert_eq!(schedules(&plan), ["@daily -", "keep"]);
+        assert_eq!(plan.unknown, [9, 10].into());
+        let told = "the backup spec of ledger, relation 3: relation_name is missing";
+        assert_eq!(plan.problems, ["it is a secret", told]);
+    }
+
+    #[test]
+    fn of_two_relations_for_the_same_the_lower_has_it() {
+        let same = |relation| declaration(relation, "ledger", Ok(every_day()));
+        let plan = BackupPlan::of(vec![same(12), same(7)], BTreeMap::new(), &defaults(Ok(None), Ok(None)));
+        assert_eq!(schedules(&plan), ["@daily -", "none"]);
+        let told = "relations 7 and 12 both declare backups of ledger:backups, and the first has it: remove one";
+        assert_eq!(plan.problems, [told]);
+    }
+}
