@@ -59,7 +59,11 @@ pub fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
             Ok(_) => {}
             Err(status) => {
                 obstacles.push(status);
-                held_back.server |= is_used;
+                if is_used {
+                    held_back.server = true;
+                    // The CLI plans no location without a plugin.
+                    plugin_image = Some(provider.plugin_image().default.to_owned());
+                }
             }
         }
     }

@@ -180,8 +180,9 @@ fn an_empty_image_is_named_by_its_option_and_only_what_would_run_it_is_held_back
         let held_back = installation(&plan).held_back;
         assert_eq!(held_back.server, ["velero-image", "velero-aws-plugin-image"].contains(&option.name), "{option:?}");
         assert_eq!(held_back.node_agent, option.name == "velero-image");
-        // New credentials reach the cluster all the same.
+        // New credentials reach the cluster all the same, for which the CLI has to know a plugin.
         assert!(matches!(installation(&plan).location, LocationPlan::Use(_)), "{option:?}");
+        assert_eq!(installation(&plan).plugin_image.as_deref(), Some("velero/velero-plugin-for-aws:v1.14.3"));
     }
 }
 
