@@ -4,7 +4,7 @@ use std::{error::Error, fmt};
 
 /// Prints an error and each of its sources after a colon.
 #[derive(Debug)]
-pub struct ErrorChain<'a>(pub &'a dyn Error);
+pub(crate) struct ErrorChain<'a>(pub &'a dyn Error);
 
 impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,6 +3,9 @@
 //! Every hook does the same: `juju` reads what is the case (a snapshot), `plan` decides what should run, `velero` brings the cluster
 //! to it and judges what runs, and the worst of what was seen becomes the unit's `status`. `reconcile` does this from start to end.
 
+// What nobody outside reaches does not look as if somebody did.
+#![warn(unreachable_pub)]
+
 pub mod actions;
 mod backups;
 mod cluster;

@@ -21,7 +21,7 @@ use crate::{
 
 /// What the charm has to do.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// What should run; `None` where the charm must not touch what is there.
     pub installation: Option<Installation>,
     /// What keeps the unit from being Active even when all of that runs, the most urgent first.
@@ -35,7 +35,7 @@ pub struct Plan {
 }
 
 /// Decides what should run.
-pub fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
+pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
     let publications = integrations::publications(snapshot);
     let storage = storage(snapshot, &facts.provider_ids);
     if let Some(status) = hands_off(&snapshot.application, &facts.holdings, &storage) {
@@ -125,7 +125,7 @@ fn read_option<T, E: Display>(
 }
 
 /// Returns what a plan needs to know of the cluster.
-pub fn needs(snapshot: &Snapshot) -> Needs {
+pub(crate) fn needs(snapshot: &Snapshot) -> Needs {
     Needs {
         application: snapshot.application.clone(),
         provider_ids: integrations::need_provider_ids(snapshot),
@@ -276,7 +276,7 @@ fn server_image(config: &ConfigValues, cli: Option<&Version>) -> Result<String, 
 
 /// Returns what to do about a server of another minor release than the CLI that asks it, and the definitions that come with the
 /// CLI.
-pub fn server_mismatch(image: &str, server: &Version, cli: &Version) -> Option<Status> {
+pub(crate) fn server_mismatch(image: &str, server: &Version, cli: &Version) -> Option<Status> {
     (!server.agrees_with(cli)).then(|| {
         let (option, release) = (option::VELERO_IMAGE.name, cli.minor_release());
         Status::Blocked(format!(
@@ -287,7 +287,7 @@ pub fn server_mismatch(image: &str, server: &Version, cli: &Version) -> Option<S
 
 /// Returns what to do about CustomResourceDefinitions of another minor release than the CLI: another charm in the cluster has
 /// brought those of a newer Velero, and they are not downgraded.
-pub fn definitions_mismatch(application: &str, definitions: &Version, cli: &Version) -> Option<Status> {
+pub(crate) fn definitions_mismatch(application: &str, definitions: &Version, cli: &Version) -> Option<Status> {
     (!definitions.agrees_with(cli)).then(|| {
         Status::Blocked(format!(
             "the CustomResourceDefinitions of the cluster are of Velero {definitions}, this charm's are of {}: \
@@ -367,7 +367,7 @@ fn several_kubelet_roots(roots: &SeveralRoots) -> Status {
 }
 
 /// Returns the options that choose the images of what is planned.
-pub fn image_options(snapshot: &Snapshot) -> ImageOptions {
+pub(crate) fn image_options(snapshot: &Snapshot) -> ImageOptions {
     let plugin = match integrations::storage_relations(snapshot).as_slice() {
         [relation] => Some(relation.interface.provider().plugin_image().name),
         _ => None,

@@ -15,7 +15,7 @@ use tokio::{
 
 /// What a child process may use of the unit before it is stopped.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// How long it may run.
     pub time: Duration,
     /// How many bytes it may print. The beginning of standard error, which is for people, is kept; more of it is not an error.
@@ -27,7 +27,7 @@ const STDERR_KEPT: u64 = 64 * 1024;
 
 /// What a child process left behind.
 #[derive(Debug)]
-pub struct Finished {
+pub(crate) struct Finished {
     /// How it ended.
     pub status: ExitStatus,
     /// Its standard output, all of it.
@@ -40,7 +40,7 @@ pub struct Finished {
 
 impl Finished {
     /// Standard error as one trimmed text, fit for an error message.
-    pub fn stderr_text(&self) -> String {
+    pub(crate) fn stderr_text(&self) -> String {
         let text = String::from_utf8_lossy(&self.stderr);
         match self.stderr_dropped {
             0 => text.trim().to_owned(),
@@ -51,7 +51,7 @@ impl Finished {
 
 /// Why a child process gave no result.
 #[derive(Debug, Error)]
-pub enum ProcessError {
+pub(crate) enum ProcessError {
     #[error("cannot start {program}")]
     Start {
         program: String,
@@ -82,7 +82,7 @@ pub(crate) fn program_name(command: &Command) -> String {
 ///
 /// When it cannot be started, its streams break, or it goes beyond `limits`; it is killed then. An exit code other than 0 is
 /// no error here.
-pub async fn run(mut command: Command, input: Option<&[u8]>, limits: Limits) -> Result<Finished, ProcessError> {
+pub(crate) async fn run(mut command: Command, input: Option<&[u8]>, limits: Limits) -> Result<Finished, ProcessError> {
     let program = program_name(&command);
     let mut child = command
         .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })

@@ -25,7 +25,7 @@ const STANDBY_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Why a hook failed in a way that only running it again may mend.
 #[derive(Debug, Error)]
-pub enum ReconcileError {
+pub(crate) enum ReconcileError {
     #[error("cannot find out what should run")]
     Snapshot(#[from] SnapshotError),
     #[error("cannot talk to Juju")]
@@ -49,7 +49,7 @@ pub enum ReconcileError {
 /// # Errors
 ///
 /// When Juju should run the hook again.
-pub async fn reconcile(tools: &HookTools, environment: &Environment) -> Result<(), ReconcileError> {
+pub(crate) async fn reconcile(tools: &HookTools, environment: &Environment) -> Result<(), ReconcileError> {
     reconcile_in(|| Velero::in_cluster(&environment.charm_directory), tools, environment).await
 }
 
@@ -225,7 +225,7 @@ fn worst(statuses: impl IntoIterator<Item = Status>, remarks: &[String]) -> Stat
 ///
 /// When Juju does not say whether other units stay, the cluster cannot be reached, or something could not be removed and trying
 /// again may help.
-pub async fn remove(tools: &HookTools, environment: &Environment) -> Result<(), ReconcileError> {
+pub(crate) async fn remove(tools: &HookTools, environment: &Environment) -> Result<(), ReconcileError> {
     remove_from(|| Velero::in_cluster(&environment.charm_directory), tools, environment).await
 }
 
@@ -255,7 +255,7 @@ async fn remove_from(
 /// # Errors
 ///
 /// When the application ends, and something of Velero could not be removed.
-pub async fn stop(environment: &Environment) -> Result<(), ReconcileError> {
+pub(crate) async fn stop(environment: &Environment) -> Result<(), ReconcileError> {
     match Velero::in_cluster(&environment.charm_directory) {
         Ok(velero) => stop_in(&velero, environment).await,
         Err(_) => Ok(()),

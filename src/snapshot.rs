@@ -17,7 +17,7 @@ const AT_ONCE: usize = 4;
 
 /// Everything of Juju that decides what should run.
 #[derive(Debug)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     pub application: String,
     /// Whether this unit speaks for the application.
     pub leader: bool,
@@ -30,7 +30,7 @@ pub struct Snapshot {
 
 /// A relation, and what both sides have published in it.
 #[derive(Clone, Debug)]
-pub struct Relation {
+pub(crate) struct Relation {
     /// Juju's id of it.
     pub id: RelationId,
     /// The application on the other side, as this model calls it, if Juju still knows it.
@@ -46,7 +46,7 @@ pub struct Relation {
 /// Why Juju could not be read.
 #[derive(Debug, Error)]
 #[error("cannot read {what}")]
-pub struct SnapshotError {
+pub(crate) struct SnapshotError {
     what: String,
     #[source]
     source: ToolError,
@@ -54,7 +54,7 @@ pub struct SnapshotError {
 
 impl Snapshot {
     /// Reads what Juju knows.
-    pub async fn read(tools: &HookTools, environment: &Environment) -> Result<Self, SnapshotError> {
+    pub(crate) async fn read(tools: &HookTools, environment: &Environment) -> Result<Self, SnapshotError> {
         let leader = tools.is_leader().await.map_err(failed("whether this unit is the leader"))?;
         let config = tools.config().await.map_err(failed("the options"))?;
         let reader = Reader { tools, environment, leader };
@@ -74,19 +74,19 @@ impl Snapshot {
         Ok(Self { application: environment.application().to_owned(), leader, periodic, config, relations })
     }
 
-    pub fn relations(&self, endpoint: &str) -> &[Relation] {
+    pub(crate) fn relations(&self, endpoint: &str) -> &[Relation] {
         self.relations.get(endpoint).map_or(&[], Vec::as_slice)
     }
 }
 
 impl Relation {
     /// Returns the fields that the other side has published; those of the secret come last, and win.
-    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         self.theirs.entries().chain(self.secret.iter().flat_map(SecretContent::entries))
     }
 
     /// Whether fields are missing because their secret is not granted to us.
-    pub fn secret_withheld(&self) -> bool {
+    pub(crate) fn secret_withheld(&self) -> bool {
         self.secret.is_none() && self.theirs.get(SECRET_FIELD).is_some()
     }
 }

@@ -7,7 +7,7 @@ const LONGEST_MESSAGE: usize = 400;
 
 /// A status of the unit, with its message.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Status {
+pub(crate) enum Status {
     /// All is as it should be.
     Active(String),
     /// It will be, without anybody doing anything.
@@ -18,7 +18,7 @@ pub enum Status {
 
 /// Returns the worst of several: a person must act before anything resolves itself, before all is well. Among those of one kind it
 /// is the first: they are collected with the most urgent first.
-pub fn worst(statuses: impl IntoIterator<Item = Status>) -> Option<Status> {
+pub(crate) fn worst(statuses: impl IntoIterator<Item = Status>) -> Option<Status> {
     let severity = |status: &Status| match status {
         Status::Active(_) => 0,
         Status::Waiting(_) => 1,
@@ -29,7 +29,7 @@ pub fn worst(statuses: impl IntoIterator<Item = Status>) -> Option<Status> {
 
 impl Status {
     /// Returns the word that `status-set` takes.
-    pub fn word(&self) -> &'static str {
+    pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Active(_) => "active",
             Self::Waiting(_) => "waiting",
@@ -38,7 +38,7 @@ impl Status {
     }
 
     /// Returns the message as Juju gets it: one line, and not endless.
-    pub fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         let (Self::Active(message) | Self::Waiting(message) | Self::Blocked(message)) = self;
         // Lines that a program draws between the parts of its message would take the room of the message.
         let is_drawn = |word: &&str| word.len() > 3 && word.chars().all(|each| each == '-');
@@ -50,7 +50,7 @@ impl Status {
     }
 
     /// Returns the status with remarks behind its message.
-    pub fn with_remarks(self, remarks: &[String]) -> Self {
+    pub(crate) fn with_remarks(self, remarks: &[String]) -> Self {
         let said = |message: String| [message].iter().chain(remarks).map(String::as_str).collect::<Vec<_>>().join("; ");
         match self {
             Self::Active(message) => Self::Active(said(message)),
@@ -60,7 +60,7 @@ impl Status {
     }
 
     /// Returns the status of a non-leader. It has nothing to do, and the leader's status is where a person is asked to act.
-    pub fn standing_by(self) -> Self {
+    pub(crate) fn standing_by(self) -> Self {
         match self {
             Self::Active(message) => Self::Active(format!("{message}, standing by for the leader")),
             Self::Waiting(message) => Self::Waiting(format!("for the leader, which waits {message}")),

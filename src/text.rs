@@ -5,7 +5,7 @@ use std::borrow::Cow;
 /// Returns a text of at most `most` bytes: `text` itself, or its beginning and its end with a note between them.
 ///
 /// The end is kept because the cause of an error stands there, and the beginning because it says what the text is.
-pub fn shorten(text: &str, most: usize) -> Cow<'_, str> {
+pub(crate) fn shorten(text: &str, most: usize) -> Cow<'_, str> {
     if text.len() <= most {
         return Cow::Borrowed(text);
     }
@@ -18,7 +18,7 @@ pub fn shorten(text: &str, most: usize) -> Cow<'_, str> {
 }
 
 /// Returns the note that stands for what is left out of a text.
-pub fn note(bytes: usize) -> String {
+pub(crate) fn note(bytes: usize) -> String {
     format!(" (… {bytes} bytes are left out here …) ")
 }
 

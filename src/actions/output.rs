@@ -16,7 +16,7 @@ const LONGEST_MESSAGE: usize = 2 * 1024;
 
 /// The lines of a command: the beginning and the end of them, if they are very many.
 #[derive(Debug, Default)]
-pub struct Output {
+pub(super) struct Output {
     head: Vec<String>,
     head_bytes: usize,
     /// Whether a line did not fit into the head: then all that follow go to the tail.
@@ -28,7 +28,7 @@ pub struct Output {
 
 impl Output {
     /// Adds lines. Returns those to show while the command runs, and a note where they end.
-    pub fn add(&mut self, lines: Vec<String>) -> Vec<String> {
+    pub(super) fn add(&mut self, lines: Vec<String>) -> Vec<String> {
         let mut shown = Vec::new();
         for line in lines {
             let line = harmless(&line);
@@ -58,12 +58,12 @@ impl Output {
     }
 
     /// Returns the lines that are kept.
-    pub fn lines(&self) -> impl DoubleEndedIterator<Item = &str> {
+    pub(super) fn lines(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.head.iter().chain(&self.tail).map(String::as_str)
     }
 
     /// Returns the last thing that the command said, as an error message.
-    pub fn last_words(&self) -> Option<String> {
+    pub(super) fn last_words(&self) -> Option<String> {
         let lines: Vec<&str> = self.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let error = lines
             .iter()

@@ -19,7 +19,7 @@ const TIME_LIMIT: Duration = Duration::from_mins(30);
 /// # Errors
 ///
 /// When Juju cannot be talked to. Whatever else goes wrong is the action's own failure.
-pub async fn run(tools: &HookTools, environment: &Environment) -> Result<(), ActionError> {
+pub(crate) async fn run(tools: &HookTools, environment: &Environment) -> Result<(), ActionError> {
     let text = tools.action_parameter(parameter::COMMAND.name).await?.unwrap_or_default();
     let arguments = match command::parse(&text) {
         Ok(arguments) => arguments,

@@ -11,12 +11,12 @@ use super::go_duration::GoDuration;
 
 /// A cron expression that Velero reads and that comes at some time.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Cron(String);
+pub(crate) struct Cron(String);
 
 /// Why an expression is none that Velero could go by.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("{expression:?} is no cron expression that Velero reads: {reason}")]
-pub struct CronError {
+pub(crate) struct CronError {
     expression: String,
     reason: String,
 }
@@ -68,7 +68,7 @@ impl Cron {
     ///
     /// When Velero would not read it, or it may not come for so long that Velero does not find it: then it would back up whenever it
     /// looks at it.
-    pub fn parse(expression: &str) -> Result<Self, CronError> {
+    pub(crate) fn parse(expression: &str) -> Result<Self, CronError> {
         match check(expression) {
             Ok(()) => Ok(Self(expression.to_owned())),
             Err(reason) => Err(CronError { expression: expression.to_owned(), reason }),
@@ -77,7 +77,7 @@ impl Cron {
 
     /// Returns the expression as it was written.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }

@@ -7,7 +7,7 @@ use super::spec::{BackupSpec, SpecError};
 
 /// Which spec it is, for as long as it is declared: others may tell the same of the application.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct SpecId {
+pub(crate) struct SpecId {
     /// The number of its relation.
     pub relation: u32,
     /// Its place in the relation's list, from 0 on.
@@ -16,7 +16,7 @@ pub struct SpecId {
 
 /// What is backed up, in the words of whoever declares it: not always the related application.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Target {
+pub(crate) struct Target {
     pub application: String,
     pub endpoint: String,
     /// The application's model; `None` for this one.
@@ -25,7 +25,7 @@ pub struct Target {
 
 /// What an application has declared at a place.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Declaration {
+pub(crate) struct Declaration {
     pub id: SpecId,
     /// What is backed up, as far as that can be read.
     pub target: Option<Target>,
@@ -36,7 +36,7 @@ pub struct Declaration {
 
 /// What is wrong with what an application has declared.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub enum DeclarationError {
+pub(crate) enum DeclarationError {
     #[error("{key} is missing")]
     Missing { key: &'static str },
     #[error("the entry is not a JSON object")]
@@ -48,13 +48,13 @@ pub enum DeclarationError {
 impl Declaration {
     /// Reads what has been declared as single values, of which the spec is the text of a JSON object. `related` is the name of the
     /// application that declares it.
-    pub fn of_texts<'a>(id: SpecId, related: &str, get: impl Fn(&str) -> Option<&'a str>) -> Self {
+    pub(crate) fn of_texts<'a>(id: SpecId, related: &str, get: impl Fn(&str) -> Option<&'a str>) -> Self {
         let spec = get("spec").map_or(Ok(BackupSpec::default()), BackupSpec::from_text);
         Self::of(id, related, &get, spec)
     }
 
     /// Reads an entry of a list.
-    pub fn of_entry(id: SpecId, related: &str, entry: &Value) -> Self {
+    pub(crate) fn of_entry(id: SpecId, related: &str, entry: &Value) -> Self {
         let Some(fields) = entry.as_object() else {
             let name = related.to_owned();
             return Self { id, target: None, name, spec: Err(DeclarationError::NotAnObject) };

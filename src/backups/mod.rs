@@ -11,10 +11,10 @@ mod plan;
 mod spec;
 mod ttl;
 
-pub use cron::Cron;
-pub use declaration::{Declaration, SpecId, Target};
+pub(crate) use cron::Cron;
+pub(crate) use declaration::{Declaration, SpecId, Target};
 pub(crate) use label::{LONGEST_LABEL, is_label_value};
-pub use plan::{BackupPlan, Defaults, PlannedSpec, SchedulePlan, ScheduledBackup};
+pub(crate) use plan::{BackupPlan, Defaults, PlannedSpec, SchedulePlan, ScheduledBackup};
 #[cfg(test)]
 pub(crate) use spec::BackupSpec;
-pub use ttl::Ttl;
+pub(crate) use ttl::Ttl;

@@ -14,14 +14,14 @@ type Choice<T> = Result<Option<T>, ()>;
 
 /// What the options say for specs that say nothing themselves.
 #[derive(Clone, Debug)]
-pub struct Defaults {
+pub(crate) struct Defaults {
     pub schedule: Choice<Cron>,
     pub ttl: Choice<Ttl>,
 }
 
 /// The schedules that there should be.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct BackupPlan {
+pub(crate) struct BackupPlan {
     /// In the order of their ids.
     pub specs: Vec<PlannedSpec>,
     /// The numbers of relations of which it is not known what they declare: what was made for them stays.
@@ -32,7 +32,7 @@ pub struct BackupPlan {
 
 /// What becomes of a spec.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct PlannedSpec {
+pub(crate) struct PlannedSpec {
     pub id: SpecId,
     pub target: Option<Target>,
     pub schedule: SchedulePlan,
@@ -40,7 +40,7 @@ pub struct PlannedSpec {
 
 /// What is to happen with the schedule of a spec.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum SchedulePlan {
+pub(crate) enum SchedulePlan {
     /// There is none.
     None,
     /// One that is there stays as it is, until it is known what it should be.
@@ -51,7 +51,7 @@ pub enum SchedulePlan {
 
 /// Backups that are made again and again.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ScheduledBackup {
+pub(crate) struct ScheduledBackup {
     pub cron: Cron,
     /// How long they are kept; `None` for the server's own default.
     pub ttl: Option<Ttl>,
@@ -61,7 +61,11 @@ pub struct ScheduledBackup {
 impl BackupPlan {
     /// Decides what becomes of `declarations`. `unknown` are the relations of which it is not known what they declare, with the
     /// reason for messages.
-    pub fn of(mut declarations: Vec<Declaration>, unknown: BTreeMap<u32, Option<String>>, defaults: &Defaults) -> Self {
+    pub(crate) fn of(
+        mut declarations: Vec<Declaration>,
+        unknown: BTreeMap<u32, Option<String>>,
+        defaults: &Defaults,
+    ) -> Self {
         declarations.sort_by_key(|declaration| declaration.id);
         let mut holders: BTreeMap<Target, SpecId> = BTreeMap::new();
         let mut plan = Self { unknown: unknown.keys().copied().collect(), ..Self::default() };

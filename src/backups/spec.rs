@@ -13,7 +13,7 @@ use super::{
 
 /// What an application has declared; `None` where it leaves it to the charm or to Velero.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct BackupSpec {
+pub(crate) struct BackupSpec {
     pub include_namespaces: Option<Vec<String>>,
     pub exclude_namespaces: Option<Vec<String>>,
     pub include_resources: Option<Vec<String>>,
@@ -32,7 +32,7 @@ pub struct BackupSpec {
 
 /// What is wrong with a spec.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub enum SpecError {
+pub(crate) enum SpecError {
     #[error("spec is not JSON, at line {line}, column {column}")]
     NotJson {
         /// Counted from 1.
@@ -77,7 +77,7 @@ impl BackupSpec {
     /// # Errors
     ///
     /// As [`Self::from_value`], and when it is not JSON.
-    pub fn from_text(text: &str) -> Result<Self, SpecError> {
+    pub(crate) fn from_text(text: &str) -> Result<Self, SpecError> {
         let value = serde_json::from_str(text)
             .map_err(|error| SpecError::NotJson { line: error.line(), column: error.column() })?;
         Self::from_value(&value)
@@ -88,7 +88,7 @@ impl BackupSpec {
     /// # Errors
     ///
     /// When a value is not of its type, or Velero would not read it, or would take it for something else.
-    pub fn from_value(value: &Value) -> Result<Self, SpecError> {
+    pub(crate) fn from_value(value: &Value) -> Result<Self, SpecError> {
         let fields = Fields(value.as_object().ok_or(SpecError::NotAnObject)?);
         let (include_namespaces, exclude_namespaces) = fields.choice("include_namespaces", "exclude_namespaces")?;
         let (include_resources, exclude_resources) = fields.choice("include_resources", "exclude_resources")?;

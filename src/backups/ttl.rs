@@ -6,12 +6,12 @@ use super::go_duration::{GoDuration, GoDurationError};
 
 /// How long a backup is kept, as Velero reads it; none at all stands for the server's own default.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Ttl(String);
+pub(crate) struct Ttl(String);
 
 /// Why a text is no time for which a backup can be kept.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("{text:?} is no duration that Velero reads: {reason}")]
-pub struct TtlError {
+pub(crate) struct TtlError {
     text: String,
     reason: String,
 }
@@ -22,7 +22,7 @@ impl Ttl {
     /// # Errors
     ///
     /// When Velero would not read it, or would delete each backup as soon as it is made.
-    pub fn parse(text: &str) -> Result<Self, TtlError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, TtlError> {
         let refused = |reason: String| TtlError { text: text.to_owned(), reason };
         let duration = GoDuration::parse(text).map_err(|error: GoDurationError| refused(error.to_string()))?;
         if duration < GoDuration::ZERO {
@@ -33,7 +33,7 @@ impl Ttl {
 
     /// Returns the duration as it was written.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }

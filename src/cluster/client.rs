@@ -22,7 +22,7 @@ const CALL_LIMIT: Duration = Duration::from_secs(20);
 
 /// A namespace of a cluster.
 #[derive(Clone)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     client: Client,
     namespace: String,
 }
@@ -35,7 +35,7 @@ impl std::fmt::Debug for Cluster {
 
 /// Why a call gave no result.
 #[derive(Debug, Error)]
-pub enum ClusterError {
+pub(crate) enum ClusterError {
     #[error("there is no service account of a pod to reach the cluster with")]
     NoServiceAccount(#[source] kube::config::InClusterError),
     #[error("cannot make a Kubernetes client from the pod's service account")]
@@ -67,18 +67,18 @@ impl ClusterError {
 
     /// Whether the server refused for lack of rights. Quotas, admission policies and a namespace that is being deleted answer
     /// with the same code, but rights would not help there.
-    pub fn is_forbidden(&self) -> bool {
+    pub(crate) fn is_forbidden(&self) -> bool {
         self.api_status().is_some_and(|status| status.code == 403 && is_want_of_rights(&status.message))
     }
 
     /// Whether the server refused the request, so that repeating it would not help: for lack of rights, because of a quota or
     /// an admission policy, or because it is invalid.
-    pub fn is_refusal(&self) -> bool {
+    pub(crate) fn is_refusal(&self) -> bool {
         self.api_status().is_some_and(|status| matches!(status.code, 400 | 403 | 405 | 422))
     }
 
     /// Returns what was to be done, and what the server said to it.
-    pub fn in_the_servers_words(&self) -> String {
+    pub(crate) fn in_the_servers_words(&self) -> String {
         match self.api_status() {
             Some(status) => format!("the cluster refuses to {self}: {}", status.message).replacen("cannot ", "", 1),
             None => self.to_string(),
@@ -86,13 +86,13 @@ impl ClusterError {
     }
 
     /// Whether there is no such object, or no such kind of object.
-    pub fn is_not_found(&self) -> bool {
+    pub(crate) fn is_not_found(&self) -> bool {
         self.api_status().is_some_and(|status| status.code == 404)
     }
 
     /// Whether the server refused a field of the object: its value is not allowed, or cannot be changed. An admission policy refuses
     /// with the same code, and names no field.
-    pub fn is_invalid(&self) -> bool {
+    pub(crate) fn is_invalid(&self) -> bool {
         let names_field = |status: &ApiStatus| {
             status.details.iter().flat_map(|details| &details.causes).any(|cause| !cause.field.is_empty())
         };
@@ -116,7 +116,7 @@ impl ClusterError {
 
 impl Cluster {
     /// Returns the cluster and the namespace of the pod that this process runs in.
-    pub fn in_cluster() -> Result<Self, ClusterError> {
+    pub(crate) fn in_cluster() -> Result<Self, ClusterError> {
         let mut config = Config::incluster().map_err(ClusterError::NoServiceAccount)?;
         config.connect_timeout = Some(CALL_LIMIT);
         // Calls are repeated here, a limited number of times, and in more cases than the client would.
@@ -136,12 +136,12 @@ impl Cluster {
     }
 
     /// Returns the namespace that objects without a scope of their own are in.
-    pub fn namespace(&self) -> &str {
+    pub(crate) fn namespace(&self) -> &str {
         &self.namespace
     }
 
     /// Returns the API of a typed kind in the namespace.
-    pub fn namespaced<K>(&self) -> Api<K>
+    pub(crate) fn namespaced<K>(&self) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope>,
         K::DynamicType: Default,
@@ -150,7 +150,7 @@ impl Cluster {
     }
 
     /// Returns the API of a typed kind that has no namespace.
-    pub fn cluster_wide<K>(&self) -> Api<K>
+    pub(crate) fn cluster_wide<K>(&self) -> Api<K>
     where
         K: Resource<Scope = ClusterResourceScope>,
         K::DynamicType: Default,
@@ -159,7 +159,7 @@ impl Cluster {
     }
 
     /// Returns the API of a typed kind in all namespaces.
-    pub fn in_all_namespaces<K>(&self) -> Api<K>
+    pub(crate) fn in_all_namespaces<K>(&self) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope>,
         K::DynamicType: Default,
@@ -168,7 +168,7 @@ impl Cluster {
     }
 
     /// Returns the object as one of the namespace.
-    pub fn own(&self, mut object: DynamicObject) -> DynamicObject {
+    pub(crate) fn own(&self, mut object: DynamicObject) -> DynamicObject {
         object.metadata.namespace = Some(self.namespace.clone());
         object
     }
@@ -202,7 +202,7 @@ impl Cluster {
     /// # Errors
     ///
     /// When the call fails.
-    pub async fn find(&self, object: &DynamicObject) -> Result<Option<DynamicObject>, ClusterError> {
+    pub(crate) async fn find(&self, object: &DynamicObject) -> Result<Option<DynamicObject>, ClusterError> {
         let api = self.api_of(object);
         let name = object.metadata.name.as_deref().unwrap_or_default();
         // For a moment, a kind that has just been defined is not a missing object but a missing page.
@@ -210,7 +210,7 @@ impl Cluster {
     }
 
     /// Returns the metadata alone of the live object with the kind and name of `object`.
-    pub async fn find_metadata(&self, object: &DynamicObject) -> Result<Option<DynamicObject>, ClusterError> {
+    pub(crate) async fn find_metadata(&self, object: &DynamicObject) -> Result<Option<DynamicObject>, ClusterError> {
         let api = self.api_of(object);
         let name = object.metadata.name.as_deref().unwrap_or_default();
         let live = found(call("get", describe(object), || api.get_metadata_opt(name)).await)?.flatten();
@@ -218,7 +218,7 @@ impl Cluster {
     }
 
     /// Applies an object as the charm's field manager, by force: fields that others hold become the charm's.
-    pub async fn apply(&self, object: &DynamicObject) -> Result<DynamicObject, ClusterError> {
+    pub(crate) async fn apply(&self, object: &DynamicObject) -> Result<DynamicObject, ClusterError> {
         let api = self.api_of(object);
         let name = object.metadata.name.as_deref().unwrap_or_default();
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
@@ -227,7 +227,7 @@ impl Cluster {
     }
 
     /// Whether the server would create an object like this one if there were none of its name. Nothing is created.
-    pub async fn accepts(&self, object: &DynamicObject) -> bool {
+    pub(crate) async fn accepts(&self, object: &DynamicObject) -> bool {
         let api = self.api_of(object);
         let mut another = object.clone();
         another.metadata.name = Some(format!("{}-anew", object.metadata.name.as_deref().unwrap_or_default()));
@@ -236,7 +236,7 @@ impl Cluster {
     }
 
     /// Changes fields of an object by a JSON merge patch; `null` removes a field.
-    pub async fn merge(&self, object: &DynamicObject, patch: &Value) -> Result<DynamicObject, ClusterError> {
+    pub(crate) async fn merge(&self, object: &DynamicObject, patch: &Value) -> Result<DynamicObject, ClusterError> {
         let api = self.api_of(object);
         let name = object.metadata.name.as_deref().unwrap_or_default();
         let (parameters, patch) = (PatchParams::default(), Patch::Merge(patch));
@@ -244,7 +244,7 @@ impl Cluster {
     }
 
     /// Deletes an object, and in the background what it owns. One that is not there is deleted already.
-    pub async fn delete(&self, object: &DynamicObject) -> Result<(), ClusterError> {
+    pub(crate) async fn delete(&self, object: &DynamicObject) -> Result<(), ClusterError> {
         self.delete_by(object, DeleteParams::background()).await
     }
 
@@ -278,7 +278,7 @@ impl Cluster {
     }
 
     /// Returns the object as it would be after [`Self::apply`], with what admission makes of it. Nothing is changed.
-    pub async fn try_apply(&self, object: &DynamicObject) -> Result<DynamicObject, ClusterError> {
+    pub(crate) async fn try_apply(&self, object: &DynamicObject) -> Result<DynamicObject, ClusterError> {
         let api = self.api_of(object);
         let name = object.metadata.name.as_deref().unwrap_or_default();
         let parameters = PatchParams { dry_run: true, ..PatchParams::apply(FIELD_MANAGER).force() };
@@ -302,7 +302,7 @@ impl Cluster {
     }
 
     /// Returns all objects of an API with the labels of `selector`; none where the kind does not exist.
-    pub async fn list<K>(&self, api: &Api<K>, what: &str, selector: &str) -> Result<Vec<K>, ClusterError>
+    pub(crate) async fn list<K>(&self, api: &Api<K>, what: &str, selector: &str) -> Result<Vec<K>, ClusterError>
     where
         K: Clone + std::fmt::Debug + DeserializeOwned,
     {

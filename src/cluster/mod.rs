@@ -7,7 +7,7 @@ mod pages;
 #[cfg(test)]
 pub(crate) mod test_api;
 
-pub use client::{Cluster, ClusterError};
+pub(crate) use client::{Cluster, ClusterError};
 pub(crate) use client::{FIELD_MANAGER, api_resource, call, describe, found, named};
 pub(crate) use comparison::{MANIFEST_ANNOTATION, contains, differs};
 pub(crate) use ownership::FieldOwners;

@@ -15,14 +15,14 @@ const TARGETS: &str = "backup_targets";
 
 /// What all applications declare.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Declarations {
+pub(crate) struct Declarations {
     pub declarations: Vec<Declaration>,
     /// The numbers of relations of which it is not known what they declare, and why, if anybody can do something about it.
     pub unknown: BTreeMap<u32, Option<String>>,
 }
 
 /// Returns what all applications declare.
-pub fn declarations(snapshot: &Snapshot) -> Declarations {
+pub(crate) fn declarations(snapshot: &Snapshot) -> Declarations {
     let mut declared = Declarations::default();
     for relation in snapshot.relations(endpoint::VELERO_BACKUPS) {
         declared.read(relation, |number, related| {

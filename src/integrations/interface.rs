@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::storage::{StorageFields, VeleroStorageProvider};
 
 /// An interface whose relations carry the fields of a store: what to ask the other side for, and whom to blame.
-pub trait StorageInterface: Sync {
+pub(crate) trait StorageInterface: Sync {
     /// Returns the endpoint of the charm.
     fn endpoint(&self) -> &'static str;
 
@@ -34,7 +34,7 @@ pub trait StorageInterface: Sync {
 
 /// An endpoint that adds fields to those of a storage relation, and makes no storage alone.
 #[derive(Clone, Copy, Debug)]
-pub struct Companion {
+pub(crate) struct Companion {
     /// The endpoint of the charm.
     pub endpoint: &'static str,
     /// The charm to integrate with, as messages name it.
@@ -47,7 +47,7 @@ pub struct Companion {
 
 /// Where a field comes from, as messages name it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct FieldSource {
+pub(crate) struct FieldSource {
     /// The endpoint of the charm.
     pub endpoint: &'static str,
     /// The charm on the other side.
@@ -56,7 +56,7 @@ pub struct FieldSource {
 
 /// What a [`StorageInterface::request`] may depend on.
 #[derive(Clone, Copy, Debug)]
-pub struct RequestContext<'a> {
+pub(crate) struct RequestContext<'a> {
     /// The number of the relation, unique in the model.
     pub relation_number: &'a str,
     /// What the other side has published so far.

@@ -11,20 +11,22 @@ use std::collections::BTreeMap;
 
 use crate::{juju::RelationId, snapshot::Snapshot};
 
-pub use backups::{Declarations, declarations};
-pub use interface::FieldSource;
-pub use storage::{STORAGE_INTERFACES, StorageRelation, need_provider_ids, storage_endpoints, storage_relations};
+pub(crate) use backups::{Declarations, declarations};
+pub(crate) use interface::FieldSource;
+pub(crate) use storage::{
+    STORAGE_INTERFACES, StorageRelation, need_provider_ids, storage_endpoints, storage_relations,
+};
 
 /// What the charm still has to publish in a relation.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Publication {
+pub(crate) struct Publication {
     pub relation: RelationId,
     /// The values by their keys, of those that are not published yet.
     pub values: BTreeMap<&'static str, String>,
 }
 
 /// Returns what the charm still has to publish. Only the leader may do it.
-pub fn publications(snapshot: &Snapshot) -> Vec<Publication> {
+pub(crate) fn publications(snapshot: &Snapshot) -> Vec<Publication> {
     if !snapshot.leader {
         return Vec::new();
     }

@@ -14,10 +14,10 @@ use crate::{
 };
 
 /// Every interface for storage that the charm has an endpoint for.
-pub static STORAGE_INTERFACES: &[&dyn StorageInterface] = &[&S3Credentials, &AzureStorage, &GcsCredentials];
+pub(crate) static STORAGE_INTERFACES: &[&dyn StorageInterface] = &[&S3Credentials, &AzureStorage, &GcsCredentials];
 
 /// A relation that carries storage, with the fields of its companions.
-pub struct StorageRelation<'a> {
+pub(crate) struct StorageRelation<'a> {
     /// What the relation means.
     pub interface: &'static dyn StorageInterface,
     /// The fields, those of secrets and of companions among them.
@@ -40,7 +40,7 @@ impl<'a> StorageRelation<'a> {
 }
 
 /// Returns the relations that carry storage.
-pub fn storage_relations(snapshot: &Snapshot) -> Vec<StorageRelation<'_>> {
+pub(crate) fn storage_relations(snapshot: &Snapshot) -> Vec<StorageRelation<'_>> {
     STORAGE_INTERFACES
         .iter()
         .flat_map(|interface| {
@@ -51,13 +51,13 @@ pub fn storage_relations(snapshot: &Snapshot) -> Vec<StorageRelation<'_>> {
 }
 
 /// Whether the plan needs to know what the cloud calls the machines of the cluster.
-pub fn need_provider_ids(snapshot: &Snapshot) -> bool {
+pub(crate) fn need_provider_ids(snapshot: &Snapshot) -> bool {
     let needs = |relation: &StorageRelation<'_>| relation.interface.provider().needs_provider_ids(&relation.fields);
     storage_relations(snapshot).iter().any(needs)
 }
 
 /// Returns every endpoint that carries fields of storage.
-pub fn storage_endpoints() -> impl Iterator<Item = &'static str> {
+pub(crate) fn storage_endpoints() -> impl Iterator<Item = &'static str> {
     STORAGE_INTERFACES.iter().flat_map(|interface| {
         let companions = interface.companions().iter().map(|companion| companion.endpoint);
         [interface.endpoint()].into_iter().chain(companions)

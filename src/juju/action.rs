@@ -12,7 +12,7 @@ const LONGEST_ARGUMENT: usize = 128 * 1024 - 1;
 
 impl HookTools {
     /// Returns a parameter of the running action that is a text; `None` when it was not given.
-    pub async fn action_parameter(&self, name: &str) -> Result<Option<String>, ToolError> {
+    pub(crate) async fn action_parameter(&self, name: &str) -> Result<Option<String>, ToolError> {
         let parameters: Option<Map<String, Value>> = self.json("action-get", &[]).await?;
         Ok(parameters.as_ref().and_then(|parameters| parameters.get(name)?.as_str()).map(str::to_owned))
     }
@@ -22,19 +22,19 @@ impl HookTools {
     /// # Errors
     ///
     /// When the tool fails; it refuses keys other than lower-case words with dashes.
-    pub async fn set_action_result(&self, key: &str, value: &str) -> Result<(), ToolError> {
+    pub(crate) async fn set_action_result(&self, key: &str, value: &str) -> Result<(), ToolError> {
         self.run("action-set", &[&argument(&format!("{key}={value}"))], None).await?;
         Ok(())
     }
 
     /// Shows the user a message while the action goes on.
-    pub async fn log_to_action(&self, message: &str) -> Result<(), ToolError> {
+    pub(crate) async fn log_to_action(&self, message: &str) -> Result<(), ToolError> {
         self.run("action-log", &["--", &argument(message)], None).await?;
         Ok(())
     }
 
     /// Marks the action as failed. The process is to end with exit code 0 all the same, so that Juju keeps this message.
-    pub async fn fail_action(&self, message: &str) -> Result<(), ToolError> {
+    pub(crate) async fn fail_action(&self, message: &str) -> Result<(), ToolError> {
         self.run("action-fail", &["--", &argument(message)], None).await?;
         Ok(())
     }

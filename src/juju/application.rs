@@ -4,7 +4,7 @@ use super::{HookTools, ToolError};
 
 impl HookTools {
     /// Sets the version of the workload that `juju status` shows beside the application.
-    pub async fn set_application_version(&self, version: &str) -> Result<(), ToolError> {
+    pub(crate) async fn set_application_version(&self, version: &str) -> Result<(), ToolError> {
         self.run("application-version-set", &["--", version], None).await?;
         Ok(())
     }

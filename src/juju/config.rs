@@ -6,15 +6,15 @@ use super::{HookTools, ToolError};
 
 /// The values of the options as Juju prints them, defaults filled in.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct ConfigValues(Map<String, Value>);
+pub(crate) struct ConfigValues(Map<String, Value>);
 
 impl ConfigValues {
     /// Returns the text of an option; `None` when it is absent, which Juju also makes of an empty one.
-    pub fn text(&self, option: &str) -> Option<&str> {
+    pub(crate) fn text(&self, option: &str) -> Option<&str> {
         self.0.get(option)?.as_str()
     }
 
-    pub fn boolean(&self, option: &str) -> Option<bool> {
+    pub(crate) fn boolean(&self, option: &str) -> Option<bool> {
         self.0.get(option)?.as_bool()
     }
 }
@@ -26,7 +26,7 @@ impl<K: Into<String>> FromIterator<(K, Value)> for ConfigValues {
 }
 
 impl HookTools {
-    pub async fn config(&self) -> Result<ConfigValues, ToolError> {
+    pub(crate) async fn config(&self) -> Result<ConfigValues, ToolError> {
         let values: Option<Map<String, Value>> = self.json("config-get", &[]).await?;
         Ok(ConfigValues(values.unwrap_or_default()))
     }

@@ -8,7 +8,7 @@ use super::RelationId;
 
 /// Why the process was started, from `JUJU_DISPATCH_PATH`.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Dispatch {
+pub(crate) enum Dispatch {
     /// A hook, by its name: `config-changed`, `s3-credentials-relation-changed`.
     Hook(String),
     /// An action, by its name.
@@ -17,7 +17,7 @@ pub enum Dispatch {
 
 /// The part of Juju's environment that the charm reads.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Environment {
+pub(crate) struct Environment {
     /// What is to be done.
     pub dispatch: Dispatch,
     /// The unit's name: `velero-operator/0`.
@@ -30,7 +30,7 @@ pub struct Environment {
 
 /// Why the environment is not that of a charm process.
 #[derive(Debug, Error, Eq, PartialEq)]
-pub enum EnvironmentError {
+pub(crate) enum EnvironmentError {
     #[error("{0} is not set: Juju runs this program for hooks and actions; for its other uses see --help")]
     Missing(&'static str),
     #[error("{variable} has the unexpected value {value:?}")]
@@ -39,7 +39,7 @@ pub enum EnvironmentError {
 
 impl Environment {
     /// Returns the relation that ends with this hook, for this unit at least.
-    pub fn broken_relation(&self) -> Option<&RelationId> {
+    pub(crate) fn broken_relation(&self) -> Option<&RelationId> {
         match &self.dispatch {
             Dispatch::Hook(hook) if hook.ends_with("-relation-broken") => self.relation.as_ref(),
             _ => None,
@@ -51,7 +51,7 @@ impl Environment {
     /// # Errors
     ///
     /// When a variable is missing that Juju always sets, or does not have its form.
-    pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, EnvironmentError> {
+    pub(crate) fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, EnvironmentError> {
         let required = |variable: &'static str| {
             get(variable).filter(|value| !value.is_empty()).ok_or(EnvironmentError::Missing(variable))
         };
@@ -72,7 +72,7 @@ impl Environment {
     }
 
     /// Returns the application's name: the unit's without its number.
-    pub fn application(&self) -> &str {
+    pub(crate) fn application(&self) -> &str {
         self.unit.split_once('/').map_or(self.unit.as_str(), |(application, _)| application)
     }
 }

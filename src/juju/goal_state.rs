@@ -11,14 +11,14 @@ const DYING: &str = "dying";
 
 /// A unit of the own application in the goal state.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-pub struct UnitGoal {
+pub(crate) struct UnitGoal {
     /// Its status; `dying` marks a unit that goes away.
     pub status: String,
 }
 
 /// The units of the own application that Juju wants to be there, this one among them.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
-pub struct GoalState {
+pub(crate) struct GoalState {
     /// By the unit's name.
     #[serde(default)]
     pub units: BTreeMap<String, UnitGoal>,
@@ -27,20 +27,20 @@ pub struct GoalState {
 impl GoalState {
     /// Whether no other unit will be left when `unit` is gone; `None` where Juju does not list `unit` itself, so that nothing can
     /// be told. `is-leader` cannot tell: leadership is given up before a unit's last hook.
-    pub fn is_last(&self, unit: &str) -> Option<bool> {
+    pub(crate) fn is_last(&self, unit: &str) -> Option<bool> {
         self.units
             .contains_key(unit)
             .then(|| !self.units.iter().any(|(name, goal)| name != unit && goal.status != DYING))
     }
 
     /// Whether `unit` is going away; `None` where Juju does not list it.
-    pub fn is_dying(&self, unit: &str) -> Option<bool> {
+    pub(crate) fn is_dying(&self, unit: &str) -> Option<bool> {
         Some(self.units.get(unit)?.status == DYING)
     }
 }
 
 impl HookTools {
-    pub async fn goal_state(&self) -> Result<GoalState, ToolError> {
+    pub(crate) async fn goal_state(&self) -> Result<GoalState, ToolError> {
         let goal: Option<GoalState> = self.json("goal-state", &[]).await?;
         Ok(goal.unwrap_or_default())
     }

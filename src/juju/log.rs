@@ -19,19 +19,19 @@ const LONGEST_ARGUMENT: usize = 100_000;
 
 /// A tracing layer that hands every event over to [`LogLines`], so that tracing never waits for a hook tool.
 #[derive(Debug)]
-pub struct JujuLog {
+pub(crate) struct JujuLog {
     lines: UnboundedSender<(Level, String)>,
 }
 
 /// The other end of a [`JujuLog`], which writes the events with `juju-log`.
 #[derive(Debug)]
-pub struct LogLines {
+pub(crate) struct LogLines {
     lines: UnboundedReceiver<(Level, String)>,
 }
 
 impl JujuLog {
     /// Returns a layer and the end at which its events come out.
-    pub fn new() -> (Self, LogLines) {
+    pub(crate) fn new() -> (Self, LogLines) {
         let (sender, receiver) = unbounded_channel();
         (Self { lines: sender }, LogLines { lines: receiver })
     }
@@ -72,7 +72,7 @@ impl Visit for Message {
 impl LogLines {
     /// Writes events as they come until `done`, and then the last of them. A log that cannot be written is no reason for a
     /// hook to fail.
-    pub async fn follow(&mut self, tools: &HookTools, done: impl Future<Output = ()>) {
+    pub(crate) async fn follow(&mut self, tools: &HookTools, done: impl Future<Output = ()>) {
         let mut done = pin!(done);
         loop {
             tokio::select! {

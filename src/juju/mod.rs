@@ -14,12 +14,12 @@ mod secret;
 mod status;
 mod tool;
 
-pub use config::ConfigValues;
-pub use environment::{Dispatch, Environment, EnvironmentError};
-pub use log::JujuLog;
-pub use relation::{Databag, RelationId};
-pub use secret::SecretContent;
-pub use status::UnitStatus;
+pub(crate) use config::ConfigValues;
+pub(crate) use environment::{Dispatch, Environment, EnvironmentError};
+pub(crate) use log::JujuLog;
+pub(crate) use relation::{Databag, RelationId};
+pub(crate) use secret::SecretContent;
+pub(crate) use status::UnitStatus;
 #[cfg(test)]
 pub(crate) use tool::tests::ScriptedTools;
-pub use tool::{HookTools, ToolError};
+pub(crate) use tool::{HookTools, ToolError};

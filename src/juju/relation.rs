@@ -11,26 +11,26 @@ use super::{HookTools, ToolError};
 
 /// Juju's id of a relation in the form `endpoint:7`, which newer agents check against the endpoint.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct RelationId(String);
+pub(crate) struct RelationId(String);
 
 impl RelationId {
     /// Returns the id as Juju prints it.
-    pub fn new(id: impl Into<String>) -> Self {
+    pub(crate) fn new(id: impl Into<String>) -> Self {
         Self(id.into())
     }
 
     /// Returns the id as the tools' `-r` takes it.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Returns the endpoint before the colon.
-    pub fn endpoint(&self) -> &str {
+    pub(crate) fn endpoint(&self) -> &str {
         self.0.split(':').next().unwrap_or_default()
     }
 
     /// Returns the number behind the colon, which is unique in the model.
-    pub fn number(&self) -> &str {
+    pub(crate) fn number(&self) -> &str {
         self.0.rsplit(':').next().unwrap_or_default()
     }
 }
@@ -44,20 +44,20 @@ impl fmt::Display for RelationId {
 /// What one side of a relation has published. Every value is text; some are credentials, so that printing a databag for
 /// debugging shows its keys alone.
 #[derive(Clone, Default, Deserialize, Eq, PartialEq)]
-pub struct Databag(BTreeMap<String, String>);
+pub(crate) struct Databag(BTreeMap<String, String>);
 
 impl Databag {
     /// Returns the value of a key; an empty one counts as absent, as `relation-set` deletes a key by an empty value.
-    pub fn get(&self, key: &str) -> Option<&str> {
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    pub fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
     /// Returns those of `wanted` that are not published yet with just that value.
-    pub fn missing_from(&self, wanted: &BTreeMap<&'static str, String>) -> BTreeMap<&'static str, String> {
+    pub(crate) fn missing_from(&self, wanted: &BTreeMap<&'static str, String>) -> BTreeMap<&'static str, String> {
         wanted
             .iter()
             .filter(|(key, value)| self.0.get(**key) != Some(value))
@@ -80,19 +80,23 @@ impl fmt::Debug for Databag {
 
 impl HookTools {
     /// Returns the relations of an endpoint. In a `-relation-broken` hook the broken one is not among them.
-    pub async fn relation_ids(&self, endpoint: &str) -> Result<Vec<RelationId>, ToolError> {
+    pub(crate) async fn relation_ids(&self, endpoint: &str) -> Result<Vec<RelationId>, ToolError> {
         let ids: Option<Vec<String>> = self.json("relation-ids", &[endpoint]).await?;
         Ok(ids.unwrap_or_default().into_iter().map(RelationId).collect())
     }
 
     /// Returns the application on the other side, if Juju still knows it.
-    pub async fn remote_application(&self, relation: &RelationId) -> Result<Option<String>, ToolError> {
+    pub(crate) async fn remote_application(&self, relation: &RelationId) -> Result<Option<String>, ToolError> {
         let name: Option<String> = self.json("relation-list", &["--app", "-r", relation.as_str()]).await?;
         Ok(name.filter(|name| !name.is_empty()))
     }
 
     /// Returns the databag of an application; of our own only where the unit is the leader.
-    pub async fn application_databag(&self, relation: &RelationId, application: &str) -> Result<Databag, ToolError> {
+    pub(crate) async fn application_databag(
+        &self,
+        relation: &RelationId,
+        application: &str,
+    ) -> Result<Databag, ToolError> {
         let databag: Option<Databag> =
             self.json("relation-get", &["-r", relation.as_str(), "--app", "-", application]).await?;
         Ok(databag.unwrap_or_default())
@@ -102,7 +106,7 @@ impl HookTools {
     /// just lost the leadership leaves it to the next leader, which publishes the same.
     ///
     /// They go by standard input: as arguments they would be trimmed and visible to other processes.
-    pub async fn publish(
+    pub(crate) async fn publish(
         &self,
         relation: &RelationId,
         values: &BTreeMap<&'static str, String>,

@@ -8,10 +8,10 @@ use super::{HookTools, ToolError};
 
 /// The content of a secret. It does not print itself.
 #[derive(Clone)]
-pub struct SecretContent(BTreeMap<String, SecretString>);
+pub(crate) struct SecretContent(BTreeMap<String, SecretString>);
 
 impl SecretContent {
-    pub fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.expose_secret()))
     }
 }
@@ -32,7 +32,7 @@ impl fmt::Debug for SecretContent {
 impl HookTools {
     /// Returns the newest content of a secret, which becomes the one that this unit is pinned to; `None` while it is not
     /// granted to us, or is gone.
-    pub async fn secret(&self, uri: &str) -> Result<Option<SecretContent>, ToolError> {
+    pub(crate) async fn secret(&self, uri: &str) -> Result<Option<SecretContent>, ToolError> {
         match self.json::<Option<BTreeMap<String, SecretString>>>("secret-get", &["--refresh", "--", uri]).await {
             Ok(content) => Ok(content.map(SecretContent)),
             Err(ToolError::Failed { stderr, .. }) if is_out_of_reach(&stderr) => Ok(None),

@@ -16,7 +16,7 @@ struct Reported {
 ///
 /// `status-get` returns what was set before the hook, whatever was set since. So what this hook has set is kept here.
 #[derive(Debug)]
-pub struct UnitStatus<'a> {
+pub(crate) struct UnitStatus<'a> {
     tools: &'a HookTools,
     current: Option<Reported>,
     was_read: bool,
@@ -24,7 +24,7 @@ pub struct UnitStatus<'a> {
 
 impl HookTools {
     /// Returns the unit's status, which is read when it is first set.
-    pub fn unit_status(&self) -> UnitStatus<'_> {
+    pub(crate) fn unit_status(&self) -> UnitStatus<'_> {
         UnitStatus { tools: self, current: None, was_read: false }
     }
 }
@@ -32,7 +32,7 @@ impl HookTools {
 impl UnitStatus<'_> {
     /// Sets the unit's status unless it is that already: Juju renews the time of a status even when nothing changed. Returns
     /// whether it was set.
-    pub async fn report(&mut self, status: &Status) -> Result<bool, ToolError> {
+    pub(crate) async fn report(&mut self, status: &Status) -> Result<bool, ToolError> {
         if !self.was_read {
             self.current = self.tools.json("status-get", &["--include-data"]).await?;
             self.was_read = true;

@@ -13,13 +13,13 @@ const LIMITS: Limits = Limits { time: Duration::from_mins(1), output: 16 * 1024 
 
 /// Runs Juju's hook tools, which live on the `PATH` that Juju sets.
 #[derive(Clone, Debug, Default)]
-pub struct HookTools {
+pub(crate) struct HookTools {
     directory: Option<PathBuf>,
 }
 
 /// Why a hook tool gave no result.
 #[derive(Debug, Error)]
-pub enum ToolError {
+pub(crate) enum ToolError {
     #[error("the hook tool {tool} did not run")]
     Process {
         tool: &'static str,
@@ -46,7 +46,7 @@ pub enum ToolError {
 
 impl HookTools {
     /// Returns the tools on the `PATH` of this process.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
@@ -64,7 +64,12 @@ impl HookTools {
     /// # Errors
     ///
     /// When the tool cannot be run, takes too long or ends with another exit code than 0.
-    pub async fn run(&self, tool: &'static str, arguments: &[&str], input: Option<&[u8]>) -> Result<String, ToolError> {
+    pub(crate) async fn run(
+        &self,
+        tool: &'static str,
+        arguments: &[&str],
+        input: Option<&[u8]>,
+    ) -> Result<String, ToolError> {
         let mut command = match &self.directory {
             Some(directory) => Command::new(directory.join(tool)),
             None => Command::new(tool),
@@ -83,7 +88,11 @@ impl HookTools {
     /// # Errors
     ///
     /// As [`HookTools::run`], and when the output is not the expected JSON.
-    pub async fn json<T: DeserializeOwned>(&self, tool: &'static str, arguments: &[&str]) -> Result<T, ToolError> {
+    pub(crate) async fn json<T: DeserializeOwned>(
+        &self,
+        tool: &'static str,
+        arguments: &[&str],
+    ) -> Result<T, ToolError> {
         let mut all = vec!["--format", "json"];
         all.extend_from_slice(arguments);
         let printed = self.run(tool, &all, None).await?;

@@ -12,7 +12,7 @@ use crate::contract::{ConfigOption, option};
 const ACCOUNT_KEY: &str = "AZURE_STORAGE_ACCOUNT_ACCESS_KEY";
 
 /// The fields of a service principal, all of which it needs.
-pub const SERVICE_PRINCIPAL_KEYS: [&str; 4] = ["subscription-id", "tenant-id", "client-id", "client-secret"];
+pub(crate) const SERVICE_PRINCIPAL_KEYS: [&str; 4] = ["subscription-id", "tenant-id", "client-id", "client-secret"];
 
 /// What the names of a cloud's hosts end with, and the cloud's name.
 const CLOUDS: [(&str, &str); 3] = [
@@ -23,7 +23,7 @@ const CLOUDS: [(&str, &str); 3] = [
 const PUBLIC_CLOUD: &str = "AzurePublicCloud";
 
 /// Azure Blob Storage, by the key of the account or by a service principal.
-pub struct Azure;
+pub(crate) struct Azure;
 
 impl VeleroStorageProvider for Azure {
     fn provider(&self) -> &'static str {

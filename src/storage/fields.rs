@@ -12,11 +12,11 @@ use super::StorageError;
 ///
 /// A field that says "nothing" is none: integrators that are reset write `""`, `[]` or `null` instead of removing the key.
 #[derive(Clone, Default)]
-pub struct StorageFields<'a>(BTreeMap<&'a str, &'a str>);
+pub(crate) struct StorageFields<'a>(BTreeMap<&'a str, &'a str>);
 
 impl<'a> StorageFields<'a> {
     /// Whether there is nothing at all.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -27,7 +27,7 @@ impl<'a> StorageFields<'a> {
     }
 
     /// Returns a field without white space at its ends; `None` when it is not set.
-    pub fn get(&self, key: &str) -> Option<&'a str> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'a str> {
         self.0.get(key).map(|value| value.trim())
     }
 
@@ -36,7 +36,7 @@ impl<'a> StorageFields<'a> {
     /// # Errors
     ///
     /// [`StorageError::Incomplete`] with all of those that are missing.
-    pub fn require<const N: usize>(&self, keys: [&'static str; N]) -> Result<[&'a str; N], StorageError> {
+    pub(crate) fn require<const N: usize>(&self, keys: [&'static str; N]) -> Result<[&'a str; N], StorageError> {
         let missing: Vec<_> = keys.into_iter().filter(|key| self.get(key).is_none()).collect();
         if missing.is_empty() {
             Ok(keys.map(|key| self.get(key).unwrap_or_default()))
@@ -52,7 +52,7 @@ impl<'a> StorageFields<'a> {
     /// # Errors
     ///
     /// When it is not set, or has a character that would end the line.
-    pub fn credential(&self, key: &'static str) -> Result<SecretString, StorageError> {
+    pub(crate) fn credential(&self, key: &'static str) -> Result<SecretString, StorageError> {
         let Some(value) = self.0.get(key).map(|value| value.trim_matches(['\r', '\n'])) else {
             return Err(StorageError::Incomplete { missing: vec![key] });
         };
@@ -67,7 +67,7 @@ impl<'a> StorageFields<'a> {
     /// # Errors
     ///
     /// When it is not set.
-    pub fn credentials_file(&self, key: &'static str) -> Result<SecretString, StorageError> {
+    pub(crate) fn credentials_file(&self, key: &'static str) -> Result<SecretString, StorageError> {
         self.require([key]).map(|[value]| SecretString::from(value))
     }
 
@@ -77,13 +77,13 @@ impl<'a> StorageFields<'a> {
     /// # Errors
     ///
     /// As [`StorageFields::credential`].
-    pub fn identifier(&self, key: &'static str) -> Result<SecretString, StorageError> {
+    pub(crate) fn identifier(&self, key: &'static str) -> Result<SecretString, StorageError> {
         let value = self.credential(key)?;
         Ok(SecretString::from(value.expose_secret().trim()))
     }
 
     /// Returns notes on credentials that look unusual.
-    pub fn notes_on_credentials(&self, keys: &[&'static str]) -> Vec<String> {
+    pub(crate) fn notes_on_credentials(&self, keys: &[&'static str]) -> Vec<String> {
         let padded =
             |key: &&&str| self.0.get(**key).is_some_and(|value| value.trim_matches(['\r', '\n']) != value.trim());
         keys.iter().filter(padded).map(|key| format!("{key} begins or ends with a blank, which is kept")).collect()
@@ -94,7 +94,7 @@ impl<'a> StorageFields<'a> {
     /// # Errors
     ///
     /// When it has a character that no folder of an object store should have.
-    pub fn prefix(&self, key: &'static str) -> Result<Option<String>, StorageError> {
+    pub(crate) fn prefix(&self, key: &'static str) -> Result<Option<String>, StorageError> {
         let Some(path) = self.get(key) else {
             return Ok(None);
         };

@@ -13,7 +13,7 @@ use crate::contract::{ConfigOption, option};
 const PUBLIC_UNIVERSE: &str = "googleapis.com";
 
 /// Google Cloud Storage.
-pub struct Gcs;
+pub(crate) struct Gcs;
 
 impl VeleroStorageProvider for Gcs {
     fn provider(&self) -> &'static str {

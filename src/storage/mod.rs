@@ -17,15 +17,15 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 use thiserror::Error;
 
-pub use azure::{Azure, SERVICE_PRINCIPAL_KEYS};
-pub use fields::StorageFields;
-pub use gcs::Gcs;
-pub use s3::S3;
+pub(crate) use azure::{Azure, SERVICE_PRINCIPAL_KEYS};
+pub(crate) use fields::StorageFields;
+pub(crate) use gcs::Gcs;
+pub(crate) use s3::S3;
 
 use crate::contract::ConfigOption;
 
 /// A kind of object store.
-pub trait VeleroStorageProvider: Sync {
+pub(crate) trait VeleroStorageProvider: Sync {
     /// Velero's name of the provider, which the plugin answers to.
     fn provider(&self) -> &'static str;
 
@@ -47,11 +47,11 @@ pub trait VeleroStorageProvider: Sync {
 }
 
 /// Every kind of object store that the charm knows.
-pub static PROVIDERS: &[&dyn VeleroStorageProvider] = &[&S3, &Azure, &Gcs];
+pub(crate) static PROVIDERS: &[&dyn VeleroStorageProvider] = &[&S3, &Azure, &Gcs];
 
 /// An object store, ready to be used by Velero.
 #[derive(Clone, Debug)]
-pub struct Storage {
+pub(crate) struct Storage {
     /// The bucket, or what the provider calls so.
     pub bucket: String,
     /// The folder in the bucket, without slashes at its ends; `None` for the bucket's root.
@@ -70,7 +70,7 @@ pub struct Storage {
 
 /// Why fields make no [`Storage`].
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub enum StorageError {
+pub(crate) enum StorageError {
     #[error("{} missing", missing.join(", "))]
     Incomplete { missing: Vec<&'static str> },
     /// One has a value that cannot be used. The value itself is only in `reason` where it cannot be a credential.
@@ -88,7 +88,7 @@ impl StorageError {
     }
 
     /// Returns the field that it is about; the first one where several are missing.
-    pub fn key(&self) -> &'static str {
+    pub(crate) fn key(&self) -> &'static str {
         match self {
             Self::Incomplete { missing } => missing.first().copied().unwrap_or_default(),
             Self::Invalid { key, .. } => key,

@@ -14,7 +14,7 @@ use crate::contract::{ConfigOption, option};
 const DEFAULT_REGION: &str = "us-east-1";
 
 /// S3, at AWS or elsewhere.
-pub struct S3;
+pub(crate) struct S3;
 
 impl VeleroStorageProvider for S3 {
     fn provider(&self) -> &'static str {

@@ -17,12 +17,12 @@ use std::{path::Path, time::Duration};
 use thiserror::Error;
 use tokio::time::Instant;
 
-pub use change::{applied::Applied, apply::Pending, removal::Removal, schedules::SchedulesApplied};
-pub use location::update::{DueUpdate, LocationUpdate, LocationsUpdated};
-pub use names::reserved_name;
+pub(crate) use change::{applied::Applied, apply::Pending, removal::Removal, schedules::SchedulesApplied};
+pub(crate) use location::update::{DueUpdate, LocationUpdate, LocationsUpdated};
+pub(crate) use names::reserved_name;
 #[cfg(test)]
 pub use seen::holdings::{Claim, Held};
-pub use seen::{
+pub(crate) use seen::{
     expected::Expected,
     facts::{Facts, Needs},
     holdings::{Conflict, Holdings},
@@ -31,7 +31,7 @@ pub use seen::{
     restart::Restart,
     server::{RunningServer, ServerVersion},
 };
-pub use wanted::{
+pub(crate) use wanted::{
     BackupLocation, Cli, CliError, Finish, HeldBack, Installation, KubeletRoot, LineSink, LocationPlan, Manifests,
     Version, check_image, to_yaml,
 };
@@ -53,14 +53,14 @@ const RESTART_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Velero in the namespace of a cluster.
 #[derive(Debug)]
-pub struct Velero {
+pub(crate) struct Velero {
     cli: Cli,
     cluster: Cluster,
 }
 
 /// Why an operation on Velero failed.
 #[derive(Debug, Error)]
-pub enum VeleroError {
+pub(crate) enum VeleroError {
     #[error("cannot find out what Velero consists of")]
     Manifests(#[from] CliError),
     #[error(transparent)]
@@ -69,7 +69,7 @@ pub enum VeleroError {
 
 impl VeleroError {
     /// Returns the status that says what the cluster refused, if it did; `None` for what may work when it is tried again.
-    pub fn refusal(&self, application: &str) -> Option<Status> {
+    pub(crate) fn refusal(&self, application: &str) -> Option<Status> {
         let Self::Cluster(error) = self else { return None };
         if error.is_forbidden() {
             let how = format!("juju trust {application} --scope=cluster");
@@ -81,7 +81,7 @@ impl VeleroError {
 
 /// What was seen of an installation.
 #[derive(Debug)]
-pub struct Assessment {
+pub(crate) struct Assessment {
     /// What is not as it should be, the most urgent first.
     pub troubles: Vec<Trouble>,
     /// The server, if it runs as planned and no other beside it.
@@ -100,7 +100,7 @@ impl Assessment {
 
 impl Velero {
     /// Velero on the cluster that the charm itself runs in, with the CLI that lies in the charm's directory.
-    pub fn in_cluster(charm_directory: &Path) -> Result<Self, ClusterError> {
+    pub(crate) fn in_cluster(charm_directory: &Path) -> Result<Self, ClusterError> {
         Ok(Self::of(Cli::in_charm(charm_directory), Cluster::in_cluster()?))
     }
 
@@ -110,17 +110,17 @@ impl Velero {
     }
 
     /// Returns the CLI, for the user's own commands.
-    pub fn cli(&self) -> &Cli {
+    pub(crate) fn cli(&self) -> &Cli {
         &self.cli
     }
 
     /// Returns the namespace that all of it is in.
-    pub fn namespace(&self) -> &str {
+    pub(crate) fn namespace(&self) -> &str {
         self.cluster.namespace()
     }
 
     /// Finds out what a plan depends on; nothing is changed.
-    pub async fn facts(&self, needs: &Needs) -> Result<Facts, VeleroError> {
+    pub(crate) async fn facts(&self, needs: &Needs) -> Result<Facts, VeleroError> {
         let cli = self.cli.version().await?;
         let holdings = Holdings::read(&self.cluster, &needs.application).await?;
         let provider_ids = if needs.provider_ids { observed::provider_ids(&self.cluster).await? } else { Vec::new() };
@@ -133,12 +133,12 @@ impl Velero {
     }
 
     /// Returns what an installation consists of.
-    pub async fn manifests(&self, installation: &Installation) -> Result<Manifests, VeleroError> {
+    pub(crate) async fn manifests(&self, installation: &Installation) -> Result<Manifests, VeleroError> {
         Ok(Manifests::of(&self.cli, self.cluster.namespace(), installation).await?)
     }
 
     /// Brings the cluster to an installation, changing only what differs from it; all but its storage locations.
-    pub async fn install(
+    pub(crate) async fn install(
         &self,
         installation: &Installation,
         manifests: &Manifests,
@@ -148,17 +148,17 @@ impl Velero {
     }
 
     /// Returns what is there under the names of Velero's objects.
-    pub async fn holdings(&self, application: &str) -> Result<Holdings, VeleroError> {
+    pub(crate) async fn holdings(&self, application: &str) -> Result<Holdings, VeleroError> {
         Ok(Holdings::read(&self.cluster, application).await?)
     }
 
     /// Returns the release that the CustomResourceDefinitions of the cluster are of; nothing is changed.
-    pub async fn definitions_release(&self, manifests: &Manifests) -> Result<Option<Version>, VeleroError> {
+    pub(crate) async fn definitions_release(&self, manifests: &Manifests) -> Result<Option<Version>, VeleroError> {
         Ok(definitions::release(&self.cluster, &manifests.definitions).await?)
     }
 
     /// Returns what the leader would still change, for a unit that changes nothing.
-    pub async fn pending(
+    pub(crate) async fn pending(
         &self,
         installation: &Installation,
         manifests: &Manifests,
@@ -168,7 +168,7 @@ impl Velero {
     }
 
     /// Returns the change of the storage locations and their credentials that is due.
-    pub async fn due_update<'a>(
+    pub(crate) async fn due_update<'a>(
         &self,
         manifests: &'a Manifests,
         holdings: &Holdings,
@@ -178,14 +178,18 @@ impl Velero {
 
     /// Waits until the planned server runs, and no other beside it that could validate the storage locations with other plugins.
     /// Returns what keeps it from that, if it does not run by then.
-    pub async fn await_server(&self, expected: &Expected, deadline: Instant) -> Result<Vec<Trouble>, VeleroError> {
+    pub(crate) async fn await_server(
+        &self,
+        expected: &Expected,
+        deadline: Instant,
+    ) -> Result<Vec<Trouble>, VeleroError> {
         let observed = watch::until(&self.cluster, expected, deadline, readiness::assess_server).await?;
         let troubles = readiness::assess_server(expected, &observed);
         Ok(if troubles.iter().all(readiness::allows_validation) { Vec::new() } else { troubles })
     }
 
     /// Changes the storage locations, while only the planned server runs.
-    pub async fn update_locations(
+    pub(crate) async fn update_locations(
         &self,
         expected: &Expected,
         update: &LocationUpdate<'_>,
@@ -196,7 +200,7 @@ impl Velero {
     }
 
     /// Brings the Schedules to what other applications have declared.
-    pub async fn apply_schedules(
+    pub(crate) async fn apply_schedules(
         &self,
         installation: &Installation,
         plan: &BackupPlan,
@@ -205,21 +209,25 @@ impl Velero {
     }
 
     /// Judges what runs now.
-    pub async fn assess_now(&self, expected: &Expected) -> Result<Assessment, VeleroError> {
+    pub(crate) async fn assess_now(&self, expected: &Expected) -> Result<Assessment, VeleroError> {
         let observed = observed::read(&self.cluster, expected).await?;
         Ok(Assessment::of(expected, &observed))
     }
 
     /// Waits until all that is expected works, something fails in a way that waiting does not mend, or the deadline is there.
     /// Judges what runs then.
-    pub async fn wait_until_settled(&self, expected: &Expected, deadline: Instant) -> Result<Assessment, VeleroError> {
+    pub(crate) async fn wait_until_settled(
+        &self,
+        expected: &Expected,
+        deadline: Instant,
+    ) -> Result<Assessment, VeleroError> {
         let observed = watch::until(&self.cluster, expected, deadline, readiness::assess).await?;
         Ok(Assessment::of(expected, &observed))
     }
 
     /// Finds out more of a store that does not answer: whether its name is unknown, and whether it may be the server that hangs.
     /// Returns the restart of the server that is due, if that may help and no backup or restore is in progress.
-    pub async fn look_into_silence(
+    pub(crate) async fn look_into_silence(
         &self,
         expected: &Expected,
         seen: &mut Assessment,
@@ -241,12 +249,12 @@ impl Velero {
     }
 
     /// Restarts the server.
-    pub async fn restart_server(&self, expected: &Expected, restart: Restart) -> Result<(), VeleroError> {
+    pub(crate) async fn restart_server(&self, expected: &Expected, restart: Restart) -> Result<(), VeleroError> {
         Ok(validation::restart(&self.cluster, expected, restart).await?)
     }
 
     /// Waits until a server that was restarted says something of the storage. Returns what runs then, unless nothing new is known.
-    pub async fn hear_restarted(
+    pub(crate) async fn hear_restarted(
         &self,
         expected: &Expected,
         deadline: Instant,
@@ -258,23 +266,27 @@ impl Velero {
     }
 
     /// Asks a server for its version; `None` when it does not answer in time.
-    pub async fn ask_version(&self, server: &RunningServer) -> Result<Option<ServerVersion>, VeleroError> {
+    pub(crate) async fn ask_version(&self, server: &RunningServer) -> Result<Option<ServerVersion>, VeleroError> {
         Ok(server.ask(&self.cluster).await?)
     }
 
     /// Notes on a server's pod that its version was told.
-    pub async fn note_version(&self, server: &RunningServer, version: &ServerVersion) -> Result<(), VeleroError> {
+    pub(crate) async fn note_version(
+        &self,
+        server: &RunningServer,
+        version: &ServerVersion,
+    ) -> Result<(), VeleroError> {
         Ok(server.note(&self.cluster, version).await?)
     }
 
     /// Removes everything that the charm and its Velero made in the namespace, and what of it is cluster-wide and used by
     /// nobody else. Returns what is left.
-    pub async fn remove(&self, application: &str) -> Removal {
+    pub(crate) async fn remove(&self, application: &str) -> Removal {
         removal::remove(&self.cluster, application).await
     }
 
     /// Whether the application of a unit, whose pod this is, ends with it. If that is unknown, it does not.
-    pub async fn application_ends(&self, application: &str, unit: &str) -> Result<bool, ClusterError> {
+    pub(crate) async fn application_ends(&self, application: &str, unit: &str) -> Result<bool, ClusterError> {
         removal::application_ends(&self.cluster, application, unit).await
     }
 }

@@ -48,7 +48,7 @@ pub(crate) fn velero_kind(version: &str, kind: &str) -> TypeMeta {
 
 /// Returns the kind of Velero's object that would have the same name as an object of the application: Juju gives the
 /// application's name to a StatefulSet, a Service, a ServiceAccount and others.
-pub fn reserved_name(application: &str) -> Option<&'static str> {
+pub(crate) fn reserved_name(application: &str) -> Option<&'static str> {
     match application {
         SERVER => Some("Deployment and ServiceAccount"),
         NODE_AGENT => Some("DaemonSet"),

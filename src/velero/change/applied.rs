@@ -4,7 +4,7 @@ use crate::{status::Status, velero::wanted::Version};
 
 /// What applying an installation did.
 #[derive(Debug, Default)]
-pub struct Applied {
+pub(crate) struct Applied {
     /// The objects that were changed, made or deleted.
     pub changed: Vec<String>,
     /// What could not be done yet, as statuses.

@@ -49,7 +49,7 @@ pub(crate) async fn apply(
 
 /// What the leader would still change of an installation, for a unit that must not change anything.
 #[derive(Debug, Default)]
-pub struct Pending {
+pub(crate) struct Pending {
     /// What waits for something else, which is why what runs is not as planned.
     pub postponed: Option<Status>,
     /// What the leader is about to do, or is kept from doing.

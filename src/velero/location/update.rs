@@ -46,7 +46,7 @@ const FORGETTING: Duration = Duration::from_secs(30);
 
 /// What became of a change of the storage locations.
 #[derive(Debug, Default)]
-pub struct LocationsUpdated {
+pub(crate) struct LocationsUpdated {
     /// The names of what was changed.
     pub changed: Vec<String>,
     /// What is waited for before the rest is changed.
@@ -55,7 +55,7 @@ pub struct LocationsUpdated {
 
 /// What to do with the locations and their credentials.
 #[derive(Debug)]
-pub enum DueUpdate<'a> {
+pub(crate) enum DueUpdate<'a> {
     /// Nothing.
     None,
     /// A change, later: what the unit waits for.
@@ -66,7 +66,7 @@ pub enum DueUpdate<'a> {
 
 /// A change of the locations or their credentials that is due.
 #[derive(Debug)]
-pub struct LocationUpdate<'a> {
+pub(crate) struct LocationUpdate<'a> {
     credentials: &'a CredentialsSecret,
     locations: &'a [DynamicObject],
     credentials_only: bool,
@@ -80,12 +80,12 @@ pub struct LocationUpdate<'a> {
 
 impl LocationUpdate<'_> {
     /// Whether all locations stay as they are.
-    pub fn is_of_credentials_only(&self) -> bool {
+    pub(crate) fn is_of_credentials_only(&self) -> bool {
         self.credentials_only
     }
 
     /// Whether it changes nothing, and only confirms what the server has said.
-    pub fn confirms_only(&self) -> bool {
+    pub(crate) fn confirms_only(&self) -> bool {
         self.confirms_only
     }
 }

@@ -9,7 +9,7 @@ use crate::{
 
 /// What should run in the namespace.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Expected {
+pub(crate) struct Expected {
     /// The manifest of the server's Deployment.
     pub server: ExpectedManifest,
     /// The manifest of the node agent's DaemonSet; `None` where there is to be no node agent.
@@ -22,7 +22,7 @@ pub struct Expected {
 ///
 /// What admission has left of it is not compared: a cluster's policy may have backups run with images from a mirror, say.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum ExpectedManifest {
+pub(crate) enum ExpectedManifest {
     /// Any: this part of the plan is held back, and what runs goes on as it is.
     Any,
     /// The one with this hash.
@@ -31,7 +31,7 @@ pub enum ExpectedManifest {
 
 impl Expected {
     /// Returns what is to be seen once an installation of these manifests runs.
-    pub fn of(installation: &Installation, manifests: &Manifests) -> Self {
+    pub(crate) fn of(installation: &Installation, manifests: &Manifests) -> Self {
         let manifest = |kind: &str| {
             let is_it = |object: &&DynamicObject| object.types.as_ref().is_some_and(|types| types.kind == kind);
             let hash = manifests.objects.iter().find(is_it).and_then(hash);

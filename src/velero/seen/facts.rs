@@ -5,7 +5,7 @@ use crate::velero::wanted::Version;
 
 /// What has to be found out for a plan.
 #[derive(Clone, Debug, Default)]
-pub struct Needs {
+pub(crate) struct Needs {
     /// The application whose plan it is.
     pub application: String,
     /// Whether the storage depends on what the cloud calls the machines of the cluster.
@@ -16,7 +16,7 @@ pub struct Needs {
 
 /// What a plan depends on beside what Juju says.
 #[derive(Clone, Debug, Default)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// What the cloud calls the machines of the cluster, where the storage needs it.
     pub provider_ids: Vec<String>,
     /// The release of the CLI that the charm brings along, if it is one.

@@ -37,7 +37,7 @@ const OTHER_SERVERS: &str = "other Deployments of Velero";
 
 /// Whose an object of the cluster is.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Claim {
+pub(crate) enum Claim {
     /// This application made or adopted it.
     Own,
     /// Nobody says that it is theirs, as after `velero install` by hand. It may be adopted.
@@ -48,7 +48,7 @@ pub enum Claim {
 
 /// An object that is there under a name that this application would use.
 #[derive(Clone, Debug)]
-pub struct Held {
+pub(crate) struct Held {
     /// The object; of a Secret only its metadata.
     pub object: DynamicObject,
     /// Whose it is.
@@ -57,7 +57,7 @@ pub struct Held {
 
 /// An object of somebody else's under a name that this application would use.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Conflict<'a> {
+pub(crate) struct Conflict<'a> {
     /// The object, as messages name it.
     pub object: String,
     /// Whether it is in no namespace, so that its name is taken in all models.
@@ -68,7 +68,7 @@ pub struct Conflict<'a> {
 
 /// What is in the namespace under the names of Velero's objects.
 #[derive(Clone, Debug, Default)]
-pub struct Holdings(Vec<Held>);
+pub(crate) struct Holdings(Vec<Held>);
 
 /// The applications of the model; none if they do not matter.
 #[derive(Clone, Debug, Default)]
@@ -155,7 +155,7 @@ impl Holdings {
     }
 
     /// Returns the object of a kind and name that is there, regardless of its owner.
-    pub fn find(&self, object: &DynamicObject) -> Option<&Held> {
+    pub(crate) fn find(&self, object: &DynamicObject) -> Option<&Held> {
         let is_same = |held: &&Held| {
             held.object.metadata.name == object.metadata.name
                 && held.object.types.as_ref().map(|types| &types.kind) == object.types.as_ref().map(|types| &types.kind)
@@ -169,7 +169,7 @@ impl Holdings {
     }
 
     /// Returns the first object that is somebody else's.
-    pub fn others(&self) -> Option<Conflict<'_>> {
+    pub(crate) fn others(&self) -> Option<Conflict<'_>> {
         self.0.iter().find_map(|held| match &held.claim {
             Claim::Others(holder) => Some(Conflict {
                 object: describe(&held.object),
@@ -181,7 +181,7 @@ impl Holdings {
     }
 
     /// Returns a server of Velero under another name than the charm's, as messages name it, regardless of its owner.
-    pub fn other_server(&self) -> Option<String> {
+    pub(crate) fn other_server(&self) -> Option<String> {
         let is_server = |object: &&DynamicObject| {
             object.types.as_ref().is_some_and(|types| types.kind == "Deployment")
                 && object.metadata.name.as_deref() != Some(SERVER)
@@ -190,22 +190,22 @@ impl Holdings {
     }
 
     /// Whether there is a Velero that nobody says is theirs, and nothing of it is this application's yet.
-    pub fn is_unclaimed(&self) -> bool {
+    pub(crate) fn is_unclaimed(&self) -> bool {
         !self.0.is_empty() && self.0.iter().all(|held| held.claim == Claim::Unclaimed)
     }
 
     /// Returns the BackupStorageLocation `default`, if there is one.
-    pub fn location(&self) -> Option<&Held> {
+    pub(crate) fn location(&self) -> Option<&Held> {
         self.find(&named("velero.io/v1", "BackupStorageLocation", LOCATION))
     }
 
     /// Returns the node agent, if there is one.
-    pub fn node_agent(&self) -> Option<&Held> {
+    pub(crate) fn node_agent(&self) -> Option<&Held> {
         self.find(&named("apps/v1", "DaemonSet", NODE_AGENT))
     }
 
     /// Whether there is a node agent that nobody asked this application for: it was there before.
-    pub fn has_adopted_node_agent(&self) -> bool {
+    pub(crate) fn has_adopted_node_agent(&self) -> bool {
         self.node_agent().is_some_and(|held| match held.claim {
             Claim::Own => held.object.annotations().contains_key(ADOPTED),
             Claim::Unclaimed => true,
@@ -214,7 +214,7 @@ impl Holdings {
     }
 
     /// Returns the objects, as messages name them.
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.0.iter().map(|held| describe(&held.object)).collect()
     }
 }

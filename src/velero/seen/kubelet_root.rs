@@ -48,7 +48,7 @@ impl NodeFacts {
 
 /// The directory of all nodes, as far as there is one.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum FoundRoot {
+pub(crate) enum FoundRoot {
     /// It is the same on all nodes.
     Common(KubeletRoot),
     /// It is not.
@@ -62,7 +62,7 @@ pub enum FoundRoot {
 
 /// The directory that the node agent uses now.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum CurrentRoot {
+pub(crate) enum CurrentRoot {
     /// There is no node agent.
     NoAgent,
     /// This one.
@@ -73,7 +73,7 @@ pub enum CurrentRoot {
 
 /// The directories of nodes that do not all have the same, each with the names of its nodes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct SeveralRoots(BTreeMap<KubeletRoot, Vec<String>>);
+pub(crate) struct SeveralRoots(BTreeMap<KubeletRoot, Vec<String>>);
 
 impl fmt::Display for SeveralRoots {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

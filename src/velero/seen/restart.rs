@@ -20,7 +20,7 @@ const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
 /// A restart of the server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Restart {
+pub(crate) struct Restart {
     /// When something was heard of the location last, or it was changed after that: it tells one silence from another.
     since: Timestamp,
     /// How many there were since then, this one included.

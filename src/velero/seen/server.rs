@@ -28,7 +28,7 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What is known of the release of a server.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum ServerVersion {
+pub(crate) enum ServerVersion {
     /// It is this one.
     Release(Version),
     /// It was built from a branch or by somebody's own rules, and calls itself so.
@@ -37,7 +37,7 @@ pub enum ServerVersion {
 
 /// The pod of the server that runs as planned.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct RunningServer {
+pub(crate) struct RunningServer {
     pod: String,
     image: String,
     noted: Option<String>,
@@ -49,7 +49,7 @@ impl ServerVersion {
     }
 
     /// Returns the release, if it is one.
-    pub fn release(&self) -> Option<&Version> {
+    pub(crate) fn release(&self) -> Option<&Version> {
         match self {
             Self::Release(version) => Some(version),
             Self::Unreleased(_) => None,
@@ -82,17 +82,17 @@ impl RunningServer {
     }
 
     /// Returns the image that it runs.
-    pub fn image(&self) -> &str {
+    pub(crate) fn image(&self) -> &str {
         &self.image
     }
 
     /// Returns what the tag of its image says, or what it told before.
-    pub fn known_version(&self) -> Option<ServerVersion> {
+    pub(crate) fn known_version(&self) -> Option<ServerVersion> {
         Version::of_image(&self.image).map(ServerVersion::Release).or_else(|| self.noted_version())
     }
 
     /// Returns what was noted of it.
-    pub fn noted_version(&self) -> Option<ServerVersion> {
+    pub(crate) fn noted_version(&self) -> Option<ServerVersion> {
         self.noted.as_deref().map(ServerVersion::told)
     }
 

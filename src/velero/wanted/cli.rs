@@ -35,7 +35,7 @@ current-context: none
 
 /// The `velero` program.
 #[derive(Clone, Debug)]
-pub struct Cli {
+pub(crate) struct Cli {
     pub(super) program: PathBuf,
     /// Where its answers are kept that are a pure function of the program and its arguments.
     cache: Option<DryRunCache>,
@@ -43,7 +43,7 @@ pub struct Cli {
 
 /// Why the CLI gave no result.
 #[derive(Debug, Error)]
-pub enum CliError {
+pub(crate) enum CliError {
     #[error("the velero CLI did not run")]
     Process(#[from] ProcessError),
     #[error("cannot write a kubeconfig for the velero CLI")]
@@ -61,13 +61,13 @@ struct List {
 
 impl Cli {
     /// Returns the program in the charm's directory, which keeps its dry runs there too.
-    pub fn in_charm(charm_directory: &Path) -> Self {
+    pub(crate) fn in_charm(charm_directory: &Path) -> Self {
         let cache = DryRunCache::new(charm_directory.join(".velero-dry-runs"));
         Self { program: charm_directory.join("velero"), cache: Some(cache) }
     }
 
     /// Returns a program anywhere.
-    pub fn at(program: PathBuf) -> Self {
+    pub(crate) fn at(program: PathBuf) -> Self {
         Self { program, cache: None }
     }
 
@@ -76,7 +76,11 @@ impl Cli {
     /// # Errors
     ///
     /// When the program cannot be run, refuses the installation or prints something else than objects.
-    pub async fn dry_run(&self, namespace: &str, installation: &Installation) -> Result<Vec<DynamicObject>, CliError> {
+    pub(crate) async fn dry_run(
+        &self,
+        namespace: &str,
+        installation: &Installation,
+    ) -> Result<Vec<DynamicObject>, CliError> {
         let arguments = install_arguments(namespace, installation);
         self.answer("install", &arguments, |output| {
             let list: List = serde_yaml::from_slice(output).map_err(CliError::DryRun)?;
@@ -86,7 +90,7 @@ impl Cli {
     }
 
     /// Returns the release that the program is of; `None` for a build from a branch.
-    pub async fn version(&self) -> Result<Option<Version>, CliError> {
+    pub(crate) async fn version(&self) -> Result<Option<Version>, CliError> {
         let arguments = ["version", "--client-only"].map(str::to_owned);
         let told =
             self.answer("version", &arguments, |output| Ok(told_version(&String::from_utf8_lossy(output)))).await?;

@@ -10,7 +10,7 @@ const LATEST: &str = "latest";
 /// # Errors
 ///
 /// When it is none.
-pub fn check_image(text: &str) -> Result<(), &'static str> {
+pub(crate) fn check_image(text: &str) -> Result<(), &'static str> {
     if text.contains("://") {
         return Err("is a URL: leave out what stands before ://");
     }

@@ -5,7 +5,7 @@ use crate::storage::Storage;
 
 /// A Velero, described by what the charm decides of it.
 #[derive(Clone, Debug)]
-pub struct Installation {
+pub(crate) struct Installation {
     /// The application that all of it belongs to.
     pub application: String,
     /// The image of the server and the node agent.
@@ -28,14 +28,14 @@ pub struct Installation {
 
 /// The parts of an installation that could not be planned.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct HeldBack {
+pub(crate) struct HeldBack {
     pub server: bool,
     pub node_agent: bool,
 }
 
 /// What is to happen with the storage locations and their credentials.
 #[derive(Clone, Debug)]
-pub enum LocationPlan {
+pub(crate) enum LocationPlan {
     /// No location.
     None,
     /// Those that are there stay as they are, until it is known what they should be; unless they are another provider's.
@@ -49,7 +49,7 @@ pub enum LocationPlan {
 
 /// The object store that backups go to.
 #[derive(Clone, Debug)]
-pub struct BackupLocation {
+pub(crate) struct BackupLocation {
     pub provider: &'static str,
     /// The store itself.
     pub storage: Storage,
@@ -57,7 +57,7 @@ pub struct BackupLocation {
 
 impl Installation {
     /// Returns the location that is to be used, if it is known.
-    pub fn backup_location(&self) -> Option<&BackupLocation> {
+    pub(crate) fn backup_location(&self) -> Option<&BackupLocation> {
         match &self.location {
             LocationPlan::Use(location) => Some(location),
             LocationPlan::None | LocationPlan::Keep { .. } => None,

@@ -6,11 +6,11 @@ use thiserror::Error;
 
 /// The root directory of a kubelet: an absolute path without detours.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct KubeletRoot(String);
+pub(crate) struct KubeletRoot(String);
 
 /// Why a text is no such path.
 #[derive(Debug, Error, Eq, PartialEq)]
-pub enum KubeletRootError {
+pub(crate) enum KubeletRootError {
     #[error("is no absolute path")]
     NotAbsolute,
     #[error("is a path with . or ..")]

@@ -30,7 +30,7 @@ use crate::{
 
 /// The manifests of an installation, grouped by the order in which they are applied.
 #[derive(Clone, Debug)]
-pub struct Manifests {
+pub(crate) struct Manifests {
     /// The namespace that all of it is in.
     pub namespace: String,
     /// The labels that the namespace needs, so that the node agent's pods are admitted.
@@ -47,7 +47,7 @@ pub struct Manifests {
 
 /// The Secret with the credentials of the object store. It does not print them.
 #[derive(Clone, Debug)]
-pub struct CredentialsSecret {
+pub(crate) struct CredentialsSecret {
     pub(crate) application: String,
     pub(crate) namespace: String,
     pub(crate) file: SecretString,
@@ -55,7 +55,7 @@ pub struct CredentialsSecret {
 
 impl Manifests {
     /// Returns what `installation` consists of in `namespace`.
-    pub async fn of(cli: &Cli, namespace: &str, installation: &Installation) -> Result<Self, CliError> {
+    pub(crate) async fn of(cli: &Cli, namespace: &str, installation: &Installation) -> Result<Self, CliError> {
         let (dry_run, version) = try_join(cli.dry_run(namespace, installation), cli.version()).await?;
         Ok(Self::from_dry_run(dry_run, version.as_ref(), namespace, installation))
     }
@@ -125,7 +125,7 @@ impl Manifests {
 impl CredentialsSecret {
     /// Returns the Secret as the API takes it. `kept` is what was in it when it was adopted: it may be the only copy, and other
     /// locations may use it.
-    pub fn manifest(&self, kept: BTreeMap<String, ByteString>) -> Secret {
+    pub(crate) fn manifest(&self, kept: BTreeMap<String, ByteString>) -> Secret {
         let mut metadata =
             ObjectMeta { labels: Some(labels(&self.application)), ..named(CREDENTIALS, &self.namespace) };
         if !kept.is_empty() {
@@ -145,7 +145,7 @@ impl CredentialsSecret {
 
     /// Whether a Secret of the cluster is just this one, beside what was kept in it, and nobody but the charm has a hold on any
     /// field of it.
-    pub fn is_in(&self, live: &Secret) -> bool {
+    pub(crate) fn is_in(&self, live: &Secret) -> bool {
         let wanted = self.manifest(kept(live));
         !FieldOwners::Everybody.is_due(&live.metadata)
             && live.data == wanted.data
@@ -243,7 +243,7 @@ fn manifest_hash(object: &DynamicObject) -> String {
 /// # Errors
 ///
 /// When an object cannot be written as YAML, which does not happen to an object of Kubernetes.
-pub fn to_yaml(manifests: &Manifests) -> Result<String, serde_yaml::Error> {
+pub(crate) fn to_yaml(manifests: &Manifests) -> Result<String, serde_yaml::Error> {
     let mut text = String::new();
     let mut push = |document: &Value| -> Result<(), serde_yaml::Error> {
         text.push_str("---\n");

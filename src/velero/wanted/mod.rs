@@ -13,10 +13,10 @@ pub(crate) mod schedule;
 pub(crate) mod user_command;
 pub(crate) mod version;
 
-pub use cli::{Cli, CliError};
-pub use image::check_image;
-pub use installation::{BackupLocation, HeldBack, Installation, LocationPlan};
-pub use kubelet_root::KubeletRoot;
-pub use manifests::{CredentialsSecret, Manifests, to_yaml};
-pub use user_command::{Finish, LineSink};
-pub use version::Version;
+pub(crate) use cli::{Cli, CliError};
+pub(crate) use image::check_image;
+pub(crate) use installation::{BackupLocation, HeldBack, Installation, LocationPlan};
+pub(crate) use kubelet_root::KubeletRoot;
+pub(crate) use manifests::{CredentialsSecret, Manifests, to_yaml};
+pub(crate) use user_command::{Finish, LineSink};
+pub(crate) use version::Version;

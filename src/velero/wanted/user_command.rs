@@ -31,7 +31,7 @@ const DRAIN_LIMIT: Duration = Duration::from_mins(1);
 
 /// How a command of the user ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Finish {
+pub(crate) enum Finish {
     /// It exited, with this code; `None` when a signal ended it.
     Exited(Option<i32>),
     /// It ran for too long and was stopped.
@@ -39,7 +39,7 @@ pub enum Finish {
 }
 
 /// Takes the lines of a command as they come.
-pub trait LineSink {
+pub(crate) trait LineSink {
     /// Takes the lines of standard output and standard error that have come since the last call.
     fn lines(&mut self, lines: Vec<String>) -> impl Future<Output = ()>;
 }
@@ -50,7 +50,7 @@ impl Cli {
     /// # Errors
     ///
     /// When the program cannot be run, or not all of its output could be read. What was read has been handed over.
-    pub async fn command(
+    pub(crate) async fn command(
         &self,
         namespace: &str,
         arguments: &[String],

@@ -4,17 +4,17 @@ use std::fmt;
 
 /// A release of Velero. Written as Juju shows versions: `1.18.3`, without the `v` of Velero's tags.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Version(semver::Version);
+pub(crate) struct Version(semver::Version);
 
 impl Version {
     /// Reads a version as Velero and its tags write it, `v1.18.3`. Builds from a branch say something else, such as `main`.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         semver::Version::parse(text.strip_prefix('v').unwrap_or(text)).ok().map(Self)
     }
 
     /// Returns what the tag of an image says, if it is a version.
-    pub fn of_image(image: &str) -> Option<Self> {
+    pub(crate) fn of_image(image: &str) -> Option<Self> {
         // The part before the last slash may hold a colon too: a registry's port.
         let name = image.rsplit('/').next()?;
         let name = name.split('@').next()?;
@@ -22,12 +22,12 @@ impl Version {
     }
 
     /// Whether both are of one minor release. Within it, CLI, definitions and server understand each other.
-    pub fn agrees_with(&self, other: &Self) -> bool {
+    pub(crate) fn agrees_with(&self, other: &Self) -> bool {
         (self.0.major, self.0.minor) == (other.0.major, other.0.minor)
     }
 
     /// Returns the minor release: `1.18`.
-    pub fn minor_release(&self) -> String {
+    pub(crate) fn minor_release(&self) -> String {
         format!("{}.{}", self.0.major, self.0.minor)
     }
 }

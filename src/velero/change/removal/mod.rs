@@ -56,7 +56,7 @@ const REPOSITORY_PASSWORD: (&str, &str, &[u8]) = ("velero-repo-credentials", "re
 
 /// What a removal left behind.
 #[derive(Debug, Default, Eq, PartialEq)]
-pub struct Removal {
+pub(crate) struct Removal {
     /// What could not be removed, as `Deployment velero`.
     pub left: Vec<String>,
     /// Whether all of that was left because permissions are missing: running it again would not help.

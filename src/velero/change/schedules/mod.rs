@@ -31,7 +31,7 @@ const AT_ONCE: usize = 16;
 
 /// What became of the Schedules.
 #[derive(Debug, Default)]
-pub struct SchedulesApplied {
+pub(crate) struct SchedulesApplied {
     /// Those that were made, changed or deleted.
     pub changed: Vec<String>,
     /// What the cluster refused, in its words.

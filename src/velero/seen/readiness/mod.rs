@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
 pub(crate) use location::{VALIDATION, began_with_it, due_restart, is_unanswered};
-pub use trouble::{ImageOptions, Trouble};
+pub(crate) use trouble::{ImageOptions, Trouble};
 
 use super::{expected::Expected, namespace::own_fields, observed::Observed};
 

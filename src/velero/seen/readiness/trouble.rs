@@ -6,7 +6,7 @@ use crate::status::Status;
 
 /// Something of an installation that is not as it should be.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// An object is not there (yet).
     Missing {
         /// Which: `Deployment velero`.
@@ -101,7 +101,7 @@ pub enum Trouble {
 
 /// What an image is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum ImagePurpose {
+pub(crate) enum ImagePurpose {
     /// The server and the node agent.
     Velero,
     Plugin,
@@ -111,7 +111,7 @@ pub enum ImagePurpose {
 
 /// What a person sets to choose the images.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ImageOptions {
+pub(crate) struct ImageOptions {
     /// The option with the image of the server and the node agent.
     pub velero: &'static str,
     /// The option with the image of the plugin, if there is a plugin.
@@ -162,12 +162,12 @@ impl Trouble {
     }
 
     /// Whether it is the storage that does not work, by what the server says or does not say.
-    pub fn is_of_storage(&self) -> bool {
+    pub(crate) fn is_of_storage(&self) -> bool {
         matches!(self, Self::StorageSilent { .. } | Self::StorageUnusable { .. })
     }
 
     /// Returns the trouble as the status of a unit.
-    pub fn status(&self, options: &ImageOptions) -> Status {
+    pub(crate) fn status(&self, options: &ImageOptions) -> Status {
         match self {
             Self::Missing { object } => Status::Waiting(format!("for {object} to be made")),
             Self::NotApplied { object } => Status::Waiting(format!("for {object} to be changed as planned")),
