@@ -52,7 +52,7 @@ impl HookTools {
 
     /// Returns the tools in a directory.
     #[cfg(test)]
-    pub fn in_directory(directory: PathBuf) -> Self {
+    pub(crate) fn in_directory(directory: PathBuf) -> Self {
         Self { directory: Some(directory) }
     }
 

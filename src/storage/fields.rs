@@ -22,7 +22,7 @@ impl<'a> StorageFields<'a> {
 
     /// Returns the fields as they were written.
     #[cfg(test)]
-    pub fn entries(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.0.iter().map(|(key, value)| (*key, *value))
     }
 

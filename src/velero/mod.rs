@@ -21,7 +21,7 @@ pub(crate) use change::{applied::Applied, apply::Pending, removal::Removal, sche
 pub(crate) use location::update::{DueUpdate, LocationUpdate, LocationsUpdated};
 pub(crate) use names::reserved_name;
 #[cfg(test)]
-pub use seen::holdings::{Claim, Held};
+pub(crate) use seen::holdings::{Claim, Held};
 pub(crate) use seen::{
     expected::Expected,
     facts::{Facts, Needs},
