@@ -12,7 +12,7 @@ use super::hook::{Hook, RelationEvent};
 use super::log::{Level, Log};
 use super::memory::Memory;
 use super::names::UnitName;
-use super::relation::Relation;
+use super::relation::{Relation, Whose};
 use super::secret::{Grant, Owner, Secret, SecretDescription};
 use super::state::{Application, Life, ModelState, Unit};
 use super::status::Status;
@@ -23,15 +23,6 @@ const STATE_LIMIT: usize = 2 * 1024 * 1024;
 
 /// What the agent says of the controller where it does not reach it.
 pub(super) const DISCONNECTED: &str = "connection is shut down";
-
-/// Whose settings in a relation.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Whose {
-    /// An application's.
-    Application(String),
-    /// A unit's.
-    Unit(UnitName),
-}
 
 /// An action as its tools see it.
 #[derive(Clone, Debug, Default)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::context::Whose;
+use super::relation::Whose;
 use super::status::Status;
 
 /// What the tools of one run have answered and go on answering.

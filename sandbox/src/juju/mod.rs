@@ -33,7 +33,6 @@ mod tools;
 mod wire;
 
 pub use agent::{AgentError, Disturbance, HookRecord, ToolCall};
-pub use context::Whose;
 pub use ending_order::EndingOrder;
 pub use environment::Execution;
 pub use error::Error;
@@ -45,6 +44,7 @@ pub use model::{
 };
 pub use names::{InvalidSecretUri, InvalidUnitName, SecretUri, UnitName};
 pub use process::{Outcome, SUPERVISOR_ARGUMENT, supervise};
+pub use relation::Whose;
 pub use series::Series;
 pub use simulated::{Dialect, built_in, built_in_names};
 pub use state::{Life, ModelState};

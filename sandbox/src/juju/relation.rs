@@ -32,6 +32,15 @@ impl Bag {
     }
 }
 
+/// Whose settings in a relation.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Whose {
+    /// An application's.
+    Application(String),
+    /// A unit's.
+    Unit(UnitName),
+}
+
 /// A unit that is or was in a relation.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Participant {

@@ -7,10 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::super::agent::HookRecord;
 use super::super::charm::Metadata;
-use super::super::context::Whose;
 use super::super::error::Error;
 use super::super::names::{SecretUri, UnitName};
-use super::super::relation::Bag;
+use super::super::relation::{Bag, Whose};
 use super::super::secret::{Grant, Owner, Secret};
 use super::super::simulated::{S3Integrator, Simulated};
 use super::super::state::ApplicationKind;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::context::Whose;
 use super::super::names::UnitName;
+use super::super::relation::Whose;
 use super::flags::{switch, value};
 use super::key_values::{from_arguments, from_yaml};
 use super::relation_id::{RELATION, given_or_own, needed};
