@@ -138,7 +138,7 @@ fn applications_that_name_no_schedule_have_that_of_the_option() {
     let ledger = Client::relate(&mut deployed, "ledger");
     ledger.declare(&mut deployed, &json!({"include_namespaces": ["default"]}));
     assert_eq!(schedules(&deployed), Vec::<String>::new());
-    deployed.configure_all(&[("default-schedule", "CRON_TZ=Europe/Berlin 0 3 * * *"), ("default-ttl", "720h")]);
+    deployed.configure_all(&[("default-schedule", "0 3 * * *"), ("default-ttl", "720h")]);
     let name = only(&deployed);
     until_enabled(&deployed, &name);
     assert_eq!(deployed.expect("Schedule", &name)["spec"]["template"]["ttl"], "720h");
