@@ -103,7 +103,7 @@ const JUJU: Modules<'_> = &[
     ("store", &["names", "state"]),
     ("environment", &["cloud", "hook", "names", "state"]),
     ("context", &["environment", "hook", "log", "memory", "names", "relation", "secret", "state", "status", "store"]),
-    ("tools", &["charm", "context", "log", "names", "secret", "state", "status", "wire"]),
+    ("tools", &["charm", "context", "log", "names", "relation", "secret", "state", "status", "wire"]),
     (
         "agent",
         &["cloud", "context", "environment", "interruption", "log", "names", "process", "store", "tools", "wire"],
