@@ -30,8 +30,8 @@ pub(crate) struct Plan {
     pub remarks: Vec<String>,
     /// What to publish in relations, so that the other sides answer.
     pub publications: Vec<Publication>,
-    /// What is to be backed up of other applications. Only the leader knows.
-    pub backups: BackupPlan,
+    /// What is to be backed up of other applications, where that was looked at. Only the leader knows.
+    pub backups: Option<BackupPlan>,
 }
 
 /// Decides what should run.
@@ -39,8 +39,8 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
     let publications = integrations::publications(snapshot);
     let storage = storage(snapshot, &facts.provider_ids);
     if let Some(status) = hands_off(&snapshot.application, &facts.holdings, &storage) {
-        let (remarks, backups) = (Vec::new(), BackupPlan::default());
-        return Plan { installation: None, obstacles: vec![status], remarks, publications, backups };
+        let remarks = Vec::new();
+        return Plan { installation: None, obstacles: vec![status], remarks, publications, backups: None };
     }
     let mut obstacles = Vec::new();
     let mut held_back = HeldBack::default();
@@ -99,13 +99,15 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
 }
 
 /// Decides what is to be backed up of other applications. An option that cannot be used is added to the obstacles.
-fn backups(snapshot: &Snapshot, obstacles: &mut Vec<Status>) -> BackupPlan {
+fn backups(snapshot: &Snapshot, obstacles: &mut Vec<Status>) -> Option<BackupPlan> {
     let defaults = Defaults {
         schedule: read_option(&snapshot.config, option::DEFAULT_SCHEDULE, Cron::parse, obstacles),
         ttl: read_option(&snapshot.config, option::DEFAULT_TTL, Ttl::parse, obstacles),
     };
-    let Declarations { declarations, unknown } = integrations::declarations(snapshot);
-    BackupPlan::of(declarations, unknown, &defaults)
+    snapshot.knows_backups.then(|| {
+        let Declarations { declarations, unknown } = integrations::declarations(snapshot);
+        BackupPlan::of(declarations, unknown, &defaults)
+    })
 }
 
 /// Returns what an option says, if it is set.

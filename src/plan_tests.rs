@@ -35,6 +35,7 @@ fn snapshot(settings: &[(&str, Value)], relations: Vec<(&'static str, Relation)>
         application: "velero-operator".into(),
         leader: true,
         periodic: false,
+        knows_backups: true,
         config: config(settings),
         relations: relations.into_iter().map(|(endpoint, relation)| (endpoint, vec![relation])).collect(),
     }
@@ -382,7 +383,7 @@ fn an_option_for_backups_that_cannot_be_used_is_named_and_stops_nothing_else() {
         related.1.remote = Some("ledger".to_owned());
         vec![relation("s3-credentials", S3), related]
     };
-    let schedule = |plan: &Plan| plan.backups.specs[0].schedule.clone();
+    let schedule = |plan: &Plan| plan.backups.as_ref().unwrap().specs[0].schedule.clone();
     let with = |options: &[(&str, Value)]| plan(&snapshot(options, related()));
     assert_eq!(schedule(&with(&[])), SchedulePlan::None);
     let plan = with(&[("default-schedule", json!(" @daily ")), ("default-ttl", json!("72h"))]);

@@ -61,7 +61,8 @@ async fn reconcile_in(
 ) -> Result<(), ReconcileError> {
     // When a unit is removed, its relations break for that unit only. It can still be the leader then, and must not remove what the
     // remaining units use. Where none remains, its last hook takes everything away, and has little time.
-    match tools.goal_state().await?.is_dying(&environment.unit) {
+    let goal = tools.goal_state().await?;
+    match goal.is_dying(&environment.unit) {
         // Nothing is changed without knowing. Juju runs the hook again, and then may list the unit.
         None => return Err(ReconcileError::UnknownUnits),
         Some(true) => {
@@ -70,7 +71,7 @@ async fn reconcile_in(
         }
         Some(false) => {}
     }
-    let snapshot = Snapshot::read(tools, environment).await?;
+    let snapshot = Snapshot::read(tools, environment, &goal).await?;
     let velero = connect().map_err(ReconcileError::Connect)?;
     bring_about_and_report(&velero, tools, environment, &snapshot).await
 }
@@ -129,7 +130,7 @@ async fn plan_and_bring_about(
         facts: &facts,
         installation,
         options: plan::image_options(snapshot),
-        backups: &plan.backups,
+        backups: plan.backups.as_ref(),
     };
     // Both wait for many things, and would make each future above them as large.
     let statuses = if snapshot.leader {
@@ -149,7 +150,7 @@ struct Hook<'a> {
     facts: &'a Facts,
     installation: &'a Installation,
     options: ImageOptions,
-    backups: &'a BackupPlan,
+    backups: Option<&'a BackupPlan>,
 }
 
 impl Hook<'_> {

@@ -95,7 +95,8 @@ printf '{\"status\":\"%s\",\"message\":\"%s\"}' \"$1\" \"$text\" >\"${0%/*}/stat
     }
 
     async fn snapshot(&self) -> Snapshot {
-        Snapshot::read(&self.juju.tools(), &self.environment).await.unwrap()
+        let tools = self.juju.tools();
+        Snapshot::read(&tools, &self.environment, &tools.goal_state().await.unwrap()).await.unwrap()
     }
 
     /// What a hook does once it has read what is the case.
@@ -499,6 +500,18 @@ async fn a_related_application_is_backed_up_as_it_declares_until_it_is_related_n
     assert_eq!((api.writes(), api.versions(), unit.written()), (Vec::new(), before, said));
     Unit::of(&LEADER, &api).hook().await.unwrap();
     assert_eq!(schedules(&api), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn where_it_was_not_looked_for_declarations_the_schedules_stay() {
+    let api = empty_cluster();
+    Unit::of(&RELATED, &api).hook().await.unwrap();
+    let mut unit = Unit::of(&LEADER, &api);
+    unit.environment.dispatch = Dispatch::Hook("update-status".to_owned());
+    api.requests();
+    unit.hook().await.unwrap();
+    assert_eq!(schedules(&api).len(), 1);
+    assert!(!api.requests().iter().any(|request| request.contains("/schedules")));
 }
 
 #[tokio::test]

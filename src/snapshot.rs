@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::{
     contract::{self, EndpointSpec, hook},
-    juju::{ConfigValues, Databag, Dispatch, Environment, HookTools, RelationId, SecretContent, ToolError},
+    juju::{ConfigValues, Databag, Dispatch, Environment, GoalState, HookTools, RelationId, SecretContent, ToolError},
 };
 
 /// The key in an integrator's databag that names the secret with the secret fields.
@@ -24,6 +24,9 @@ pub(crate) struct Snapshot {
     /// Whether this is `update-status`: by then an integrator has had time to answer.
     pub periodic: bool,
     pub config: ConfigValues,
+    /// Whether it was looked at what other applications declare of their backups. Between the hooks in which that can change, there
+    /// is nothing to look at where none is related.
+    pub knows_backups: bool,
     /// The relations, by their endpoint.
     pub relations: BTreeMap<&'static str, Vec<Relation>>,
 }
@@ -54,24 +57,32 @@ pub(crate) struct SnapshotError {
 
 impl Snapshot {
     /// Reads what Juju knows.
-    pub(crate) async fn read(tools: &HookTools, environment: &Environment) -> Result<Self, SnapshotError> {
+    pub(crate) async fn read(
+        tools: &HookTools,
+        environment: &Environment,
+        goal: &GoalState,
+    ) -> Result<Self, SnapshotError> {
         let leader = tools.is_leader().await.map_err(failed("whether this unit is the leader"))?;
         let config = tools.config().await.map_err(failed("the options"))?;
+        let periodic = environment.dispatch == Dispatch::Hook(hook::UPDATE_STATUS.to_owned());
+        let mut for_leader = contract::RELATIONS.iter().filter(|endpoint| endpoint.is_for_leader);
+        let knows_backups =
+            leader && (!periodic || for_leader.any(|endpoint| goal.relations.contains_key(endpoint.name)));
         let reader = Reader { tools, environment, leader };
         let mut relations: BTreeMap<&'static str, Vec<Relation>> = BTreeMap::new();
         for endpoint in contract::RELATIONS {
             // Each endpoint is a call. What only completes another relation is read beside that one, and in its own hooks.
             let is_alone = endpoint.completes.is_some_and(|main| relations.get(main).is_none_or(Vec::is_empty));
             let is_own_hook = environment.relation.as_ref().is_some_and(|id| id.endpoint() == endpoint.name);
-            let is_left_out = is_alone && !is_own_hook || endpoint.is_for_leader && !leader;
+            let is_left_out = is_alone && !is_own_hook || endpoint.is_for_leader && !knows_backups;
             let of_endpoint = if is_left_out { Vec::new() } else { reader.relations(endpoint).await? };
             for Relation { id, remote, theirs, .. } in &of_endpoint {
                 tracing::debug!("{id} with {} has {theirs:?}", remote.as_deref().unwrap_or("nobody"));
             }
             relations.insert(endpoint.name, of_endpoint);
         }
-        let periodic = environment.dispatch == Dispatch::Hook(hook::UPDATE_STATUS.to_owned());
-        Ok(Self { application: environment.application().to_owned(), leader, periodic, config, relations })
+        let application = environment.application().to_owned();
+        Ok(Self { application, leader, periodic, config, knows_backups, relations })
     }
 
     pub(crate) fn relations(&self, endpoint: &str) -> &[Relation] {

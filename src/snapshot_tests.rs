@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::*;
 use crate::juju::ScriptedTools;
 
@@ -27,7 +29,7 @@ fn juju(leader: bool, theirs: &str, secret: &str) -> ScriptedTools {
 }
 
 async fn read(juju: &ScriptedTools, environment: &Environment) -> Snapshot {
-    Snapshot::read(&juju.tools(), environment).await.unwrap()
+    Snapshot::read(&juju.tools(), environment, &GoalState::default()).await.unwrap()
 }
 
 #[tokio::test]
@@ -100,4 +102,19 @@ async fn of_applications_that_declare_backups_only_what_they_declare_is_read() {
     assert_eq!(juju.calls("relation-get").matches("--app").count(), 2);
     assert_eq!(juju.calls("relation-list").matches("--app").count(), 2);
     assert_eq!(juju.calls("secret-get"), "");
+}
+
+#[tokio::test]
+async fn update_status_looks_for_declarations_only_where_an_application_is_related() {
+    for (hook, relations, looks) in [
+        ("update-status", json!({"s3-credentials": {"s3-integrator": {"status": "joined"}}}), false),
+        ("update-status", json!({"k8s-backup-target": {"ledger": {"status": "joined"}}}), true),
+        ("config-changed", json!({}), true),
+    ] {
+        let goal: GoalState = serde_json::from_value(json!({"units": {}, "relations": relations})).unwrap();
+        let juju = juju(true, "{}", "exit 1");
+        let snapshot = Snapshot::read(&juju.tools(), &environment(hook, None), &goal).await.unwrap();
+        let asked = juju.calls("relation-ids").contains("velero-backups");
+        assert_eq!((snapshot.knows_backups, asked), (looks, looks), "{hook} {relations}");
+    }
 }

@@ -69,6 +69,7 @@ fn snapshot(relations: &[&Recorded]) -> Snapshot {
         application: "velero-operator".to_owned(),
         leader: true,
         periodic: false,
+        knows_backups: true,
         config: BTreeMap::<String, serde_json::Value>::new().into_iter().collect(),
         relations: relations.iter().map(|relation| (endpoint(&relation.endpoint), vec![relation.relation()])).collect(),
     }

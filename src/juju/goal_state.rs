@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{HookTools, ToolError};
 
@@ -16,12 +17,15 @@ pub(crate) struct UnitGoal {
     pub status: String,
 }
 
-/// The units of the own application that Juju wants to be there, this one among them.
+/// The units of the own application that Juju wants to be there, this one among them, and its relations.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 pub(crate) struct GoalState {
     /// By the unit's name.
     #[serde(default)]
     pub units: BTreeMap<String, UnitGoal>,
+    /// By the application's own endpoint.
+    #[serde(default)]
+    pub relations: BTreeMap<String, Value>,
 }
 
 impl GoalState {
@@ -51,12 +55,8 @@ mod tests {
     use super::*;
 
     fn goal(units: &[(&str, &str)]) -> GoalState {
-        GoalState {
-            units: units
-                .iter()
-                .map(|(name, status)| ((*name).to_owned(), UnitGoal { status: (*status).to_owned() }))
-                .collect(),
-        }
+        let units = units.iter().map(|(name, status)| ((*name).to_owned(), UnitGoal { status: (*status).to_owned() }));
+        GoalState { units: units.collect(), ..GoalState::default() }
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod tool;
 
 pub(crate) use config::ConfigValues;
 pub(crate) use environment::{Dispatch, Environment, EnvironmentError};
+pub(crate) use goal_state::GoalState;
 pub(crate) use log::JujuLog;
 pub(crate) use relation::{Databag, RelationId};
 pub(crate) use secret::SecretContent;

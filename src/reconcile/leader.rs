@@ -87,13 +87,13 @@ impl<'a> Leader<'a, '_> {
 
     /// Brings the Schedules to what other applications have declared. Whether Velero works does not depend on them.
     async fn apply_schedules(&mut self) -> Result<(), ReconcileError> {
-        let applied = self.hook.velero.apply_schedules(self.hook.installation, self.hook.backups).await?;
+        let Some(plan) = self.hook.backups else { return Ok(()) };
+        let applied = self.hook.velero.apply_schedules(self.hook.installation, plan).await?;
         if !applied.changed.is_empty() {
             tracing::info!("changed {}", applied.changed.join(", "));
         }
         self.last.extend(applied.refused);
-        let problems = &self.hook.backups.problems;
-        self.last.extend((!problems.is_empty()).then(|| Status::Blocked(problems.join("; "))));
+        self.last.extend((!plan.problems.is_empty()).then(|| Status::Blocked(plan.problems.join("; "))));
         Ok(())
     }
 
