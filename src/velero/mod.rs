@@ -49,7 +49,7 @@ use location::{
 use seen::{nodes, observed, readiness, watch};
 
 /// How long a server may take that was restarted, and the validation that it begins with.
-const RESTART_PATIENCE: Duration = Duration::from_secs(20);
+const RESTART_PATIENCE: Duration = Duration::from_secs(25);
 
 /// Velero in the namespace of a cluster.
 #[derive(Debug)]

@@ -103,7 +103,8 @@ impl Azure {
         String::from_utf8(content).unwrap().lines().map(str::to_owned).collect()
     }
 
-    fn expect_unusable(&self, reason: &str) {
+    fn expect_unusable(&mut self, reason: &str) {
+        self.deployed.assert_comes_to_say(reason);
         let status = self.deployed.status();
         assert!(status.starts_with("blocked: storage is not usable: ") && status.contains(reason), "{status}");
         let location = self.deployed.expect("BackupStorageLocation", "default");

@@ -159,11 +159,16 @@ impl Deployed {
         record
     }
 
-    /// Runs hooks until the unit is Active. Mostly it is so after the hook that brought the change; on a busy machine the next
-    /// server may take longer than that hook waits for it.
+    /// Runs hooks until the unit is Active.
     pub fn assert_becomes_active(&mut self) {
+        self.assert_comes_to_say("active: ready");
+    }
+
+    /// Runs hooks until the unit's status has `text` in it. Mostly it has after the hook that brought the change; on a busy machine
+    /// the next server may take longer than that hook waits for it.
+    pub fn assert_comes_to_say(&mut self, text: &str) {
         let deadline = Instant::now() + Duration::from_mins(2);
-        while self.status() != "active: ready" {
+        while !self.status().contains(text) {
             assert!(Instant::now() < deadline, "{}", self.status());
             self.update_status();
         }

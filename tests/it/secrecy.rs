@@ -104,7 +104,7 @@ fn the_secret_of_a_service_principal_is_in_one_secret_of_the_cluster_and_nowhere
         ("client-secret", secrets[1]),
     ];
     let relation = deployed.relate("azure-service-principal", "azure_service_principal", &fields);
-    assert!(deployed.status().contains("Invalid client secret"), "{}", deployed.status());
+    deployed.assert_comes_to_say("Invalid client secret");
     for broken in ["marked~client.secret_42\nsecond line", "marked~client.secret_42'#", "marked~client.secret_42"] {
         deployed.publish(relation, "azure-service-principal", &[("client-secret", broken)]);
     }
