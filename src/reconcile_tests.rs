@@ -232,6 +232,14 @@ async fn a_lasting_trouble_is_said_once_and_no_hook_waits_for_its_end() {
     }
 }
 
+/// The server finds no bucket.
+fn lose_the_bucket(api: &TestApi) {
+    let mut location = api.object("BackupStorageLocation", "default").unwrap();
+    location["status"]["phase"] = json!("Unavailable");
+    location["status"]["message"] = json!("NoSuchBucket");
+    api.put(&location);
+}
+
 #[tokio::test]
 async fn what_is_strange_about_a_storage_is_said_where_it_does_not_work() {
     let api = empty_cluster();
@@ -239,10 +247,7 @@ async fn what_is_strange_about_a_storage_is_said_where_it_does_not_work() {
     unit.hook().await.unwrap();
     let note = "secret-key begins or ends with a blank";
     assert!(unit.written().contains(note), "{}", unit.written());
-    let mut location = api.object("BackupStorageLocation", "default").unwrap();
-    location["status"]["phase"] = json!("Unavailable");
-    location["status"]["message"] = json!("NoSuchBucket");
-    api.put(&location);
+    lose_the_bucket(&api);
     unit.hook().await.unwrap();
     let said = unit.written();
     let last = said.rsplit("status-set").next().unwrap();
@@ -526,10 +531,7 @@ async fn a_bad_spec_is_named_and_keeps_the_last_good_schedule() {
     assert!(unit.written().contains(told), "{}", unit.written());
     assert_eq!(api.object("Schedule", schedule), before);
     // What keeps all from being backed up is said first.
-    let mut location = api.object("BackupStorageLocation", "default").unwrap();
-    location["status"]["phase"] = json!("Unavailable");
-    location["status"]["message"] = json!("NoSuchBucket");
-    api.put(&location);
+    lose_the_bucket(&api);
     unit.hook().await.unwrap();
     let said = unit.written();
     assert!(said.trim_end().ends_with("blocked\n--\nstorage is not usable: NoSuchBucket"), "{said}");

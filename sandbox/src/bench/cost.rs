@@ -47,6 +47,11 @@ pub(super) fn total(costs: impl IntoIterator<Item = Cost>) -> Cost {
     costs.into_iter().reduce(Cost::then).unwrap_or_default()
 }
 
+/// Returns what the one of them cost that lasted longest.
+pub(super) fn longest(costs: impl IntoIterator<Item = Cost>) -> Option<Cost> {
+    costs.into_iter().max_by_key(|cost| cost.wall)
+}
+
 /// The middle and the ends of some values.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Spread {
@@ -148,6 +153,13 @@ mod tests {
         assert_eq!(both, Cost { cpu: Duration::from_secs(2), api_calls: 10, ..expected });
         let neither = cost(1, 1, None, &[]).then(cost(1, 1, None, &[]));
         assert_eq!((neither.tool_calls, neither.own_peak_memory), (None, None));
+    }
+
+    #[test]
+    fn the_longest_is_the_one_that_lasted_longest() {
+        let cost = |seconds, peak_memory| Cost { wall: Duration::from_secs(seconds), peak_memory, ..Cost::default() };
+        assert_eq!(longest([cost(1, 9), cost(5, 2), cost(3, 7)]), Some(cost(5, 2)));
+        assert_eq!(longest([]), None);
     }
 
     #[test]

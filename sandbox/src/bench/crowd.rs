@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     BenchError, World,
-    cost::{Cost, total},
+    cost::{Cost, longest, total},
     objects::{Objects, ObjectsError, call},
     recorder::{APPLICATION, Measured, expect, status, unexpected},
     storage::INTEGRATOR,
@@ -54,7 +54,7 @@ impl World {
             return Err(BenchError::NotForgotten);
         }
         let hooks = recorder.take()?;
-        let forget = longest(&hooks).ok_or(BenchError::NotForgotten)?;
+        let forget = longest(hooks.clone()).ok_or(BenchError::NotForgotten)?;
         let forget_all = total(hooks);
 
         model.integrate(APPLICATION, INTEGRATOR)?;
@@ -142,11 +142,6 @@ fn restore(number: usize) -> DynamicObject {
     restore
 }
 
-/// What the longest of some hooks cost.
-fn longest(hooks: &[Cost]) -> Option<Cost> {
-    hooks.iter().max_by_key(|cost| cost.wall).cloned()
-}
-
 /// What a hook cost, all its attempts together.
 fn of_hook(measured: &[Measured], hook: &'static str) -> Result<Cost, BenchError> {
     let mut costs = measured.iter().filter(|measured| measured.hook == hook).map(|measured| measured.cost.clone());
@@ -159,13 +154,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-
-    #[test]
-    fn the_longest_hook_is_the_one_that_lasted_longest() {
-        let cost = |seconds, peak_memory| Cost { wall: Duration::from_secs(seconds), peak_memory, ..Cost::default() };
-        assert_eq!(longest(&[cost(1, 9), cost(5, 2), cost(3, 7)]), Some(cost(5, 2)));
-        assert_eq!(longest(&[]), None);
-    }
 
     #[test]
     fn a_hook_costs_what_all_its_attempts_cost_and_others_are_not_counted() {

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     BenchError, World,
-    cost::{Cost, Spread, micros},
+    cost::{self, Spread, micros},
     recorder::{APPLICATION, Recorder, expect, status, unexpected},
     storage::INTEGRATOR,
 };
@@ -207,8 +207,8 @@ impl World {
 
 /// The longest hook since the last time.
 fn longest(recorder: &Recorder) -> Result<Duration, BenchError> {
-    let longest = recorder.take()?.into_iter().map(|Cost { wall, .. }| wall).max();
-    longest.ok_or(BenchError::NoHook("that brings the trouble"))
+    let longest = cost::longest(recorder.take()?).ok_or(BenchError::NoHook("that brings the trouble"))?;
+    Ok(longest.wall)
 }
 
 /// What the unit says, which must be that something is wrong.
