@@ -100,17 +100,21 @@ fn only_the_leader_asks_a_person_to_act() {
 #[test]
 fn when_the_leader_dies_in_the_middle_of_a_change_the_next_one_ends_it() {
     let mut deployed = Deployed::with(world::shared(), "leader-dies", &units(2));
-    deployed.relate_s3();
+    let (bucket, s3) = (deployed.world.bucket(), deployed.world.s3());
+    let fields =
+        [("bucket", bucket.as_str()), ("endpoint", s3.endpoint.as_str()), ("access-key", s3.access_key.as_str())];
+    let relation = deployed.relate("s3-credentials", "s3", &fields);
     deployed.model.automatically_retry_hooks(false).unwrap();
-    deployed.model.disturb_next_run(Disturbance::KillAfter(Duration::from_millis(250)));
-    deployed.configure("use-node-agent", "true");
+    // It reads its status once the server has the plugin, to say that it is going to change the location.
+    deployed.model.disturb_next_run(Disturbance::KillAtTool("status-get"));
+    deployed.publish(relation, "s3-credentials", &[("secret-key", &s3.secret_key)]);
     let killed = deployed.records.iter().find(|record| record.outcome.signal.is_some()).expect("a hook that is killed");
-    assert_eq!((killed.unit.number, killed.name.as_str()), (0, "config-changed"));
+    assert_eq!((killed.unit.number, killed.name.as_str()), (0, "s3-credentials-relation-changed"));
+    assert!(deployed.object("BackupStorageLocation", "default").is_none());
     assert!(deployed.status_of(1).starts_with("waiting: for the leader"), "{}", deployed.status_of(1));
     let records = deployed.model.elect(&unit(1)).unwrap();
     assert!(records.iter().any(|record| record.unit.number == 1 && record.name == "leader-elected"), "{records:?}");
     assert_eq!(deployed.status_of(1), "active: ready");
-    assert_eq!(deployed.expect("DaemonSet", "node-agent")["status"]["numberAvailable"], 1);
     // Who led before comes back and stands by.
     let before = deployed.versions();
     let records = deployed.model.resolved(&unit(0), true).unwrap();

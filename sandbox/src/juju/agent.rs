@@ -39,8 +39,8 @@ const TOOL_LIMIT: Duration = Duration::from_secs(30);
 pub enum Disturbance {
     /// The charm gets SIGKILL so long after its start.
     KillAfter(Duration),
-    /// The charm gets SIGKILL as it calls a tool for the n-th time (from 1); that call is not answered.
-    KillAtToolCall(usize),
+    /// The charm gets SIGKILL as it first calls this tool; that call is not answered.
+    KillAtTool(&'static str),
     /// The unit's lease of leadership ends while the charm runs.
     LoseLeadership,
 }
@@ -324,9 +324,7 @@ impl Running<'_, '_, '_> {
             match inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(Event::Interrupted) => child.kill(),
                 Ok(Event::Tool(stream)) => {
-                    if disturbance == Some(Disturbance::KillAtToolCall(self.record.tools.len() + 1)) {
-                        child.kill();
-                    } else if let Err(error) = self.answer(&stream) {
+                    if let Err(error) = self.answer(&stream, child, disturbance) {
                         let text = format!("a hook tool went away: {error}");
                         self.agent.log.write(&self.context.unit.tag(), Level::Debug, "juju.worker.uniter", &text);
                     }
@@ -361,7 +359,7 @@ impl Running<'_, '_, '_> {
         Ok(())
     }
 
-    fn answer(&mut self, stream: &UnixStream) -> io::Result<()> {
+    fn answer(&mut self, stream: &UnixStream, child: &Child, disturbance: Option<Disturbance>) -> io::Result<()> {
         stream.set_read_timeout(Some(TOOL_LIMIT))?;
         stream.set_write_timeout(Some(TOOL_LIMIT))?;
         let mut reader = BufReader::new(stream);
@@ -370,6 +368,10 @@ impl Running<'_, '_, '_> {
             let stderr =
                 format!("ERROR bad request: expected context id {:?}, got {:?}\n", self.context_id, request.context);
             return send(stream, &Response::Done { code: 1, stdout: String::new(), stderr, output: None });
+        }
+        if matches!(disturbance, Some(Disturbance::KillAtTool(tool)) if tool == request.tool) {
+            child.kill();
+            return Ok(());
         }
         self.context.go_on(self.record.tools.len() + 1);
         let mut files: BTreeMap<PathBuf, FileContent> = BTreeMap::new();

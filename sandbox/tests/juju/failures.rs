@@ -94,8 +94,8 @@ fn a_killed_hook_is_run_again() {
 fn a_hook_can_be_killed_at_a_tool_call() {
     let fixture = Fixture::new();
     fixture.model.automatically_retry_hooks(false).expect("set");
-    fixture.model.disturb_next_run(Disturbance::KillAtToolCall(2));
-    let records = fixture.deploy("status-set maintenance one; status-set maintenance two; juju-log never");
+    fixture.model.disturb_next_run(Disturbance::KillAtTool("state-set"));
+    let records = fixture.deploy("status-set maintenance one; state-set two=2; juju-log never");
     assert_eq!(names(&records), ["install"]);
     assert_eq!((records[0].tools.len(), records[0].outcome.signal), (1, Some(9)));
     let records = fixture.model.resolved(&unit(0), true).expect("resolved");
