@@ -19,6 +19,7 @@ use crate::{
     error_chain::ErrorChain,
     integrations,
     juju::{ConfigValues, Databag, RelationId},
+    observer::{self, Assignment},
     plan,
     snapshot::{Relation, Snapshot},
     status::Status,
@@ -42,6 +43,22 @@ enum Command {
     ///
     /// The credentials are left out of what is printed.
     Plan(PlanArguments),
+    /// Watch for a unit, between its hooks
+    #[command(hide = true)]
+    Observe(ObserveArguments),
+}
+
+#[derive(Args, Debug)]
+struct ObserveArguments {
+    /// The unit's name
+    #[arg(long)]
+    unit: String,
+    /// The directory of the unit's charm
+    #[arg(long, value_name = "FOLDER")]
+    charm_directory: PathBuf,
+    /// The program by which Juju is asked to run a hook
+    #[arg(long, value_name = "FILE")]
+    juju_exec: PathBuf,
 }
 
 #[derive(Args, Debug)]
@@ -102,6 +119,10 @@ fn endpoints() -> String {
 pub async fn run() -> ExitCode {
     let outcome: Result<(), Box<dyn Error>> = match Arguments::parse().command {
         Some(Command::Plan(arguments)) => print_plan(arguments).await.map_err(Into::into),
+        Some(Command::Observe(ObserveArguments { unit, charm_directory, juju_exec })) => {
+            let assignment = Assignment { unit, charm_directory, juju_exec };
+            observer::observe(&assignment).await.map_err(Into::into)
+        }
         None => {
             let _ = Arguments::command().print_help();
             return ExitCode::from(2);
@@ -217,6 +238,7 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Arguments::command().debug_assert();
+        assert!(Arguments::command().find_subcommand(observer::COMMAND).is_some());
     }
 
     #[test]

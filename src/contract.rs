@@ -290,6 +290,8 @@ pub mod hook {
     pub const LEADER_SETTINGS_CHANGED: &str = "leader-settings-changed";
     /// A secret that the unit has read has a newer revision.
     pub const SECRET_CHANGED: &str = "secret-changed";
+    /// What runs of Velero is not what the last hook has seen. Juju does not know this hook: the charm's observer asks for it.
+    pub const VELERO_CHANGED: &str = "velero-changed";
 }
 
 /// Every hook of the charm that belongs to no relation.

@@ -106,7 +106,7 @@ printf '{\"status\":\"%s\",\"message\":\"%s\"}' \"$1\" \"$text\" >\"${0%/*}/stat
     }
 
     async fn hook(&self) -> Result<(), ReconcileError> {
-        Box::pin(reconcile_in(|| Ok(self.velero()), &self.juju.tools(), &self.environment)).await
+        Box::pin(reconcile_in(|| Ok(self.velero()), &self.juju.tools(), &self.environment)).await.map(drop)
     }
 
     async fn remove(&self) -> Result<(), ReconcileError> {

@@ -8,7 +8,7 @@ use super::{Hook, ReconcileError, worst};
 use crate::{
     juju::UnitStatus,
     status::Status,
-    velero::{Applied, Assessment, DueUpdate, Expected, LocationUpdate, Manifests, Restart, RunningServer},
+    velero::{Applied, Assessment, DueUpdate, Expected, LocationUpdate, Look, Manifests, Restart},
 };
 
 /// How long a hook that changed something waits until all of it works.
@@ -16,12 +16,12 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a hook that changed nothing waits for a server that an earlier hook has changed, before it configures the storage.
 const PATIENCE_WITHOUT_CHANGE: Duration = Duration::from_secs(15);
 
-/// Brings the cluster to the plan. Returns why the unit is not Active, the most urgent first.
+/// Brings the cluster to the plan. Returns why the unit is not Active, the most urgent first, and what was seen last.
 pub(super) async fn bring_about(
     hook: &Hook<'_>,
     obstacles: Vec<Status>,
     unit_status: &mut UnitStatus<'_>,
-) -> Result<Vec<Status>, ReconcileError> {
+) -> Result<(Vec<Status>, Look), ReconcileError> {
     let manifests = hook.velero.manifests(hook.installation).await?;
     let mut leader = Leader {
         hook,
@@ -41,11 +41,11 @@ pub(super) async fn bring_about(
     if !applied.lacks_kinds {
         leader.apply_schedules().await?;
     }
-    let server = leader.look().await?;
-    if let Some(server) = server {
+    let seen = leader.look().await?;
+    if let Some(server) = seen.server {
         leader.statuses.extend(hook.tell_version(&server).await?);
     }
-    Ok(leader.known().collect())
+    Ok((leader.known().collect(), seen.look))
 }
 
 /// A hook of the leader, and what is known so far.
@@ -131,8 +131,8 @@ impl<'a> Leader<'a, '_> {
         Ok(())
     }
 
-    /// Judges what runs now; after a change once that is settled. Returns the server, if it runs as planned.
-    async fn look(&mut self) -> Result<Option<RunningServer>, ReconcileError> {
+    /// Judges what runs now; after a change once that is settled.
+    async fn look(&mut self) -> Result<Assessment, ReconcileError> {
         let velero = self.hook.velero;
         if !self.changed.is_empty() {
             tracing::info!("changed {}", self.changed.join(", "));
@@ -150,7 +150,7 @@ impl<'a> Leader<'a, '_> {
         // While a change is held back, an old rollout is expected and not reported.
         let is_told = |status: &Status| !(held_back && is_waiting(status));
         self.statuses.extend(self.hook.in_words(&seen.troubles).filter(is_told));
-        Ok(seen.server)
+        Ok(seen)
     }
 
     /// Restarts a server that has said nothing of the storage.

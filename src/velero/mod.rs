@@ -14,6 +14,7 @@ mod wanted;
 
 use std::{path::Path, time::Duration};
 
+use futures::Stream;
 use thiserror::Error;
 use tokio::time::Instant;
 
@@ -27,6 +28,7 @@ pub(crate) use seen::{
     facts::{Facts, Needs},
     holdings::{Conflict, Holdings},
     kubelet_root::{CurrentRoot, FoundRoot, SeveralRoots},
+    look::Look,
     readiness::{ImageOptions, Trouble},
     restart::Restart,
     server::{RunningServer, ServerVersion},
@@ -86,6 +88,8 @@ pub(crate) struct Assessment {
     pub troubles: Vec<Trouble>,
     /// The server, if it runs as planned and no other beside it.
     pub server: Option<RunningServer>,
+    /// The same for who watches on.
+    pub look: Look,
 }
 
 impl Assessment {
@@ -94,6 +98,7 @@ impl Assessment {
         Self {
             troubles: readiness::assess(expected, observed),
             server: RunningServer::among(&observed.pods).filter(|_| as_planned),
+            look: Look::of(expected, observed),
         }
     }
 }
@@ -223,6 +228,11 @@ impl Velero {
     ) -> Result<Assessment, VeleroError> {
         let observed = watch::until(&self.cluster, expected, deadline, readiness::assess).await?;
         Ok(Assessment::of(expected, &observed))
+    }
+
+    /// Returns what is to be seen of what is expected: as soon as it is known, and whenever it may be another.
+    pub(crate) fn looks(&self, expected: &Expected) -> impl Stream<Item = Look> + use<> {
+        watch::looks(&self.cluster, expected)
     }
 
     /// Finds out more of a store that does not answer: whether its name is unknown, and whether it may be the server that hangs.

@@ -39,8 +39,12 @@ const CHARM: Modules<'_> = &[
         ],
     ),
     ("actions", &["cluster", "contract", "error_chain", "juju", "process", "text", "velero"]),
-    ("hook_process", &["actions", "contract", "error_chain", "juju", "reconcile"]),
-    ("command_line", &["contract", "error_chain", "integrations", "juju", "plan", "snapshot", "status", "velero"]),
+    ("observer", &["cluster", "contract", "process", "velero"]),
+    ("hook_process", &["actions", "contract", "error_chain", "juju", "observer", "reconcile"]),
+    (
+        "command_line",
+        &["contract", "error_chain", "integrations", "juju", "observer", "plan", "snapshot", "status", "velero"],
+    ),
 ];
 
 /// The modules of the charm's `velero`.

@@ -6,6 +6,7 @@ pub(crate) mod few;
 pub(crate) mod freshness;
 pub(crate) mod holdings;
 pub(crate) mod kubelet_root;
+pub(crate) mod look;
 pub(crate) mod namespace;
 pub(crate) mod nodes;
 pub(crate) mod observed;

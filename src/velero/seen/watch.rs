@@ -23,18 +23,22 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     expected::Expected,
+    look::Look,
     namespace,
     observed::{self, Observed, REFUSALS},
-    readiness::{Trouble, is_settled},
+    readiness::{Trouble, assess, is_settled},
 };
 use crate::{
     cluster::{Cluster, ClusterError, api_resource},
     velero::names::{COMPONENT_SELECTOR, LOCATION, NODE_AGENT, SERVER, backup_location_kind},
 };
+
+/// After this time what is known is judged anew, also where nothing says that it would be judged otherwise.
+const LONGEST_TURN: Duration = Duration::from_secs(15);
 
 /// Everything that an installation is judged by, kept up to date by watches.
 struct Watched {
@@ -87,6 +91,25 @@ pub(crate) fn stream(cluster: &Cluster, expected: &Expected) -> impl Stream<Item
     unfold((watched, kinds), |(watched, mut kinds)| async {
         kinds.whole().await?;
         Some((watched.observed(), (watched, kinds)))
+    })
+}
+
+/// Returns what is to be seen of what is expected: once it is known as a whole, after each change, and from time to time, as some
+/// judgements change with time alone.
+pub(crate) fn looks(cluster: &Cluster, expected: &Expected) -> impl Stream<Item = Look> + use<> {
+    let changes = Box::pin(stream(cluster, expected));
+    unfold((changes, None::<Observed>, expected.clone()), |(mut changes, mut latest, expected)| async move {
+        loop {
+            let turn = latest.as_ref().and_then(|latest| next_turn(&assess(&expected, latest), latest.at));
+            match timeout(turn.map_or(LONGEST_TURN, |turn| turn.min(LONGEST_TURN)), changes.next()).await {
+                Ok(Some(observed)) => latest = Some(observed),
+                Ok(None) => return None,
+                Err(_) => {}
+            }
+            let Some(known) = &mut latest else { continue };
+            known.at = Timestamp::now();
+            return Some((Look::of(&expected, known), (changes, latest, expected)));
+        }
     })
 }
 
