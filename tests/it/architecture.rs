@@ -106,6 +106,7 @@ const JUJU: Modules<'_> = &[
     ("resolver", &["hook", "names", "relation", "secret", "state"]),
     ("store", &["names", "state"]),
     ("environment", &["cloud", "hook", "names", "state"]),
+    ("exec_client", &["environment", "names", "wire"]),
     ("context", &["environment", "hook", "log", "memory", "names", "relation", "secret", "state", "status", "store"]),
     ("tools", &["charm", "context", "log", "names", "relation", "secret", "state", "status", "wire"]),
     (
@@ -136,6 +137,7 @@ const JUJU: Modules<'_> = &[
             "state",
             "status",
             "store",
+            "wire",
         ],
     ),
 ];
