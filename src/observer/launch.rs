@@ -10,12 +10,12 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use tokio::{
-    io::{AsyncReadExt, unix::AsyncFd},
-    process::Command,
-    time::timeout,
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::{Errno, retry_on_intr},
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
+use tokio::{io::AsyncReadExt, process::Command, task::spawn_blocking, time::timeout};
 
 use super::{
     LastLook, ObserverError,
@@ -60,33 +60,36 @@ pub(crate) async fn leave(place: &Place, unit: &str, charm: &Path, look: &LastLo
 pub(crate) async fn end(place: &Place) -> Result<(), ObserverError> {
     let Some(holder) = Holder::of(place)? else { return Ok(()) };
     let process = holder.process;
-    let failed = |source: rustix::io::Errno| ObserverError::End { process, source: source.into() };
+    let failed = |source: Errno| ObserverError::End { process, source: source.into() };
     let Some(id) = Pid::from_raw(process) else { return Ok(()) };
     let handle = match pidfd_open(id, PidfdFlags::empty()) {
         // It has just ended.
-        Err(rustix::io::Errno::SRCH) => return Ok(()),
+        Err(Errno::SRCH) => return Ok(()),
         opened => opened.map_err(failed)?,
     };
     // If it still holds the lock, the handle is of it, and not of another process that got its id.
     if Holder::of(place)? != Some(holder) {
         return Ok(());
     }
-    let handle = AsyncFd::register(handle).map_err(|source| ObserverError::End { process, source })?;
-    for signal in [Signal::TERM, Signal::KILL] {
-        match pidfd_send_signal(handle.get_ref(), signal) {
-            Err(rustix::io::Errno::SRCH) => return Ok(()),
-            sent => sent.map_err(failed)?,
-        }
-        if has_ended(&handle).await {
-            return Ok(());
-        }
-    }
-    Err(ObserverError::Stuck { process })
+    let ended = spawn_blocking(move || end_process(&handle)).await;
+    let ended = ended.map_err(|error| ObserverError::End { process, source: error.into() })?;
+    if ended.map_err(failed)? { Ok(()) } else { Err(ObserverError::Stuck { process }) }
 }
 
-/// Whether a process ends within a moment.
-async fn has_ended(handle: &AsyncFd<OwnedFd>) -> bool {
-    timeout(PATIENCE, handle.readable()).await.is_ok_and(|ended| ended.is_ok())
+/// Asks a process to end, and then makes it. Returns whether it has.
+fn end_process(handle: &OwnedFd) -> rustix::io::Result<bool> {
+    let patience = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
+    for signal in [Signal::TERM, Signal::KILL] {
+        match pidfd_send_signal(handle, signal) {
+            Err(Errno::SRCH) => return Ok(true),
+            sent => sent?,
+        }
+        // It can be read from when the process has ended.
+        if retry_on_intr(|| poll(&mut [PollFd::new(handle, PollFlags::IN)], Some(&patience)))? > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Starts an observer, and waits until it holds the lock.

@@ -57,6 +57,12 @@ impl Deployed {
         Self::on(world, model, options)
     }
 
+    /// Deploys the charm in a model whose Juju can be asked for hooks, so that an observer watches.
+    pub fn observed(name: &str) -> Self {
+        let world = world::shared();
+        Self::on(world, Self::model(world, name).with_juju_exec(), &trusted())
+    }
+
     fn model(world: &World, name: &str) -> Model {
         Model::new(world.cluster.access().clone(), name, &world.state, &world.program).unwrap()
     }

@@ -25,6 +25,8 @@ mod models;
 mod neighbours;
 mod node_agent;
 mod objects;
+mod observer;
+mod observer_process;
 mod packaging;
 mod pins;
 mod predecessor;

@@ -1,0 +1,152 @@
+//! The observer: what it notices between the hooks, and how its process lives and ends.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use sandbox::juju::{HookRecord, Model};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    deployed::{APPLICATION, Deployed},
+    observer_process::{ObserverProcess, is_busy, rebuild},
+};
+
+/// A model with storage, whose unit has an observer; no hook comes but those that are asked for.
+fn observed(name: &str) -> Deployed {
+    let mut deployed = Deployed::observed(name);
+    deployed.relate_s3();
+    assert_eq!(deployed.status(), "active: ready");
+    deployed
+}
+
+/// Waits until something is so, and returns how long that took.
+fn until(what: &str, is_so: impl Fn() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_mins(2), "{what} does not come");
+        thread::sleep(Duration::from_millis(50));
+    }
+    begun.elapsed()
+}
+
+/// Waits until the unit says something, and returns how long that took.
+fn until_it_says(deployed: &Deployed, text: &str) -> Duration {
+    until(text, || deployed.status().contains(text))
+}
+
+/// The hooks that were asked for by `juju-exec`.
+fn asked(model: &Model) -> Vec<HookRecord> {
+    let text = std::fs::read_to_string(model.directory().join("hooks.jsonl")).unwrap();
+    let records = text.lines().map(|line| serde_json::from_str::<HookRecord>(line).unwrap());
+    records.filter(|record| record.name == "run-commands").collect()
+}
+
+/// What the server says of the storage, said by somebody else.
+fn say_of_storage(deployed: &Deployed, phase: &str) {
+    let now = jiff::Timestamp::now().to_string();
+    let message = if phase == "Available" { "" } else { "somebody has pulled the plug" };
+    let status = json!({"status": {"phase": phase, "message": message, "lastValidationTime": now}});
+    deployed.edit("BackupStorageLocation", "default", &status);
+}
+
+#[test]
+fn trouble_is_told_between_the_hooks_and_goes_by_itself() {
+    let deployed = observed("observed-trouble");
+    // What the charm mends.
+    deployed.edit("Deployment", "velero", &json!({"spec": {"replicas": 0}}));
+    let told = until_it_says(&deployed, "waiting: for Velero to run as configured");
+    let mended = until_it_says(&deployed, "active: ready");
+    eprintln!("a server without pods was told after {told:?}, and runs again after {mended:?} more");
+    let uid = deployed.uid("BackupStorageLocation", "default");
+    deployed.delete("BackupStorageLocation", "default");
+    let is_anew = || {
+        deployed.object("BackupStorageLocation", "default").is_some_and(|live| live["metadata"]["uid"] != uid.as_str())
+    };
+    let told = until("another location", is_anew);
+    eprintln!("a deleted location was made again after {told:?}");
+    until_it_says(&deployed, "active: ready");
+    // What it does not.
+    say_of_storage(&deployed, "Unavailable");
+    let told = until_it_says(&deployed, "blocked: storage is not usable: somebody has pulled the plug");
+    eprintln!("an unusable storage was told after {told:?}");
+    say_of_storage(&deployed, "Available");
+    until_it_says(&deployed, "active: ready");
+    let asked = asked(&deployed.model);
+    assert!(asked.iter().all(HookRecord::success), "{asked:?}");
+    assert!(asked.len() < 8, "{} hooks", asked.len());
+}
+
+#[test]
+fn one_observer_runs_from_the_first_hook_to_the_last() {
+    let mut deployed = observed("observed-life");
+    let first = ObserverProcess::of(&deployed);
+    let calls = deployed.update_status();
+    assert_eq!(ObserverProcess::of(&deployed), first, "{calls:?}");
+    // Its death harms nothing.
+    first.kill();
+    until("its end", || ObserverProcess::all(&deployed).is_empty());
+    deployed.update_status();
+    assert_eq!(deployed.status(), "active: ready");
+    let second = ObserverProcess::of(&deployed);
+    assert_ne!(second, first);
+    // Another build takes its place.
+    rebuild(&deployed);
+    deployed.update_status();
+    let third = ObserverProcess::of(&deployed);
+    assert_ne!(third, second);
+    let charm = deployed.world.charm.clone();
+    let records = deployed.model.refresh(APPLICATION, &charm).unwrap();
+    deployed.after(records);
+    assert_ne!(ObserverProcess::of(&deployed), third);
+    // And it does what the one before did.
+    say_of_storage(&deployed, "Unavailable");
+    until_it_says(&deployed, "blocked: storage is not usable");
+    deployed.model.remove_application(APPLICATION, false).unwrap();
+    assert_eq!(ObserverProcess::all(&deployed), []);
+}
+
+#[test]
+fn an_observer_knows_no_secret_and_needs_little_memory() {
+    let mut deployed = observed("observed-memory");
+    let process = ObserverProcess::of(&deployed);
+    let mut variables: Vec<_> =
+        process.file("environ").split_terminator('\0').map(|line| line.split('=').next().unwrap().to_owned()).collect();
+    variables.sort_unstable();
+    assert_eq!(variables, ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "PATH"]);
+    // It has looked at everything by then.
+    say_of_storage(&deployed, "Unavailable");
+    until_it_says(&deployed, "blocked: storage is not usable");
+    let secret = deployed.world.s3().secret_key.clone();
+    assert!(!process.file("cmdline").contains(&secret) && !process.holds(&secret));
+    assert!(process.holds("velero.io/v1"), "the search finds nothing");
+    let peak = process.peak_memory();
+    eprintln!("the observer has held {peak} bytes at most");
+    assert!(peak < 15 * 1024 * 1024, "{peak}");
+    deployed.update_status();
+}
+
+#[test]
+fn nothing_queues_up_behind_an_action() {
+    let deployed = observed("observed-action");
+    let process = ObserverProcess::of(&deployed);
+    let (model, unit) = (deployed.model.clone(), Deployed::unit());
+    let action = thread::spawn(move || {
+        let parameters = Map::from_iter([(
+            "command".to_owned(),
+            Value::from("backup create slow --include-namespaces none --wait"),
+        )]);
+        model.run_action(&unit, "run", &parameters)
+    });
+    until("the action", || is_busy(&deployed));
+    // Nobody works at a backup whose server has no pods.
+    deployed.edit("Deployment", "velero", &json!({"spec": {"replicas": 0}}));
+    deployed.until("Backup", "slow", |backup| backup.is_some());
+    thread::sleep(Duration::from_secs(4));
+    assert_eq!(process.children(), Vec::<String>::new());
+    deployed.model.interrupt().unwrap();
+    assert!(action.join().unwrap().is_err());
+    until_it_says(&deployed, "waiting: for Velero to run as configured");
+    until_it_says(&deployed, "active: ready");
+}
