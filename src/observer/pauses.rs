@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The time from one hook to the next, at first.
-const FIRST: Duration = Duration::from_secs(4);
+const FIRST: Duration = Duration::from_secs(1);
 /// The same when there is no end of it: Juju's own `update-status` comes as often.
 const LONGEST: Duration = Duration::from_mins(5);
 /// After this time without a hook, all is forgiven.
@@ -49,8 +49,8 @@ mod tests {
                 asked.push(second);
             }
         }
-        assert_eq!(asked, [0, 4, 12, 28, 60, 124, 252, 508, 808, 1108, 1408, 1708]);
-        let later = begun + Duration::from_secs(1708) + QUIET;
+        assert_eq!(asked, [0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 811, 1111, 1411, 1711]);
+        let later = begun + Duration::from_secs(1711) + QUIET;
         pauses.begin(later);
         assert!(pauses.are_over(later + FIRST));
     }

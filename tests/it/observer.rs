@@ -85,7 +85,7 @@ fn one_observer_runs_from_the_first_hook_to_the_last() {
     let calls = deployed.update_status();
     assert_eq!(ObserverProcess::of(&deployed), first, "{calls:?}");
     // Its death harms nothing.
-    first.kill();
+    first.signal("KILL");
     until("its end", || ObserverProcess::all(&deployed).is_empty());
     deployed.update_status();
     assert_eq!(deployed.status(), "active: ready");
@@ -131,20 +131,21 @@ fn an_observer_knows_no_secret_and_needs_little_memory() {
 fn nothing_queues_up_behind_an_action() {
     let deployed = observed("observed-action");
     let process = ObserverProcess::of(&deployed);
+    // Nobody works at a backup whose server has no pods, and nobody is to mend that before the action.
+    process.signal("STOP");
+    deployed.edit("Deployment", "velero", &json!({"spec": {"replicas": 0}}));
+    until("the end of the server", || deployed.pods_of("deploy=velero").is_empty());
     let (model, unit) = (deployed.model.clone(), Deployed::unit());
     let action = thread::spawn(move || {
-        let parameters = Map::from_iter([(
-            "command".to_owned(),
-            Value::from("backup create slow --include-namespaces none --wait"),
-        )]);
+        let parameters = Map::from_iter([("command".to_owned(), Value::from("backup create slow --wait"))]);
         model.run_action(&unit, "run", &parameters)
     });
-    until("the action", || is_busy(&deployed));
-    // Nobody works at a backup whose server has no pods.
-    deployed.edit("Deployment", "velero", &json!({"spec": {"replicas": 0}}));
     deployed.until("Backup", "slow", |backup| backup.is_some());
+    assert!(is_busy(&deployed));
+    process.signal("CONT");
     thread::sleep(Duration::from_secs(4));
     assert_eq!(process.children(), Vec::<String>::new());
+    deployed.delete("Backup", "slow");
     deployed.model.interrupt().unwrap();
     assert!(action.join().unwrap().is_err());
     until_it_says(&deployed, "waiting: for Velero to run as configured");

@@ -49,8 +49,8 @@ impl ObserverProcess {
         all[0]
     }
 
-    pub fn kill(self) {
-        assert!(Command::new("kill").args(["-9", &self.0.to_string()]).status().unwrap().success());
+    pub fn signal(self, name: &str) {
+        assert!(Command::new("kill").args([&format!("-{name}"), &self.0.to_string()]).status().unwrap().success());
     }
 
     /// What `/proc` says of it.
