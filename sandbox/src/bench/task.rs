@@ -41,6 +41,8 @@ pub enum Task {
     RunBackupGet,
     /// The same command of the CLI itself.
     VeleroBackupGet,
+    /// The hook `config-changed` after another image of the server is set, where the cluster knows of many backups.
+    RestartAmongMany,
     /// The longest hook of those that forget the backups of a storage that is given up, where the cluster knows of many.
     Forget,
     /// All these hooks, until no backup is known any more.
@@ -85,7 +87,7 @@ impl Part {
 
 impl Task {
     /// All tasks, each of the charm's followed by what a user would do instead.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Install,
         Self::Deploy,
         Self::VeleroInstall,
@@ -105,6 +107,7 @@ impl Task {
         Self::ToS3,
         Self::RunBackupGet,
         Self::VeleroBackupGet,
+        Self::RestartAmongMany,
         Self::Forget,
         Self::ForgetAll,
         Self::Remove,
@@ -134,6 +137,7 @@ impl Task {
             Self::ToS3 => "from GCS to S3, until Active: all hooks",
             Self::RunBackupGet => "run \"backup get\"",
             Self::VeleroBackupGet => "  velero backup get",
+            Self::RestartAmongMany => "config-changed of an image, 10,000 backups",
             Self::Forget => "relation ends, 10,000 backups: longest hook",
             Self::ForgetAll => "relation ends, until all are forgotten",
             Self::Remove => "remove a full namespace: hook remove",
@@ -150,7 +154,7 @@ impl Task {
             Self::KubectlApply | Self::KubectlApplyAndWait | Self::KubectlApplyAgain | Self::KubectlSetImage => {
                 Part::Kubectl
             }
-            Self::Forget | Self::ForgetAll | Self::Remove | Self::RemoveAll => Part::Crowd,
+            Self::RestartAmongMany | Self::Forget | Self::ForgetAll | Self::Remove | Self::RemoveAll => Part::Crowd,
             Self::Install
             | Self::Deploy
             | Self::Integrate
