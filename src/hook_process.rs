@@ -11,8 +11,8 @@ use crate::{
     contract::{self, Action, hook},
     error_chain::ErrorChain,
     juju::{Dispatch, Environment, EnvironmentError, HookTools, JujuLog},
-    observer::{self, Busy, LastLook, ObserverError, Place},
-    reconcile::{self, Outlook, ReconcileError},
+    observer::{self, Busy, ObserverError, Place, Told},
+    reconcile::{self, Outlook, Prospect, ReconcileError},
 };
 
 /// Why the process ends with an exit code that makes Juju run the hook again, or fail the action.
@@ -70,10 +70,13 @@ async fn dispatch(tools: &HookTools) -> Result<(), HookError> {
                 }
                 name if name == hook::VELERO_CHANGED || contract::hook_names().any(|known| known == name) => {
                     let outlook = reconcile::reconcile(tools, &environment).await;
-                    if let Ok(outlook) = &outlook {
-                        tell(watch_on(&place, &environment, outlook).await);
+                    match outlook {
+                        Ok(outlook) => {
+                            tell(watch_on(&place, &environment, outlook).await);
+                            Ok(())
+                        }
+                        Err(error) => Err(error),
                     }
-                    outlook.map(drop)
                 }
                 unknown => {
                     tracing::info!("nothing to do for the hook {unknown}");
@@ -93,13 +96,13 @@ async fn dispatch(tools: &HookTools) -> Result<(), HookError> {
 }
 
 /// Leaves to the observer what is to be watched until the next hook.
-async fn watch_on(place: &Place, environment: &Environment, outlook: &Outlook) -> Result<(), ObserverError> {
-    let look: LastLook = match outlook {
+async fn watch_on(place: &Place, environment: &Environment, outlook: Outlook) -> Result<(), ObserverError> {
+    let told = match outlook {
         Outlook::Removal => return Ok(()),
         Outlook::Unplanned => None,
-        Outlook::Planned(look) => Some(look.clone()),
+        Outlook::Planned(Prospect { look, waits, leads }) => Some(Told { look, waits, leads }),
     };
-    observer::leave(place, &environment.unit, &environment.charm_directory, &look).await
+    observer::leave(place, &environment.unit, &environment.charm_directory, told.as_ref()).await
 }
 
 /// Tells what is wrong with the observer. No hook fails for that: the next ones do all that this one does.

@@ -51,8 +51,19 @@ pub(crate) enum Outlook {
     Removal,
     /// Nothing can be planned, so that nothing is expected to run.
     Unplanned,
-    /// What is planned, and how it was seen last.
-    Planned(Look),
+    /// Something is planned.
+    Planned(Prospect),
+}
+
+/// What is to be watched of what is planned.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Prospect {
+    /// What was expected, and how it was seen last.
+    pub look: Look,
+    /// Whether a change waits for a backup or a restore to end.
+    pub waits: bool,
+    /// Whether this unit is the one to mend what somebody changes.
+    pub leads: bool,
 }
 
 /// Runs any hook but the last: brings the cluster to the plan, and reports a status.
@@ -144,13 +155,13 @@ async fn plan_and_bring_about(
         backups: plan.backups.as_ref(),
     };
     // Both wait for many things, and would make each future above them as large.
-    let (statuses, look) = if snapshot.leader {
+    let (statuses, prospect) = if snapshot.leader {
         Box::pin(leader::bring_about(&hook, plan.obstacles, unit_status)).await?
     } else {
-        let (statuses, look) = Box::pin(hook.watch_over()).await?;
-        (plan.obstacles.into_iter().chain(statuses).collect(), look)
+        let (statuses, prospect) = Box::pin(hook.watch_over()).await?;
+        (plan.obstacles.into_iter().chain(statuses).collect(), prospect)
     };
-    Ok((worst(statuses, &plan.remarks), Outlook::Planned(look)))
+    Ok((worst(statuses, &plan.remarks), Outlook::Planned(prospect)))
 }
 
 /// What the steps of one hook share.
@@ -166,8 +177,9 @@ struct Hook<'a> {
 }
 
 impl Hook<'_> {
-    /// What a non-leader does: it looks, and changes nothing. Returns what keeps the unit from being Active, and what was seen.
-    async fn watch_over(&self) -> Result<(Vec<Status>, Look), ReconcileError> {
+    /// What a non-leader does: it looks, and changes nothing. Returns what keeps the unit from being Active, and what is to be
+    /// watched.
+    async fn watch_over(&self) -> Result<(Vec<Status>, Prospect), ReconcileError> {
         let (velero, installation) = (self.velero, self.installation);
         let manifests = velero.manifests(installation).await?;
         let expected = Expected::of(installation, &manifests);
@@ -179,13 +191,14 @@ impl Hook<'_> {
         let holdings = velero.holdings(&self.snapshot.application).await?;
         let mut statuses: Vec<_> = self.definitions_mismatch(definitions.as_ref()).into_iter().collect();
         let pending = velero.pending(installation, &manifests, &holdings).await?;
+        let waits = pending.postponed.is_some();
         statuses.extend(pending.postponed);
         statuses.extend(self.in_words(&seen.troubles));
         statuses.extend(pending.to_apply);
         if let Some(version) = seen.server.as_ref().and_then(RunningServer::known_version) {
             statuses.extend(self.server_mismatch(seen.server.as_ref(), version.release()));
         }
-        Ok((statuses, seen.look))
+        Ok((statuses, Prospect { look: seen.look, waits, leads: false }))
     }
 
     /// Returns troubles as statuses. Where the storage does not work, what is strange about it may be why.

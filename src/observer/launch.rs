@@ -18,9 +18,9 @@ use rustix::{
 use tokio::{io::AsyncReadExt, process::Command, task::spawn_blocking, time::timeout};
 
 use super::{
-    LastLook, ObserverError,
+    ObserverError,
     lock::{Holder, own_build},
-    note::Note,
+    note::{Note, Told},
     place::Place,
 };
 
@@ -39,11 +39,11 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// # Errors
 ///
 /// When none runs afterwards. The next hook tries it again.
-pub(crate) async fn leave(place: &Place, unit: &str, charm: &Path, look: &LastLook) -> Result<(), ObserverError> {
+pub(crate) async fn leave(place: &Place, unit: &str, charm: &Path, told: Option<&Told>) -> Result<(), ObserverError> {
     let Some(juju_exec) = env::var_os("PATH").as_deref().and_then(|path| on_path(path, JUJU_EXEC)) else {
         return Ok(());
     };
-    Note::leave(place, look)?;
+    Note::leave(place, told)?;
     match Holder::of(place)? {
         Some(holder) if holder.build == own_build()? => return Ok(()),
         Some(_) => end(place).await?,

@@ -6,12 +6,18 @@
 
 mod busy;
 mod dispatch;
+mod exposition;
+mod knowledge;
 mod launch;
 mod lock;
+mod metrics;
+mod news;
 mod note;
 mod pauses;
 mod place;
 mod program;
+mod server;
+mod watch;
 
 use std::{io, path::PathBuf};
 
@@ -21,10 +27,11 @@ pub(crate) use busy::Busy;
 #[cfg(test)]
 pub(crate) use launch::COMMAND;
 pub(crate) use launch::{end, leave};
+pub(crate) use note::Told;
 pub(crate) use place::Place;
 pub(crate) use program::{Assignment, observe};
 
-use crate::{cluster::ClusterError, velero::Look};
+use crate::cluster::ClusterError;
 
 /// Why there is no observer, or it does not know what it should.
 #[derive(Debug, Error)]
@@ -54,6 +61,3 @@ pub(crate) enum ObserverError {
     #[error("cannot reach the cluster")]
     Connect(#[source] ClusterError),
 }
-
-/// What a hook leaves for the observer: what it expects and has seen; nothing where nothing can be planned.
-pub(crate) type LastLook = Option<Look>;

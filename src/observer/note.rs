@@ -6,25 +6,39 @@ use std::{
     time::SystemTime,
 };
 
+use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
-use super::{LastLook, ObserverError, busy::Busy, place::Place};
+use super::{ObserverError, busy::Busy, place::Place};
+use crate::velero::Look;
+
+/// What a hook tells the observer.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Told {
+    /// What it expected, and how it has seen that last.
+    pub look: Look,
+    /// Whether a change waits for a backup or a restore to end.
+    pub waits: bool,
+    /// Whether this unit is the one to mend what somebody changes.
+    pub leads: bool,
+}
 
 /// The note of the last hook, and when that hook was.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Note {
-    pub look: LastLook,
+    /// What it tells; nothing where nothing could be planned.
+    pub told: Option<Told>,
     written: Option<SystemTime>,
 }
 
 impl Note {
     /// Leaves a note for the observer.
-    pub(super) fn leave(place: &Place, look: &LastLook) -> Result<(), ObserverError> {
+    pub(super) fn leave(place: &Place, told: Option<&Told>) -> Result<(), ObserverError> {
         let write = || {
             fs::create_dir_all(place.folder())?;
             Busy::prepare(place)?;
             let mut file = NamedTempFile::new_in(place.folder())?;
-            serde_json::to_writer(&mut file, look)?;
+            serde_json::to_writer(&mut file, &told)?;
             file.flush()?;
             file.persist(place.note())?;
             Ok(())
@@ -38,8 +52,8 @@ impl Note {
         if written == self.written {
             return None;
         }
-        let look = fs::read(place.note()).ok().and_then(|text| serde_json::from_slice(&text).ok()).flatten();
-        Some(Self { look, written })
+        let told = fs::read(place.note()).ok().and_then(|text| serde_json::from_slice(&text).ok()).flatten();
+        Some(Self { told, written })
     }
 }
 
@@ -54,16 +68,14 @@ mod tests {
         let charm = tempfile::tempdir().unwrap();
         let place = Place::in_charm(charm.path());
         assert_eq!(Note::default().next(&place), None);
-        let look: LastLook = serde_json::from_value(
-            json!({"expected": {"server": {"Hash": "0a"}, "node_agent": null, "location": true}, "seen": "0b"}),
-        )
-        .unwrap();
-        Note::leave(&place, &look).unwrap();
+        let look = json!({"expected": {"server": {"Hash": "0a"}, "node_agent": null, "location": true}, "seen": "0b"});
+        let told: Told = serde_json::from_value(json!({"look": look, "waits": true, "leads": true})).unwrap();
+        Note::leave(&place, Some(&told)).unwrap();
         let note = Note::default().next(&place).unwrap();
-        assert_eq!((&note.look, note.next(&place)), (&look, None));
-        Note::leave(&place, &None).unwrap();
-        assert_eq!(Note::default().next(&place).unwrap().look, None);
+        assert_eq!((note.told.as_ref(), note.next(&place)), (Some(&told), None));
+        Note::leave(&place, None).unwrap();
+        assert_eq!(Note::default().next(&place).unwrap().told, None);
         fs::write(place.note(), "{").unwrap();
-        assert_eq!(Note::default().next(&place).unwrap().look, None);
+        assert_eq!(Note::default().next(&place).unwrap().told, None);
     }
 }

@@ -1,34 +1,20 @@
 //! The observer's own process.
 
-use std::{fs::File, path::PathBuf, time::Duration};
+use std::{cell::RefCell, fs::File, path::PathBuf};
 
-use futures::{
-    FutureExt, StreamExt,
-    future::BoxFuture,
-    stream::{BoxStream, pending},
-};
 use rustix::{process::setsid, stdio::dup2_stdout};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::{Instant, sleep},
-};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     ObserverError,
-    busy::Busy,
-    dispatch::ask_for_hook,
+    knowledge::Knowledge,
     lock::{Lock, own_build},
-    note::Note,
-    pauses::Pauses,
+    metrics,
     place::Place,
+    server::serve,
+    watch::Watch,
 };
-use crate::velero::{Expected, Look, Velero};
-
-/// How long something new has to last before a hook is asked for: a rollout has many short stages.
-const SETTLING: Duration = Duration::from_secs(1);
-/// How often the observer looks at the files that it shares with the hooks; more often while there is something to tell.
-const TURN: Duration = Duration::from_secs(1);
-const SHORT_TURN: Duration = Duration::from_millis(250);
+use crate::velero::Velero;
 
 /// Whom an observer serves.
 #[derive(Clone, Debug)]
@@ -56,97 +42,11 @@ pub(crate) async fn observe(assignment: &Assignment) -> Result<(), ObserverError
     // The hook that started it waits for that.
     let null = File::options().write(true).open("/dev/null").map_err(ObserverError::Detach)?;
     dup2_stdout(&null).map_err(|error| ObserverError::Detach(error.into()))?;
-    let observer = Observer {
-        assignment,
-        place,
-        lock,
-        velero,
-        note: Note::default(),
-        looks: pending().boxed(),
-        seen: None,
-        news_since: None,
-        pauses: Pauses::default(),
-    };
+    let knowledge = RefCell::new(Knowledge::default());
     tokio::select! {
-        () = observer.watch() => {}
+        () = Watch::new(assignment, &place, &lock, &velero, &knowledge).run() => {}
+        () = serve(|| metrics::page(&knowledge.borrow(), jiff::Timestamp::now())) => {}
         _ = end.recv() => {}
     }
     Ok(())
-}
-
-/// What the observer knows.
-struct Observer<'a> {
-    assignment: &'a Assignment,
-    place: Place,
-    lock: Lock,
-    velero: Velero,
-    /// What the last hook has seen.
-    note: Note,
-    looks: BoxStream<'static, Look>,
-    /// What is to be seen now.
-    seen: Option<Look>,
-    /// Since when that is something else than the last hook has seen.
-    news_since: Option<Instant>,
-    pauses: Pauses,
-}
-
-impl Observer<'_> {
-    async fn watch(mut self) {
-        // While a hook that it has asked for waits or runs, the observer asks for no other.
-        let mut hook: Option<BoxFuture<'_, ()>> = None;
-        while !self.lock.is_gone() {
-            let turn = if self.news_since.is_some() { SHORT_TURN } else { TURN };
-            let hooks_end = async {
-                match &mut hook {
-                    Some(hook) => hook.await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                Some(look) = self.looks.next() => self.seen = Some(look),
-                () = hooks_end => hook = None,
-                () = sleep(turn) => {}
-            }
-            self.read_note();
-            if hook.is_none() && self.is_hook_due(Instant::now()) {
-                self.pauses.begin(Instant::now());
-                self.news_since = None;
-                hook = Some(ask_for_hook(&self.assignment.juju_exec, &self.assignment.unit).boxed());
-            }
-        }
-    }
-
-    fn read_note(&mut self) {
-        let Some(note) = self.note.next(&self.place) else { return };
-        let (before, now) = (expected(&self.note), expected(&note));
-        if before != now {
-            self.looks = now.map_or_else(|| pending().boxed(), |expected| self.velero.looks(expected).boxed());
-            self.seen = None;
-        }
-        self.note = note;
-        self.news_since = None;
-    }
-
-    /// Whether a hook would see something else than the last one, has the turn to, and could run now.
-    fn is_hook_due(&mut self, now: Instant) -> bool {
-        if !self.has_news() {
-            self.news_since = None;
-            return false;
-        }
-        let since = *self.news_since.get_or_insert(now);
-        if now < since + SETTLING || !self.pauses.are_over(now) || Busy::is_marked(&self.place) {
-            return false;
-        }
-        // A hook may just have ended, which has seen the same.
-        self.read_note();
-        self.has_news()
-    }
-
-    fn has_news(&self) -> bool {
-        self.note.look.as_ref().zip(self.seen.as_ref()).is_some_and(|(told, seen)| told != seen)
-    }
-}
-
-fn expected(note: &Note) -> Option<&Expected> {
-    note.look.as_ref().map(|look| &look.expected)
 }

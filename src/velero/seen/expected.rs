@@ -31,6 +31,10 @@ pub(crate) enum ExpectedManifest {
 }
 
 impl Expected {
+    /// Everything, whatever it is of: for who does not know the plan.
+    pub(crate) const EVERYTHING: Self =
+        Self { server: ExpectedManifest::Any, node_agent: Some(ExpectedManifest::Any), location: true };
+
     /// Returns what is to be seen once an installation of these manifests runs.
     pub(crate) fn of(installation: &Installation, manifests: &Manifests) -> Self {
         let manifest = |kind: &str| {

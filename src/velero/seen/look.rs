@@ -33,14 +33,16 @@ impl Fingerprint {
         // What the options are called does not depend on what is seen.
         let options = ImageOptions { velero: "", plugin: None };
         let troubles = assess(expected, observed).into_iter().map(|trouble| trouble.status(&options).to_string());
+        let agent = observed.node_agent.as_ref().filter(|_| expected.node_agent.is_some());
         // Somebody's change of what the charm has planned works without a trouble, or makes it later.
         let generations = [
             observed.server.as_ref().and_then(|server| server.metadata.generation),
-            observed.node_agent.as_ref().and_then(|agent| agent.metadata.generation),
+            agent.and_then(|agent| agent.metadata.generation),
         ];
         let generations = generations.map(|generation| format!("{generation:?}"));
         // The server's own words make a new generation of a location.
-        let location = observed.location.as_ref().map(|location| location.data["spec"].to_string());
+        let location =
+            observed.location.as_ref().filter(|_| expected.location).map(|location| location.data["spec"].to_string());
         let mut hash = Sha256::new();
         for text in troubles.chain(generations).chain(location) {
             hash.update(text);

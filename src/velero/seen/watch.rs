@@ -4,7 +4,8 @@ use std::{collections::HashSet, fmt::Debug, hash::Hash, time::Duration};
 
 use futures::{
     Stream, StreamExt,
-    stream::{BoxStream, SelectAll, unfold},
+    future::ready,
+    stream::{BoxStream, SelectAll, select_all, unfold},
 };
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -23,22 +24,26 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     expected::Expected,
-    look::Look,
+    ledger::LedgerEvent,
     namespace,
     observed::{self, Observed, REFUSALS},
-    readiness::{Trouble, assess, is_settled},
+    readiness::{Trouble, is_settled},
+    reduced::Reduced,
 };
 use crate::{
     cluster::{Cluster, ClusterError, api_resource},
-    velero::names::{COMPONENT_SELECTOR, LOCATION, NODE_AGENT, SERVER, backup_location_kind},
+    velero::{
+        names::{COMPONENT_SELECTOR, LOCATION, NODE_AGENT, SERVER, backup_location_kind, velero_kind},
+        wanted::SCHEDULED_BY,
+    },
 };
 
-/// After this time what is known is judged anew, also where nothing says that it would be judged otherwise.
-const LONGEST_TURN: Duration = Duration::from_secs(15);
+/// How many objects of Velero are read at a time, each of which may be several kilobytes.
+const PAGE: u32 = 50;
 
 /// Everything that an installation is judged by, kept up to date by watches.
 struct Watched {
@@ -94,23 +99,30 @@ pub(crate) fn stream(cluster: &Cluster, expected: &Expected) -> impl Stream<Item
     })
 }
 
-/// Returns what is to be seen of what is expected: once it is known as a whole, after each change, and from time to time, as some
-/// judgements change with time alone.
-pub(crate) fn looks(cluster: &Cluster, expected: &Expected) -> impl Stream<Item = Look> + use<> {
-    let changes = Box::pin(stream(cluster, expected));
-    unfold((changes, None::<Observed>, expected.clone()), |(mut changes, mut latest, expected)| async move {
-        loop {
-            let turn = latest.as_ref().and_then(|latest| next_turn(&assess(&expected, latest), latest.at));
-            match timeout(turn.map_or(LONGEST_TURN, |turn| turn.min(LONGEST_TURN)), changes.next()).await {
-                Ok(Some(observed)) => latest = Some(observed),
-                Ok(None) => return None,
-                Err(_) => {}
-            }
-            let Some(known) = &mut latest else { continue };
-            known.at = Timestamp::now();
-            return Some((Look::of(&expected, known), (changes, latest, expected)));
-        }
-    })
+/// Returns what has become of Schedules, backups and restores: all that is there, and then each change.
+pub(crate) fn ledger_events(cluster: &Cluster) -> BoxStream<'static, LedgerEvent> {
+    let of_charm = format!("{}={}", SCHEDULED_BY.0, SCHEDULED_BY.1);
+    let schedules = parts(cluster, "Schedule", watcher::Config::default().labels(&of_charm), LedgerEvent::Schedule);
+    let backups = parts(cluster, "Backup", watcher::Config::default(), LedgerEvent::Backup);
+    let restores = parts(cluster, "Restore", watcher::Config::default(), LedgerEvent::Restore);
+    select_all([schedules, backups, restores]).boxed()
+}
+
+/// Watches objects of Velero of which only a part is read, a page at a time.
+fn parts<Spec, Status>(
+    cluster: &Cluster,
+    kind: &str,
+    config: watcher::Config,
+    event: fn(Event<Reduced<Spec, Status>>) -> LedgerEvent,
+) -> BoxStream<'static, LedgerEvent>
+where
+    Spec: Clone + Debug + Default + DeserializeOwned + Send + 'static,
+    Status: Clone + Debug + Default + DeserializeOwned + Send + 'static,
+{
+    let api = cluster.parts_here(&velero_kind("v1", kind));
+    let changes = watcher(api, config.page_size(PAGE)).default_backoff();
+    // An interruption is one of the watch, which begins anew.
+    changes.filter_map(move |change| ready(change.ok().map(event))).boxed()
 }
 
 /// Waits until the judgement of what runs is settled or the deadline is there. Returns what runs then.
