@@ -1,6 +1,8 @@
 //! The observer: what it notices between the hooks, and how its process lives and ends.
 
 use std::{
+    io::{Read, Write},
+    net::TcpStream,
     thread,
     time::{Duration, Instant},
 };
@@ -9,13 +11,22 @@ use sandbox::juju::{HookRecord, Model};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    backups::{Client, only},
     deployed::{APPLICATION, Deployed},
     observer_process::{ObserverProcess, is_busy, rebuild},
+    world::{self, World},
 };
+
+/// How many backups a cluster has that has been backed up for long.
+const BACKUPS: i64 = 10_000;
 
 /// A model with storage, whose unit has an observer; no hook comes but those that are asked for.
 fn observed(name: &str) -> Deployed {
-    let mut deployed = Deployed::observed(name);
+    observed_in(world::shared(), name)
+}
+
+fn observed_in(world: &'static World, name: &str) -> Deployed {
+    let mut deployed = Deployed::observed(world, name);
     deployed.relate_s3();
     assert_eq!(deployed.status(), "active: ready");
     deployed
@@ -49,6 +60,23 @@ fn say_of_storage(deployed: &Deployed, phase: &str) {
     let message = if phase == "Available" { "" } else { "somebody has pulled the plug" };
     let status = json!({"status": {"phase": phase, "message": message, "lastValidationTime": now}});
     deployed.edit("BackupStorageLocation", "default", &status);
+}
+
+/// The metrics of the only observer of a cluster, in whose network all units are; nothing as long as none serves them.
+fn metrics(world: &World) -> String {
+    let address = world.s3().endpoint.trim_start_matches("http://").rsplit_once(':').unwrap().0.to_owned();
+    let read = || {
+        let mut stream = TcpStream::connect((address, 8086))?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: unit\r\n\r\n")?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page)?;
+        Ok::<_, std::io::Error>(page)
+    };
+    read().unwrap_or_default()
+}
+
+fn until_metric(world: &World, line: &str) {
+    until(line, || metrics(world).lines().any(|found| found == line));
 }
 
 #[test]
@@ -108,23 +136,72 @@ fn one_observer_runs_from_the_first_hook_to_the_last() {
 }
 
 #[test]
+fn the_metrics_tell_what_has_become_of_an_applications_backups() {
+    let (_turn, world) = world::alone();
+    let mut deployed = observed_in(world, "observed-metrics");
+    let ledger = Client::relate(&mut deployed, "ledger");
+    ledger.declare(&mut deployed, &json!({"include_namespaces": ["default"], "schedule": "0 3 * * 0"}));
+    let schedule = only(&deployed);
+    let labels = format!(r#"app="ledger",endpoint="backups",model="apps",schedule="{schedule}""#);
+    until_metric(world, &format!("velero_operator_schedule_period_seconds{{{labels}}} 604800"));
+    let page = metrics(world);
+    assert!(!page.contains("velero_operator_backup_last"), "{page}");
+    for line in [
+        "velero_operator_server_available 1",
+        "velero_operator_server_info{version=\"1.18.3\"} 1",
+        "velero_operator_storage_location_available{location=\"default\"} 1",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{page}");
+    }
+    deployed.run_well(&format!("backup create first --from-schedule {schedule} --wait"));
+    until_metric(world, &format!("velero_operator_backup_last_result{{{labels},result=\"completed\"}} 1"));
+    let page = metrics(world);
+    assert!(page.contains(&format!("velero_operator_backup_last_success_timestamp_seconds{{{labels}}} ")), "{page}");
+    // One that is forgotten was the newest no more.
+    deployed.delete("Backup", "first");
+    // A Schedule that somebody deletes is made again.
+    let uid = deployed.uid("Schedule", &schedule);
+    deployed.delete("Schedule", &schedule);
+    let is_anew = || deployed.object("Schedule", &schedule).is_some_and(|live| live["metadata"]["uid"] != uid.as_str());
+    until("another Schedule", is_anew);
+    until("an application without backups", || !metrics(world).contains("velero_operator_backup_last"));
+}
+
+#[test]
 fn an_observer_knows_no_secret_and_needs_little_memory() {
-    let mut deployed = observed("observed-memory");
+    let (_turn, world) = world::alone();
+    let mut deployed = observed_in(world, "observed-memory");
+    let labels = json!({"managed-by": "velero-operator", "app": "ledger", "endpoint": "backups", "model": "apps"});
+    let day = |number: i64| (jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(24 * number)).to_string();
+    deployed.create_all("Backup", (1..=BACKUPS).map(|number| {
+        json!({"apiVersion": "velero.io/v1", "kind": "Backup",
+            "metadata": {"name": format!("nightly-{number}"), "labels": labels,
+                "annotations": {"velero.io/resource-timeout": "10m0s", "velero.io/source-cluster-k8s-gitversion": "v1.36.3"}},
+            "spec": {"includedNamespaces": ["a", "b", "c"], "storageLocation": "default", "ttl": "720h0m0s",
+                "includedResources": ["persistentvolumeclaims", "persistentvolumes", "secrets", "configmaps"]},
+            "status": {"phase": "Completed", "startTimestamp": day(number), "completionTimestamp": day(number),
+                "version": 1, "formatVersion": "1.1.0", "progress": {"itemsBackedUp": 7, "totalItems": 7}}})
+    }));
+    // It reads them as they come; the next one reads them all at once.
+    ObserverProcess::of(&deployed).signal("KILL");
+    until("its end", || ObserverProcess::all(&deployed).is_empty());
+    deployed.update_status();
     let process = ObserverProcess::of(&deployed);
+    let labels = r#"app="ledger",endpoint="backups",model="apps",schedule="""#;
+    until_metric(
+        world,
+        &format!("velero_operator_backup_last_timestamp_seconds{{{labels}}} {}", BACKUPS * 24 * 60 * 60),
+    );
     let mut variables: Vec<_> =
         process.file("environ").split_terminator('\0').map(|line| line.split('=').next().unwrap().to_owned()).collect();
     variables.sort_unstable();
     assert_eq!(variables, ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "PATH"]);
-    // It has looked at everything by then.
-    say_of_storage(&deployed, "Unavailable");
-    until_it_says(&deployed, "blocked: storage is not usable");
     let secret = deployed.world.s3().secret_key.clone();
     assert!(!process.file("cmdline").contains(&secret) && !process.holds(&secret));
     assert!(process.holds("velero.io/v1"), "the search finds nothing");
     let peak = process.peak_memory();
-    eprintln!("the observer has held {peak} bytes at most");
+    eprintln!("with {BACKUPS} backups, the observer has held {peak} bytes at most");
     assert!(peak < 15 * 1024 * 1024, "{peak}");
-    deployed.update_status();
 }
 
 #[test]
