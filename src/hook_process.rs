@@ -98,7 +98,7 @@ async fn dispatch(tools: &HookTools) -> Result<(), HookError> {
 /// Leaves to the observer what is to be watched until the next hook.
 async fn watch_on(place: &Place, environment: &Environment, outlook: Outlook) -> Result<(), ObserverError> {
     let told = match outlook {
-        Outlook::Removal => return Ok(()),
+        Outlook::Removal => return observer::end(place).await,
         Outlook::Unplanned => None,
         Outlook::Planned(Prospect { look, waits, leads }) => Some(Told { look, waits, leads }),
     };

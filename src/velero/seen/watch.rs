@@ -85,7 +85,7 @@ pub(crate) fn stream(cluster: &Cluster, expected: &Expected) -> impl Stream<Item
     let has_agent = expected.node_agent.is_some();
     let watched = Watched {
         servers: kinds.add(cluster.namespaced(), named(SERVER), ()),
-        pods: kinds.add(cluster.namespaced(), velero, ()),
+        pods: kinds.add_lessened(cluster.namespaced(), velero, (), lessen),
         agents: has_agent.then(|| kinds.add(cluster.namespaced(), named(NODE_AGENT), ())),
         refusals: has_agent.then(|| kinds.add(cluster.namespaced(), watcher::Config::default().fields(REFUSALS), ())),
         namespaces: has_agent.then(|| kinds.add(cluster.cluster_wide(), named(cluster.namespace()), ())),
@@ -163,6 +163,20 @@ fn next_turn(troubles: &[Trouble], now: Timestamp) -> Option<Duration> {
     turns.min().map(|at| at.duration_since(now).unsigned_abs())
 }
 
+/// Takes away what no judgement is made by: there is a pod of the node agent on every node.
+fn lessen(pod: &mut Pod) {
+    pod.metadata.managed_fields = None;
+    pod.metadata.owner_references = None;
+    let Some(spec) = &mut pod.spec else { return };
+    spec.volumes = None;
+    spec.tolerations = None;
+    spec.affinity = None;
+    for container in &mut spec.containers {
+        container.env = None;
+        container.args = None;
+    }
+}
+
 /// Watches of several kinds as one, and which of them have finished their first list.
 #[derive(Default)]
 struct Watches {
@@ -186,17 +200,33 @@ impl Watches {
         K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
         K::DynamicType: Clone + Debug + Eq + Hash + Send + Sync,
     {
+        self.add_lessened(api, config, kind, |_| {})
+    }
+
+    /// Adds a watch of objects of which there may be many, and of which something is not needed.
+    fn add_lessened<K>(
+        &mut self,
+        api: Api<K>,
+        config: watcher::Config,
+        kind: K::DynamicType,
+        lessen: impl Fn(&mut K) + Send + 'static,
+    ) -> Store<K>
+    where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K::DynamicType: Clone + Debug + Eq + Hash + Send + Sync,
+    {
         let writer = Writer::new(kind);
         let reader = writer.as_reader();
         let number = self.changes.len();
-        let stream = reflector(writer, watcher(api, config).default_backoff()).map(move |event| match event {
-            Ok(Event::InitDone) => Change::Begun(number),
-            Ok(_) => Change::Other,
-            Err(error) => {
-                tracing::debug!("a watch was interrupted: {error}");
-                Change::Other
-            }
-        });
+        let stream =
+            reflector(writer, watcher(api, config).default_backoff().modify(lessen)).map(move |event| match event {
+                Ok(Event::InitDone) => Change::Begun(number),
+                Ok(_) => Change::Other,
+                Err(error) => {
+                    tracing::debug!("a watch was interrupted: {error}");
+                    Change::Other
+                }
+            });
         self.changes.push(stream.boxed());
         reader
     }
