@@ -7,6 +7,7 @@ fn environment(dispatch: &str, relation: Option<&str>) -> Environment {
     Environment {
         dispatch: Dispatch::Hook(dispatch.to_owned()),
         unit: "velero-operator/0".to_owned(),
+        model: ModelId { name: "backups".to_owned(), uuid: "2f6d1f6e-58b1-4d27-9d0c-5f0a3c6b7e11".to_owned() },
         charm_directory: "/charm".into(),
         relation: relation.map(RelationId::new),
     }

@@ -20,7 +20,8 @@ const CHARM: Modules<'_> = &[
     ("snapshot", &["contract", "juju"]),
     ("storage", &["contract"]),
     ("backups", &[]),
-    ("integrations", &["backups", "contract", "juju", "snapshot", "storage"]),
+    ("observability", &[]),
+    ("integrations", &["backups", "contract", "juju", "observability", "snapshot", "storage"]),
     ("velero", &["backups", "cluster", "error_chain", "process", "status", "storage", "text"]),
     ("plan", &["backups", "contract", "integrations", "juju", "snapshot", "status", "storage", "velero"]),
     (
