@@ -119,3 +119,45 @@ async fn update_status_looks_for_declarations_only_where_an_application_is_relat
         assert_eq!((snapshot.knows_backups, asked), (looks, looks), "{hook} {relations}");
     }
 }
+
+/// Juju with a Prometheus and a Grafana, related to a unit.
+fn juju_with_observers(leader: bool) -> ScriptedTools {
+    ScriptedTools::new(&[
+        ("is-leader", if leader { "echo true" } else { "echo false" }),
+        ("config-get", "echo '{}'"),
+        (
+            "relation-ids",
+            r#"case "$*" in *metrics-endpoint) echo '["metrics-endpoint:12"]';; *grafana-dashboard) echo '["grafana-dashboard:13"]';; *) echo '[]';; esac"#,
+        ),
+        ("relation-get", r#"case "$*" in *--app*) echo '{"whose":"application"}';; *) echo '{"whose":"unit"}';; esac"#),
+        ("network-get", r#"echo '{"bind-addresses":[{"addresses":[{"value":"10.1.42.30"}]}]}'"#),
+    ])
+}
+
+#[tokio::test]
+async fn where_the_charm_only_publishes_it_reads_what_it_has_published() {
+    for (leader, of_application, reads) in [(true, Some("application"), 3), (false, None, 1)] {
+        let juju = juju_with_observers(leader);
+        let snapshot = read(&juju, &environment("config-changed", None)).await;
+        let [metrics] = snapshot.relations("metrics-endpoint") else { panic!("one relation") };
+        assert_eq!((metrics.ours.get("whose"), metrics.own.get("whose")), (of_application, Some("unit")));
+        assert_eq!(snapshot.relations("grafana-dashboard").len(), usize::from(leader));
+        assert_eq!(snapshot.address.as_deref(), Some("10.1.42.30"));
+        assert_eq!(juju.calls("relation-get").matches("--format").count(), reads);
+        assert_eq!((juju.calls("relation-list"), juju.calls("secret-get")), (String::new(), String::new()));
+    }
+}
+
+#[tokio::test]
+async fn update_status_asks_for_nothing_of_those_who_watch_where_none_is_related() {
+    for (relations, asks) in [(json!({"metrics-endpoint": {}, "grafana-dashboard": {}}), true), (json!({}), false)] {
+        let goal: GoalState = serde_json::from_value(json!({"units": {}, "relations": relations})).unwrap();
+        let juju = juju_with_observers(true);
+        let snapshot = Snapshot::read(&juju.tools(), &environment("update-status", None), &goal).await.unwrap();
+        let asked = ["metrics-endpoint", "grafana-dashboard"].map(|name| juju.calls("relation-ids").contains(name));
+        assert_eq!(asked, [asks, asks]);
+        assert_eq!((snapshot.address.is_some(), juju.calls("network-get").is_empty()), (asks, !asks));
+        // Those are not applications that declare backups.
+        assert!(!snapshot.knows_backups);
+    }
+}
