@@ -85,8 +85,12 @@ impl Snapshot {
             let is_own_hook = environment.relation.as_ref().is_some_and(|id| id.endpoint() == endpoint.name);
             let is_left_out = match endpoint.role {
                 Role::Requires => is_alone && !is_own_hook || endpoint.is_for_leader && !knows_backups,
-                // Nothing that is published there changes between the hooks that tell it, so it is only mended now and then.
-                Role::Provides => endpoint.is_for_leader && !leader || periodic && !is_related(endpoint),
+                // What is published there changes with the unit and in no other relation's hook. Juju does not name all relations
+                // among the goals: not those of an offer of ours that another model consumes.
+                Role::Provides => {
+                    let may_change = is_own_hook || environment.relation.is_none() && !periodic;
+                    endpoint.is_for_leader && !leader || !may_change && !is_related(endpoint)
+                }
             };
             let of_endpoint = if is_left_out { Vec::new() } else { reader.relations(endpoint).await? };
             for Relation { id, remote, theirs, .. } in &of_endpoint {

@@ -149,15 +149,25 @@ async fn where_the_charm_only_publishes_it_reads_what_it_has_published() {
 }
 
 #[tokio::test]
-async fn update_status_asks_for_nothing_of_those_who_watch_where_none_is_related() {
-    for (relations, asks) in [(json!({"metrics-endpoint": {}, "grafana-dashboard": {}}), true), (json!({}), false)] {
+async fn those_who_watch_are_looked_for_where_one_is_related_or_the_unit_may_have_changed() {
+    let (related, alone) = (json!({"metrics-endpoint": {}, "grafana-dashboard": {}}), json!({}));
+    for (hook, relation, relations, asks) in [
+        ("update-status", None, &related, [true, true]),
+        ("update-status", None, &alone, [false, false]),
+        ("s3-credentials-relation-changed", Some("s3-credentials:7"), &related, [true, true]),
+        ("s3-credentials-relation-changed", Some("s3-credentials:7"), &alone, [false, false]),
+        // Juju does not name all relations among the goals.
+        ("config-changed", None, &alone, [true, true]),
+        ("grafana-dashboard-relation-created", Some("grafana-dashboard:13"), &alone, [false, true]),
+    ] {
         let goal: GoalState = serde_json::from_value(json!({"units": {}, "relations": relations})).unwrap();
         let juju = juju_with_observers(true);
-        let snapshot = Snapshot::read(&juju.tools(), &environment("update-status", None), &goal).await.unwrap();
+        let snapshot = Snapshot::read(&juju.tools(), &environment(hook, relation), &goal).await.unwrap();
         let asked = ["metrics-endpoint", "grafana-dashboard"].map(|name| juju.calls("relation-ids").contains(name));
-        assert_eq!(asked, [asks, asks]);
-        assert_eq!((snapshot.address.is_some(), juju.calls("network-get").is_empty()), (asks, !asks));
+        assert_eq!(asked, asks, "{hook} {relations}");
+        assert_eq!(snapshot.address.is_some(), asks[0]);
+        assert_eq!(juju.calls("network-get").is_empty(), !asks[0]);
         // Those are not applications that declare backups.
-        assert!(!snapshot.knows_backups);
+        assert_eq!(snapshot.knows_backups, hook != "update-status");
     }
 }

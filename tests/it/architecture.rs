@@ -68,6 +68,7 @@ const SANDBOX: Modules<'_> = &[
     ("cluster", &["entra_id", "error", "host", "images", "preparation", "progress", "tls", "tools"]),
     ("pod_additions", &["cluster"]),
     ("object_store", &["cluster", "host", "pod_additions", "progress", "tls", "tools"]),
+    ("prometheus", &["cluster", "host", "progress", "tools"]),
     ("juju", &["host"]),
     (
         "bench",

@@ -133,12 +133,13 @@ pub static READERS: Tool = Tool {
     files: files!("readers": "go.mod", "go.sum", "main.go"),
 };
 
-/// What checks alert rules and plays them through, for the charm's tests. It is built without all that finds something to scrape.
+/// Prometheus, and what plays alert rules through, for the charm's tests. It is built without its pages, and without all that finds
+/// something to scrape.
 pub static PROMETHEUS: Tool = Tool {
     name: "prometheus",
-    title: "Prometheus' promtool",
-    takes: Duration::from_mins(3),
-    programs: &["promtool"],
+    title: "Prometheus",
+    takes: Duration::from_mins(5),
+    programs: &["prometheus", "promtool"],
     recipe: Recipe::Go { package: "tool", link_flags: include_str!("../../../tools/prometheus/ldflags") },
     files: files!("prometheus": "go.mod", "go.sum", "tags"),
 };
