@@ -100,3 +100,37 @@ fn what_is_told_is_of_this_model_and_application() {
     assert_eq!(value("scrape_jobs")[0]["static_configs"][0]["targets"][0], "velero-metrics.backups-prod.svc:8085");
     assert_eq!(value("alert_rules")["groups"][0]["rules"][0]["labels"]["juju_model"], "backups-prod");
 }
+
+/// What is published in a relation, with the JSON texts read.
+fn read(snapshot: &Snapshot, endpoint: &str, bag: Bag) -> Value {
+    let publications = publications(snapshot);
+    let publication = publications.iter().find(|one| one.relation.endpoint() == endpoint && one.bag == bag).unwrap();
+    let read = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| json!(text));
+    publication.values.iter().map(|(key, text)| ((*key).to_owned(), read(text))).collect()
+}
+
+/// What of a databag is against the interface, which its documents and the libraries of the charms on the other side define.
+fn offences(schema: &str, databag: &Value) -> Vec<String> {
+    let schema: Value = serde_json::from_str(schema).unwrap();
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    validator.iter_errors(databag).map(|error| format!("{}: {error}", error.instance_path())).collect()
+}
+
+#[test]
+fn what_is_published_is_as_the_interfaces_define_it() {
+    let relations: &[(_, &[_])] =
+        &[(METRICS_ENDPOINT, &["metrics-endpoint:3"]), (GRAFANA_DASHBOARD, &["grafana-dashboard:4"])];
+    let snapshot = snapshot(true, relations);
+    let of_metrics = json!({
+        "application": read(&snapshot, METRICS_ENDPOINT, Bag::Application),
+        "unit": read(&snapshot, METRICS_ENDPOINT, Bag::Unit),
+    });
+    let of_dashboards = read(&snapshot, GRAFANA_DASHBOARD, Bag::Application);
+    let prometheus_scrape = include_str!("schemas/prometheus_scrape.json");
+    let grafana_dashboard = include_str!("schemas/grafana_dashboard.json");
+    for (schema, databag) in [(prometheus_scrape, &of_metrics), (grafana_dashboard, &of_dashboards)] {
+        assert_eq!(offences(schema, databag), Vec::<String>::new());
+        // It would be found.
+        assert!(!offences(schema, &json!({})).is_empty());
+    }
+}

@@ -12,7 +12,7 @@ use sandbox::{
     progress::Progress,
     tools::{self, PROMETHEUS},
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{alert_rules, alerts, dashboard, topology::EXAMPLE};
@@ -95,7 +95,7 @@ struct Case {
     moments: Vec<Moment>,
 }
 
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Series {
     series: String,
@@ -121,6 +121,8 @@ struct ExpectedAlert {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Cases {
+    /// Short names of labels.
+    labels: BTreeMap<String, String>,
     healthy: Vec<Series>,
     cases: Vec<Case>,
 }
@@ -133,10 +135,14 @@ impl Series {
 
 impl Case {
     /// The case as promtool reads it: at each moment it asks for every alert.
-    fn in_full(&self, healthy: &[Series]) -> Value {
+    fn in_full(&self, all: &Cases) -> Value {
         let given: BTreeSet<_> = self.series.iter().map(Series::metric).collect();
-        let others = healthy.iter().filter(|series| !given.contains(series.metric()));
-        let series: Vec<_> = self.series.iter().chain(others).collect();
+        let others = all.healthy.iter().filter(|series| !given.contains(series.metric()));
+        let in_full = |Series { series, values }: &Series| {
+            let series = all.labels.iter().fold(series.clone(), |series, (short, long)| series.replace(short, long));
+            json!({"series": series, "values": values})
+        };
+        let series: Vec<_> = self.series.iter().chain(others).map(in_full).collect();
         let questions = self.moments.iter().flat_map(|moment| {
             alerts::tests::names().into_iter().map(|name| {
                 let expected = moment.alerts.iter().filter(|alert| alert.alertname == name).map(ExpectedAlert::in_full);
@@ -159,14 +165,14 @@ impl ExpectedAlert {
 
 #[test]
 fn every_alert_fires_when_it_should_and_only_then() {
-    let Cases { healthy, cases } = serde_yaml::from_str(include_str!("alert_rules/tests.yaml")).unwrap();
-    let in_full: Vec<_> = cases.iter().map(|case| case.in_full(&healthy)).collect();
+    let all: Cases = serde_yaml::from_str(include_str!("alert_rules/tests.yaml")).unwrap();
+    let in_full: Vec<_> = all.cases.iter().map(|case| case.in_full(&all)).collect();
     let tests = json!({"rule_files": ["rules.json"], "evaluation_interval": "5m", "tests": in_full});
     let folder = folder_with_rules();
     fs::write(folder.path().join("tests.json"), tests.to_string()).unwrap();
     assert_well(folder.path(), &["test", "rules", "tests.json"]);
     // Each fires at least once; that it does not is asked at every other moment.
-    let alerts = cases.iter().flat_map(|case| &case.moments).flat_map(|moment| &moment.alerts);
+    let alerts = all.cases.iter().flat_map(|case| &case.moments).flat_map(|moment| &moment.alerts);
     let fired: BTreeSet<_> = alerts.map(|alert| alert.alertname.as_str()).collect();
     assert_eq!(fired, alerts::tests::names().into_iter().collect());
 }
