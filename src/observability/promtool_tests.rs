@@ -131,6 +131,12 @@ impl Series {
     fn metric(&self) -> &str {
         self.series.split('{').next().unwrap()
     }
+
+    /// The series as promtool reads it.
+    fn in_full(&self, labels: &BTreeMap<String, String>) -> Value {
+        let series = labels.iter().fold(self.series.clone(), |series, (short, long)| series.replace(short, long));
+        json!({"series": series, "values": self.values})
+    }
 }
 
 impl Case {
@@ -138,11 +144,7 @@ impl Case {
     fn in_full(&self, all: &Cases) -> Value {
         let given: BTreeSet<_> = self.series.iter().map(Series::metric).collect();
         let others = all.healthy.iter().filter(|series| !given.contains(series.metric()));
-        let in_full = |Series { series, values }: &Series| {
-            let series = all.labels.iter().fold(series.clone(), |series, (short, long)| series.replace(short, long));
-            json!({"series": series, "values": values})
-        };
-        let series: Vec<_> = self.series.iter().chain(others).map(in_full).collect();
+        let series: Vec<_> = self.series.iter().chain(others).map(|series| series.in_full(&all.labels)).collect();
         let questions = self.moments.iter().flat_map(|moment| {
             alerts::tests::names().into_iter().map(|name| {
                 let expected = moment.alerts.iter().filter(|alert| alert.alertname == name).map(ExpectedAlert::in_full);
@@ -175,6 +177,33 @@ fn every_alert_fires_when_it_should_and_only_then() {
     let alerts = all.cases.iter().flat_map(|case| &case.moments).flat_map(|moment| &moment.alerts);
     let fired: BTreeSet<_> = alerts.map(|alert| alert.alertname.as_str()).collect();
     assert_eq!(fired, alerts::tests::names().into_iter().collect());
+}
+
+/// What panels of the dashboard show.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Glance {
+    labels: BTreeMap<String, String>,
+    series: Vec<Series>,
+    at: String,
+    /// By the panels' titles.
+    shows: BTreeMap<String, f64>,
+}
+
+#[test]
+fn the_dashboard_counts_what_is_the_case() {
+    let Glance { labels, series, at, shows } = serde_yaml::from_str(include_str!("dashboard_tests.yaml")).unwrap();
+    let expressions: BTreeMap<_, _> = dashboard::tests::expressions().into_iter().collect();
+    let questions = shows.iter().map(|(title, value)| {
+        let samples = json!([{"labels": "{}", "value": value}]);
+        json!({"expr": expressions[title], "eval_time": at, "exp_samples": samples})
+    });
+    let series: Vec<_> = series.iter().map(|series| series.in_full(&labels)).collect();
+    let questions: Vec<_> = questions.collect();
+    let tests = json!({"tests": [{"interval": "5m", "input_series": series, "promql_expr_test": questions}]});
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("tests.json"), tests.to_string()).unwrap();
+    assert_well(folder.path(), &["test", "rules", "tests.json"]);
 }
 
 #[test]
