@@ -76,7 +76,8 @@ impl Snapshot {
         let config = tools.config().await.map_err(failed("the options"))?;
         let periodic = environment.dispatch == Dispatch::Hook(hook::UPDATE_STATUS.to_owned());
         let is_related = |endpoint: &EndpointSpec| goal.relations.contains_key(endpoint.name);
-        let knows_backups = leader && (!periodic || contract::RELATIONS.iter().filter(is_declaring).any(is_related));
+        let knows_backups = leader
+            && (!periodic || contract::RELATIONS.iter().any(|endpoint| is_declaring(endpoint) && is_related(endpoint)));
         let reader = Reader { tools, environment, leader };
         let mut relations: BTreeMap<&'static str, Vec<Relation>> = BTreeMap::new();
         for endpoint in contract::RELATIONS {
@@ -127,7 +128,7 @@ impl Relation {
 }
 
 /// Whether applications declare there what of theirs is to be backed up.
-fn is_declaring(endpoint: &&EndpointSpec) -> bool {
+fn is_declaring(endpoint: &EndpointSpec) -> bool {
     endpoint.role == Role::Requires && endpoint.is_for_leader
 }
 

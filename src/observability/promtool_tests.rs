@@ -120,7 +120,7 @@ struct ExpectedAlert {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Cases {
+struct AlertTests {
     /// Short names of labels.
     labels: BTreeMap<String, String>,
     healthy: Vec<Series>,
@@ -141,7 +141,7 @@ impl Series {
 
 impl Case {
     /// The case as promtool reads it: at each moment it asks for every alert.
-    fn in_full(&self, all: &Cases) -> Value {
+    fn in_full(&self, all: &AlertTests) -> Value {
         let given: BTreeSet<_> = self.series.iter().map(Series::metric).collect();
         let others = all.healthy.iter().filter(|series| !given.contains(series.metric()));
         let series: Vec<_> = self.series.iter().chain(others).map(|series| series.in_full(&all.labels)).collect();
@@ -167,7 +167,7 @@ impl ExpectedAlert {
 
 #[test]
 fn every_alert_fires_when_it_should_and_only_then() {
-    let all: Cases = serde_yaml::from_str(include_str!("alert_rules/tests.yaml")).unwrap();
+    let all: AlertTests = serde_yaml::from_str(include_str!("alert_rules/tests.yaml")).unwrap();
     let in_full: Vec<_> = all.cases.iter().map(|case| case.in_full(&all)).collect();
     let tests = json!({"rule_files": ["rules.json"], "evaluation_interval": "5m", "tests": in_full});
     let folder = folder_with_rules();
