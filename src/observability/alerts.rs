@@ -120,6 +120,18 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn the_reference_has_a_line_for_each_alert_and_for_no_other() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/alerts.md");
+        let text = fs::read_to_string(&path).unwrap();
+        let lines = text.lines().filter(|line| line.starts_with("| `"));
+        let told: Vec<Vec<_>> =
+            lines.map(|line| line.split('|').map(|cell| cell.trim_matches([' ', '`'])).collect()).collect();
+        let told: Vec<_> = told.iter().map(|cells| (cells[1], cells[2], cells[4])).collect();
+        let are: Vec<_> = rules().map(|rule| (&*rule.alert, &*rule.labels["severity"], &*rule.duration)).collect();
+        assert_eq!(told, are);
+    }
+
+    #[test]
     fn a_runbook_is_found_in_the_projects_repository() {
         let heading = "docs/how-to/respond-to-alerts.md#veleroserverdown";
         assert_eq!(runbook("", "VeleroServerDown"), heading);

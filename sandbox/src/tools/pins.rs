@@ -138,7 +138,7 @@ pub static READERS: Tool = Tool {
 pub static PROMETHEUS: Tool = Tool {
     name: "prometheus",
     title: "Prometheus",
-    takes: Duration::from_mins(5),
+    takes: Duration::from_mins(4),
     programs: &["prometheus", "promtool"],
     recipe: Recipe::Go { package: "tool", link_flags: include_str!("../../../tools/prometheus/ldflags") },
     files: files!("prometheus": "go.mod", "go.sum", "tags"),
