@@ -18,7 +18,7 @@ use crate::{
     contract::{OPTIONS, OptionSpec},
     error_chain::ErrorChain,
     integrations,
-    juju::{ConfigValues, Databag, RelationId},
+    juju::{ConfigValues, Databag, ModelId, RelationId},
     plan,
     snapshot::{Relation, Snapshot},
     status::Status,
@@ -119,6 +119,8 @@ pub async fn run() -> ExitCode {
 async fn print_plan(arguments: PlanArguments) -> Result<(), PlanError> {
     let snapshot = Snapshot {
         application: "velero-operator".to_owned(),
+        unit: "velero-operator/0".to_owned(),
+        model: ModelId::default(),
         leader: true,
         config: config(&arguments.config)?,
         periodic: false,
@@ -127,6 +129,7 @@ async fn print_plan(arguments: PlanArguments) -> Result<(), PlanError> {
             Some(path) => storage(path, &read(path)?)?,
             None => BTreeMap::new(),
         },
+        address: None,
     };
     let cli = Cli::at(arguments.velero.unwrap_or_else(velero_program));
     // A program that cannot tell its version cannot make the manifests either, and what is wrong with the input comes first.
@@ -195,8 +198,8 @@ fn storage(path: &Path, text: &str) -> Result<BTreeMap<&'static str, Vec<Relatio
             let endpoint = integrations::storage_endpoints()
                 .find(|endpoint| *endpoint == name)
                 .ok_or(PlanError::UnknownEndpoint { endpoint: name })?;
-            let (ours, id) = (Databag::default(), RelationId::new(endpoint));
-            Ok((endpoint, vec![Relation { id, remote: None, theirs, ours, secret: None }]))
+            let (ours, own, id) = (Databag::default(), Databag::default(), RelationId::new(endpoint));
+            Ok((endpoint, vec![Relation { id, remote: None, theirs, ours, own, secret: None }]))
         })
         .collect()
 }

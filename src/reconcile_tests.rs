@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     cluster::test_api::{TestApi, Verb},
     contract::OPTIONS,
-    juju::{JujuLog, ScriptedTools},
+    juju::{JujuLog, ModelId, ScriptedTools},
     velero::{
         Cli,
         fixtures::{APPLICATION, a_minute_passes, empty_cluster, own, scripted_cli},
@@ -84,6 +84,7 @@ printf '{\"status\":\"%s\",\"message\":\"%s\"}' \"$1\" \"$text\" >\"${0%/*}/stat
         let environment = Environment {
             dispatch: Dispatch::Hook("config-changed".to_owned()),
             unit: UNIT.to_owned(),
+            model: ModelId { name: "velero".to_owned(), uuid: "2f6d1f6e-58b1-4d27-9d0c-5f0a3c6b7e11".to_owned() },
             charm_directory: PathBuf::from(charm.path()),
             relation: None,
         };

@@ -7,6 +7,7 @@ fn environment(dispatch: &str, relation: Option<&str>) -> Environment {
     Environment {
         dispatch: Dispatch::Hook(dispatch.to_owned()),
         unit: "velero-operator/0".to_owned(),
+        model: ModelId { name: "backups".to_owned(), uuid: "2f6d1f6e-58b1-4d27-9d0c-5f0a3c6b7e11".to_owned() },
         charm_directory: "/charm".into(),
         relation: relation.map(RelationId::new),
     }
@@ -116,5 +117,57 @@ async fn update_status_looks_for_declarations_only_where_an_application_is_relat
         let snapshot = Snapshot::read(&juju.tools(), &environment(hook, None), &goal).await.unwrap();
         let asked = juju.calls("relation-ids").contains("velero-backups");
         assert_eq!((snapshot.knows_backups, asked), (looks, looks), "{hook} {relations}");
+    }
+}
+
+/// Juju with a Prometheus and a Grafana, related to a unit.
+fn juju_with_observers(leader: bool) -> ScriptedTools {
+    ScriptedTools::new(&[
+        ("is-leader", if leader { "echo true" } else { "echo false" }),
+        ("config-get", "echo '{}'"),
+        (
+            "relation-ids",
+            r#"case "$*" in *metrics-endpoint) echo '["metrics-endpoint:12"]';; *grafana-dashboard) echo '["grafana-dashboard:13"]';; *) echo '[]';; esac"#,
+        ),
+        ("relation-get", r#"case "$*" in *--app*) echo '{"whose":"application"}';; *) echo '{"whose":"unit"}';; esac"#),
+        ("network-get", r#"echo '{"bind-addresses":[{"addresses":[{"value":"10.1.42.30"}]}]}'"#),
+    ])
+}
+
+#[tokio::test]
+async fn where_the_charm_only_publishes_it_reads_what_it_has_published() {
+    for (leader, of_application, reads) in [(true, Some("application"), 3), (false, None, 1)] {
+        let juju = juju_with_observers(leader);
+        let snapshot = read(&juju, &environment("config-changed", None)).await;
+        let [metrics] = snapshot.relations("metrics-endpoint") else { panic!("one relation") };
+        assert_eq!((metrics.ours.get("whose"), metrics.own.get("whose")), (of_application, Some("unit")));
+        assert_eq!(snapshot.relations("grafana-dashboard").len(), usize::from(leader));
+        assert_eq!(snapshot.address.as_deref(), Some("10.1.42.30"));
+        assert_eq!(juju.calls("relation-get").matches("--format").count(), reads);
+        assert_eq!((juju.calls("relation-list"), juju.calls("secret-get")), (String::new(), String::new()));
+    }
+}
+
+#[tokio::test]
+async fn those_who_watch_are_looked_for_where_one_is_related_or_the_unit_may_have_changed() {
+    let (related, alone) = (json!({"metrics-endpoint": {}, "grafana-dashboard": {}}), json!({}));
+    for (hook, relation, relations, asks) in [
+        ("update-status", None, &related, [true, true]),
+        ("update-status", None, &alone, [false, false]),
+        ("s3-credentials-relation-changed", Some("s3-credentials:7"), &related, [true, true]),
+        ("s3-credentials-relation-changed", Some("s3-credentials:7"), &alone, [false, false]),
+        // Juju does not name all relations among the goals.
+        ("config-changed", None, &alone, [true, true]),
+        ("grafana-dashboard-relation-created", Some("grafana-dashboard:13"), &alone, [false, true]),
+    ] {
+        let goal: GoalState = serde_json::from_value(json!({"units": {}, "relations": relations})).unwrap();
+        let juju = juju_with_observers(true);
+        let snapshot = Snapshot::read(&juju.tools(), &environment(hook, relation), &goal).await.unwrap();
+        let asked = ["metrics-endpoint", "grafana-dashboard"].map(|name| juju.calls("relation-ids").contains(name));
+        assert_eq!(asked, asks, "{hook} {relations}");
+        assert_eq!(snapshot.address.is_some(), asks[0]);
+        assert_eq!(juju.calls("network-get").is_empty(), !asks[0]);
+        // Those are not applications that declare backups.
+        assert_eq!(snapshot.knows_backups, hook != "update-status");
     }
 }
