@@ -18,7 +18,7 @@ use crate::{
     contract::{OPTIONS, OptionSpec},
     error_chain::ErrorChain,
     integrations,
-    juju::{ConfigValues, Databag, RelationId},
+    juju::{ConfigValues, Databag, ModelId, RelationId},
     observer::{self, Assignment},
     plan,
     snapshot::{Relation, Snapshot},
@@ -140,14 +140,16 @@ pub async fn run() -> ExitCode {
 async fn print_plan(arguments: PlanArguments) -> Result<(), PlanError> {
     let snapshot = Snapshot {
         application: "velero-operator".to_owned(),
+        unit: "velero-operator/0".to_owned(),
+        model: ModelId::default(),
         leader: true,
         config: config(&arguments.config)?,
         periodic: false,
-        knows_backups: false,
         relations: match &arguments.storage {
             Some(path) => storage(path, &read(path)?)?,
             None => BTreeMap::new(),
         },
+        address: None,
     };
     let cli = Cli::at(arguments.velero.unwrap_or_else(velero_program));
     // A program that cannot tell its version cannot make the manifests either, and what is wrong with the input comes first.
@@ -216,8 +218,8 @@ fn storage(path: &Path, text: &str) -> Result<BTreeMap<&'static str, Vec<Relatio
             let endpoint = integrations::storage_endpoints()
                 .find(|endpoint| *endpoint == name)
                 .ok_or(PlanError::UnknownEndpoint { endpoint: name })?;
-            let (ours, id) = (Databag::default(), RelationId::new(endpoint));
-            Ok((endpoint, vec![Relation { id, remote: None, theirs, ours, secret: None }]))
+            let (ours, own, id) = (Databag::default(), Databag::default(), RelationId::new(endpoint));
+            Ok((endpoint, vec![Relation { id, remote: None, theirs, ours, own, secret: None }]))
         })
         .collect()
 }

@@ -15,6 +15,7 @@ mod error_chain;
 pub mod hook_process;
 mod integrations;
 mod juju;
+mod observability;
 mod observer;
 mod plan;
 mod process;

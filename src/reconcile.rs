@@ -122,11 +122,11 @@ async fn bring_about_and_report(
     Ok(outlook)
 }
 
-/// Asks the other sides of storage relations for what they do not give unasked.
+/// Publishes in relations what the plan says.
 async fn publish(tools: &HookTools, publications: &[Publication]) -> Result<(), ToolError> {
-    for Publication { relation, values } in publications {
-        tracing::info!("asking {relation} for {}", values.keys().copied().collect::<Vec<_>>().join(", "));
-        tools.publish(relation, values).await?;
+    for Publication { relation, bag, values } in publications {
+        tracing::info!("publishing in {relation}: {}", values.keys().copied().collect::<Vec<_>>().join(", "));
+        tools.publish(relation, *bag, values).await?;
     }
     Ok(())
 }

@@ -20,7 +20,8 @@ const CHARM: Modules<'_> = &[
     ("snapshot", &["contract", "juju"]),
     ("storage", &["contract"]),
     ("backups", &[]),
-    ("integrations", &["backups", "contract", "juju", "snapshot", "storage"]),
+    ("observability", &[]),
+    ("integrations", &["backups", "contract", "juju", "observability", "snapshot", "storage"]),
     ("velero", &["backups", "cluster", "error_chain", "process", "status", "storage", "text"]),
     ("plan", &["backups", "contract", "integrations", "juju", "snapshot", "status", "storage", "velero"]),
     (
@@ -71,6 +72,7 @@ const SANDBOX: Modules<'_> = &[
     ("cluster", &["entra_id", "error", "host", "images", "preparation", "progress", "tls", "tools"]),
     ("pod_additions", &["cluster"]),
     ("object_store", &["cluster", "host", "pod_additions", "progress", "tls", "tools"]),
+    ("prometheus", &["cluster", "host", "progress", "tools"]),
     ("juju", &["host"]),
     (
         "bench",

@@ -41,6 +41,7 @@ mod storage;
 mod units;
 mod version;
 mod volumes;
+mod watchers;
 mod workload;
 mod world;
 
