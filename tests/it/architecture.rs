@@ -38,7 +38,22 @@ const CHARM: Modules<'_> = &[
             "velero",
         ],
     ),
-    ("actions", &["cluster", "contract", "error_chain", "juju", "process", "text", "velero"]),
+    (
+        "actions",
+        &[
+            "backups",
+            "cluster",
+            "contract",
+            "error_chain",
+            "integrations",
+            "juju",
+            "plan",
+            "process",
+            "snapshot",
+            "text",
+            "velero",
+        ],
+    ),
     ("hook_process", &["actions", "contract", "error_chain", "juju", "reconcile"]),
     ("command_line", &["contract", "error_chain", "integrations", "juju", "plan", "snapshot", "status", "velero"]),
 ];
@@ -51,6 +66,7 @@ const VELERO: Modules<'_> = &[
     ("seen", &["names", "phase", "wanted"]),
     ("location", &["names", "phase", "seen", "wanted"]),
     ("change", &["location", "names", "phase", "seen", "wanted"]),
+    ("runs", &["location", "names", "phase", "wanted"]),
 ];
 
 /// The modules of the sandbox. Its command line, `cli`, is above all of them: the library cannot name it.
