@@ -85,6 +85,18 @@ impl Snapshot {
         Ok(Self { application, leader, periodic, config, knows_backups, relations })
     }
 
+    /// Reads only what other applications declare of their backups, and the options. Any unit may.
+    pub(crate) async fn of_declarations(tools: &HookTools, environment: &Environment) -> Result<Self, SnapshotError> {
+        let config = tools.config().await.map_err(failed("the options"))?;
+        let reader = Reader { tools, environment, leader: false };
+        let mut relations: BTreeMap<&'static str, Vec<Relation>> = BTreeMap::new();
+        for endpoint in contract::RELATIONS.iter().filter(|endpoint| endpoint.is_for_leader) {
+            relations.insert(endpoint.name, reader.relations(endpoint).await?);
+        }
+        let application = environment.application().to_owned();
+        Ok(Self { application, leader: false, periodic: false, config, knows_backups: true, relations })
+    }
+
     pub(crate) fn relations(&self, endpoint: &str) -> &[Relation] {
         self.relations.get(endpoint).map_or(&[], Vec::as_slice)
     }

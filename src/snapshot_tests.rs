@@ -118,3 +118,19 @@ async fn update_status_looks_for_declarations_only_where_an_application_is_relat
         assert_eq!((snapshot.knows_backups, asked), (looks, looks), "{hook} {relations}");
     }
 }
+
+#[tokio::test]
+async fn a_unit_that_does_not_lead_may_read_what_is_declared() {
+    let juju = ScriptedTools::new(&[
+        ("is-leader", "echo false"),
+        ("config-get", r#"echo '{"default-ttl":"72h"}'"#),
+        ("relation-ids", r#"case "$*" in *velero-backups) echo '["velero-backups:9"]';; *) echo '[]';; esac"#),
+        ("relation-list", r#"echo '"ledger"'"#),
+        ("relation-get", r#"echo '{"app":"ledger"}'"#),
+    ]);
+    let environment = environment("update-status", None);
+    let snapshot = Snapshot::of_declarations(&juju.tools(), &environment).await.unwrap();
+    assert_eq!(snapshot.relations("velero-backups")[0].theirs.get("app"), Some("ledger"));
+    assert_eq!(snapshot.config.text("default-ttl"), Some("72h"));
+    assert!(!juju.calls("relation-ids").contains("s3-credentials"));
+}

@@ -14,6 +14,7 @@ mod secret;
 mod status;
 mod tool;
 
+pub(crate) use action::ActionParameters;
 pub(crate) use config::ConfigValues;
 pub(crate) use environment::{Dispatch, Environment, EnvironmentError};
 pub(crate) use goal_state::GoalState;
