@@ -7,7 +7,7 @@ use crate::{
     juju::{Environment, HookTools},
     plan,
     snapshot::Snapshot,
-    velero::{OneBackup, RunKind},
+    velero::{LOCATION, OneBackup, RunKind},
 };
 
 /// Makes the backup, and waits until it has ended.
@@ -28,7 +28,7 @@ pub(super) async fn run(tools: &HookTools, environment: &Environment) -> Result<
         spec: chosen.spec,
         ttl: chosen.spec.ttl.as_ref().or(settings.ttl.as_ref()),
     };
-    if let Some(trouble) = velero.location_trouble(OneBackup::location()).await.map_err(refused(environment))? {
+    if let Some(trouble) = velero.location_trouble(LOCATION).await.map_err(refused(environment))? {
         return Err(failed(trouble));
     }
     let made = velero

@@ -87,3 +87,30 @@ async fn refuse_while_dying(tools: &HookTools, environment: &Environment) -> Res
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::juju::{Dispatch, ScriptedTools};
+
+    fn environment(unit: &str) -> Environment {
+        let dispatch = Dispatch::Action("create-backup".to_owned());
+        Environment { dispatch, unit: unit.to_owned(), charm_directory: "/charm".into(), relation: None }
+    }
+
+    #[tokio::test]
+    async fn a_unit_that_goes_away_begins_nothing() {
+        let goal = r#"echo '{"units":{"v/0":{"status":"dying"},"v/1":{"status":"active"}}}'"#;
+        let scripted = ScriptedTools::new(&[("goal-state", goal)]);
+        let refused = refuse_while_dying(&scripted.tools(), &environment("v/0")).await.unwrap_err();
+        assert_eq!(refused.to_string(), "v/0 is being removed: run the action on another unit");
+        assert!(refuse_while_dying(&scripted.tools(), &environment("v/1")).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_an_action_fails_with_is_told_by_juju() {
+        let scripted = ScriptedTools::new(&[("action-get", "echo '{\"target\":\"ledger\"}'"), ("action-fail", "true")]);
+        perform(Action::CreateBackup, &scripted.tools(), &environment("v/0")).await.unwrap();
+        assert_eq!(scripted.calls("action-fail"), "--\ntarget \"ledger\" is not of the form APP:ENDPOINT\n");
+    }
+}

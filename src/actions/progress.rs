@@ -60,7 +60,11 @@ impl Pace {
             return is_due.then(|| NOT_BEGUN.to_owned());
         }
         let line = line(run, volumes);
-        let is_due = self.last.as_ref().is_none_or(|(at, last)| now >= *at + PACE && *last != line);
+        let is_due = match &self.last {
+            Some((at, last)) => now >= *at + PACE && *last != line,
+            // One that waits for others is worth a line where it waits for long.
+            None => run.status.phase.is_in_progress() || now >= self.begin + PACE,
+        };
         is_due.then(|| {
             self.last = Some((now, line.clone()));
             line
@@ -122,11 +126,22 @@ mod tests {
         let mut pace = Pace::new(begin);
         let mut at = |seconds: u64, run: &Run| pace.due(run, &Volumes::default(), begin + Duration::from_secs(seconds));
         assert_eq!(at(1, &run(Phase::New, 0)), None);
+        assert_eq!(at(1, &run(Phase::Queued, 0)), None);
         assert_eq!(at(2, &run(Phase::InProgress, 1)).unwrap(), "InProgress: 1 of 34 items");
         assert_eq!(at(11, &run(Phase::InProgress, 20)), None);
         assert_eq!(at(12, &run(Phase::InProgress, 20)).unwrap(), "InProgress: 20 of 34 items");
         assert_eq!(at(100, &run(Phase::InProgress, 20)), None);
         assert_eq!(at(101, &run(Phase::Finalizing, 34)).unwrap(), "Finalizing: 34 of 34 items");
+    }
+
+    #[test]
+    fn one_that_waits_for_others_is_told_of_where_that_takes_long() {
+        let begin = Instant::now();
+        let mut pace = Pace::new(begin);
+        let mut queued = Run::default();
+        queued.status.phase = Phase::Queued;
+        let mut at = |seconds: u64| pace.due(&queued, &Volumes::default(), begin + Duration::from_secs(seconds));
+        assert_eq!((at(9), at(10).as_deref(), at(30)), (None, Some("Queued"), None));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     contract::parameter,
     juju::{Environment, HookTools},
-    velero::{KnownRun, RunKind},
+    velero::{KnownRun, LOCATION, RunKind},
 };
 
 /// Why a backup is not restored.
@@ -39,7 +39,10 @@ pub(super) async fn run(tools: &HookTools, environment: &Environment) -> Result<
     };
     let found = found.map_err(refused(environment))?;
     let backup = restorable(&source, found).map_err(failed)?;
-    let location = &backup.run.spec.storage_location;
+    let location = match backup.run.spec.storage_location.as_str() {
+        "" => LOCATION,
+        location => location,
+    };
     if let Some(trouble) = velero.location_trouble(location).await.map_err(refused(environment))? {
         return Err(failed(trouble));
     }

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 pub(crate) use change::{applied::Applied, apply::Pending, removal::Removal, schedules::SchedulesApplied};
 pub(crate) use location::update::{DueUpdate, LocationUpdate, LocationsUpdated};
-pub(crate) use names::reserved_name;
+pub(crate) use names::{LOCATION, reserved_name};
 pub(crate) use phase::Phase;
 pub(crate) use runs::{
     details::Details,

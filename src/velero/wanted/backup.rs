@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     backups::{BackupSpec, LONGEST_LABEL, SpecId, Target, Ttl},
-    velero::names::{LOCATION, velero_kind},
+    velero::names::velero_kind,
 };
 
 /// What is to be backed up once.
@@ -21,13 +21,6 @@ pub(crate) struct OneBackup<'a> {
     pub spec: &'a BackupSpec,
     /// How long it is kept; `None` for the server's own default.
     pub ttl: Option<&'a Ttl>,
-}
-
-impl OneBackup<'_> {
-    /// Returns the name of the storage location that it goes to.
-    pub(crate) fn location() -> &'static str {
-        LOCATION
-    }
 }
 
 impl ScheduleSettings<'_> {
