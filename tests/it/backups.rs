@@ -11,14 +11,14 @@ use crate::{
 const ENDPOINT: &str = "velero-backups";
 
 /// An application that a test plays, and its relation.
-struct Client {
+pub struct Client {
     name: &'static str,
     relation: u32,
 }
 
 impl Client {
     /// Relates an application that declares nothing yet.
-    fn relate(deployed: &mut Deployed, name: &'static str) -> Self {
+    pub fn relate(deployed: &mut Deployed, name: &'static str) -> Self {
         deployed.model.deploy_scripted(&Scripted::provider(name, "backups", "velero_backup_config")).unwrap();
         let (relation, records) = deployed.model.integrate(&format!("{APPLICATION}:{ENDPOINT}"), name).unwrap();
         deployed.after(records);
@@ -26,7 +26,7 @@ impl Client {
     }
 
     /// Declares a spec, as the library of such applications writes it.
-    fn declare(&self, deployed: &mut Deployed, spec: &Value) {
+    pub fn declare(&self, deployed: &mut Deployed, spec: &Value) {
         let bag = [("app", self.name), ("relation_name", "backups"), ("model", "apps"), ("spec", &spec.to_string())];
         let bag = bag.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         let whose = Whose::Application(self.name.to_owned());

@@ -80,6 +80,8 @@ mod tests {
         let object = RestoreOrder::default().restore("", "velero", "nightly");
         let make = || make(&cluster, RunKind::Restore, "nightly", "velero-operator/0", object.clone());
         let (first, second) = (make().await.unwrap(), make().await.unwrap());
+        // Whoever is killed leaves one as a whole, or none.
+        assert_eq!(api.writes().len(), 2);
         assert!(first.name.starts_with("nightly-") && first.name != second.name, "{first:?} {second:?}");
         let found = find(&cluster, RunKind::Restore, &second.name).await.unwrap().unwrap();
         assert_eq!(found.uid, second.uid);
