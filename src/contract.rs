@@ -153,6 +153,14 @@ pub struct EndpointSpec {
     pub is_for_leader: bool,
 }
 
+impl EndpointSpec {
+    /// Whether applications declare there what of theirs is to be backed up.
+    #[must_use]
+    pub const fn declares_backups(&self) -> bool {
+        matches!(self.role, Role::Requires) && self.is_for_leader
+    }
+}
+
 /// Every endpoint of the charm.
 pub const RELATIONS: &[EndpointSpec] = &[
     EndpointSpec {
@@ -228,6 +236,12 @@ pub enum Action {
     Run,
     /// The same as [`Action::Run`], under the name that older scripts have.
     RunCli,
+    /// Makes a backup of what an application has declared.
+    CreateBackup,
+    /// Lists the backups of applications.
+    ListBackups,
+    /// Restores a backup.
+    Restore,
 }
 
 impl Action {
@@ -243,6 +257,10 @@ impl Action {
 pub enum ParameterType {
     /// Any text.
     Text,
+    /// Yes or no.
+    Boolean,
+    /// A whole number.
+    Integer,
 }
 
 impl ParameterType {
@@ -251,6 +269,8 @@ impl ParameterType {
     pub const fn juju_type(self) -> &'static str {
         match self {
             Self::Text => "string",
+            Self::Boolean => "boolean",
+            Self::Integer => "integer",
         }
     }
 }
@@ -272,6 +292,42 @@ pub mod parameter {
 
     /// A command of the Velero CLI, in one text as a user would type it.
     pub const COMMAND: ParameterSpec = ParameterSpec { name: "command", value: ParameterType::Text, required: true };
+    /// What to back up: an application and its endpoint, with a colon between them.
+    pub const TARGET: ParameterSpec = ParameterSpec { name: "target", value: ParameterType::Text, required: true };
+    /// An application that has declared backups.
+    pub const APP: ParameterSpec = text("app");
+    /// The endpoint of that application.
+    pub const ENDPOINT: ParameterSpec = text("endpoint");
+    /// The model of that application.
+    pub const MODEL: ParameterSpec = text("model");
+    /// How many backups are listed at most.
+    pub const LIMIT: ParameterSpec = ParameterSpec { name: "limit", value: ParameterType::Integer, required: false };
+    /// Whether the action goes on until what it has begun has ended.
+    pub const WAIT: ParameterSpec = ParameterSpec { name: "wait", value: ParameterType::Boolean, required: false };
+    /// The uid of a backup, as this cluster has it.
+    pub const BACKUP_UID: ParameterSpec = text("backup-uid");
+    /// The name of a backup.
+    pub const BACKUP: ParameterSpec = text("backup");
+    /// What becomes of objects that are there already.
+    pub const EXISTING_RESOURCE_POLICY: ParameterSpec = text("existing-resource-policy");
+    /// The namespaces to restore, with commas between them.
+    pub const INCLUDE_NAMESPACES: ParameterSpec = text("include-namespaces");
+    /// The namespaces not to restore.
+    pub const EXCLUDE_NAMESPACES: ParameterSpec = text("exclude-namespaces");
+    /// The kinds of objects to restore.
+    pub const INCLUDE_RESOURCES: ParameterSpec = text("include-resources");
+    /// The kinds of objects not to restore.
+    pub const EXCLUDE_RESOURCES: ParameterSpec = text("exclude-resources");
+    /// The labels that objects must have to be restored.
+    pub const SELECTOR: ParameterSpec = text("selector");
+    /// Several selectors, of which one must fit.
+    pub const OR_SELECTOR: ParameterSpec = text("or-selector");
+    /// Which namespaces are restored under which other names.
+    pub const NAMESPACE_MAPPING: ParameterSpec = text("namespace-mapping");
+
+    const fn text(name: &'static str) -> ParameterSpec {
+        ParameterSpec { name, value: ParameterType::Text, required: false }
+    }
 }
 
 /// An action as `actions.yaml` declares it. Juju refuses parameters that are not listed.
@@ -289,6 +345,33 @@ pub struct ActionSpec {
 pub const ACTIONS: &[ActionSpec] = &[
     ActionSpec { action: Action::Run, name: "run", parameters: &[parameter::COMMAND] },
     ActionSpec { action: Action::RunCli, name: "run-cli", parameters: &[parameter::COMMAND] },
+    ActionSpec {
+        action: Action::CreateBackup,
+        name: "create-backup",
+        parameters: &[parameter::TARGET, parameter::MODEL, parameter::WAIT],
+    },
+    ActionSpec {
+        action: Action::ListBackups,
+        name: "list-backups",
+        parameters: &[parameter::APP, parameter::ENDPOINT, parameter::MODEL, parameter::LIMIT],
+    },
+    ActionSpec {
+        action: Action::Restore,
+        name: "restore",
+        parameters: &[
+            parameter::BACKUP_UID,
+            parameter::BACKUP,
+            parameter::EXISTING_RESOURCE_POLICY,
+            parameter::INCLUDE_NAMESPACES,
+            parameter::EXCLUDE_NAMESPACES,
+            parameter::INCLUDE_RESOURCES,
+            parameter::EXCLUDE_RESOURCES,
+            parameter::SELECTOR,
+            parameter::OR_SELECTOR,
+            parameter::NAMESPACE_MAPPING,
+            parameter::WAIT,
+        ],
+    },
 ];
 
 /// The names of the hooks that belong to no relation, one constant each.

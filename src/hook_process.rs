@@ -87,7 +87,7 @@ async fn dispatch(tools: &HookTools) -> Result<(), HookError> {
         }
         Dispatch::Action(name) => {
             let outcome = match Action::named(name) {
-                Some(Action::Run | Action::RunCli) => actions::run(tools, &environment).await,
+                Some(action) => actions::perform(action, tools, &environment).await,
                 None => Err(ActionError::Unknown(name.clone())),
             };
             outcome.map_err(|error| HookError::Action(name.clone(), error))

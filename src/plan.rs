@@ -98,6 +98,26 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
     Plan { installation: Some(installation), obstacles, remarks, publications, backups }
 }
 
+/// What the options say of a backup that is made by hand.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct BackupSettings {
+    pub default_volumes_to_fs_backup: bool,
+    /// How long it is kept where its application does not say so.
+    pub ttl: Option<Ttl>,
+}
+
+/// Returns what the options say of backups that are made by hand, or the status for one that cannot be used.
+pub(crate) fn backup_settings(config: &ConfigValues) -> Result<BackupSettings, Status> {
+    let mut obstacles = Vec::new();
+    match read_option(config, option::DEFAULT_TTL, Ttl::parse, &mut obstacles) {
+        Ok(ttl) => Ok(BackupSettings {
+            default_volumes_to_fs_backup: switch(config, option::DEFAULT_VOLUMES_TO_FS_BACKUP),
+            ttl,
+        }),
+        Err(()) => Err(obstacles.remove(0)),
+    }
+}
+
 /// Decides what is to be backed up of other applications. An option that cannot be used is added to the obstacles.
 fn backups(snapshot: &Snapshot, obstacles: &mut Vec<Status>) -> Option<BackupPlan> {
     let defaults = Defaults {

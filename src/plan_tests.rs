@@ -411,3 +411,16 @@ fn an_option_for_backups_that_cannot_be_used_is_named_and_stops_nothing_else() {
         assert!(installation(&plan).backup_location().is_some());
     }
 }
+
+#[test]
+fn a_backup_by_hand_goes_by_the_options_too() {
+    let settings = |option: &str, value: Value| backup_settings(&[(option.to_owned(), value)].into_iter().collect());
+    let by_default = BackupSettings { default_volumes_to_fs_backup: false, ttl: None };
+    assert_eq!(settings("default-ttl", json!("")), Ok(by_default.clone()));
+    let with_files = BackupSettings { default_volumes_to_fs_backup: true, ..by_default.clone() };
+    assert_eq!(settings("default-volumes-to-fs-backup", json!(true)), Ok(with_files));
+    let kept = BackupSettings { ttl: Some(Ttl::parse("72h").unwrap()), ..by_default };
+    assert_eq!(settings("default-ttl", json!("72h")), Ok(kept));
+    let told = settings("default-ttl", json!("30d")).unwrap_err().message();
+    assert!(told.starts_with("the option default-ttl: \"30d\""), "{told}");
+}

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use futures::{StreamExt, TryStreamExt, stream};
 use thiserror::Error;
 
-use self::declared::is_declaring;
 use crate::{
     contract::{self, EndpointSpec, Role, endpoint, hook},
     juju::{
@@ -78,7 +77,7 @@ impl Snapshot {
         let is_related = |endpoint: &EndpointSpec| goal.relations.contains_key(endpoint.name);
         let reader = Reader { tools, environment, leader };
         let mut relations: BTreeMap<&'static str, Vec<Relation>> = BTreeMap::new();
-        for endpoint in contract::RELATIONS.iter().filter(|endpoint| !is_declaring(endpoint)) {
+        for endpoint in contract::RELATIONS.iter().filter(|endpoint| !endpoint.declares_backups()) {
             // Each endpoint is a call. What only completes another relation is read beside that one, and in its own hooks.
             let is_alone = endpoint.completes.is_some_and(|main| relations.get(main).is_none_or(Vec::is_empty));
             let is_own_hook = environment.relation.as_ref().is_some_and(|id| id.endpoint() == endpoint.name);
@@ -96,9 +95,9 @@ impl Snapshot {
         }
         if leader {
             for relation in reader.declaring().await? {
-                let mut known = contract::RELATIONS.iter().map(|endpoint| endpoint.name);
-                if let Some(name) = known.find(|name| *name == relation.id.endpoint()) {
-                    relations.entry(name).or_default().push(relation);
+                let endpoint = declared::endpoints().find(|endpoint| endpoint.name == relation.id.endpoint());
+                if let Some(endpoint) = endpoint {
+                    relations.entry(endpoint.name).or_default().push(relation);
                 }
             }
         } else {
@@ -122,10 +121,30 @@ impl Snapshot {
     /// at where no application is related.
     pub(crate) fn looks_at_schedules(&self) -> bool {
         let is_declared = || {
-            let mut declaring = contract::RELATIONS.iter().filter(|endpoint| is_declaring(endpoint));
-            declaring.any(|endpoint| !self.relations(endpoint.name).is_empty())
+            let mut endpoints = declared::endpoints();
+            endpoints.any(|endpoint| !self.relations(endpoint.name).is_empty())
         };
         self.leader && (!self.periodic || is_declared())
+    }
+
+    /// Reads only what other applications declare of their backups, and the options. Any unit may.
+    pub(crate) async fn of_declarations(tools: &HookTools, environment: &Environment) -> Result<Self, SnapshotError> {
+        let config = tools.config().await.map_err(failed("the options"))?;
+        let reader = Reader { tools, environment, leader: false };
+        let mut relations: BTreeMap<&'static str, Vec<Relation>> = BTreeMap::new();
+        for endpoint in declared::endpoints() {
+            relations.insert(endpoint.name, reader.relations(endpoint).await?);
+        }
+        Ok(Self {
+            application: environment.application().to_owned(),
+            unit: environment.unit.clone(),
+            model: environment.model.clone(),
+            leader: false,
+            periodic: false,
+            config,
+            relations,
+            address: None,
+        })
     }
 
     pub(crate) fn relations(&self, endpoint: &str) -> &[Relation] {
@@ -200,7 +219,7 @@ impl Reader<'_> {
             Some(remote) => self.tools.application_databag(&id, remote).await.map_err(failed(what()))?,
             None => Databag::default(),
         };
-        if is_declaring(endpoint) {
+        if endpoint.declares_backups() {
             return Ok(Relation::declaring(id, remote, theirs));
         }
         let ours = self.ours(&id).await?;

@@ -155,3 +155,19 @@ async fn those_who_watch_are_looked_for_where_one_is_related_or_the_unit_may_hav
         assert_eq!(snapshot.looks_at_schedules(), hook != "update-status");
     }
 }
+
+#[tokio::test]
+async fn a_unit_that_does_not_lead_may_read_what_is_declared() {
+    let juju = ScriptedTools::new(&[
+        ("is-leader", "echo false"),
+        ("config-get", r#"echo '{"default-ttl":"72h"}'"#),
+        ("relation-ids", r#"case "$*" in *velero-backups) echo '["velero-backups:9"]';; *) echo '[]';; esac"#),
+        ("relation-list", r#"echo '"ledger"'"#),
+        ("relation-get", r#"echo '{"app":"ledger"}'"#),
+    ]);
+    let environment = environment("update-status", None);
+    let snapshot = Snapshot::of_declarations(&juju.tools(), &environment).await.unwrap();
+    assert_eq!(snapshot.relations("velero-backups")[0].theirs.get("app"), Some("ledger"));
+    assert_eq!(snapshot.config.text("default-ttl"), Some("72h"));
+    assert!(!juju.calls("relation-ids").contains("s3-credentials"));
+}

@@ -89,7 +89,7 @@ impl fmt::Display for Output {
 
 /// Returns a line with its control characters replaced by their pictures (`␛`). Names, labels and logs are whatever somebody
 /// wrote, and control characters could move the cursor or hide text.
-fn harmless(line: &str) -> String {
+pub(super) fn harmless(line: &str) -> String {
     line.chars()
         .map(|character| match character {
             '\t' => character,

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::{ActionError, command, output::Output};
+use super::{ActionError, SUCCESS, command, connect, failed, output::Output, progress::show};
 use crate::{
     contract::parameter,
     error_chain::ErrorChain,
     juju::{Environment, HookTools},
     process::ProcessError,
-    velero::{Finish, LineSink, Velero},
+    velero::{Finish, LineSink},
 };
 
 /// How long a command may run; while it does, no hook of the unit can.
@@ -18,25 +18,19 @@ const TIME_LIMIT: Duration = Duration::from_mins(30);
 ///
 /// # Errors
 ///
-/// When Juju cannot be talked to. Whatever else goes wrong is the action's own failure.
-pub(crate) async fn run(tools: &HookTools, environment: &Environment) -> Result<(), ActionError> {
-    let text = tools.action_parameter(parameter::COMMAND.name).await?.unwrap_or_default();
-    let arguments = match command::parse(&text) {
-        Ok(arguments) => arguments,
-        Err(refusal) => return Ok(tools.fail_action(&refusal.to_string()).await?),
-    };
-    let velero = match Velero::in_cluster(&environment.charm_directory) {
-        Ok(velero) => velero,
-        Err(error) => return Ok(tools.fail_action(&ErrorChain(&error).to_string()).await?),
-    };
+/// When Juju cannot be talked to, or the action has failed.
+pub(super) async fn run(tools: &HookTools, environment: &Environment) -> Result<(), ActionError> {
+    let parameters = tools.action_parameters().await?;
+    let arguments = command::parse(parameters.text(parameter::COMMAND.name).unwrap_or_default()).map_err(failed)?;
+    let velero = connect(environment)?;
     let mut progress = Progress { tools, output: Output::default() };
     let finish = velero.cli().command(velero.namespace(), &arguments, TIME_LIMIT, &mut progress).await;
     let output = progress.output;
     keep(tools, &output).await;
-    if let Some(message) = failure(&arguments, &finish, &output, environment.application()) {
-        tools.fail_action(&message).await?;
+    match failure(&arguments, &finish, &output, environment.application()) {
+        Some(message) => Err(failed(message)),
+        None => Ok(tools.set_action_result(SUCCESS.0, SUCCESS.1).await?),
     }
-    Ok(())
 }
 
 /// Puts the output into the results. The command is done by now, and must not fail because its output cannot be stored.
@@ -106,13 +100,6 @@ fn failed_wait(arguments: &[String], output: &Output) -> Option<String> {
 fn final_phase(line: &str) -> Option<&str> {
     let (what, rest) = line.split_once(" completed with status: ")?;
     matches!(what, "Backup" | "Restore").then(|| rest.split_once('.').map_or(rest, |(phase, _)| phase))
-}
-
-/// Shows the user a message at once.
-async fn show(tools: &HookTools, message: &str) {
-    if let Err(error) = tools.log_to_action(message).await {
-        tracing::warn!("cannot show progress: {}", ErrorChain(&error));
-    }
 }
 
 /// Shows the user each line as it comes.

@@ -11,7 +11,7 @@ pub(crate) fn is_label_value(text: &str) -> bool {
 }
 
 /// Whether a text can be the key of a label: a name, or a domain and a name.
-pub(super) fn is_label_key(text: &str) -> bool {
+pub(crate) fn is_label_key(text: &str) -> bool {
     match text.split_once('/') {
         None => is_name(text),
         Some((domain, name)) => {

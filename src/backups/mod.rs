@@ -14,8 +14,7 @@ mod ttl;
 
 pub(crate) use cron::Cron;
 pub(crate) use declaration::{Declaration, SpecId, Target};
-pub(crate) use label::{LONGEST_LABEL, is_label_value};
+pub(crate) use label::{LONGEST_LABEL, is_label_key, is_label_value};
 pub(crate) use plan::{BackupPlan, Defaults, PlannedSpec, SchedulePlan, ScheduledBackup};
-#[cfg(test)]
 pub(crate) use spec::BackupSpec;
 pub(crate) use ttl::Ttl;

@@ -9,12 +9,41 @@ use crate::text;
 
 /// Linux takes arguments of up to 128 KiB, with the NUL at their end.
 const LONGEST_ARGUMENT: usize = 128 * 1024 - 1;
+/// It takes arguments and environment of together about 2 MiB.
+const MOST_ARGUMENTS: usize = 1024 * 1024;
+/// What an argument takes beside its text: a NUL and a pointer.
+const ARGUMENT_EXTRA: usize = 9;
+
+/// The parameters of the running action, with their defaults filled in. Juju has checked their types.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ActionParameters(Map<String, Value>);
+
+impl ActionParameters {
+    /// Returns a parameter that is a text; `None` when it was not given.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str()
+    }
+
+    pub(crate) fn boolean(&self, name: &str) -> Option<bool> {
+        self.0.get(name)?.as_bool()
+    }
+
+    pub(crate) fn integer(&self, name: &str) -> Option<i64> {
+        self.0.get(name)?.as_i64()
+    }
+}
+
+impl<K: Into<String>> FromIterator<(K, Value)> for ActionParameters {
+    fn from_iter<I: IntoIterator<Item = (K, Value)>>(entries: I) -> Self {
+        Self(entries.into_iter().map(|(key, value)| (key.into(), value)).collect())
+    }
+}
 
 impl HookTools {
-    /// Returns a parameter of the running action that is a text; `None` when it was not given.
-    pub(crate) async fn action_parameter(&self, name: &str) -> Result<Option<String>, ToolError> {
+    /// Returns the parameters of the running action.
+    pub(crate) async fn action_parameters(&self) -> Result<ActionParameters, ToolError> {
         let parameters: Option<Map<String, Value>> = self.json("action-get", &[]).await?;
-        Ok(parameters.as_ref().and_then(|parameters| parameters.get(name)?.as_str()).map(str::to_owned))
+        Ok(ActionParameters(parameters.unwrap_or_default()))
     }
 
     /// Sets one of the action's results. The middle of a value is left out that does not fit into an argument.
@@ -24,6 +53,31 @@ impl HookTools {
     /// When the tool fails; it refuses keys other than lower-case words with dashes.
     pub(crate) async fn set_action_result(&self, key: &str, value: &str) -> Result<(), ToolError> {
         self.run("action-set", &[&argument(&format!("{key}={value}"))], None).await?;
+        Ok(())
+    }
+
+    /// Sets many of the action's results, by as few calls as their sizes allow.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::set_action_result`].
+    pub(crate) async fn set_action_results(&self, results: &[(String, String)]) -> Result<(), ToolError> {
+        let written: Vec<_> =
+            results.iter().map(|(key, value)| argument(&format!("{key}={value}")).into_owned()).collect();
+        let mut rest = written.as_slice();
+        while !rest.is_empty() {
+            let mut room = MOST_ARGUMENTS;
+            let fits = |text: &&String| {
+                let fits = text.len() < room;
+                room = room.saturating_sub(text.len() + ARGUMENT_EXTRA);
+                fits
+            };
+            // One always fits.
+            let (now, later) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+            let arguments: Vec<_> = now.iter().map(String::as_str).collect();
+            self.run("action-set", &arguments, None).await?;
+            rest = later;
+        }
         Ok(())
     }
 
@@ -63,6 +117,17 @@ mod tests {
         assert_eq!(scripted.calls("action-fail"), "--\n-oops\n");
         assert_eq!(scripted.calls("action-log"), "--\n--help\n");
         assert_eq!(scripted.calls("action-set"), "output=-a\nb=c\n");
+    }
+
+    #[tokio::test]
+    async fn many_results_go_by_few_calls() {
+        let scripted = ScriptedTools::new(&[("action-set", "echo end >>\"$0.ends\"")]);
+        let results: Vec<_> = (0..30_000).map(|number| (format!("backups.{number}.name"), "x".repeat(30))).collect();
+        scripted.tools().set_action_results(&results).await.unwrap();
+        let calls = scripted.calls("action-set");
+        assert_eq!(calls.lines().count(), results.len());
+        assert_eq!(calls.lines().last(), Some(format!("backups.29999.name={}", "x".repeat(30)).as_str()));
+        assert_eq!(scripted.lines("action-set.ends"), 2);
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ mod state;
 mod status;
 mod tool;
 
+pub(crate) use action::ActionParameters;
 pub(crate) use config::ConfigValues;
 pub(crate) use environment::{Dispatch, Environment, EnvironmentError, ModelId};
 pub(crate) use goal_state::GoalState;

@@ -140,6 +140,11 @@ pub(crate) mod tests {
         pub(crate) fn calls(&self, tool: &str) -> String {
             fs::read_to_string(self.directory.path().join(format!("{tool}.calls"))).unwrap_or_default()
         }
+
+        /// How many lines the scripts have written to a file beside them.
+        pub(crate) fn lines(&self, file: &str) -> usize {
+            fs::read_to_string(self.directory.path().join(file)).unwrap_or_default().lines().count()
+        }
     }
 
     #[tokio::test]

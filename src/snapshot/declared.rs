@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Reader, Relation, SnapshotError, failed};
 use crate::{
-    contract::{self, EndpointSpec, Role, hook},
+    contract::{self, EndpointSpec, hook},
     juju::{Databag, Dispatch, RelationId},
 };
 
@@ -33,9 +33,9 @@ struct Remembered {
     remote: Option<String>,
 }
 
-/// Whether applications declare there what of theirs is to be backed up.
-pub(super) fn is_declaring(endpoint: &EndpointSpec) -> bool {
-    endpoint.role == Role::Requires && endpoint.is_for_leader
+/// Returns the endpoints at which applications declare what of theirs is to be backed up.
+pub(super) fn endpoints() -> impl Iterator<Item = &'static EndpointSpec> {
+    contract::RELATIONS.iter().filter(|endpoint| endpoint.declares_backups())
 }
 
 /// Returns the relations that are remembered, by their numbers; `None` where not all are.
@@ -94,7 +94,7 @@ impl Reader<'_> {
 
     async fn all_declaring(&self) -> Result<BTreeMap<String, Relation>, SnapshotError> {
         let mut all = BTreeMap::new();
-        for endpoint in contract::RELATIONS.iter().filter(|endpoint| is_declaring(endpoint)) {
+        for endpoint in endpoints() {
             let relations = self.relations(endpoint).await?;
             all.extend(relations.into_iter().map(|relation| (relation.id.number().to_owned(), relation)));
         }
@@ -127,8 +127,7 @@ impl Reader<'_> {
     /// Returns the relation that the hook is for, if applications declare something in it.
     fn declaring_hook(&self) -> Option<(&RelationId, &'static EndpointSpec)> {
         let id = self.environment.relation.as_ref()?;
-        let mut declaring = contract::RELATIONS.iter().filter(|endpoint| is_declaring(endpoint));
-        Some((id, declaring.find(|endpoint| endpoint.name == id.endpoint())?))
+        Some((id, endpoints().find(|endpoint| endpoint.name == id.endpoint())?))
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod fixtures;
 mod location;
 mod names;
 mod phase;
+mod runs;
 mod seen;
 mod wanted;
 
@@ -20,7 +21,16 @@ use tokio::time::Instant;
 
 pub(crate) use change::{applied::Applied, apply::Pending, removal::Removal, schedules::SchedulesApplied};
 pub(crate) use location::update::{DueUpdate, LocationUpdate, LocationsUpdated};
-pub(crate) use names::reserved_name;
+pub(crate) use names::{LOCATION, reserved_name};
+pub(crate) use phase::Phase;
+pub(crate) use runs::{
+    details::Details,
+    follow::{Audience, Ended},
+    listing::{BackupFilter, BackupList, ListedBackup},
+    make::KnownRun,
+    run::{Run, RunKind},
+    volumes::{Coverage, Volumes},
+};
 #[cfg(test)]
 pub(crate) use seen::holdings::{Claim, Held};
 pub(crate) use seen::{
@@ -39,6 +49,10 @@ pub(crate) use seen::{
 pub(crate) use wanted::{
     BackupLocation, Cli, CliError, Finish, HeldBack, Installation, KubeletRoot, LineSink, LocationPlan, Manifests,
     Version, check_image, to_yaml,
+};
+pub(crate) use wanted::{
+    backup::OneBackup,
+    restore::{ExistingResourcePolicy, RestoreOrder},
 };
 
 use crate::{

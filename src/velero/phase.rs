@@ -1,5 +1,7 @@
 //! How far a backup or a restore is, as Velero 1.18 names it.
 
+use std::fmt;
+
 use serde::Deserialize;
 
 /// The phase of a Backup or a Restore.
@@ -48,9 +50,28 @@ impl Phase {
             )
     }
 
+    /// Whether the server does nothing more about it, but to delete it.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self, Self::FailedValidation | Self::Completed | Self::PartiallyFailed | Self::Failed | Self::Deleting)
+    }
+
+    /// Whether there is something to restore. Velero itself would also try what has failed.
+    pub(crate) fn can_be_restored(&self) -> bool {
+        matches!(self, Self::Completed | Self::PartiallyFailed)
+    }
+
     /// Whether only the last part is to be done.
     pub(crate) fn is_finalizing(&self) -> bool {
         matches!(self, Self::Finalizing | Self::FinalizingPartiallyFailed)
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(phase) => formatter.write_str(phase),
+            known => write!(formatter, "{known:?}"),
+        }
     }
 }
 
@@ -79,6 +100,26 @@ mod tests {
         for text in ["", "New", "Queued", "ReadyToStart", "Completed", "Failed", "PartiallyFailed", "FailedValidation"]
         {
             assert!(!phase(text).is_in_progress(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_has_ended_is_told_and_only_what_has_not_failed_can_be_restored() {
+        for (text, has_ended, can_be_restored) in [
+            ("New", false, false),
+            ("Queued", false, false),
+            ("InProgress", false, false),
+            ("FinalizingPartiallyFailed", false, false),
+            ("OfTheFuture", false, false),
+            ("Completed", true, true),
+            ("PartiallyFailed", true, true),
+            ("Failed", true, false),
+            ("FailedValidation", true, false),
+            ("Deleting", true, false),
+        ] {
+            let phase = phase(text);
+            assert_eq!((phase.has_ended(), phase.can_be_restored()), (has_ended, can_be_restored), "{text}");
+            assert_eq!(phase.to_string(), text);
         }
     }
 }

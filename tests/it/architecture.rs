@@ -39,7 +39,22 @@ const CHARM: Modules<'_> = &[
             "velero",
         ],
     ),
-    ("actions", &["cluster", "contract", "error_chain", "juju", "process", "text", "velero"]),
+    (
+        "actions",
+        &[
+            "backups",
+            "cluster",
+            "contract",
+            "error_chain",
+            "integrations",
+            "juju",
+            "plan",
+            "process",
+            "snapshot",
+            "text",
+            "velero",
+        ],
+    ),
     ("observer", &["cluster", "contract", "process", "velero"]),
     ("hook_process", &["actions", "contract", "error_chain", "juju", "observer", "reconcile"]),
     (
@@ -56,6 +71,7 @@ const VELERO: Modules<'_> = &[
     ("seen", &["names", "phase", "wanted"]),
     ("location", &["names", "phase", "seen", "wanted"]),
     ("change", &["location", "names", "phase", "seen", "wanted"]),
+    ("runs", &["location", "names", "phase", "wanted"]),
 ];
 
 /// The modules of the sandbox. Its command line, `cli`, is above all of them: the library cannot name it.

@@ -1,5 +1,6 @@
 //! The charm from outside: its files, its binary, and what both do to a real cluster.
 
+mod actions;
 mod additions;
 mod admission;
 mod adoption;

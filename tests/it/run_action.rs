@@ -35,6 +35,7 @@ fn the_older_name_of_the_action_works_too() {
     let parameters = Map::from_iter([("command".to_owned(), Value::from("schedule get"))]);
     let result = deployed.model.run_action(&Deployed::unit(), "run-cli", &parameters).unwrap();
     assert_eq!(result.status, ActionStatus::Completed, "{result:?}");
+    assert_eq!(result.results["status"], "success");
 }
 
 #[test]
@@ -50,6 +51,7 @@ fn a_failing_command_fails_the_action_with_the_words_of_the_cli() {
         assert_eq!(result.status, ActionStatus::Failed, "{command}");
         assert!(result.message.contains(words), "{command}: {}", result.message);
         assert!(!result.message.contains("exit status"), "{}", result.message);
+        assert!(!result.results.contains_key("status"), "{:?}", result.results);
     }
 }
 

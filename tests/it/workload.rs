@@ -5,7 +5,7 @@ use std::{fs, io::Read, path::PathBuf, time::Duration};
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::{
     Api, Resource,
-    api::{DeleteParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams},
     runtime::{conditions, wait::await_condition},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -105,6 +105,13 @@ impl Workload {
             let running = await_condition(pods, NAME, conditions::is_pod_running());
             tokio::time::timeout(PATIENCE, running).await.expect("the workload runs in time").unwrap();
         });
+    }
+
+    /// Puts annotations on the pod.
+    pub fn annotate(&self, annotations: &Value) {
+        let pods = Api::<Pod>::namespaced(self.world.client.clone(), &self.namespace);
+        let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
+        self.world.runtime.block_on(pods.patch(NAME, &PatchParams::default(), &patch)).unwrap();
     }
 
     /// The file, where its volume's node keeps it.

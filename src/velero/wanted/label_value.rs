@@ -36,6 +36,15 @@ pub(crate) fn short_hash(texts: &[&str]) -> String {
     digits
 }
 
+/// Returns a name for an object, of at most `longest` letters: what of a text may stand in it, and a hash behind it.
+pub(crate) fn hashed_name(text: &str, hash: &str, longest: usize) -> String {
+    let is_allowed = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit();
+    let lower = text.to_lowercase();
+    let stem: String = lower.chars().map(|character| if is_allowed(character) { character } else { '-' }).collect();
+    let stem = &stem[..stem.len().min(longest - hash.len() - 1)];
+    format!("{}-{hash}", stem.trim_matches('-')).trim_start_matches('-').to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

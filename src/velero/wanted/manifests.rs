@@ -219,7 +219,8 @@ pub(super) fn finish(object: &mut DynamicObject, application: &str) {
     object.annotations_mut().insert(MANIFEST_ANNOTATION.to_owned(), hash);
 }
 
-fn remove_nulls(value: &mut Value) {
+/// Removes what is said to be nothing.
+pub(super) fn remove_nulls(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|_, field| !field.is_null());

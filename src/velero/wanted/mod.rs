@@ -1,5 +1,6 @@
 //! What should run: the installation, and the objects that the CLI makes of it. No cluster is asked here.
 
+pub(crate) mod backup;
 pub(crate) mod cache;
 pub(crate) mod cli;
 pub(crate) mod image;
@@ -9,6 +10,7 @@ pub(crate) mod label_value;
 pub(crate) mod manifests;
 pub(crate) mod pod_security;
 pub(crate) mod pods;
+pub(crate) mod restore;
 pub(crate) mod schedule;
 pub(crate) mod user_command;
 pub(crate) mod version;

@@ -6,11 +6,11 @@ use kube::api::{DynamicObject, ObjectMeta, TypeMeta};
 use serde_json::{Value, json};
 
 use super::{
-    label_value::{label_value, short_hash},
+    label_value::{hashed_name, label_value, short_hash},
     manifests::finish,
 };
 use crate::{
-    backups::{ScheduledBackup, SpecId, Target, Ttl},
+    backups::{BackupSpec, ScheduledBackup, SpecId, Target, Ttl},
     velero::names::{LOCATION, SPEC, velero_kind},
 };
 
@@ -21,7 +21,7 @@ pub(crate) const SCHEDULED_BY: (&str, &str) = ("managed-by", "velero-operator");
 /// The labels of an application's Schedule and its backups: its name, the name of its endpoint, and its model's.
 pub(crate) const TARGET_LABELS: [&str; 3] = ["app", "endpoint", "model"];
 
-/// What all Schedules of an installation have in common.
+/// What all Schedules of an installation, and the backups that are made by hand, have in common.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ScheduleSettings<'a> {
     /// The application of the charm.
@@ -36,15 +36,7 @@ pub(crate) struct ScheduleSettings<'a> {
 impl ScheduleSettings<'_> {
     /// Returns the Schedule of a spec, without a name. It skips nothing.
     pub(crate) fn schedule(&self, id: SpecId, target: &Target, backup: &ScheduledBackup) -> DynamicObject {
-        let labels = self.target_labels(target).chain([(SCHEDULED_BY.0, SCHEDULED_BY.1.into())]);
-        let labels: BTreeMap<_, _> = labels.map(|(key, value)| (key.to_owned(), value.into_owned())).collect();
-        let mut annotations = BTreeMap::from([(SPEC.to_owned(), written(id))]);
-        // What a label does not tell.
-        for (key, text) in self.target_texts(target) {
-            if labels[key] != text {
-                annotations.insert(format!("velero-operator/{key}"), text.to_owned());
-            }
-        }
+        let (labels, annotations) = self.marks(id, target);
         let mut schedule = DynamicObject {
             types: Some(velero_kind("v1", "Schedule")),
             metadata: ObjectMeta {
@@ -59,7 +51,7 @@ impl ScheduleSettings<'_> {
                 // Where it is left out, Velero 1.18 changes what it goes by for all others.
                 "skipImmediately": false,
                 "useOwnerReferencesInBackup": backup.spec.use_owner_references_in_backup,
-                "template": self.template(backup, &labels),
+                "template": self.template(&backup.spec, backup.ttl.as_ref(), &labels),
             }}),
         };
         finish(&mut schedule, self.application);
@@ -69,13 +61,10 @@ impl ScheduleSettings<'_> {
     /// Returns a name for a new Schedule of a spec that nobody has taken.
     pub(crate) fn new_name(&self, id: SpecId, target: &Target, is_taken: impl Fn(&str) -> bool) -> String {
         let text = format!("{}-{}", target.application, target.endpoint).to_lowercase();
-        let is_allowed = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit();
-        let stem: String = text.chars().map(|character| if is_allowed(character) { character } else { '-' }).collect();
         let named = |attempt: u32| {
-            let hash = short_hash(&[self.namespace, self.application, &written(id), &text, &attempt.to_string()]);
-            let stem = &stem[..stem.len().min(LONGEST_NAME - hash.len() - 1)];
             // Backups are named after it, and those of other clusters may be in the same bucket.
-            format!("{}-{hash}", stem.trim_matches('-')).trim_start_matches('-').to_owned()
+            let hash = short_hash(&[self.namespace, self.application, &written(id), &text, &attempt.to_string()]);
+            hashed_name(&text, &hash, LONGEST_NAME)
         };
         (0..u32::MAX).map(named).find(|name| !is_taken(name)).unwrap_or_default()
     }
@@ -95,9 +84,22 @@ impl ScheduleSettings<'_> {
         [(application, target.application.as_str()), (endpoint, target.endpoint.as_str()), (model, of_model)]
     }
 
+    /// Returns the labels and annotations that tell of what spec something is.
+    pub(super) fn marks(&self, id: SpecId, target: &Target) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+        let labels = self.target_labels(target).chain([(SCHEDULED_BY.0, SCHEDULED_BY.1.into())]);
+        let labels: BTreeMap<_, _> = labels.map(|(key, value)| (key.to_owned(), value.into_owned())).collect();
+        let mut annotations = BTreeMap::from([(SPEC.to_owned(), written(id))]);
+        // What a label does not tell.
+        for (key, text) in self.target_texts(target) {
+            if labels[key] != text {
+                annotations.insert(target_annotation(key), text.to_owned());
+            }
+        }
+        (labels, annotations)
+    }
+
     /// Returns the spec of the backups that are made.
-    fn template(&self, backup: &ScheduledBackup, labels: &BTreeMap<String, String>) -> Value {
-        let spec = &backup.spec;
+    pub(super) fn template(&self, spec: &BackupSpec, ttl: Option<&Ttl>, labels: &BTreeMap<String, String>) -> Value {
         let selector = spec.label_selector.as_ref().filter(|labels| !labels.is_empty());
         let excluded = |names: &Option<Vec<String>>| names.clone().filter(|names| !names.is_empty());
         json!({
@@ -111,10 +113,15 @@ impl ScheduleSettings<'_> {
             "excludedResources": excluded(&spec.exclude_resources),
             "includeClusterResources": spec.include_cluster_resources,
             "labelSelector": selector.map(|labels| json!({"matchLabels": labels})),
-            "ttl": backup.ttl.as_ref().map(Ttl::as_str),
+            "ttl": ttl.map(Ttl::as_str),
             "defaultVolumesToFsBackup": self.default_volumes_to_fs_backup,
         })
     }
+}
+
+/// Returns the annotation with the text that a label of [`TARGET_LABELS`] could not hold.
+pub(crate) fn target_annotation(label: &str) -> String {
+    format!("velero-operator/{label}")
 }
 
 /// Returns the kind of Schedules.

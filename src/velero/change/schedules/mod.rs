@@ -14,11 +14,11 @@ use serde_json::{Map, Value, json};
 use self::matching::{Match, Origin, match_up, origin};
 use crate::{
     backups::{BackupPlan, SchedulePlan},
-    cluster::{Cluster, ClusterError, Head, Listed, describe, differs, named},
+    cluster::{Cluster, ClusterError, Head, Listed, describe, differs},
     error_chain::ErrorChain,
     status::Status,
     velero::{
-        names::LOCATION,
+        location::snapshots::has_snapshot_location,
         wanted::{
             Installation,
             schedule::{ScheduleSettings, schedule_kind},
@@ -106,12 +106,6 @@ pub(crate) async fn apply(
         }
     }
     Ok(applied)
-}
-
-/// Whether there is a place for snapshots of volumes: a backup that names one that is not there fails.
-async fn has_snapshot_location(cluster: &Cluster) -> Result<bool, ClusterError> {
-    let location = cluster.own(named("velero.io/v1", "VolumeSnapshotLocation", LOCATION));
-    Ok(cluster.find_metadata(&location).await?.is_some())
 }
 
 /// Returns the writes that bring `live` to what is planned. `names` are those of all Schedules, and get those of new ones.

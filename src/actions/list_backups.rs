@@ -1,0 +1,113 @@
+//! The action `list-backups`: the newest backups of applications.
+
+use super::{ActionError, SUCCESS, connect, failed, refused, table::table};
+use crate::{
+    contract::{ParameterSpec, parameter},
+    juju::{ActionParameters, Environment, HookTools},
+    velero::{BackupFilter, ListedBackup},
+};
+
+/// How many are listed where nothing is said.
+const DEFAULT_LIMIT: usize = 100;
+/// How many are listed at most: each is seven results.
+const HIGHEST_LIMIT: usize = 1000;
+
+/// Lists the backups.
+pub(super) async fn run(tools: &HookTools, environment: &Environment) -> Result<(), ActionError> {
+    let parameters = tools.action_parameters().await?;
+    let (filter, limit) = wanted(&parameters).map_err(failed)?;
+    let velero = connect(environment)?;
+    let list = velero.newest_backups(&filter, limit).await.map_err(refused(environment))?;
+    let mut results = vec![("table".to_owned(), table(&list)), ("total".to_owned(), list.total.to_string())];
+    results.extend(list.newest.iter().flat_map(entries));
+    results.push((SUCCESS.0.to_owned(), SUCCESS.1.to_owned()));
+    Ok(tools.set_action_results(&results).await?)
+}
+
+/// Reads what is to be listed.
+fn wanted(parameters: &ActionParameters) -> Result<(BackupFilter, usize), String> {
+    let text = |parameter: ParameterSpec| parameters.text(parameter.name).map(str::to_owned);
+    let (application, endpoint) = (text(parameter::APP), text(parameter::ENDPOINT));
+    if application.is_none() && endpoint.is_some() {
+        return Err("endpoint alone names no application: give app too".to_owned());
+    }
+    let filter = BackupFilter { application, endpoint, model: text(parameter::MODEL) };
+    let limit = match parameters.integer(parameter::LIMIT.name) {
+        None => DEFAULT_LIMIT,
+        Some(given) => usize::try_from(given)
+            .ok()
+            .filter(|limit| (1..=HIGHEST_LIMIT).contains(limit))
+            .ok_or_else(|| format!("limit {given} is not from 1 to {HIGHEST_LIMIT}"))?,
+    };
+    Ok((filter, limit))
+}
+
+/// Returns the results of a backup, for scripts.
+fn entries(backup: &ListedBackup) -> impl Iterator<Item = (String, String)> + use<> {
+    let time = |time: Option<jiff::Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
+    let ListedBackup { uid, name, application, endpoint, model, phase, started, completed } = backup.clone();
+    let fields = [
+        ("name", name),
+        ("app", application),
+        ("endpoint", endpoint),
+        ("model", model),
+        ("phase", phase.to_string()),
+        ("start-timestamp", time(started)),
+        ("completion-timestamp", time(completed)),
+    ];
+    // Uids of Kubernetes are lower-case words with dashes, as keys of results are.
+    fields.into_iter().map(move |(key, value)| (format!("backups.{uid}.{key}"), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::velero::Phase;
+
+    fn wanted_of(parameters: &Value) -> Result<(BackupFilter, usize), String> {
+        wanted(&parameters.as_object().unwrap().clone().into_iter().collect())
+    }
+
+    #[test]
+    fn all_are_listed_where_nothing_is_said_but_not_too_many() {
+        assert_eq!(wanted_of(&json!({})), Ok((BackupFilter::default(), 100)));
+        let filter =
+            BackupFilter { application: Some("ledger".into()), model: Some("apps".into()), ..BackupFilter::default() };
+        assert_eq!(wanted_of(&json!({"app": "ledger", "model": "apps", "limit": 1000})), Ok((filter, 1000)));
+        for limit in [0, -1, 1001] {
+            let told = format!("limit {limit} is not from 1 to 1000");
+            assert_eq!(wanted_of(&json!({"limit": limit})), Err(told));
+        }
+        assert_eq!(
+            wanted_of(&json!({"endpoint": "backups"})).unwrap_err(),
+            "endpoint alone names no application: give app too"
+        );
+    }
+
+    #[test]
+    fn scripts_find_each_backup_by_its_uid() {
+        let backup = ListedBackup {
+            uid: "0a1b-2c".into(),
+            name: "nightly".into(),
+            application: "ledger".into(),
+            endpoint: "backups".into(),
+            model: "apps".into(),
+            phase: Phase::InProgress,
+            started: Some("2026-01-31T10:20:30Z".parse().unwrap()),
+            completed: None,
+        };
+        let told: Vec<_> = entries(&backup).map(|(key, value)| format!("{key}={value}")).collect();
+        let expected = [
+            "backups.0a1b-2c.name=nightly",
+            "backups.0a1b-2c.app=ledger",
+            "backups.0a1b-2c.endpoint=backups",
+            "backups.0a1b-2c.model=apps",
+            "backups.0a1b-2c.phase=InProgress",
+            "backups.0a1b-2c.start-timestamp=2026-01-31T10:20:30Z",
+            "backups.0a1b-2c.completion-timestamp=",
+        ];
+        assert_eq!(told, expected);
+    }
+}

@@ -1,0 +1,95 @@
+//! A list of backups for people.
+
+use super::output::harmless;
+use crate::velero::{BackupList, ListedBackup};
+
+/// A result travels as one argument, of which Linux takes 128 KiB.
+const ROOM: usize = 120 * 1024;
+
+/// Returns a table of backups, and below it how to see more than these.
+pub(super) fn table(list: &BackupList) -> String {
+    let BackupList { newest, total } = list;
+    if newest.is_empty() {
+        return "no backups".to_owned();
+    }
+    let head = ["BACKUP", "APP", "ENDPOINT", "MODEL", "PHASE", "STARTED", "DURATION"].map(str::to_owned);
+    let rows: Vec<_> = [head].into_iter().chain(newest.iter().map(row)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths = [0, 1, 2, 3, 4, 5, 6].map(width);
+    let mut text = String::new();
+    let mut shown = 0;
+    for (number, row) in rows.iter().enumerate() {
+        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let line = cells.join("  ");
+        if text.len() + line.len() > ROOM {
+            break;
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+        shown = number;
+    }
+    if shown < *total {
+        text.push_str(&format!("{shown} of {total}: to see others, name app, endpoint or model, or a higher limit"));
+    }
+    text.trim_end().to_owned()
+}
+
+fn row(backup: &ListedBackup) -> [String; 7] {
+    let ListedBackup { name, application, endpoint, model, phase, started, completed, .. } = backup;
+    let duration = started.zip(*completed).map(|(start, end)| format!("{:#}", end.duration_since(start)));
+    let phase = phase.to_string();
+    let [name, application, endpoint, model, phase] =
+        [name, application, endpoint, model, &phase].map(|text| harmless(text));
+    [
+        name,
+        application,
+        endpoint,
+        model,
+        phase,
+        started.map(|time| time.to_string()).unwrap_or_default(),
+        duration.unwrap_or_default(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::velero::Phase;
+
+    fn backup(name: &str) -> ListedBackup {
+        ListedBackup {
+            uid: name.to_owned(),
+            name: name.to_owned(),
+            application: "ledger".to_owned(),
+            endpoint: "backups".to_owned(),
+            model: "apps".to_owned(),
+            phase: Phase::Completed,
+            started: Some("2026-01-31T10:20:30Z".parse().unwrap()),
+            completed: Some("2026-01-31T10:21:35Z".parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn columns_stand_below_each_other() {
+        let newest = vec![backup("ledger-backups-0a1b2c3d"), ListedBackup { completed: None, ..backup("b") }];
+        let expected = "\
+BACKUP                   APP     ENDPOINT  MODEL  PHASE      STARTED               DURATION
+ledger-backups-0a1b2c3d  ledger  backups   apps   Completed  2026-01-31T10:20:30Z  1m 5s
+b                        ledger  backups   apps   Completed  2026-01-31T10:20:30Z";
+        assert_eq!(table(&BackupList { newest: newest.clone(), total: 2 }), expected);
+        let more = table(&BackupList { newest, total: 10_000 });
+        assert!(
+            more.ends_with("\n2 of 10000: to see others, name app, endpoint or model, or a higher limit"),
+            "{more}"
+        );
+        assert_eq!(table(&BackupList::default()), "no backups");
+    }
+
+    #[test]
+    fn a_table_fits_into_a_result() {
+        let newest = vec![backup(&"a".repeat(200)); 1000];
+        let text = table(&BackupList { newest, total: 1000 });
+        assert!(text.len() < 128 * 1024 - "table=".len() - 1, "{}", text.len());
+        assert!(text.lines().last().unwrap().contains(" of 1000: to see others"), "{}", &text[text.len() - 200..]);
+    }
+}

@@ -1,0 +1,166 @@
+//! What only the store has of a backup or a restore: its errors and warnings in words, and the list of what is in it.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::run::RunKind;
+use crate::{
+    process::ProcessError,
+    velero::wanted::{Cli, Finish, LineSink},
+};
+
+/// The CLI itself waits half a minute for each of some files.
+const TIME_LIMIT: Duration = Duration::from_mins(3);
+/// What a list of resources has above the claims of volumes.
+const CLAIMS: &str = "v1/PersistentVolumeClaim:";
+
+/// What the CLI describes of a run.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Details {
+    pub first_error: Option<String>,
+    pub first_warning: Option<String>,
+    /// The claims in it, as `namespace/name`; `None` where there is no list.
+    pub claims: Option<BTreeSet<String>>,
+    section: Section,
+    is_in_claims: bool,
+}
+
+/// The part of the description that is being read.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Section {
+    Errors,
+    Warnings,
+    Resources,
+    #[default]
+    Other,
+}
+
+impl LineSink for Details {
+    async fn lines(&mut self, lines: Vec<String>) {
+        for line in lines {
+            self.read(&line);
+        }
+    }
+}
+
+impl Details {
+    /// Asks the CLI, which fetches from the store. What it does not tell stays unknown.
+    pub(crate) async fn ask(cli: &Cli, namespace: &str, kind: RunKind, name: &str) -> Result<Self, ProcessError> {
+        let arguments = [kind.word(), "describe", name, "--details"].map(str::to_owned);
+        let mut details = Self::default();
+        let finish = cli.command(namespace, &arguments, TIME_LIMIT, &mut details).await?;
+        if finish != Finish::Exited(Some(0)) {
+            tracing::debug!("velero describes {} {name} no further: {finish:?}", kind.word());
+        }
+        Ok(details)
+    }
+
+    fn read(&mut self, line: &str) {
+        let text = line.trim();
+        if !line.starts_with([' ', '\t']) {
+            self.section = match text.split_whitespace().collect::<Vec<_>>().join(" ").as_str() {
+                "Errors:" => Section::Errors,
+                "Warnings:" => Section::Warnings,
+                "Resource List:" => {
+                    self.claims = Some(BTreeSet::new());
+                    Section::Resources
+                }
+                _ => Section::Other,
+            };
+            self.is_in_claims = false;
+            return;
+        }
+        match self.section {
+            Section::Errors | Section::Warnings => self.read_result(text),
+            Section::Resources => match text.strip_prefix("- ") {
+                Some(name) if self.is_in_claims => {
+                    // A restore's says in brackets what became of it.
+                    let name = name.split('(').next().unwrap_or_default().trim();
+                    self.claims.get_or_insert_default().insert(name.to_owned());
+                }
+                Some(_) => {}
+                None => self.is_in_claims = text == CLAIMS,
+            },
+            Section::Other => {}
+        }
+    }
+
+    fn read_result(&mut self, text: &str) {
+        let (head, rest) = text.split_once(':').map_or(("", text), |(head, rest)| (head.trim(), rest.trim()));
+        let known = match self.section {
+            Section::Errors => &mut self.first_error,
+            _ => &mut self.first_warning,
+        };
+        if known.is_some() || rest == "<none>" {
+            return;
+        }
+        // The parts of a result, and the namespaces, are each followed by their first message or by nothing.
+        *known = match head {
+            "Velero" | "Cluster" if !rest.is_empty() => Some(rest.to_owned()),
+            "Namespaces" => None,
+            "" => Some(rest.to_owned()),
+            _ if rest.is_empty() => None,
+            _ => Some(text.split_whitespace().collect::<Vec<_>>().join(" ")),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Details {
+        let mut details = Details::default();
+        text.lines().for_each(|line| details.read(line));
+        details
+    }
+
+    #[test]
+    fn the_first_error_and_warning_are_told_and_the_claims_found() {
+        let details = read(
+            "\
+Name:         nightly
+Phase:  PartiallyFailed (run 'velero backup logs nightly' for more information)
+
+Warnings:
+  Velero:     <none>
+  Cluster:    <none>
+  Namespaces:
+    shop:   resource: /pods name: /web message: /skipped
+            another one
+
+Errors:
+  Velero:    name: /web-0 message: /Error backing up item
+             another one
+  Cluster:    <none>
+  Namespaces: <none>
+
+Namespaces:
+  Included:  shop
+
+Resource List:
+  apps/v1/Deployment:
+    - shop/web
+  v1/PersistentVolumeClaim:
+    - shop/data
+    - shop/logs
+  v1/Pod:
+    - shop/web-0
+
+Backup Volumes:
+  Pod Volume Backups: <none included>
+",
+        );
+        assert_eq!(details.first_error.as_deref(), Some("name: /web-0 message: /Error backing up item"));
+        assert_eq!(details.first_warning.as_deref(), Some("shop: resource: /pods name: /web message: /skipped"));
+        let claims: BTreeSet<_> = ["shop/data", "shop/logs"].map(str::to_owned).into();
+        assert_eq!(details.claims, Some(claims));
+    }
+
+    #[test]
+    fn what_was_restored_of_claims_is_found() {
+        let details =
+            read("Resource List:\n  v1/PersistentVolumeClaim:\n    - shop/data(created)\n    - shop/logs(failed)\n");
+        assert_eq!(details.claims.unwrap().len(), 2);
+        assert_eq!(read("Resource List:  <backup resource list not found>\n").claims, None);
+    }
+}

@@ -1,0 +1,107 @@
+//! What others ask of Velero about backups and restores that are made by hand.
+
+use std::collections::BTreeSet;
+
+use super::{
+    details::Details,
+    follow::{Audience, Ended, follow},
+    listing::{self, BackupFilter, BackupList},
+    make::{self, KnownRun},
+    run::RunKind,
+    volumes::{Coverage, Volumes},
+};
+use crate::{
+    cluster::named,
+    velero::{
+        Velero, VeleroError,
+        location::{
+            snapshots::has_snapshot_location,
+            usable::{self, LocationTrouble},
+        },
+        names::velero_kind,
+        wanted::{CliError, backup::OneBackup, restore::RestoreOrder, schedule::ScheduleSettings},
+    },
+};
+
+impl Velero {
+    /// Returns what keeps a storage location from being used now.
+    pub(crate) async fn location_trouble(&self, location: &str) -> Result<Option<LocationTrouble>, VeleroError> {
+        let object = self.cluster.own(named("velero.io/v1", "BackupStorageLocation", location));
+        let found = self.cluster.find(&object).await?;
+        Ok(usable::trouble(found.as_ref(), location, self.namespace()))
+    }
+
+    /// Makes a backup of what an application has declared, as its Schedule would. `unit` is who asks for it.
+    pub(crate) async fn make_backup(
+        &self,
+        unit: &str,
+        order: &OneBackup<'_>,
+        default_volumes_to_fs_backup: bool,
+    ) -> Result<KnownRun, VeleroError> {
+        let settings = ScheduleSettings {
+            application: unit,
+            namespace: self.namespace(),
+            default_volumes_to_fs_backup,
+            has_snapshot_location: has_snapshot_location(&self.cluster).await?,
+        };
+        let about = format!("{}-{}", order.target.application, order.target.endpoint);
+        Ok(make::make(&self.cluster, RunKind::Backup, &about, unit, settings.backup(order)).await?)
+    }
+
+    /// Makes a restore of a backup. `unit` is who asks for it.
+    pub(crate) async fn make_restore(
+        &self,
+        unit: &str,
+        backup: &str,
+        order: &RestoreOrder,
+    ) -> Result<KnownRun, VeleroError> {
+        let restore = order.restore("", self.namespace(), backup);
+        Ok(make::make(&self.cluster, RunKind::Restore, backup, unit, restore).await?)
+    }
+
+    /// Returns the backup of that name.
+    pub(crate) async fn backup_named(&self, name: &str) -> Result<Option<KnownRun>, VeleroError> {
+        Ok(make::find(&self.cluster, RunKind::Backup, name).await?)
+    }
+
+    /// Returns the backup with that uid.
+    pub(crate) async fn backup_of_uid(&self, uid: &str) -> Result<Option<KnownRun>, VeleroError> {
+        match make::name_of(&self.cluster, RunKind::Backup, uid).await? {
+            Some(name) => self.backup_named(&name).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Watches a backup or a restore until it has ended, however long that takes.
+    pub(crate) async fn follow(
+        &self,
+        kind: RunKind,
+        run: &KnownRun,
+        audience: &mut impl Audience,
+    ) -> Result<Ended, VeleroError> {
+        Ok(follow(&self.cluster, kind, &run.name, &run.uid, audience).await?)
+    }
+
+    /// Returns what the CLI tells more of a run that has ended.
+    pub(crate) async fn details(&self, kind: RunKind, name: &str) -> Result<Details, VeleroError> {
+        let details = Details::ask(&self.cli, self.namespace(), kind, name).await;
+        Ok(details.map_err(CliError::Process)?)
+    }
+
+    /// Finds out which of the claims in a backup have their data in it.
+    pub(crate) async fn coverage(
+        &self,
+        backup: &KnownRun,
+        claims: BTreeSet<String>,
+        volumes: &Volumes,
+    ) -> Result<Coverage, VeleroError> {
+        let api = self.cluster.here(&velero_kind("v2alpha1", "DataUpload"));
+        let uploads = self.cluster.list(&api, "the DataUploads", &RunKind::Backup.belongings(&backup.uid)).await?;
+        Ok(Coverage::of(&backup.run, claims, volumes, &uploads.iter().collect()))
+    }
+
+    /// Returns the newest backups of applications.
+    pub(crate) async fn newest_backups(&self, filter: &BackupFilter, limit: usize) -> Result<BackupList, VeleroError> {
+        Ok(listing::newest(&self.cluster, filter, limit).await?)
+    }
+}
