@@ -18,7 +18,8 @@ use crate::{
     contract::{OPTIONS, OptionSpec},
     error_chain::ErrorChain,
     integrations,
-    juju::{ConfigValues, Databag, RelationId},
+    juju::{ConfigValues, Databag, ModelId, RelationId},
+    observer::{self, Assignment},
     plan,
     snapshot::{Relation, Snapshot},
     status::Status,
@@ -42,6 +43,22 @@ enum Command {
     ///
     /// The credentials are left out of what is printed.
     Plan(PlanArguments),
+    /// Watch for a unit, between its hooks
+    #[command(hide = true)]
+    Observe(ObserveArguments),
+}
+
+#[derive(Args, Debug)]
+struct ObserveArguments {
+    /// The unit's name
+    #[arg(long)]
+    unit: String,
+    /// The directory of the unit's charm
+    #[arg(long, value_name = "FOLDER")]
+    charm_directory: PathBuf,
+    /// The program by which Juju is asked to run a hook
+    #[arg(long, value_name = "FILE")]
+    juju_exec: PathBuf,
 }
 
 #[derive(Args, Debug)]
@@ -102,6 +119,10 @@ fn endpoints() -> String {
 pub async fn run() -> ExitCode {
     let outcome: Result<(), Box<dyn Error>> = match Arguments::parse().command {
         Some(Command::Plan(arguments)) => print_plan(arguments).await.map_err(Into::into),
+        Some(Command::Observe(ObserveArguments { unit, charm_directory, juju_exec })) => {
+            let assignment = Assignment { unit, charm_directory, juju_exec };
+            observer::observe(&assignment).await.map_err(Into::into)
+        }
         None => {
             let _ = Arguments::command().print_help();
             return ExitCode::from(2);
@@ -119,14 +140,16 @@ pub async fn run() -> ExitCode {
 async fn print_plan(arguments: PlanArguments) -> Result<(), PlanError> {
     let snapshot = Snapshot {
         application: "velero-operator".to_owned(),
+        unit: "velero-operator/0".to_owned(),
+        model: ModelId::default(),
         leader: true,
         config: config(&arguments.config)?,
         periodic: false,
-        knows_backups: false,
         relations: match &arguments.storage {
             Some(path) => storage(path, &read(path)?)?,
             None => BTreeMap::new(),
         },
+        address: None,
     };
     let cli = Cli::at(arguments.velero.unwrap_or_else(velero_program));
     // A program that cannot tell its version cannot make the manifests either, and what is wrong with the input comes first.
@@ -195,8 +218,8 @@ fn storage(path: &Path, text: &str) -> Result<BTreeMap<&'static str, Vec<Relatio
             let endpoint = integrations::storage_endpoints()
                 .find(|endpoint| *endpoint == name)
                 .ok_or(PlanError::UnknownEndpoint { endpoint: name })?;
-            let (ours, id) = (Databag::default(), RelationId::new(endpoint));
-            Ok((endpoint, vec![Relation { id, remote: None, theirs, ours, secret: None }]))
+            let (ours, own, id) = (Databag::default(), Databag::default(), RelationId::new(endpoint));
+            Ok((endpoint, vec![Relation { id, remote: None, theirs, ours, own, secret: None }]))
         })
         .collect()
 }
@@ -217,6 +240,7 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Arguments::command().debug_assert();
+        assert!(Arguments::command().find_subcommand(observer::COMMAND).is_some());
     }
 
     #[test]

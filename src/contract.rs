@@ -4,6 +4,9 @@
 //! before the charm runs. A test holds the two together, so that nothing is declared and not handled, or handled and
 //! not declared. The code that handles an option, an endpoint or an action takes its name from here.
 
+/// The charm's name on Charmhub, whatever an application of it is called.
+pub const CHARM: &str = "velero-operator";
+
 /// An option of `juju config`, with the value that it has until the user sets another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ConfigOption<T> {
@@ -107,6 +110,10 @@ pub mod endpoint {
     pub const VELERO_BACKUPS: &str = "velero-backups";
     /// Where an application says what of it is to be backed up, in a list.
     pub const K8S_BACKUP_TARGET: &str = "k8s-backup-target";
+    /// Where a Prometheus learns what to scrape, and when to alert.
+    pub const METRICS_ENDPOINT: &str = "metrics-endpoint";
+    /// Where a Grafana gets the dashboard.
+    pub const GRAFANA_DASHBOARD: &str = "grafana-dashboard";
 }
 
 /// The side that the charm has in a relation.
@@ -114,7 +121,7 @@ pub mod endpoint {
 pub enum Role {
     /// The charm uses what the other application offers.
     Requires,
-    /// The charm offers something to the other application.
+    /// The charm offers something to the other application, of which it needs to know nothing.
     Provides,
 }
 
@@ -142,7 +149,7 @@ pub struct EndpointSpec {
     pub limit: Option<u32>,
     /// The endpoint whose relation this one only completes: alone it means nothing.
     pub completes: Option<&'static str>,
-    /// Whether only the leader reads its relations, of which there may be many; it publishes nothing in them.
+    /// Whether only the leader has to do with its relations.
     pub is_for_leader: bool,
 }
 
@@ -192,6 +199,22 @@ pub const RELATIONS: &[EndpointSpec] = &[
         name: endpoint::K8S_BACKUP_TARGET,
         interface: "k8s_backup_target",
         role: Role::Requires,
+        limit: None,
+        completes: None,
+        is_for_leader: true,
+    },
+    EndpointSpec {
+        name: endpoint::METRICS_ENDPOINT,
+        interface: "prometheus_scrape",
+        role: Role::Provides,
+        limit: None,
+        completes: None,
+        is_for_leader: false,
+    },
+    EndpointSpec {
+        name: endpoint::GRAFANA_DASHBOARD,
+        interface: "grafana_dashboard",
+        role: Role::Provides,
         limit: None,
         completes: None,
         is_for_leader: true,
@@ -365,6 +388,8 @@ pub mod hook {
     pub const LEADER_SETTINGS_CHANGED: &str = "leader-settings-changed";
     /// A secret that the unit has read has a newer revision.
     pub const SECRET_CHANGED: &str = "secret-changed";
+    /// What runs of Velero is not what the last hook has seen. Juju does not know this hook: the charm's observer asks for it.
+    pub const VELERO_CHANGED: &str = "velero-changed";
 }
 
 /// Every hook of the charm that belongs to no relation.

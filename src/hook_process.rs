@@ -11,7 +11,8 @@ use crate::{
     contract::{self, Action, hook},
     error_chain::ErrorChain,
     juju::{Dispatch, Environment, EnvironmentError, HookTools, JujuLog},
-    reconcile::{self, ReconcileError},
+    observer::{self, Busy, ObserverError, Place, Told},
+    reconcile::{self, Outlook, Prospect, ReconcileError},
 };
 
 /// Why the process ends with an exit code that makes Juju run the hook again, or fail the action.
@@ -54,13 +55,28 @@ pub async fn run() -> ExitCode {
 
 async fn dispatch(tools: &HookTools) -> Result<(), HookError> {
     let environment = Environment::from_variables(|variable| env::var(variable).ok())?;
+    let place = Place::in_charm(&environment.charm_directory);
+    let _busy = Busy::mark(&place);
     match &environment.dispatch {
         Dispatch::Hook(name) => {
             let outcome = match name.as_str() {
-                hook::STOP => reconcile::stop(&environment).await,
-                hook::REMOVE => reconcile::remove(tools, &environment).await,
-                name if contract::hook_names().any(|known| known == name) => {
-                    reconcile::reconcile(tools, &environment).await
+                hook::STOP => {
+                    tell(observer::end(&place).await);
+                    reconcile::stop(&environment).await
+                }
+                hook::REMOVE => {
+                    tell(observer::end(&place).await);
+                    reconcile::remove(tools, &environment).await
+                }
+                name if name == hook::VELERO_CHANGED || contract::hook_names().any(|known| known == name) => {
+                    let outlook = reconcile::reconcile(tools, &environment).await;
+                    match outlook {
+                        Ok(outlook) => {
+                            tell(watch_on(&place, &environment, outlook).await);
+                            Ok(())
+                        }
+                        Err(error) => Err(error),
+                    }
                 }
                 unknown => {
                     tracing::info!("nothing to do for the hook {unknown}");
@@ -76,5 +92,22 @@ async fn dispatch(tools: &HookTools) -> Result<(), HookError> {
             };
             outcome.map_err(|error| HookError::Action(name.clone(), error))
         }
+    }
+}
+
+/// Leaves to the observer what is to be watched until the next hook.
+async fn watch_on(place: &Place, environment: &Environment, outlook: Outlook) -> Result<(), ObserverError> {
+    let told = match outlook {
+        Outlook::Removal => return observer::end(place).await,
+        Outlook::Unplanned => None,
+        Outlook::Planned(Prospect { look, waits, leads }) => Some(Told { look, waits, leads }),
+    };
+    observer::leave(place, &environment.unit, &environment.charm_directory, told.as_ref()).await
+}
+
+/// Tells what is wrong with the observer. No hook fails for that: the next ones do all that this one does.
+fn tell(outcome: Result<(), ObserverError>) {
+    if let Err(error) = outcome {
+        tracing::warn!("until the next hook, nobody watches: {}", ErrorChain(&error));
     }
 }

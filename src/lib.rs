@@ -15,6 +15,8 @@ mod error_chain;
 pub mod hook_process;
 mod integrations;
 mod juju;
+mod observability;
+mod observer;
 mod plan;
 mod process;
 mod reconcile;

@@ -7,7 +7,7 @@ use crate::{
     backups::SchedulePlan,
     cluster::named,
     contract::{OPTIONS, OptionSpec},
-    juju::{Databag, RelationId},
+    juju::{Databag, ModelId, RelationId},
     snapshot::Relation,
     velero::{Claim, Held},
 };
@@ -25,6 +25,7 @@ fn relation(endpoint: &'static str, fields: &[(&str, &str)]) -> (&'static str, R
         remote: None,
         theirs: fields.iter().copied().collect(),
         ours: Databag::default(),
+        own: Databag::default(),
         secret: None,
     };
     (endpoint, relation)
@@ -33,9 +34,11 @@ fn relation(endpoint: &'static str, fields: &[(&str, &str)]) -> (&'static str, R
 fn snapshot(settings: &[(&str, Value)], relations: Vec<(&'static str, Relation)>) -> Snapshot {
     Snapshot {
         application: "velero-operator".into(),
+        unit: "velero-operator/0".into(),
+        model: ModelId::default(),
+        address: None,
         leader: true,
         periodic: false,
-        knows_backups: true,
         config: config(settings),
         relations: relations.into_iter().map(|(endpoint, relation)| (endpoint, vec![relation])).collect(),
     }

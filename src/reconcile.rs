@@ -17,7 +17,7 @@ use crate::{
     plan,
     snapshot::{Snapshot, SnapshotError},
     status::{self, Status},
-    velero::{Expected, Facts, ImageOptions, Installation, RunningServer, Trouble, Velero, VeleroError, Version},
+    velero::{Expected, Facts, ImageOptions, Installation, Look, RunningServer, Trouble, Velero, VeleroError, Version},
 };
 
 /// How long a non-leader waits for the leader's change, so that its status is not stale until its next hook.
@@ -44,12 +44,34 @@ pub(crate) enum ReconcileError {
     },
 }
 
+/// What there is to watch after a hook.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Outlook {
+    /// The unit is being removed: what its status says matters no more.
+    Removal,
+    /// Nothing can be planned, so that nothing is expected to run.
+    Unplanned,
+    /// Something is planned.
+    Planned(Prospect),
+}
+
+/// What is to be watched of what is planned.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Prospect {
+    /// What was expected, and how it was seen last.
+    pub look: Look,
+    /// Whether a change waits for a backup or a restore to end.
+    pub waits: bool,
+    /// Whether this unit is the one to mend what somebody changes.
+    pub leads: bool,
+}
+
 /// Runs any hook but the last: brings the cluster to the plan, and reports a status.
 ///
 /// # Errors
 ///
 /// When Juju should run the hook again.
-pub(crate) async fn reconcile(tools: &HookTools, environment: &Environment) -> Result<(), ReconcileError> {
+pub(crate) async fn reconcile(tools: &HookTools, environment: &Environment) -> Result<Outlook, ReconcileError> {
     reconcile_in(|| Velero::in_cluster(&environment.charm_directory), tools, environment).await
 }
 
@@ -58,7 +80,7 @@ async fn reconcile_in(
     connect: impl FnOnce() -> Result<Velero, ClusterError>,
     tools: &HookTools,
     environment: &Environment,
-) -> Result<(), ReconcileError> {
+) -> Result<Outlook, ReconcileError> {
     // When a unit is removed, its relations break for that unit only. It can still be the leader then, and must not remove what the
     // remaining units use. Where none remains, its last hook takes everything away, and has little time.
     let goal = tools.goal_state().await?;
@@ -67,7 +89,7 @@ async fn reconcile_in(
         None => return Err(ReconcileError::UnknownUnits),
         Some(true) => {
             tracing::info!("{} is being removed: nothing changes until its last hook", environment.unit);
-            return Ok(());
+            return Ok(Outlook::Removal);
         }
         Some(false) => {}
     }
@@ -81,13 +103,13 @@ async fn bring_about_and_report(
     tools: &HookTools,
     environment: &Environment,
     snapshot: &Snapshot,
-) -> Result<(), ReconcileError> {
+) -> Result<Outlook, ReconcileError> {
     let mut unit_status = tools.unit_status();
-    let status = match plan_and_bring_about(velero, tools, environment, snapshot, &mut unit_status).await {
+    let (status, outlook) = match plan_and_bring_about(velero, tools, environment, snapshot, &mut unit_status).await {
         Err(ReconcileError::Velero(error)) => match error.refusal(&snapshot.application) {
             Some(status) => {
                 tracing::warn!("the cluster refuses: {}", ErrorChain(&error));
-                status
+                (status, Outlook::Unplanned)
             }
             None => return Err(ReconcileError::Velero(error)),
         },
@@ -97,14 +119,14 @@ async fn bring_about_and_report(
     if unit_status.report(&status).await? {
         tracing::info!("{status}");
     }
-    Ok(())
+    Ok(outlook)
 }
 
-/// Asks the other sides of storage relations for what they do not give unasked.
+/// Publishes in relations what the plan says.
 async fn publish(tools: &HookTools, publications: &[Publication]) -> Result<(), ToolError> {
-    for Publication { relation, values } in publications {
-        tracing::info!("asking {relation} for {}", values.keys().copied().collect::<Vec<_>>().join(", "));
-        tools.publish(relation, values).await?;
+    for Publication { relation, bag, values } in publications {
+        tracing::info!("publishing in {relation}: {}", values.keys().copied().collect::<Vec<_>>().join(", "));
+        tools.publish(relation, *bag, values).await?;
     }
     Ok(())
 }
@@ -115,12 +137,12 @@ async fn plan_and_bring_about(
     environment: &Environment,
     snapshot: &Snapshot,
     unit_status: &mut UnitStatus<'_>,
-) -> Result<Status, ReconcileError> {
+) -> Result<(Status, Outlook), ReconcileError> {
     let facts = velero.facts(&plan::needs(snapshot)).await?;
     let plan = plan::plan(snapshot, &facts);
     publish(tools, &plan.publications).await?;
     let Some(installation) = &plan.installation else {
-        return Ok(worst(plan.obstacles, &plan.remarks));
+        return Ok((worst(plan.obstacles, &plan.remarks), Outlook::Unplanned));
     };
     let hook = Hook {
         tools,
@@ -133,12 +155,13 @@ async fn plan_and_bring_about(
         backups: plan.backups.as_ref(),
     };
     // Both wait for many things, and would make each future above them as large.
-    let statuses = if snapshot.leader {
+    let (statuses, prospect) = if snapshot.leader {
         Box::pin(leader::bring_about(&hook, plan.obstacles, unit_status)).await?
     } else {
-        plan.obstacles.into_iter().chain(Box::pin(hook.watch_over()).await?).collect()
+        let (statuses, prospect) = Box::pin(hook.watch_over()).await?;
+        (plan.obstacles.into_iter().chain(statuses).collect(), prospect)
     };
-    Ok(worst(statuses, &plan.remarks))
+    Ok((worst(statuses, &plan.remarks), Outlook::Planned(prospect)))
 }
 
 /// What the steps of one hook share.
@@ -154,8 +177,9 @@ struct Hook<'a> {
 }
 
 impl Hook<'_> {
-    /// What a non-leader does: it looks, and changes nothing. Returns what keeps the unit from being Active.
-    async fn watch_over(&self) -> Result<Vec<Status>, ReconcileError> {
+    /// What a non-leader does: it looks, and changes nothing. Returns what keeps the unit from being Active, and what is to be
+    /// watched.
+    async fn watch_over(&self) -> Result<(Vec<Status>, Prospect), ReconcileError> {
         let (velero, installation) = (self.velero, self.installation);
         let manifests = velero.manifests(installation).await?;
         let expected = Expected::of(installation, &manifests);
@@ -167,13 +191,14 @@ impl Hook<'_> {
         let holdings = velero.holdings(&self.snapshot.application).await?;
         let mut statuses: Vec<_> = self.definitions_mismatch(definitions.as_ref()).into_iter().collect();
         let pending = velero.pending(installation, &manifests, &holdings).await?;
+        let waits = pending.postponed.is_some();
         statuses.extend(pending.postponed);
         statuses.extend(self.in_words(&seen.troubles));
         statuses.extend(pending.to_apply);
         if let Some(version) = seen.server.as_ref().and_then(RunningServer::known_version) {
             statuses.extend(self.server_mismatch(seen.server.as_ref(), version.release()));
         }
-        Ok(statuses)
+        Ok((statuses, Prospect { look: seen.look, waits, leads: false }))
     }
 
     /// Returns troubles as statuses. Where the storage does not work, what is strange about it may be why.

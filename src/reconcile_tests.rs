@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     cluster::test_api::{TestApi, Verb},
     contract::OPTIONS,
-    juju::{JujuLog, ScriptedTools},
+    juju::{JujuLog, ModelId, ScriptedTools},
     velero::{
         Cli,
         fixtures::{APPLICATION, a_minute_passes, empty_cluster, own, scripted_cli},
@@ -75,6 +75,8 @@ printf '{\"status\":\"%s\",\"message\":\"%s\"}' \"$1\" \"$text\" >\"${0%/*}/stat
             ("relation-list", r#"case "$*" in *s3-credentials*) echo '"s3-integrator"';; *) echo '"ledger"';; esac"#),
             ("relation-get", &databags),
             ("relation-set", "true"),
+            ("state-get", "echo null"),
+            ("state-set", "true"),
             ("status-get", r#"cat "${0%/*}/status" 2>/dev/null || echo '{"status":"maintenance","message":""}'"#),
             ("status-set", set),
             ("application-version-set", "true"),
@@ -84,6 +86,7 @@ printf '{\"status\":\"%s\",\"message\":\"%s\"}' \"$1\" \"$text\" >\"${0%/*}/stat
         let environment = Environment {
             dispatch: Dispatch::Hook("config-changed".to_owned()),
             unit: UNIT.to_owned(),
+            model: ModelId { name: "velero".to_owned(), uuid: "2f6d1f6e-58b1-4d27-9d0c-5f0a3c6b7e11".to_owned() },
             charm_directory: PathBuf::from(charm.path()),
             relation: None,
         };
@@ -106,7 +109,7 @@ printf '{\"status\":\"%s\",\"message\":\"%s\"}' \"$1\" \"$text\" >\"${0%/*}/stat
     }
 
     async fn hook(&self) -> Result<(), ReconcileError> {
-        Box::pin(reconcile_in(|| Ok(self.velero()), &self.juju.tools(), &self.environment)).await
+        Box::pin(reconcile_in(|| Ok(self.velero()), &self.juju.tools(), &self.environment)).await.map(drop)
     }
 
     async fn remove(&self) -> Result<(), ReconcileError> {
@@ -508,7 +511,7 @@ async fn a_related_application_is_backed_up_as_it_declares_until_it_is_related_n
 }
 
 #[tokio::test]
-async fn where_it_was_not_looked_for_declarations_the_schedules_stay() {
+async fn between_changes_the_schedules_are_not_looked_at_where_no_application_is_related() {
     let api = empty_cluster();
     Unit::of(&RELATED, &api).hook().await.unwrap();
     let mut unit = Unit::of(&LEADER, &api);

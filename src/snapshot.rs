@@ -1,13 +1,19 @@
 //! What is the case, as Juju tells it: read once at the start of a hook, and not changed afterwards.
 
+mod declared;
+
 use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use thiserror::Error;
 
+use self::declared::is_declaring;
 use crate::{
-    contract::{self, EndpointSpec, hook},
-    juju::{ConfigValues, Databag, Dispatch, Environment, GoalState, HookTools, RelationId, SecretContent, ToolError},
+    contract::{self, EndpointSpec, Role, endpoint, hook},
+    juju::{
+        ConfigValues, Databag, Dispatch, Environment, GoalState, HookTools, ModelId, RelationId, SecretContent,
+        ToolError,
+    },
 };
 
 /// The key in an integrator's databag that names the secret with the secret fields.
@@ -19,16 +25,18 @@ const AT_ONCE: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub application: String,
+    /// The name of this unit.
+    pub unit: String,
+    pub model: ModelId,
     /// Whether this unit speaks for the application.
     pub leader: bool,
     /// Whether this is `update-status`: by then an integrator has had time to answer.
     pub periodic: bool,
     pub config: ConfigValues,
-    /// Whether it was looked at what other applications declare of their backups. Between the hooks in which that can change, there
-    /// is nothing to look at where none is related.
-    pub knows_backups: bool,
     /// The relations, by their endpoint.
     pub relations: BTreeMap<&'static str, Vec<Relation>>,
+    /// Where others reach this unit, if one of the relations is to tell it and Juju knows it.
+    pub address: Option<String>,
 }
 
 /// A relation, and what both sides have published in it.
@@ -40,8 +48,10 @@ pub(crate) struct Relation {
     pub remote: Option<String>,
     /// What the other side has published.
     pub theirs: Databag,
-    /// What we have published; only the leader may read that.
+    /// What we have published as an application; only the leader may read that.
     pub ours: Databag,
+    /// What this unit has published for itself, where it has to.
+    pub own: Databag,
     /// The content of the secret that the other side has published, where it is granted to us.
     pub secret: Option<SecretContent>,
 }
@@ -65,24 +75,57 @@ impl Snapshot {
         let leader = tools.is_leader().await.map_err(failed("whether this unit is the leader"))?;
         let config = tools.config().await.map_err(failed("the options"))?;
         let periodic = environment.dispatch == Dispatch::Hook(hook::UPDATE_STATUS.to_owned());
-        let mut for_leader = contract::RELATIONS.iter().filter(|endpoint| endpoint.is_for_leader);
-        let knows_backups =
-            leader && (!periodic || for_leader.any(|endpoint| goal.relations.contains_key(endpoint.name)));
+        let is_related = |endpoint: &EndpointSpec| goal.relations.contains_key(endpoint.name);
         let reader = Reader { tools, environment, leader };
         let mut relations: BTreeMap<&'static str, Vec<Relation>> = BTreeMap::new();
-        for endpoint in contract::RELATIONS {
+        for endpoint in contract::RELATIONS.iter().filter(|endpoint| !is_declaring(endpoint)) {
             // Each endpoint is a call. What only completes another relation is read beside that one, and in its own hooks.
             let is_alone = endpoint.completes.is_some_and(|main| relations.get(main).is_none_or(Vec::is_empty));
             let is_own_hook = environment.relation.as_ref().is_some_and(|id| id.endpoint() == endpoint.name);
-            let is_left_out = is_alone && !is_own_hook || endpoint.is_for_leader && !knows_backups;
+            let is_left_out = match endpoint.role {
+                Role::Requires => is_alone && !is_own_hook,
+                // What is published there changes with the unit and in no other relation's hook. Juju does not name all relations
+                // among the goals: not those of an offer of ours that another model consumes.
+                Role::Provides => {
+                    let may_change = is_own_hook || environment.relation.is_none() && !periodic;
+                    endpoint.is_for_leader && !leader || !may_change && !is_related(endpoint)
+                }
+            };
             let of_endpoint = if is_left_out { Vec::new() } else { reader.relations(endpoint).await? };
-            for Relation { id, remote, theirs, .. } in &of_endpoint {
-                tracing::debug!("{id} with {} has {theirs:?}", remote.as_deref().unwrap_or("nobody"));
-            }
             relations.insert(endpoint.name, of_endpoint);
         }
-        let application = environment.application().to_owned();
-        Ok(Self { application, leader, periodic, config, knows_backups, relations })
+        if leader {
+            for relation in reader.declaring().await? {
+                let mut known = contract::RELATIONS.iter().map(|endpoint| endpoint.name);
+                if let Some(name) = known.find(|name| *name == relation.id.endpoint()) {
+                    relations.entry(name).or_default().push(relation);
+                }
+            }
+        } else {
+            reader.forget_declared().await?;
+        }
+        for Relation { id, remote, theirs, .. } in relations.values().flatten() {
+            tracing::debug!("{id} with {} has {theirs:?}", remote.as_deref().unwrap_or("nobody"));
+        }
+        let name = endpoint::METRICS_ENDPOINT;
+        let address = if relations.get(name).is_none_or(Vec::is_empty) {
+            None
+        } else {
+            tools.address(name).await.map_err(failed("this unit's address"))?
+        };
+        let (application, unit) = (environment.application().to_owned(), environment.unit.clone());
+        let model = environment.model.clone();
+        Ok(Self { application, unit, model, leader, periodic, config, relations, address })
+    }
+
+    /// Whether the Schedules are looked at. Between the hooks in which it can change what there should be, there is nothing to look
+    /// at where no application is related.
+    pub(crate) fn looks_at_schedules(&self) -> bool {
+        let is_declared = || {
+            let mut declaring = contract::RELATIONS.iter().filter(|endpoint| is_declaring(endpoint));
+            declaring.any(|endpoint| !self.relations(endpoint.name).is_empty())
+        };
+        self.leader && (!self.periodic || is_declared())
     }
 
     /// Reads only what other applications declare of their backups, and the options. Any unit may.
@@ -90,11 +133,12 @@ impl Snapshot {
         let config = tools.config().await.map_err(failed("the options"))?;
         let reader = Reader { tools, environment, leader: false };
         let mut relations: BTreeMap<&'static str, Vec<Relation>> = BTreeMap::new();
-        for endpoint in contract::RELATIONS.iter().filter(|endpoint| endpoint.is_for_leader) {
+        for endpoint in contract::RELATIONS.iter().filter(|endpoint| is_declaring(endpoint)) {
             relations.insert(endpoint.name, reader.relations(endpoint).await?);
         }
-        let application = environment.application().to_owned();
-        Ok(Self { application, leader: false, periodic: false, config, knows_backups: true, relations })
+        let (application, unit) = (environment.application().to_owned(), environment.unit.clone());
+        let model = environment.model.clone();
+        Ok(Self { application, unit, model, leader: false, periodic: false, config, relations, address: None })
     }
 
     pub(crate) fn relations(&self, endpoint: &str) -> &[Relation] {
@@ -135,26 +179,49 @@ impl Reader<'_> {
     }
 
     async fn relation(&self, id: RelationId, endpoint: &EndpointSpec) -> Result<Relation, SnapshotError> {
+        match endpoint.role {
+            Role::Requires => self.required(id, endpoint).await,
+            Role::Provides => self.provided(id, endpoint).await,
+        }
+    }
+
+    /// Returns a relation in which the charm only publishes.
+    async fn provided(&self, id: RelationId, endpoint: &EndpointSpec) -> Result<Relation, SnapshotError> {
+        let what = || format!("the relation {id}");
+        let ours = self.ours(&id).await?;
+        let own = if endpoint.is_for_leader {
+            Databag::default()
+        } else {
+            self.tools.unit_databag(&id, &self.environment.unit).await.map_err(failed(what()))?
+        };
+        Ok(Relation { id, remote: None, theirs: Databag::default(), ours, own, secret: None })
+    }
+
+    /// Returns what the application has published, which only its leader may read.
+    async fn ours(&self, id: &RelationId) -> Result<Databag, SnapshotError> {
+        if !self.leader {
+            return Ok(Databag::default());
+        }
+        let read = self.tools.application_databag(id, self.environment.application()).await;
+        read.map_err(failed(format!("the relation {id}")))
+    }
+
+    async fn required(&self, id: RelationId, endpoint: &EndpointSpec) -> Result<Relation, SnapshotError> {
         let what = || format!("the relation {id}");
         let remote = self.tools.remote_application(&id).await.map_err(failed(what()))?;
         let theirs = match &remote {
             Some(remote) => self.tools.application_databag(&id, remote).await.map_err(failed(what()))?,
             None => Databag::default(),
         };
-        if endpoint.is_for_leader {
-            let (ours, secret) = (Databag::default(), None);
-            return Ok(Relation { id, remote, theirs, ours, secret });
+        if is_declaring(endpoint) {
+            return Ok(Relation::declaring(id, remote, theirs));
         }
-        let ours = if self.leader {
-            self.tools.application_databag(&id, self.environment.application()).await.map_err(failed(what()))?
-        } else {
-            Databag::default()
-        };
+        let ours = self.ours(&id).await?;
         let secret = match theirs.get(SECRET_FIELD) {
             Some(uri) => self.tools.secret(uri).await.map_err(failed(format!("the secret of {}", what())))?,
             None => None,
         };
-        Ok(Relation { id, remote, theirs, ours, secret })
+        Ok(Relation { id, remote, theirs, ours, own: Databag::default(), secret })
     }
 }
 

@@ -3,10 +3,11 @@ use serde_json::json;
 use super::*;
 use crate::juju::ScriptedTools;
 
-fn environment(dispatch: &str, relation: Option<&str>) -> Environment {
+pub(super) fn environment(dispatch: &str, relation: Option<&str>) -> Environment {
     Environment {
         dispatch: Dispatch::Hook(dispatch.to_owned()),
         unit: "velero-operator/0".to_owned(),
+        model: ModelId { name: "backups".to_owned(), uuid: "2f6d1f6e-58b1-4d27-9d0c-5f0a3c6b7e11".to_owned() },
         charm_directory: "/charm".into(),
         relation: relation.map(RelationId::new),
     }
@@ -25,6 +26,7 @@ fn juju(leader: bool, theirs: &str, secret: &str) -> ScriptedTools {
         ("relation-list", r#"echo '"s3-integrator"'"#),
         ("relation-get", &databag),
         ("secret-get", secret),
+        ("state-get", "echo '{\"declared\":\"1\"}'"),
     ])
 }
 
@@ -84,38 +86,73 @@ async fn a_secret_that_is_not_granted_is_withheld() {
 }
 
 #[tokio::test]
-async fn of_applications_that_declare_backups_only_what_they_declare_is_read() {
-    let juju = ScriptedTools::new(&[
-        ("is-leader", "echo true"),
+async fn update_status_looks_at_schedules_only_where_an_application_is_related() {
+    for (hook, related, looks) in
+        [("update-status", false, false), ("update-status", true, true), ("config-changed", false, true)]
+    {
+        let relation = json!({"id": "k8s-backup-target:11", "remote": "ledger", "declared": {}}).to_string();
+        let state = if related { json!({"declared": "1", "declared-11": relation}) } else { json!({"declared": "1"}) };
+        let state = format!("printf %s '{state}'");
+        let juju = ScriptedTools::new(&[
+            ("is-leader", "echo true"),
+            ("config-get", "echo '{}'"),
+            ("relation-ids", "echo '[]'"),
+            ("state-get", &state),
+        ]);
+        assert_eq!(read(&juju, &environment(hook, None)).await.looks_at_schedules(), looks, "{hook} {related}");
+    }
+}
+
+/// Juju with a Prometheus and a Grafana, related to a unit.
+fn juju_with_observers(leader: bool) -> ScriptedTools {
+    ScriptedTools::new(&[
+        ("is-leader", if leader { "echo true" } else { "echo false" }),
         ("config-get", "echo '{}'"),
         (
             "relation-ids",
-            r#"case "$*" in *velero-backups) echo '["velero-backups:10","velero-backups:9"]';; *) echo '[]';; esac"#,
+            r#"case "$*" in *metrics-endpoint) echo '["metrics-endpoint:12"]';; *grafana-dashboard) echo '["grafana-dashboard:13"]';; *) echo '[]';; esac"#,
         ),
-        ("relation-list", r#"echo '"ledger"'"#),
-        ("relation-get", r#"echo '{"app":"ledger","secret-extra":"secret:d5k2n8fq9mvc7a3t1he0"}'"#),
-    ]);
-    let snapshot = read(&juju, &environment("velero-backups-relation-changed", Some("velero-backups:9"))).await;
-    let ids: Vec<_> = snapshot.relations("velero-backups").iter().map(|relation| relation.id.number()).collect();
-    assert_eq!(ids, ["10", "9"]);
-    // Of each its application and that application's databag, and no secret.
-    assert_eq!(juju.calls("relation-get").matches("--app").count(), 2);
-    assert_eq!(juju.calls("relation-list").matches("--app").count(), 2);
-    assert_eq!(juju.calls("secret-get"), "");
+        ("relation-get", r#"case "$*" in *--app*) echo '{"whose":"application"}';; *) echo '{"whose":"unit"}';; esac"#),
+        ("state-get", "echo '{\"declared\":\"1\"}'"),
+        ("network-get", r#"echo '{"bind-addresses":[{"addresses":[{"value":"10.1.42.30"}]}]}'"#),
+    ])
 }
 
 #[tokio::test]
-async fn update_status_looks_for_declarations_only_where_an_application_is_related() {
-    for (hook, relations, looks) in [
-        ("update-status", json!({"s3-credentials": {"s3-integrator": {"status": "joined"}}}), false),
-        ("update-status", json!({"k8s-backup-target": {"ledger": {"status": "joined"}}}), true),
-        ("config-changed", json!({}), true),
+async fn where_the_charm_only_publishes_it_reads_what_it_has_published() {
+    for (leader, of_application, reads) in [(true, Some("application"), 3), (false, None, 1)] {
+        let juju = juju_with_observers(leader);
+        let snapshot = read(&juju, &environment("config-changed", None)).await;
+        let [metrics] = snapshot.relations("metrics-endpoint") else { panic!("one relation") };
+        assert_eq!((metrics.ours.get("whose"), metrics.own.get("whose")), (of_application, Some("unit")));
+        assert_eq!(snapshot.relations("grafana-dashboard").len(), usize::from(leader));
+        assert_eq!(snapshot.address.as_deref(), Some("10.1.42.30"));
+        assert_eq!(juju.calls("relation-get").matches("--format").count(), reads);
+        assert_eq!((juju.calls("relation-list"), juju.calls("secret-get")), (String::new(), String::new()));
+    }
+}
+
+#[tokio::test]
+async fn those_who_watch_are_looked_for_where_one_is_related_or_the_unit_may_have_changed() {
+    let (related, alone) = (json!({"metrics-endpoint": {}, "grafana-dashboard": {}}), json!({}));
+    for (hook, relation, relations, asks) in [
+        ("update-status", None, &related, [true, true]),
+        ("update-status", None, &alone, [false, false]),
+        ("s3-credentials-relation-changed", Some("s3-credentials:7"), &related, [true, true]),
+        ("s3-credentials-relation-changed", Some("s3-credentials:7"), &alone, [false, false]),
+        // Juju does not name all relations among the goals.
+        ("config-changed", None, &alone, [true, true]),
+        ("grafana-dashboard-relation-created", Some("grafana-dashboard:13"), &alone, [false, true]),
     ] {
         let goal: GoalState = serde_json::from_value(json!({"units": {}, "relations": relations})).unwrap();
-        let juju = juju(true, "{}", "exit 1");
-        let snapshot = Snapshot::read(&juju.tools(), &environment(hook, None), &goal).await.unwrap();
-        let asked = juju.calls("relation-ids").contains("velero-backups");
-        assert_eq!((snapshot.knows_backups, asked), (looks, looks), "{hook} {relations}");
+        let juju = juju_with_observers(true);
+        let snapshot = Snapshot::read(&juju.tools(), &environment(hook, relation), &goal).await.unwrap();
+        let asked = ["metrics-endpoint", "grafana-dashboard"].map(|name| juju.calls("relation-ids").contains(name));
+        assert_eq!(asked, asks, "{hook} {relations}");
+        assert_eq!(snapshot.address.is_some(), asks[0]);
+        assert_eq!(juju.calls("network-get").is_empty(), !asks[0]);
+        // Those are not applications that declare backups.
+        assert_eq!(snapshot.looks_at_schedules(), hook != "update-status");
     }
 }
 

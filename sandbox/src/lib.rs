@@ -13,6 +13,7 @@ pub mod object_store;
 pub mod pod_additions;
 pub mod preparation;
 pub mod progress;
+pub mod prometheus;
 mod tls;
 pub mod tools;
 

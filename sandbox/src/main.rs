@@ -9,8 +9,12 @@ use sandbox::juju;
 
 fn main() -> ExitCode {
     let mut arguments = env::args_os();
-    if let Some(tool) = arguments.next().as_ref().and_then(juju::tool_name) {
+    let name = arguments.next();
+    if let Some(tool) = name.as_ref().and_then(juju::tool_name) {
         return juju::run_tool(tool, arguments);
+    }
+    if name.as_ref().is_some_and(juju::is_juju_exec) {
+        return juju::run_juju_exec(arguments);
     }
     // A mount namespace of its own needs a process with one thread, so this comes before any runtime.
     if arguments.next().is_some_and(|first| first == juju::SUPERVISOR_ARGUMENT) {

@@ -90,11 +90,12 @@ async fn refuse_while_dying(tools: &HookTools, environment: &Environment) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::juju::{Dispatch, ScriptedTools};
+    use crate::juju::{Dispatch, ModelId, ScriptedTools};
 
     fn environment(unit: &str) -> Environment {
         let dispatch = Dispatch::Action("create-backup".to_owned());
-        Environment { dispatch, unit: unit.to_owned(), charm_directory: "/charm".into(), relation: None }
+        let model = ModelId { name: "backups".to_owned(), uuid: "2f6d1f6e-58b1-4d27-9d0c-5f0a3c6b7e11".to_owned() };
+        Environment { dispatch, unit: unit.to_owned(), model, charm_directory: "/charm".into(), relation: None }
     }
 
     #[tokio::test]

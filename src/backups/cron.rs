@@ -23,7 +23,7 @@ pub(crate) struct CronError {
 
 /// A field of an expression.
 #[derive(Clone, Copy)]
-struct Field {
+pub(super) struct Field {
     name: &'static str,
     least: u64,
     most: u64,
@@ -33,17 +33,17 @@ struct Field {
     names: &'static [&'static str],
 }
 
-const MINUTE: Field = Field { name: "minute", least: 0, most: 59, open_most: 59, names: &[] };
-const HOUR: Field = Field { name: "hour", least: 0, most: 23, open_most: 23, names: &[] };
-const DAY_OF_MONTH: Field = Field { name: "day of month", least: 1, most: 31, open_most: 31, names: &[] };
-const MONTH: Field = Field {
+pub(super) const MINUTE: Field = Field { name: "minute", least: 0, most: 59, open_most: 59, names: &[] };
+pub(super) const HOUR: Field = Field { name: "hour", least: 0, most: 23, open_most: 23, names: &[] };
+pub(super) const DAY_OF_MONTH: Field = Field { name: "day of month", least: 1, most: 31, open_most: 31, names: &[] };
+pub(super) const MONTH: Field = Field {
     name: "month",
     least: 1,
     most: 12,
     open_most: 12,
     names: &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
 };
-const DAY_OF_WEEK: Field = Field {
+pub(super) const DAY_OF_WEEK: Field = Field {
     name: "day of week",
     least: 0,
     most: 6,
@@ -59,7 +59,7 @@ const YEARS: std::ops::RangeInclusive<i16> = 2020..=2095;
 const AHEAD: usize = 5;
 
 /// The values of a field, as bits.
-type Values = u64;
+pub(super) type Values = u64;
 
 impl Cron {
     /// Reads an expression.
@@ -103,7 +103,7 @@ fn check(expression: &str) -> Result<(), String> {
 }
 
 /// Returns what stands behind the time zone that an expression may begin with.
-fn behind_time_zone(expression: &str) -> Result<&str, String> {
+pub(super) fn behind_time_zone(expression: &str) -> Result<&str, String> {
     let Some(named) = ["TZ=", "CRON_TZ="].iter().find_map(|key| expression.strip_prefix(key)) else {
         return Ok(expression);
     };
@@ -138,7 +138,7 @@ fn check_descriptor(descriptor: &str) -> Result<(), String> {
 }
 
 /// Returns what a field says: ranges between commas.
-fn values(text: &str, field: Field) -> Result<Values, String> {
+pub(super) fn values(text: &str, field: Field) -> Result<Values, String> {
     let ranges = text.split(',').filter(|range| !range.is_empty());
     ranges.map(|text| range(text, field)).try_fold(0, |all, range| {
         range.map(|range| all | range).map_err(|reason| format!("the {} {reason}", field.name))
@@ -195,9 +195,13 @@ fn number(text: &str) -> Result<u64, String> {
     number.ok_or_else(|| format!("{text:?} is not known"))
 }
 
+/// Whether a value is among others.
+pub(super) fn has(values: Values, value: i8) -> bool {
+    values & 1 << value != 0
+}
+
 /// Whether there is such a day within the time for which Velero looks ahead, whenever it does.
 fn comes((day_of_month, month, day_of_week): (Values, Values, Values)) -> bool {
-    let has = |values: Values, value: i8| values & 1 << value != 0;
     let is_one = |date: Date| has(day_of_month, date.day()) && has(day_of_week, date.weekday().to_sunday_zero_offset());
     let comes_in = |year: i16| {
         let months = (1..=12).filter(|number| has(month, *number)).filter_map(|month| Date::new(year, month, 1).ok());

@@ -54,7 +54,6 @@ impl GoDuration {
     }
 
     /// Returns the duration in nanoseconds.
-    #[cfg(test)]
     pub(super) fn nanoseconds(self) -> i64 {
         self.0
     }

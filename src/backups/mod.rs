@@ -7,6 +7,7 @@ mod cron;
 mod declaration;
 mod go_duration;
 mod label;
+mod period;
 mod plan;
 mod spec;
 mod ttl;

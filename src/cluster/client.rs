@@ -8,7 +8,7 @@ use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope, serde::de::Deser
 use kube::{
     Api, Client, Config, Resource,
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions},
-    core::{GroupVersionKind, ObjectMeta, PartialObjectMeta, Status as ApiStatus, TypeMeta},
+    core::{DynamicResourceScope, GroupVersionKind, ObjectMeta, PartialObjectMeta, Status as ApiStatus, TypeMeta},
 };
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -185,6 +185,14 @@ impl Cluster {
 
     /// Returns the API of the metadata of a kind that is known by name, in the namespace.
     pub(crate) fn metadata_here(&self, kind: &TypeMeta) -> Api<PartialObjectMeta> {
+        Api::namespaced_with(self.client.clone(), &self.namespace, &api_resource(kind))
+    }
+
+    /// Returns the API of a kind that is known by name, in the namespace, for who reads a part of it.
+    pub(crate) fn parts_here<K>(&self, kind: &TypeMeta) -> Api<K>
+    where
+        K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
+    {
         Api::namespaced_with(self.client.clone(), &self.namespace, &api_resource(kind))
     }
 

@@ -12,7 +12,7 @@ use super::{Declarations, Publication, declarations, publications, storage_relat
 use crate::{
     backups::{BackupSpec, Cron, SpecId, Target, Ttl},
     contract,
-    juju::{Databag, RelationId, SecretContent},
+    juju::{Databag, ModelId, RelationId, SecretContent},
     snapshot::{Relation, Snapshot},
     storage::{Storage, StorageError, StorageFields},
 };
@@ -47,6 +47,7 @@ impl Recorded {
             remote: Some(self.provider.name.clone()),
             theirs: self.provider.app.clone().into_iter().collect(),
             ours: Databag::default(),
+            own: Databag::default(),
             secret: secret.cloned().map(SecretContent::from),
         }
     }
@@ -57,7 +58,9 @@ impl Recorded {
 
     /// What the charm publishes, which has published nothing yet.
     fn request(&self) -> BTreeMap<&'static str, String> {
-        let [Publication { relation, values }] = &publications(&snapshot(&[self]))[..] else { panic!("one relation") };
+        let [Publication { relation, values, .. }] = &publications(&snapshot(&[self]))[..] else {
+            panic!("one relation")
+        };
         assert_eq!(relation.as_str(), self.id);
         values.clone()
     }
@@ -67,9 +70,11 @@ fn snapshot(relations: &[&Recorded]) -> Snapshot {
     let endpoint = |name: &str| contract::RELATIONS.iter().find(|endpoint| endpoint.name == name).unwrap().name;
     Snapshot {
         application: "velero-operator".to_owned(),
+        unit: "velero-operator/0".to_owned(),
+        model: ModelId::default(),
+        address: None,
         leader: true,
         periodic: false,
-        knows_backups: true,
         config: BTreeMap::<String, serde_json::Value>::new().into_iter().collect(),
         relations: relations.iter().map(|relation| (endpoint(&relation.endpoint), vec![relation.relation()])).collect(),
     }

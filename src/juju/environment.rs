@@ -15,6 +15,15 @@ pub(crate) enum Dispatch {
     Action(String),
 }
 
+/// The model that the unit is in.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct ModelId {
+    /// Its name, which on Kubernetes is that of its namespace.
+    pub name: String,
+    /// What no other model has, on whichever controller.
+    pub uuid: String,
+}
+
 /// The part of Juju's environment that the charm reads.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Environment {
@@ -22,6 +31,8 @@ pub(crate) struct Environment {
     pub dispatch: Dispatch,
     /// The unit's name: `velero-operator/0`.
     pub unit: String,
+    /// The unit's model.
+    pub model: ModelId,
     /// The charm's directory, where its files lie.
     pub charm_directory: PathBuf,
     /// The relation that the hook is for.
@@ -66,6 +77,7 @@ impl Environment {
         Ok(Self {
             dispatch,
             unit: required("JUJU_UNIT_NAME")?,
+            model: ModelId { name: required("JUJU_MODEL_NAME")?, uuid: required("JUJU_MODEL_UUID")? },
             charm_directory: required("JUJU_CHARM_DIR")?.into(),
             relation: get("JUJU_RELATION_ID").filter(|id| !id.is_empty()).map(RelationId::new),
         })
@@ -81,9 +93,16 @@ impl Environment {
 mod tests {
     use super::*;
 
+    const UUID: &str = "2f6d1f6e-58b1-4d27-9d0c-5f0a3c6b7e11";
+
     fn read(variables: &[(&str, &str)]) -> Result<Environment, EnvironmentError> {
+        let of_model = [("JUJU_MODEL_NAME", "backups"), ("JUJU_MODEL_UUID", UUID)];
         Environment::from_variables(|name| {
-            variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned())
+            variables
+                .iter()
+                .chain(&of_model)
+                .find(|(variable, _)| *variable == name)
+                .map(|(_, value)| (*value).to_owned())
         })
     }
 
@@ -98,6 +117,7 @@ mod tests {
         .unwrap();
         assert_eq!(environment.dispatch, Dispatch::Hook("s3-credentials-relation-changed".into()));
         assert_eq!(environment.application(), "velero-operator");
+        assert_eq!((environment.model.name.as_str(), environment.model.uuid.as_str()), ("backups", UUID));
         assert_eq!(environment.relation, Some(RelationId::new("s3-credentials:7")));
     }
 

@@ -9,17 +9,19 @@ mod environment;
 mod goal_state;
 mod leadership;
 mod log;
+mod network;
 mod relation;
 mod secret;
+mod state;
 mod status;
 mod tool;
 
 pub(crate) use action::ActionParameters;
 pub(crate) use config::ConfigValues;
-pub(crate) use environment::{Dispatch, Environment, EnvironmentError};
+pub(crate) use environment::{Dispatch, Environment, EnvironmentError, ModelId};
 pub(crate) use goal_state::GoalState;
 pub(crate) use log::JujuLog;
-pub(crate) use relation::{Databag, RelationId};
+pub(crate) use relation::{Bag, Databag, RelationId};
 pub(crate) use secret::SecretContent;
 pub(crate) use status::UnitStatus;
 #[cfg(test)]

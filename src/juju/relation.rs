@@ -5,7 +5,7 @@ use std::{
     fmt::{self, Write},
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{HookTools, ToolError};
 
@@ -39,6 +39,15 @@ impl fmt::Display for RelationId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
+}
+
+/// Which of its own databags a unit writes to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Bag {
+    /// That of the application, which is the leader's.
+    Application,
+    /// Its own.
+    Unit,
 }
 
 /// What one side of a relation has published. Every value is text; some are credentials, so that printing a databag for
@@ -102,19 +111,30 @@ impl HookTools {
         Ok(databag.unwrap_or_default())
     }
 
-    /// Publishes values in our own application's databag; an empty value deletes its key. Only the leader may: a unit that has
-    /// just lost the leadership leaves it to the next leader, which publishes the same.
+    /// Returns the databag of a unit.
+    pub(crate) async fn unit_databag(&self, relation: &RelationId, unit: &str) -> Result<Databag, ToolError> {
+        let databag: Option<Databag> = self.json("relation-get", &["-r", relation.as_str(), "-", unit]).await?;
+        Ok(databag.unwrap_or_default())
+    }
+
+    /// Publishes values in one of our own databags; an empty value deletes its key. Only the leader may write to that of the
+    /// application: a unit that has just lost the leadership leaves it to the next leader, which publishes the same.
     ///
     /// They go by standard input: as arguments they would be trimmed and visible to other processes.
     pub(crate) async fn publish(
         &self,
         relation: &RelationId,
+        bag: Bag,
         values: &BTreeMap<&'static str, String>,
     ) -> Result<(), ToolError> {
         let input = flat_map(values);
-        match self.run("relation-set", &["-r", relation.as_str(), "--app", "--file", "-"], Some(input.as_bytes())).await
-        {
-            Err(ToolError::Failed { stderr, .. }) if is_for_leaders(&stderr) => {
+        let mut arguments = vec!["-r", relation.as_str()];
+        if bag == Bag::Application {
+            arguments.push("--app");
+        }
+        arguments.extend(["--file", "-"]);
+        match self.run("relation-set", &arguments, Some(input.as_bytes())).await {
+            Err(ToolError::Failed { stderr, .. }) if bag == Bag::Application && is_for_leaders(&stderr) => {
                 tracing::info!("another unit has become the leader, and publishes in {relation}");
                 Ok(())
             }
@@ -131,7 +151,7 @@ fn is_for_leaders(stderr: &str) -> bool {
 }
 
 /// Returns a map as the tools' YAML reader takes it: JSON, with the characters escaped that it refuses in the raw.
-fn flat_map(values: &BTreeMap<&'static str, String>) -> String {
+pub(super) fn flat_map(values: &impl Serialize) -> String {
     let json = serde_json::json!(values).to_string();
     let mut text = String::with_capacity(json.len());
     for character in json.chars() {
@@ -167,11 +187,26 @@ mod tests {
         let scripted = ScriptedTools::new(&[("relation-set", "true")]);
         let values =
             BTreeMap::from([("requested-secrets", "[\"access-key\"]".to_owned()), ("odd", "-x\n\u{7f}".to_owned())]);
-        scripted.tools().publish(&RelationId::new("s3-credentials:7"), &values).await.unwrap();
+        scripted.tools().publish(&RelationId::new("s3-credentials:7"), Bag::Application, &values).await.unwrap();
         assert_eq!(
             scripted.calls("relation-set"),
             "-r\ns3-credentials:7\n--app\n--file\n-\n{\"odd\":\"-x\\n\\u007f\",\"requested-secrets\":\"[\\\"access-key\\\"]\"}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_unit_reads_and_writes_what_is_its_own() {
+        let scripted =
+            ScriptedTools::new(&[("relation-get", r#"echo '{"address":"10.1.42.30"}'"#), ("relation-set", "true")]);
+        let relation = RelationId::new("metrics-endpoint:12");
+        let bag = scripted.tools().unit_databag(&relation, "velero-operator/1").await.unwrap();
+        assert_eq!(bag.get("address"), Some("10.1.42.30"));
+        let read = "--format\njson\n-r\nmetrics-endpoint:12\n-\nvelero-operator/1\n";
+        assert_eq!(scripted.calls("relation-get"), read);
+        let values = BTreeMap::from([("address", "10.1.42.31".to_owned())]);
+        scripted.tools().publish(&relation, Bag::Unit, &values).await.unwrap();
+        let written = "-r\nmetrics-endpoint:12\n--file\n-\n{\"address\":\"10.1.42.31\"}";
+        assert_eq!(scripted.calls("relation-set"), written);
     }
 
     #[tokio::test]
@@ -185,7 +220,7 @@ mod tests {
             ("ERROR relation settings too large", false),
         ] {
             let scripted = ScriptedTools::new(&[("relation-set", &format!("echo '{said}' >&2; exit 1"))]);
-            assert_eq!(scripted.tools().publish(&relation, &values).await.is_ok(), is_well, "{said}");
+            assert_eq!(scripted.tools().publish(&relation, Bag::Application, &values).await.is_ok(), is_well, "{said}");
         }
     }
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Hook, ReconcileError, worst};
+use super::{Hook, Prospect, ReconcileError, worst};
 use crate::{
     juju::UnitStatus,
     status::Status,
-    velero::{Applied, Assessment, DueUpdate, Expected, LocationUpdate, Manifests, Restart, RunningServer},
+    velero::{Applied, Assessment, DueUpdate, Expected, LocationUpdate, Manifests, Restart},
 };
 
 /// How long a hook that changed something waits until all of it works.
@@ -16,12 +16,13 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a hook that changed nothing waits for a server that an earlier hook has changed, before it configures the storage.
 const PATIENCE_WITHOUT_CHANGE: Duration = Duration::from_secs(15);
 
-/// Brings the cluster to the plan. Returns why the unit is not Active, the most urgent first.
+/// Brings the cluster to the plan. Returns why the unit is not Active, the most urgent first, and what is to be
+/// watched.
 pub(super) async fn bring_about(
     hook: &Hook<'_>,
     obstacles: Vec<Status>,
     unit_status: &mut UnitStatus<'_>,
-) -> Result<Vec<Status>, ReconcileError> {
+) -> Result<(Vec<Status>, Prospect), ReconcileError> {
     let manifests = hook.velero.manifests(hook.installation).await?;
     let mut leader = Leader {
         hook,
@@ -41,11 +42,16 @@ pub(super) async fn bring_about(
     if !applied.lacks_kinds {
         leader.apply_schedules().await?;
     }
-    let server = leader.look().await?;
-    if let Some(server) = server {
+    let waits = leader.is_held_back();
+    let seen = leader.look().await?;
+    if let Some(server) = seen.server {
         leader.statuses.extend(hook.tell_version(&server).await?);
     }
-    Ok(leader.known().collect())
+    Ok((leader.known().collect(), Prospect { look: seen.look, waits, leads: true }))
+}
+
+fn is_waiting(status: &Status) -> bool {
+    matches!(status, Status::Waiting(_))
 }
 
 /// A hook of the leader, and what is known so far.
@@ -68,6 +74,11 @@ struct Leader<'a, 'tools> {
 impl<'a> Leader<'a, '_> {
     fn known(&self) -> impl Iterator<Item = Status> {
         self.first.iter().chain(&self.statuses).chain(&self.last).cloned()
+    }
+
+    /// Whether a change waits for something to end.
+    fn is_held_back(&self) -> bool {
+        self.statuses.iter().any(is_waiting)
     }
 
     /// Applies all but the storage locations and the Schedules.
@@ -131,14 +142,13 @@ impl<'a> Leader<'a, '_> {
         Ok(())
     }
 
-    /// Judges what runs now; after a change once that is settled. Returns the server, if it runs as planned.
-    async fn look(&mut self) -> Result<Option<RunningServer>, ReconcileError> {
+    /// Judges what runs now; after a change once that is settled.
+    async fn look(&mut self) -> Result<Assessment, ReconcileError> {
         let velero = self.hook.velero;
         if !self.changed.is_empty() {
             tracing::info!("changed {}", self.changed.join(", "));
         }
-        let is_waiting = |status: &Status| matches!(status, Status::Waiting(_));
-        let held_back = self.statuses.iter().any(is_waiting);
+        let held_back = self.is_held_back();
         let mut seen = if self.changed.is_empty() || held_back {
             velero.assess_now(&self.expected).await?
         } else {
@@ -150,7 +160,7 @@ impl<'a> Leader<'a, '_> {
         // While a change is held back, an old rollout is expected and not reported.
         let is_told = |status: &Status| !(held_back && is_waiting(status));
         self.statuses.extend(self.hook.in_words(&seen.troubles).filter(is_told));
-        Ok(seen.server)
+        Ok(seen)
     }
 
     /// Restarts a server that has said nothing of the storage.

@@ -15,6 +15,7 @@ mod wanted;
 
 use std::{path::Path, time::Duration};
 
+use futures::{StreamExt, stream::BoxStream};
 use thiserror::Error;
 use tokio::time::Instant;
 
@@ -37,9 +38,13 @@ pub(crate) use seen::{
     facts::{Facts, Needs},
     holdings::{Conflict, Holdings},
     kubelet_root::{CurrentRoot, FoundRoot, SeveralRoots},
+    ledger::{BackupResult, Labels, LastBackups, Ledger, LedgerEvent, Outcome as LedgerOutcome, ScheduleEntry},
+    look::Look,
+    observed::Observed,
     readiness::{ImageOptions, Trouble},
     restart::Restart,
     server::{RunningServer, ServerVersion},
+    summary::Summary,
 };
 pub(crate) use wanted::{
     BackupLocation, Cli, CliError, Finish, HeldBack, Installation, KubeletRoot, LineSink, LocationPlan, Manifests,
@@ -60,7 +65,7 @@ use location::{
     update,
     validation::{self, DueRestart},
 };
-use seen::{nodes, observed, readiness, watch};
+use seen::{namespace, nodes, observed, readiness, watch};
 
 /// How long a server may take that was restarted, and the validation that it begins with.
 const RESTART_PATIENCE: Duration = Duration::from_secs(25);
@@ -100,14 +105,17 @@ pub(crate) struct Assessment {
     pub troubles: Vec<Trouble>,
     /// The server, if it runs as planned and no other beside it.
     pub server: Option<RunningServer>,
+    /// The same for who watches on.
+    pub look: Look,
 }
 
 impl Assessment {
-    fn of(expected: &Expected, observed: &observed::Observed) -> Self {
+    fn of(expected: &Expected, observed: &Observed) -> Self {
         let as_planned = readiness::assess_server(expected, observed).iter().all(readiness::allows_validation);
         Self {
             troubles: readiness::assess(expected, observed),
             server: RunningServer::among(&observed.pods).filter(|_| as_planned),
+            look: Look::of(expected, observed),
         }
     }
 }
@@ -237,6 +245,21 @@ impl Velero {
     ) -> Result<Assessment, VeleroError> {
         let observed = watch::until(&self.cluster, expected, deadline, readiness::assess).await?;
         Ok(Assessment::of(expected, &observed))
+    }
+
+    /// Returns all that an installation is judged by, whatever is expected: as soon as it is known, and after each change.
+    pub(crate) fn sightings(&self) -> BoxStream<'static, Observed> {
+        watch::stream(&self.cluster, &Expected::EVERYTHING).boxed()
+    }
+
+    /// Returns what has become of Schedules, backups and restores: all that is there, and then each change.
+    pub(crate) fn ledger_events(&self) -> BoxStream<'static, LedgerEvent> {
+        watch::ledger_events(&self.cluster)
+    }
+
+    /// Whether the cluster answers.
+    pub(crate) async fn is_reached(&self) -> bool {
+        namespace::read(&self.cluster).await.is_ok()
     }
 
     /// Finds out more of a store that does not answer: whether its name is unknown, and whether it may be the server that hangs.

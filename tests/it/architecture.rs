@@ -20,7 +20,8 @@ const CHARM: Modules<'_> = &[
     ("snapshot", &["contract", "juju"]),
     ("storage", &["contract"]),
     ("backups", &[]),
-    ("integrations", &["backups", "contract", "juju", "snapshot", "storage"]),
+    ("observability", &[]),
+    ("integrations", &["backups", "contract", "juju", "observability", "snapshot", "storage"]),
     ("velero", &["backups", "cluster", "error_chain", "process", "status", "storage", "text"]),
     ("plan", &["backups", "contract", "integrations", "juju", "snapshot", "status", "storage", "velero"]),
     (
@@ -54,8 +55,12 @@ const CHARM: Modules<'_> = &[
             "velero",
         ],
     ),
-    ("hook_process", &["actions", "contract", "error_chain", "juju", "reconcile"]),
-    ("command_line", &["contract", "error_chain", "integrations", "juju", "plan", "snapshot", "status", "velero"]),
+    ("observer", &["cluster", "contract", "process", "velero"]),
+    ("hook_process", &["actions", "contract", "error_chain", "juju", "observer", "reconcile"]),
+    (
+        "command_line",
+        &["contract", "error_chain", "integrations", "juju", "observer", "plan", "snapshot", "status", "velero"],
+    ),
 ];
 
 /// The modules of the charm's `velero`.
@@ -83,6 +88,7 @@ const SANDBOX: Modules<'_> = &[
     ("cluster", &["entra_id", "error", "host", "images", "preparation", "progress", "tls", "tools"]),
     ("pod_additions", &["cluster"]),
     ("object_store", &["cluster", "host", "pod_additions", "progress", "tls", "tools"]),
+    ("prometheus", &["cluster", "host", "progress", "tools"]),
     ("juju", &["host"]),
     (
         "bench",
@@ -118,6 +124,7 @@ const JUJU: Modules<'_> = &[
     ("resolver", &["hook", "names", "relation", "secret", "state"]),
     ("store", &["names", "state"]),
     ("environment", &["cloud", "hook", "names", "state"]),
+    ("exec_client", &["environment", "names", "wire"]),
     ("context", &["environment", "hook", "log", "memory", "names", "relation", "secret", "state", "status", "store"]),
     ("tools", &["charm", "context", "log", "names", "relation", "secret", "state", "status", "wire"]),
     (
@@ -148,6 +155,7 @@ const JUJU: Modules<'_> = &[
             "state",
             "status",
             "store",
+            "wire",
         ],
     ),
 ];

@@ -48,7 +48,7 @@ fn schedules(deployed: &Deployed) -> Vec<String> {
 }
 
 /// The only Schedule.
-fn only(deployed: &Deployed) -> String {
+pub fn only(deployed: &Deployed) -> String {
     let [name] = &schedules(deployed)[..] else { panic!("{:?}", schedules(deployed)) };
     name.clone()
 }

@@ -57,6 +57,11 @@ impl Deployed {
         Self::on(world, model, options)
     }
 
+    /// Deploys the charm in a model whose Juju can be asked for hooks, so that an observer watches.
+    pub fn observed(world: &'static World, name: &str) -> Self {
+        Self::on(world, Self::model(world, name).with_juju_exec(), &trusted())
+    }
+
     fn model(world: &World, name: &str) -> Model {
         Model::new(world.cluster.access().clone(), name, &world.state, &world.program).unwrap()
     }
@@ -324,6 +329,10 @@ impl Drop for Deployed {
             for line in self.model.log().unwrap_or_default() {
                 eprintln!("{} {} {} {}", line.time, line.entity, line.level.name(), line.message);
             }
+        }
+        // An observer ends with what it shares with the hooks.
+        for unit in std::fs::read_dir(self.model.directory().join("agents")).into_iter().flatten().flatten() {
+            let _ = std::fs::remove_dir_all(unit.path().join("charm/.velero-observer"));
         }
         // What is left of the model would take memory and time from the tests that still run.
         objects::forget(self.world, self.namespace());

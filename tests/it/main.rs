@@ -26,6 +26,8 @@ mod models;
 mod neighbours;
 mod node_agent;
 mod objects;
+mod observer;
+mod observer_process;
 mod packaging;
 mod pins;
 mod predecessor;
@@ -40,6 +42,7 @@ mod storage;
 mod units;
 mod version;
 mod volumes;
+mod watchers;
 mod workload;
 mod world;
 

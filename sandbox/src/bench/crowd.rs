@@ -36,11 +36,14 @@ const ATTEMPTS: usize = 5;
 const MOST_HOOKS: u32 = 30;
 
 impl World {
-    /// Gives up a storage with many backups, and removes the charm from a full namespace.
+    /// Restarts the server among many backups, gives up their storage, and removes the charm from a full namespace.
     pub(super) fn crowd(&self, round: u32) -> Result<Vec<(Task, Cost)>, BenchError> {
         let name = format!("among-many-{round}");
         let (model, recorder) = self.active_model(&name)?;
         self.make(&name, (0..FORGOTTEN).map(forgotten))?;
+        model.configure(APPLICATION, "velero-image", Self::OTHER_IMAGE)?;
+        expect(&model, StatusValue::Active)?;
+        let restart = total(recorder.take()?);
         model.remove_relation(APPLICATION, INTEGRATOR)?;
         expect(&model, StatusValue::Blocked)?;
         // What is too much for one hook is left for the next ones.
@@ -77,7 +80,13 @@ impl World {
         model.destroy()?;
         self.remove(&name)?;
         let all = total(removal.into_iter().map(|measured| measured.cost));
-        Ok(vec![(Task::Forget, forget), (Task::ForgetAll, forget_all), (Task::Remove, remove), (Task::RemoveAll, all)])
+        Ok(vec![
+            (Task::RestartAmongMany, restart),
+            (Task::Forget, forget),
+            (Task::ForgetAll, forget_all),
+            (Task::Remove, remove),
+            (Task::RemoveAll, all),
+        ])
     }
 
     fn make(&self, namespace: &str, objects: impl Iterator<Item = DynamicObject>) -> Result<(), BenchError> {

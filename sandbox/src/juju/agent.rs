@@ -23,7 +23,7 @@ use super::names::UnitName;
 use super::process::{Child, Launch, Outcome, Report, SpawnError, Surroundings};
 use super::store::Store;
 use super::tools;
-use super::wire::{FileContent, Request, Response, receive, send};
+use super::wire::{EXEC_SOCKET, FileContent, Request, Response, receive, send};
 
 /// Where Juju cuts what a charm prints, in bytes.
 const LOG_RECORD_LIMIT: usize = 4096;
@@ -151,7 +151,7 @@ impl Agent<'_> {
             stderr: String::new(),
         };
         match self.executable(&context.unit, execution) {
-            Some(executable) => self.run_program(context, &executable, disturbance, &mut record)?,
+            Some(executable) => self.run_program(context, executable, disturbance, &mut record)?,
             // Juju skips hooks that a charm does not have, but not actions.
             None if execution.hook().is_some() => record.outcome.code = Some(0),
             None => record.failure = Some("action not implemented on unit".to_owned()),
@@ -174,16 +174,21 @@ impl Agent<'_> {
         Ok(record)
     }
 
-    /// What Juju runs, as a path in the charm's directory.
-    fn executable(&self, unit: &UnitName, execution: &Execution) -> Option<String> {
+    /// What Juju runs, with its arguments.
+    fn executable(&self, unit: &UnitName, execution: &Execution) -> Option<(PathBuf, Vec<String>)> {
+        if let Execution::Commands(commands) = execution {
+            return Some(("/bin/bash".into(), vec!["-c".to_owned(), commands.clone()]));
+        }
         let charm = self.store.agent_directory(unit).join("charm");
-        ["dispatch".to_owned(), execution.dispatch_path()].into_iter().find(|path| charm.join(path).exists())
+        let path = [Some("dispatch".to_owned()), execution.dispatch_path()].into_iter().flatten();
+        let path = path.into_iter().find(|path| charm.join(path).exists())?;
+        Some((Path::new(&agent_directory(unit)).join("charm").join(path), Vec::new()))
     }
 
     fn run_program(
         &self,
         context: &mut Context<'_>,
-        executable: &str,
+        executable: (PathBuf, Vec<String>),
         disturbance: Option<Disturbance>,
         record: &mut HookRecord,
     ) -> Result<(), AgentError> {
@@ -191,7 +196,7 @@ impl Agent<'_> {
         let access = self.cloud.unit_access(&context.model.name, &unit.application).map_err(AgentError::Access)?;
         let directory = self.store.agent_directory(&unit);
         let not_listening = |source| AgentError::Listen { directory: directory.clone(), source };
-        let listener = listen(&directory).map_err(not_listening)?;
+        let listener = listen(&directory, "agent.socket").map_err(not_listening)?;
         let context_id = format!("{unit}-{}-{}", record.name, uuid::Uuid::new_v4().as_u128() % 10_u128.pow(19));
         let launch = self.launch(context, executable, &context_id, access);
         let (child, stdout, stderr) = Child::spawn(self.program, &launch).map_err(AgentError::Spawn)?;
@@ -229,11 +234,19 @@ impl Agent<'_> {
         result
     }
 
-    fn launch(&self, context: &Context<'_>, executable: &str, context_id: &str, access: UnitAccess) -> Launch {
+    fn launch(
+        &self,
+        context: &Context<'_>,
+        (program, arguments): (PathBuf, Vec<String>),
+        context_id: &str,
+        access: UnitAccess,
+    ) -> Launch {
         let unit = &context.unit;
         let directory = self.store.agent_directory(unit);
+        let exec_socket = directory.join(EXEC_SOCKET);
         Launch {
-            program: Path::new(&agent_directory(unit)).join("charm").join(executable),
+            program,
+            arguments,
             environment: environment(context.model, unit, context.execution(), context_id, &access),
             namespaces_of: access.namespaces_of,
             surroundings: Surroundings {
@@ -241,6 +254,7 @@ impl Agent<'_> {
                 pod: unit.pod(),
                 charm_directory: directory.join("charm"),
                 socket: directory.join("agent.socket"),
+                exec_socket: exec_socket.exists().then_some(exec_socket),
                 tools_program: self.program.to_owned(),
                 authority: self.authority.map(str::to_owned),
                 service_account: BTreeMap::from([
@@ -254,7 +268,12 @@ impl Agent<'_> {
 
     fn log_end(&self, record: &HookRecord, execution: &Execution) {
         let (entity, module) = (record.unit.tag(), "juju.worker.uniter.operation");
-        let kind = if execution.hook().is_some() { "hook" } else { "action" };
+        let kind = match execution {
+            Execution::Hook(_) => "hook",
+            Execution::Action { .. } => "action",
+            // Juju says nothing of commands.
+            Execution::Commands(_) => return,
+        };
         let how = "(via hook dispatching script: dispatch)";
         match &record.failure {
             None => self.log.write(&entity, Level::Info, module, &format!("ran {:?} {kind} {how}", record.name)),
@@ -266,11 +285,11 @@ impl Agent<'_> {
     }
 }
 
-/// The agent's socket. Its path may be longer than an address can be, so it is reached by way of the open folder.
-fn listen(directory: &Path) -> io::Result<UnixListener> {
+/// A socket of the agent's. Its path may be longer than an address can be, so it is reached by way of the open folder.
+pub(super) fn listen(directory: &Path, name: &str) -> io::Result<UnixListener> {
     let folder = File::open(directory)?;
-    let _ = std::fs::remove_file(directory.join("agent.socket"));
-    UnixListener::bind(format!("/proc/self/fd/{}/agent.socket", folder.as_fd().as_raw_fd()))
+    let _ = std::fs::remove_file(directory.join(name));
+    UnixListener::bind(format!("/proc/self/fd/{}/{name}", folder.as_fd().as_raw_fd()))
 }
 
 fn listen_to_pipe(pipe: impl Read + Send + 'static, which: Pipe, events: Sender<Event>) {

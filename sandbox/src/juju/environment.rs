@@ -21,33 +21,37 @@ pub enum Execution {
         /// The number of its task.
         task: u32,
     },
+    /// Commands for a shell, which `juju-exec` was called with.
+    Commands(String),
 }
 
 impl Execution {
-    /// The hook's or action's name.
+    /// The hook's or action's name; Juju's name for commands.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
             Self::Hook(hook) => hook.name(),
             Self::Action { name, .. } => name.clone(),
+            Self::Commands(_) => "run-commands".to_owned(),
         }
     }
 
-    /// `hooks/install`, `actions/run`.
+    /// `hooks/install`, `actions/run`; nothing for commands, which no charm is asked for.
     #[must_use]
-    pub fn dispatch_path(&self) -> String {
+    pub fn dispatch_path(&self) -> Option<String> {
         match self {
-            Self::Hook(hook) => format!("hooks/{}", hook.name()),
-            Self::Action { name, .. } => format!("actions/{name}"),
+            Self::Hook(hook) => Some(format!("hooks/{}", hook.name())),
+            Self::Action { name, .. } => Some(format!("actions/{name}")),
+            Self::Commands(_) => None,
         }
     }
 
-    /// The hook, unless it is an action.
+    /// The hook, if it is one.
     #[must_use]
     pub fn hook(&self) -> Option<&Hook> {
         match self {
             Self::Hook(hook) => Some(hook),
-            Self::Action { .. } => None,
+            Self::Action { .. } | Self::Commands(_) => None,
         }
     }
 }
@@ -79,7 +83,6 @@ pub fn environment(
         ("JUJU_CHARM_DIR", charm_directory.clone()),
         ("CHARM_DIR", charm_directory),
         ("JUJU_HOOK_NAME", hook_name),
-        ("JUJU_DISPATCH_PATH", execution.dispatch_path()),
         ("JUJU_CONTEXT_ID", context_id.to_owned()),
         ("JUJU_AGENT_SOCKET_ADDRESS", format!("{}/agent.socket", agent_directory(unit))),
         ("JUJU_AGENT_SOCKET_NETWORK", "unix".to_owned()),
@@ -113,6 +116,7 @@ pub fn environment(
         variables.extend(meters.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
     variables.extend(kubernetes(access));
+    variables.extend(execution.dispatch_path().map(|path| ("JUJU_DISPATCH_PATH".to_owned(), path)));
     let of_kind = match execution {
         Execution::Action { name, task } => vec![
             ("JUJU_ACTION_NAME", name.clone()),
@@ -120,6 +124,7 @@ pub fn environment(
             ("JUJU_ACTION_TAG", format!("action-{task}")),
         ],
         Execution::Hook(hook) => of_hook(hook, unit, model),
+        Execution::Commands(_) => Vec::new(),
     };
     variables.extend(of_kind.into_iter().map(|(name, value)| (name.to_owned(), value)));
     variables

@@ -40,6 +40,9 @@ pub enum Error {
         /// What is there.
         there: Vec<String>,
     },
+    /// Its agent takes no commands: it has not begun, or has ended.
+    #[error("unit {:?} takes no commands now", .0.to_string())]
+    NotRunning(UnitName),
     /// The name is taken.
     #[error("cannot add application {0:?}: application already exists")]
     ApplicationExists(String),

@@ -12,6 +12,7 @@ mod context;
 mod ending_order;
 mod environment;
 mod error;
+mod exec_client;
 mod hook;
 mod interruption;
 mod log;
@@ -36,6 +37,7 @@ pub use agent::{AgentError, Disturbance, HookRecord, ToolCall};
 pub use ending_order::EndingOrder;
 pub use environment::Execution;
 pub use error::Error;
+pub use exec_client::{is_juju_exec, run as run_juju_exec};
 pub use hook::{Hook, RelationEvent};
 pub use log::{Level, LogLine};
 pub use model::{

@@ -42,6 +42,29 @@ pub const TOOLS: &[&str] = &[
     "unit-get",
 ];
 
+/// The program by which anybody in a unit's pod asks the agent to run commands.
+pub const JUJU_EXEC: &str = "juju-exec";
+/// The name of the socket in the agent's directory that it asks.
+pub const EXEC_SOCKET: &str = "run.socket";
+
+/// Commands are to be run.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct ExecRequest {
+    /// For a shell.
+    pub commands: String,
+}
+
+/// What came of commands.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct ExecAnswer {
+    /// The shell's exit code.
+    pub code: u8,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
 /// A tool was called.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Request {

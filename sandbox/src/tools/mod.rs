@@ -15,8 +15,8 @@ use tokio::process::Command;
 
 use pins::Recipe;
 pub use pins::{
-    AZURITE, ETCD, FAKE_GCS_SERVER, KUBERNETES, READERS, Tool, VELERO, VELERO_PLUGIN_FOR_AWS, VELERO_PLUGIN_FOR_GCP,
-    VELERO_PLUGIN_FOR_MICROSOFT_AZURE, VERSITYGW,
+    AZURITE, ETCD, FAKE_GCS_SERVER, KUBERNETES, PROMETHEUS, READERS, Tool, VELERO, VELERO_PLUGIN_FOR_AWS,
+    VELERO_PLUGIN_FOR_GCP, VELERO_PLUGIN_FOR_MICROSOFT_AZURE, VERSITYGW,
 };
 
 use crate::{
@@ -166,7 +166,7 @@ pub fn is_built(tool: &Tool) -> Result<bool, ToolError> {
 pub async fn fetch(tool: &'static Tool) -> Result<(), ToolError> {
     let Recipe::Go { package, .. } = tool.recipe else { return Ok(()) };
     let module = sources(tool)?;
-    let mut go = go(module.path(), "list");
+    let mut go = go(module.path(), "list", tool);
     // It names each package that the build reads, and so has to look into it; what it would print is of no use.
     go.args(["-deps", "-f", "{{if .Error}}{{.Error}}{{end}}", package]);
     process::run(go, FETCH_LIMIT).await.map(drop).map_err(|source| ToolError::Fetch { tool: tool.name, source })
@@ -235,7 +235,14 @@ async fn make(tool: &'static Tool, cache: &Path, built: &Path) -> Result<(), Too
     // In the cache folder, so that what is finished can take its place in one step.
     let unfinished = tempfile::Builder::new().prefix(&unfinished_prefix(tool)).tempdir_in(cache).map_err(failed)?;
     let command = match tool.recipe {
-        Recipe::Go { package, link_flags } => go_build(module.path(), package, link_flags, unfinished.path()),
+        Recipe::Go { package, link_flags } => {
+            let mut go = go(module.path(), "build", tool);
+            // The linker leaves out what debuggers read; to make it takes the compiler a sixth of its time.
+            go.args(["-trimpath", "-gcflags=all=-dwarf=false", "-ldflags", link_flags.trim(), "-o"])
+                .arg(format!("{}/", unfinished.path().display()))
+                .arg(package);
+            go
+        }
         Recipe::Npm => {
             for (file, text) in tool.files {
                 fs::write(unfinished.path().join(file), text).map_err(failed)?;
@@ -264,24 +271,15 @@ fn sources(tool: &Tool) -> Result<TempDir, ToolError> {
     Ok(module)
 }
 
-/// A command of Go's on the module in that folder.
-fn go(module: &Path, command: &str) -> Command {
+/// A command of Go's on the module of `tool` in that folder.
+fn go(module: &Path, command: &str, tool: &Tool) -> Command {
     let mut go = Command::new("go");
     go.current_dir(module)
         // What a user has set for their own modules must not change ours.
         .env_remove("GOFLAGS")
         .env("GOWORK", "off")
         .env("CGO_ENABLED", "0")
-        .args([command, "-mod=readonly"]);
-    go
-}
-
-fn go_build(module: &Path, package: &str, link_flags: &str, output: &Path) -> Command {
-    let mut go = go(module, "build");
-    // The linker leaves out what debuggers read; to make it takes the compiler a sixth of its time.
-    go.args(["-trimpath", "-gcflags=all=-dwarf=false", "-ldflags", link_flags.trim(), "-o"])
-        .arg(format!("{}/", output.display()))
-        .arg(package);
+        .args([command, "-mod=readonly", "-tags", tool.tags()]);
     go
 }
 

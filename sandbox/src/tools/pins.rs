@@ -133,6 +133,17 @@ pub static READERS: Tool = Tool {
     files: files!("readers": "go.mod", "go.sum", "main.go"),
 };
 
+/// Prometheus, and what plays alert rules through, for the charm's tests. It is built without its pages, and without all that finds
+/// something to scrape.
+pub static PROMETHEUS: Tool = Tool {
+    name: "prometheus",
+    title: "Prometheus",
+    takes: Duration::from_mins(4),
+    programs: &["prometheus", "promtool"],
+    recipe: Recipe::Go { package: "tool", link_flags: include_str!("../../../tools/prometheus/ldflags") },
+    files: files!("prometheus": "go.mod", "go.sum", "tags"),
+};
+
 /// The Azure Blob server.
 pub static AZURITE: Tool = Tool {
     name: "azurite",
@@ -152,6 +163,11 @@ impl Tool {
             let mut words = line.trim().trim_start_matches("require ").split_whitespace();
             (words.next() == Some(module)).then(|| words.next()).flatten().filter(|word| word.starts_with('v'))
         })
+    }
+
+    /// What parts of the sources Go is to leave out or to take in.
+    pub(super) fn tags(&self) -> &'static str {
+        self.files.iter().find(|(file, _)| *file == "tags").map_or("", |(_, tags)| tags.trim())
     }
 
     /// Go's flags for the linker as one more file, for they are an input of the build.
@@ -211,6 +227,7 @@ mod tests {
             &ETCD,
             &VERSITYGW,
             &READERS,
+            &PROMETHEUS,
             &AZURITE,
             &FAKE_GCS_SERVER,
         ]

@@ -4,6 +4,7 @@ mod actions;
 mod command_line;
 mod endings;
 mod environment;
+mod exec;
 mod failures;
 mod harness;
 mod lifecycle;

@@ -1,6 +1,7 @@
 //! What is watched and judged: the part of a plan that tells whether it has been carried out. It holds no secrets.
 
 use kube::{ResourceExt, api::DynamicObject};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     cluster::MANIFEST_ANNOTATION,
@@ -8,7 +9,7 @@ use crate::{
 };
 
 /// What should run in the namespace.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Expected {
     /// The manifest of the server's Deployment.
     pub server: ExpectedManifest,
@@ -21,7 +22,7 @@ pub(crate) struct Expected {
 /// From which manifest an object should have been applied.
 ///
 /// What admission has left of it is not compared: a cluster's policy may have backups run with images from a mirror, say.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) enum ExpectedManifest {
     /// Any: this part of the plan is held back, and what runs goes on as it is.
     Any,
@@ -30,6 +31,10 @@ pub(crate) enum ExpectedManifest {
 }
 
 impl Expected {
+    /// Everything, whatever it is of: for who does not know the plan.
+    pub(crate) const EVERYTHING: Self =
+        Self { server: ExpectedManifest::Any, node_agent: Some(ExpectedManifest::Any), location: true };
+
     /// Returns what is to be seen once an installation of these manifests runs.
     pub(crate) fn of(installation: &Installation, manifests: &Manifests) -> Self {
         let manifest = |kind: &str| {

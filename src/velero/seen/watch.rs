@@ -4,7 +4,8 @@ use std::{collections::HashSet, fmt::Debug, hash::Hash, time::Duration};
 
 use futures::{
     Stream, StreamExt,
-    stream::{BoxStream, SelectAll, unfold},
+    future::ready,
+    stream::{BoxStream, SelectAll, select_all, unfold},
 };
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -27,14 +28,22 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     expected::Expected,
+    ledger::LedgerEvent,
     namespace,
     observed::{self, Observed, REFUSALS},
     readiness::{Trouble, is_settled},
+    reduced::Reduced,
 };
 use crate::{
     cluster::{Cluster, ClusterError, api_resource},
-    velero::names::{COMPONENT_SELECTOR, LOCATION, NODE_AGENT, SERVER, backup_location_kind},
+    velero::{
+        names::{COMPONENT_SELECTOR, LOCATION, NODE_AGENT, SERVER, backup_location_kind, velero_kind},
+        wanted::SCHEDULED_BY,
+    },
 };
+
+/// How many objects of Velero are read at a time, each of which may be several kilobytes.
+const PAGE: u32 = 50;
 
 /// Everything that an installation is judged by, kept up to date by watches.
 struct Watched {
@@ -76,7 +85,7 @@ pub(crate) fn stream(cluster: &Cluster, expected: &Expected) -> impl Stream<Item
     let has_agent = expected.node_agent.is_some();
     let watched = Watched {
         servers: kinds.add(cluster.namespaced(), named(SERVER), ()),
-        pods: kinds.add(cluster.namespaced(), velero, ()),
+        pods: kinds.add_lessened(cluster.namespaced(), velero, (), lessen),
         agents: has_agent.then(|| kinds.add(cluster.namespaced(), named(NODE_AGENT), ())),
         refusals: has_agent.then(|| kinds.add(cluster.namespaced(), watcher::Config::default().fields(REFUSALS), ())),
         namespaces: has_agent.then(|| kinds.add(cluster.cluster_wide(), named(cluster.namespace()), ())),
@@ -88,6 +97,32 @@ pub(crate) fn stream(cluster: &Cluster, expected: &Expected) -> impl Stream<Item
         kinds.whole().await?;
         Some((watched.observed(), (watched, kinds)))
     })
+}
+
+/// Returns what has become of Schedules, backups and restores: all that is there, and then each change.
+pub(crate) fn ledger_events(cluster: &Cluster) -> BoxStream<'static, LedgerEvent> {
+    let of_charm = format!("{}={}", SCHEDULED_BY.0, SCHEDULED_BY.1);
+    let schedules = parts(cluster, "Schedule", watcher::Config::default().labels(&of_charm), LedgerEvent::Schedule);
+    let backups = parts(cluster, "Backup", watcher::Config::default(), LedgerEvent::Backup);
+    let restores = parts(cluster, "Restore", watcher::Config::default(), LedgerEvent::Restore);
+    select_all([schedules, backups, restores]).boxed()
+}
+
+/// Watches objects of Velero of which only a part is read, a page at a time.
+fn parts<Spec, Status>(
+    cluster: &Cluster,
+    kind: &str,
+    config: watcher::Config,
+    event: fn(Event<Reduced<Spec, Status>>) -> LedgerEvent,
+) -> BoxStream<'static, LedgerEvent>
+where
+    Spec: Clone + Debug + Default + DeserializeOwned + Send + 'static,
+    Status: Clone + Debug + Default + DeserializeOwned + Send + 'static,
+{
+    let api = cluster.parts_here(&velero_kind("v1", kind));
+    let changes = watcher(api, config.page_size(PAGE)).default_backoff();
+    // An interruption is one of the watch, which begins anew.
+    changes.filter_map(move |change| ready(change.ok().map(event))).boxed()
 }
 
 /// Waits until the judgement of what runs is settled or the deadline is there. Returns what runs then.
@@ -128,6 +163,20 @@ fn next_turn(troubles: &[Trouble], now: Timestamp) -> Option<Duration> {
     turns.min().map(|at| at.duration_since(now).unsigned_abs())
 }
 
+/// Takes away what no judgement is made by: there is a pod of the node agent on every node.
+fn lessen(pod: &mut Pod) {
+    pod.metadata.managed_fields = None;
+    pod.metadata.owner_references = None;
+    let Some(spec) = &mut pod.spec else { return };
+    spec.volumes = None;
+    spec.tolerations = None;
+    spec.affinity = None;
+    for container in &mut spec.containers {
+        container.env = None;
+        container.args = None;
+    }
+}
+
 /// Watches of several kinds as one, and which of them have finished their first list.
 #[derive(Default)]
 struct Watches {
@@ -151,17 +200,33 @@ impl Watches {
         K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
         K::DynamicType: Clone + Debug + Eq + Hash + Send + Sync,
     {
+        self.add_lessened(api, config, kind, |_| {})
+    }
+
+    /// Adds a watch of objects of which there may be many, and of which something is not needed.
+    fn add_lessened<K>(
+        &mut self,
+        api: Api<K>,
+        config: watcher::Config,
+        kind: K::DynamicType,
+        lessen: impl Fn(&mut K) + Send + 'static,
+    ) -> Store<K>
+    where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K::DynamicType: Clone + Debug + Eq + Hash + Send + Sync,
+    {
         let writer = Writer::new(kind);
         let reader = writer.as_reader();
         let number = self.changes.len();
-        let stream = reflector(writer, watcher(api, config).default_backoff()).map(move |event| match event {
-            Ok(Event::InitDone) => Change::Begun(number),
-            Ok(_) => Change::Other,
-            Err(error) => {
-                tracing::debug!("a watch was interrupted: {error}");
-                Change::Other
-            }
-        });
+        let stream =
+            reflector(writer, watcher(api, config).default_backoff().modify(lessen)).map(move |event| match event {
+                Ok(Event::InitDone) => Change::Begun(number),
+                Ok(_) => Change::Other,
+                Err(error) => {
+                    tracing::debug!("a watch was interrupted: {error}");
+                    Change::Other
+                }
+            });
         self.changes.push(stream.boxed());
         reader
     }

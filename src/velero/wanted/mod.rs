@@ -20,5 +20,6 @@ pub(crate) use image::check_image;
 pub(crate) use installation::{BackupLocation, HeldBack, Installation, LocationPlan};
 pub(crate) use kubelet_root::KubeletRoot;
 pub(crate) use manifests::{CredentialsSecret, Manifests, to_yaml};
+pub(crate) use schedule::{SCHEDULED_BY, TARGET_LABELS};
 pub(crate) use user_command::{Finish, LineSink};
 pub(crate) use version::Version;

@@ -3,6 +3,7 @@
 mod action;
 mod application;
 mod ending;
+mod exec;
 mod options;
 mod relations;
 mod remote;
@@ -31,6 +32,7 @@ use super::store::Store;
 use crate::host::ClusterAccess;
 pub use action::{ActionResult, ActionStatus};
 pub use application::DeployOptions;
+use exec::ExecSockets;
 pub use remote::Scripted;
 pub use status::{ApplicationView, ModelView, RelationView, UnitView};
 
@@ -81,6 +83,8 @@ pub struct Model {
     meanwhile: Arc<Mutex<Meanwhile>>,
     /// Of the verb that began last.
     interruption: Arc<Mutex<Weak<Interruption>>>,
+    /// Where its units have `juju-exec`.
+    exec: Option<Arc<ExecSockets>>,
 }
 
 impl fmt::Debug for Model {
@@ -122,6 +126,7 @@ impl Model {
             disturbance: Arc::default(),
             meanwhile: Arc::default(),
             interruption: Arc::default(),
+            exec: None,
         })
     }
 

@@ -317,7 +317,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn told(&mut self, record: HookRecord) -> Result<(), Error> {
+    pub(super) fn told(&mut self, record: HookRecord) -> Result<(), Error> {
         self.tell(&record)?;
         self.records.push(record);
         self.save()
@@ -386,6 +386,8 @@ impl Session<'_> {
         action: Option<ActionRun>,
         limit: Option<Duration>,
     ) -> Result<(HookRecord, Option<ActionRun>), Error> {
+        let cannot = |source| Error::Run { what: execution.name(), unit: name.clone(), source };
+        self.model.take_commands(name).map_err(cannot)?;
         (self.model.progress)(&Progress::Started { unit: name, execution });
         if let Some(unit) = self.state.unit_mut(name) {
             unit.executing = Some(execution.name());
@@ -409,7 +411,7 @@ impl Session<'_> {
         context.meanwhile = self.model.take_meanwhile();
         let record = agent.run(&mut context, self.model.take_disturbance());
         let action = context.action.take();
-        let record = record.map_err(|source| Error::Run { what: execution.name(), unit: name.clone(), source });
+        let record = record.map_err(cannot);
         if let Some(unit) = self.state.unit_mut(name) {
             unit.executing = None;
         }

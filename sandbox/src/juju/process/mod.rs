@@ -18,6 +18,8 @@ pub use supervisor::{SUPERVISOR_ARGUMENT, supervise};
 pub struct Launch {
     /// The executable, as the charm process sees it.
     pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
     /// The whole environment.
     pub environment: BTreeMap<String, String>,
     /// The process whose network to join first.
@@ -37,6 +39,8 @@ pub struct Surroundings {
     pub charm_directory: PathBuf,
     /// The agent's socket.
     pub socket: PathBuf,
+    /// The socket by which the agent is asked to run commands, if it listens.
+    pub exec_socket: Option<PathBuf>,
     /// The program that the tools are links to.
     pub tools_program: PathBuf,
     /// The certificate of an authority that the system trusts beside its own, as PEM.

@@ -88,7 +88,13 @@ fn start(launch: &Launch) -> Result<std::process::Child, String> {
     sethostname(&launch.surroundings.pod).map_err(|error| format!("cannot take the pod's name: {error}"))?;
     let directory = arrange(&launch.surroundings)?;
     let mut command = Command::new(&launch.program);
-    command.env_clear().envs(&launch.environment).current_dir(directory).stdin(Stdio::null()).process_group(0);
+    command
+        .args(&launch.arguments)
+        .env_clear()
+        .envs(&launch.environment)
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .process_group(0);
     let deadline = Instant::now() + BUSY_LIMIT;
     loop {
         match command.spawn() {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::libc::O_PATH;
 use nix::mount::{MsFlags, mount};
 
-use super::super::wire::TOOLS;
+use super::super::wire::{EXEC_SOCKET, JUJU_EXEC, TOOLS};
 use super::Surroundings;
 
 const SERVICE_ACCOUNT: &str = "/run/secrets/kubernetes.io/serviceaccount";
@@ -24,6 +24,7 @@ pub(super) fn arrange(surroundings: &Surroundings) -> Result<PathBuf, String> {
     // Opened before anything is covered: the sources may lie below what gets covered.
     let charm = Source::open(&surroundings.charm_directory)?;
     let socket = Source::open(&surroundings.socket)?;
+    let exec_socket = surroundings.exec_socket.as_deref().map(Source::open).transpose()?;
     let program = Source::open(&surroundings.tools_program)?;
     let resolver = Resolver::read();
 
@@ -53,7 +54,11 @@ pub(super) fn arrange(surroundings: &Surroundings) -> Result<PathBuf, String> {
     let tools = juju.join("tools").join(&surroundings.unit_tag);
     create_directory(&tools)?;
     bind_file(&program, &tools.join("jujud"))?;
-    for tool in TOOLS {
+    if let Some(socket) = &exec_socket {
+        bind_file(socket, &agent.join(EXEC_SOCKET))?;
+    }
+    // In a pod it is in `/usr/bin`, which is this machine's here.
+    for tool in TOOLS.iter().copied().chain(exec_socket.map(|_| JUJU_EXEC)) {
         let link = tools.join(tool);
         symlink("jujud", &link).map_err(|error| format!("cannot link {}: {error}", link.display()))?;
     }

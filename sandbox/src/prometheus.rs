@@ -1,0 +1,115 @@
+//! A Prometheus in a cluster, which scrapes what it is told to.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::{
+    cluster::ClusterAccess,
+    host::daemon::{self, Daemon, DaemonError, Lifetime},
+    process::{self, ProcessError},
+    progress::Progress,
+    tools::{self, ToolError},
+};
+
+/// The first port that is tried.
+const FIRST_PORT: u16 = 9090;
+
+/// How long it may take to answer.
+const QUERY_LIMIT: Duration = Duration::from_secs(30);
+
+/// Why there is no Prometheus, or no answer of it.
+#[derive(Debug, thiserror::Error)]
+pub enum PrometheusError {
+    /// The program could not be built.
+    #[error("there is no Prometheus to start")]
+    Tool(#[from] ToolError),
+    /// It did not start.
+    #[error("the Prometheus does not run")]
+    Daemon(#[from] DaemonError),
+    /// Its folder cannot be used.
+    #[error("cannot use the folder {} of the Prometheus", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// It refused a query.
+    #[error("the Prometheus does not answer {expression}")]
+    Query {
+        /// What it was asked.
+        expression: String,
+        /// What it said.
+        #[source]
+        source: ProcessError,
+    },
+    /// Its answer is no list.
+    #[error("the Prometheus answers {expression} with something else than samples")]
+    Answer {
+        /// What it was asked.
+        expression: String,
+        /// What is wrong with the answer.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// A server that runs as long as this value lives, and no longer than this process.
+#[derive(Debug)]
+pub struct Prometheus {
+    url: String,
+    promtool: PathBuf,
+    _daemon: Daemon,
+}
+
+impl Prometheus {
+    /// Starts a server that carries out those scrape jobs once a second. It keeps all that it has in `folder`; for an embedded
+    /// cluster that should be a folder inside of the cluster's.
+    ///
+    /// # Errors
+    /// When it cannot be built, or does not start.
+    pub async fn start(
+        cluster: &ClusterAccess,
+        folder: &Path,
+        jobs: &Value,
+        progress: &Progress,
+    ) -> Result<Self, PrometheusError> {
+        let programs = tools::folder(&tools::PROMETHEUS, progress).await?;
+        let failed = |source| PrometheusError::Folder { folder: folder.to_owned(), source };
+        fs::create_dir_all(folder).map_err(failed)?;
+        let configuration = folder.join("prometheus.yaml");
+        // JSON is YAML too.
+        let jobs = json!({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs});
+        fs::write(&configuration, jobs.to_string()).map_err(failed)?;
+        let [listener]: [SocketAddr; 1] = daemon::free_ports(cluster.server_address, FIRST_PORT)?;
+        let program = programs.join("prometheus");
+        let mut daemon = Daemon::new(cluster, Lifetime::Owned, &program, listener, folder.join("prometheus.log"))
+            .argument(format!("--config.file={}", configuration.display()))
+            .argument(format!("--storage.tsdb.path={}", folder.join("data").display()))
+            .argument(format!("--web.listen-address={listener}"));
+        daemon.start().await?;
+        Ok(Self { url: format!("http://{listener}"), promtool: programs.join("promtool"), _daemon: daemon })
+    }
+
+    /// The samples of an expression, as they are now.
+    ///
+    /// # Errors
+    /// When the Prometheus does not answer.
+    pub async fn query(&self, expression: &str) -> Result<Vec<Value>, PrometheusError> {
+        let mut promtool = Command::new(&self.promtool);
+        promtool.args(["query", "--format=json", "instant", &self.url, expression]);
+        let expression = || expression.to_owned();
+        let answer = process::run(promtool, QUERY_LIMIT)
+            .await
+            .map_err(|source| PrometheusError::Query { expression: expression(), source })?;
+        serde_json::from_str(&answer).map_err(|source| PrometheusError::Answer { expression: expression(), source })
+    }
+}

@@ -1,0 +1,51 @@
+//! What the observer knows of the cluster at a moment.
+
+use jiff::Timestamp;
+
+use crate::velero::{Ledger, Observed, Summary};
+
+/// All that the observer knows, which is little whatever is in the cluster.
+#[derive(Debug, Default)]
+pub(super) struct Knowledge {
+    /// What an installation is judged by; nothing until it is known as a whole.
+    observed: Option<Observed>,
+    /// The same in numbers.
+    pub summary: Summary,
+    /// Since when the storage location has the phase that it has.
+    pub phase_since: Option<Timestamp>,
+    /// What has become of backups.
+    pub ledger: Ledger,
+    /// When the cluster answered last.
+    pub answered: Option<Timestamp>,
+}
+
+impl Knowledge {
+    /// Takes note of what runs.
+    pub(super) fn see(&mut self, observed: Observed, now: Timestamp) {
+        let summary = Summary::of(&observed);
+        let phase = |summary: &Summary| summary.location.as_ref().map(|location| location.phase.clone());
+        if self.observed.is_none() || phase(&summary) != phase(&self.summary) {
+            self.phase_since = Some(now);
+        }
+        self.summary = summary;
+        self.observed = Some(observed);
+        self.answered = Some(now);
+    }
+
+    /// Returns what runs, as it is to be judged now.
+    pub(super) fn observed_at(&mut self, now: Timestamp) -> Option<&Observed> {
+        let observed = self.observed.as_mut()?;
+        observed.at = now;
+        Some(observed)
+    }
+
+    /// Whether it is known what runs.
+    pub(super) fn is_whole(&self) -> bool {
+        self.observed.is_some()
+    }
+
+    /// Forgets what runs, as it is read anew.
+    pub(super) fn look_away(&mut self) {
+        self.observed = None;
+    }
+}

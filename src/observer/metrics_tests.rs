@@ -1,0 +1,108 @@
+use kube::runtime::watcher::Event;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::velero::{LedgerEvent, Observed};
+
+const NOW: &str = "2026-01-31T10:20:30Z";
+
+fn parse<T: DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap()
+}
+
+fn labels(application: &str) -> Value {
+    json!({"managed-by": "velero-operator", "app": application, "endpoint": "backups", "model": "prod"})
+}
+
+fn schedule(application: &str, cron: &str) -> LedgerEvent {
+    LedgerEvent::Schedule(Event::Apply(parse(json!({
+        "metadata": {"name": format!("{application}-1"), "labels": labels(application),
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "annotations": {"velero-operator/app": format!("{application}, whole")}},
+        "spec": {"schedule": cron, "paused": false},
+    }))))
+}
+
+fn backup(application: &str, name: &str, phase: &str) -> LedgerEvent {
+    LedgerEvent::Backup(Event::Apply(parse(json!({
+        "metadata": {"name": name, "labels": labels(application)},
+        "status": {"phase": phase, "startTimestamp": "2026-01-31T01:00:00Z",
+            "completionTimestamp": "2026-01-31T01:01:30Z", "progress": {"itemsBackedUp": 7}},
+    }))))
+}
+
+fn page(events: impl IntoIterator<Item = LedgerEvent>) -> String {
+    let mut knowledge = Knowledge::default();
+    for event in events {
+        let _ = knowledge.ledger.note(event);
+    }
+    super::page(&knowledge, NOW.parse().unwrap())
+}
+
+fn series(page: &str) -> Vec<&str> {
+    page.lines().filter(|line| !line.starts_with('#')).map(|line| line.trim_start_matches("velero_operator_")).collect()
+}
+
+#[test]
+fn of_a_schedule_its_period_and_the_last_of_its_backups_are_told() {
+    let page = page([schedule("ledger", "0 3 * * 0"), backup("ledger", "a", "Completed")]);
+    let labels = r#"{app="ledger, whole",endpoint="backups",model="prod",schedule="ledger-1""#;
+    let expected = [
+        format!("schedule_info{labels}}} 1"),
+        format!("schedule_created_timestamp_seconds{labels}}} 1767225600"),
+        format!("schedule_period_seconds{labels}}} 604800"),
+        format!("schedule_paused{labels}}} 0"),
+        format!("backup_last_success_timestamp_seconds{labels}}} 1769821290"),
+        format!("backup_last_timestamp_seconds{labels}}} 1769821200"),
+        format!("backup_last_result{labels},result=\"completed\"}} 1"),
+        format!("backup_last_result{labels},result=\"partially_failed\"}} 0"),
+        format!("backup_last_result{labels},result=\"failed\"}} 0"),
+        format!("backup_last_duration_seconds{labels}}} 90"),
+        format!("backup_last_items{labels}}} 7"),
+    ];
+    assert_eq!(series(&page), expected.each_ref().map(String::as_str));
+}
+
+#[test]
+fn what_never_was_has_no_series() {
+    let page = page([schedule("ledger", "@daily"), backup("other", "b", "Failed")]);
+    assert!(!page.contains("backup_last_success"), "{page}");
+    assert!(!series(&page).iter().any(|line| line.starts_with("backup_") && line.contains("ledger")), "{page}");
+    assert!(
+        page.contains(
+            r#"backup_last_result{app="other",endpoint="backups",model="prod",schedule="",result="failed"} 1"#
+        )
+    );
+    assert_eq!(super::page(&Knowledge::default(), NOW.parse().unwrap()), "");
+}
+
+#[test]
+fn of_an_installation_is_told_what_runs_and_since_when() {
+    let observed = |phase: &str| {
+        let status = |status: Value| json!({"metadata": {"name": "default"}, "status": status});
+        let mut location: kube::api::DynamicObject = parse(json!({"metadata": {"name": "default"}}));
+        location.data = json!({"status": {"phase": phase}});
+        Observed {
+            server: parse(status(json!({"availableReplicas": 1}))),
+            node_agent: parse(status(json!({"desiredNumberScheduled": 3, "numberReady": 2,
+                "currentNumberScheduled": 3, "numberMisscheduled": 0}))),
+            location: Some(location),
+            ..Observed::of_pods(Vec::new())
+        }
+    };
+    let mut knowledge = Knowledge::default();
+    for (phase, time) in [("Available", 10), ("Available", 20), ("Unavailable", 30), ("Unavailable", 40)] {
+        knowledge.see(observed(phase), Timestamp::from_second(time).unwrap());
+    }
+    let page = super::page(&knowledge, NOW.parse().unwrap());
+    let expected = [
+        r#"storage_location_available{location="default"} 0"#,
+        r#"storage_location_phase_timestamp_seconds{location="default"} 30"#,
+        "node_agent_wanted 3",
+        "node_agent_ready 2",
+        "server_available 1",
+        "observer_last_look_timestamp_seconds 40",
+    ];
+    assert_eq!(series(&page), expected);
+}

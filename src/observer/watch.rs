@@ -1,0 +1,180 @@
+//! Watching between the hooks, and asking for one when there is news.
+
+use std::{cell::RefCell, time::Duration};
+
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    busy::Busy,
+    dispatch::ask_for_hook,
+    knowledge::Knowledge,
+    lock::Lock,
+    news::{Baseline, is_seen_anew},
+    note::Note,
+    pauses::Pauses,
+    place::Place,
+    program::Assignment,
+};
+use crate::velero::{Expected, LedgerEvent, LedgerOutcome, Observed, Velero};
+
+/// How long something new has to last before a hook is asked for: a rollout has many short stages. As long after a hook, the
+/// observer has seen what that hook has changed.
+const SETTLING: Duration = Duration::from_secs(1);
+/// How often the observer looks at the files that it shares with the hooks; more often while there is something to tell.
+const TURN: Duration = Duration::from_secs(1);
+const SHORT_TURN: Duration = Duration::from_millis(250);
+/// How often the cluster is asked whether it answers.
+const PROBE: Duration = Duration::from_secs(30);
+/// How long the observer waits before it reads all backups anew: where many are deleted, more follow.
+const FORGETTING: Duration = Duration::from_secs(30);
+
+/// An observer at work.
+pub(super) struct Watch<'a> {
+    assignment: &'a Assignment,
+    place: &'a Place,
+    lock: &'a Lock,
+    velero: &'a Velero,
+    knowledge: &'a RefCell<Knowledge>,
+    /// What the last hook has seen, and when that was read.
+    note: Note,
+    read: Instant,
+    /// What was known soon after that hook.
+    baseline: Option<Baseline>,
+    sightings: BoxStream<'static, Observed>,
+    events: BoxStream<'static, LedgerEvent>,
+    /// When all backups are to be read anew.
+    anew: Option<Instant>,
+    /// Since when there is something that the last hook has not told.
+    news_since: Option<Instant>,
+    pauses: Pauses,
+}
+
+impl<'a> Watch<'a> {
+    pub(super) fn new(
+        assignment: &'a Assignment,
+        place: &'a Place,
+        lock: &'a Lock,
+        velero: &'a Velero,
+        knowledge: &'a RefCell<Knowledge>,
+    ) -> Self {
+        Self {
+            assignment,
+            place,
+            lock,
+            velero,
+            knowledge,
+            note: Note::default(),
+            read: Instant::now(),
+            baseline: None,
+            sightings: velero.sightings(),
+            events: velero.ledger_events(),
+            anew: None,
+            news_since: None,
+            pauses: Pauses::default(),
+        }
+    }
+
+    /// Watches until the charm's directory has gone.
+    pub(super) async fn run(mut self) {
+        // While a hook that it has asked for waits or runs, the observer asks for no other.
+        let mut hook: Option<BoxFuture<'_, ()>> = None;
+        let mut probe: Option<BoxFuture<'_, bool>> = None;
+        let mut probed = Instant::now();
+        while !self.lock.is_gone() {
+            let turn = if self.news_since.is_some() { SHORT_TURN } else { TURN };
+            tokio::select! {
+                Some(observed) = self.sightings.next() => self.knowledge.borrow_mut().see(observed, Timestamp::now()),
+                Some(event) = self.events.next() => self.note_event(event),
+                () = ending(&mut hook) => hook = None,
+                is_reached = ending(&mut probe) => {
+                    probe = None;
+                    if is_reached {
+                        self.knowledge.borrow_mut().answered = Some(Timestamp::now());
+                    }
+                }
+                () = sleep(turn) => {}
+            }
+            let now = Instant::now();
+            if probe.is_none() && now >= probed + PROBE {
+                probed = now;
+                probe = Some(self.velero.is_reached().boxed());
+            }
+            self.read_note();
+            self.read_anew(now);
+            if hook.is_none() && self.is_hook_due(now) {
+                self.pauses.begin(now);
+                self.news_since = None;
+                hook = Some(ask_for_hook(&self.assignment.juju_exec, &self.assignment.unit).boxed());
+            }
+        }
+    }
+
+    fn note_event(&mut self, event: LedgerEvent) {
+        let mut knowledge = self.knowledge.borrow_mut();
+        knowledge.answered = Some(Timestamp::now());
+        if knowledge.ledger.note(event) == LedgerOutcome::ReadBackupsAnew {
+            self.anew.get_or_insert_with(|| Instant::now() + FORGETTING);
+        }
+    }
+
+    fn read_anew(&mut self, now: Instant) {
+        if self.anew.is_some_and(|at| now >= at) {
+            self.anew = None;
+            self.events = self.velero.ledger_events();
+        }
+    }
+
+    fn read_note(&mut self) {
+        let Some(note) = self.note.next(self.place) else { return };
+        // What was not there before may have its kind only now, and its watch would begin late.
+        if expected(&self.note) != expected(&note) {
+            self.sightings = self.velero.sightings();
+            self.events = self.velero.ledger_events();
+            self.knowledge.borrow_mut().look_away();
+        }
+        self.note = note;
+        self.read = Instant::now();
+        self.baseline = None;
+        self.news_since = None;
+    }
+
+    /// Whether a hook would see something else than the last one, has the turn to, and could run now.
+    fn is_hook_due(&mut self, now: Instant) -> bool {
+        if self.baseline.is_none() && now >= self.read + SETTLING {
+            self.baseline = Baseline::of(&self.knowledge.borrow().ledger);
+        }
+        if !self.has_news() {
+            self.news_since = None;
+            return false;
+        }
+        let since = *self.news_since.get_or_insert(now);
+        if now < since + SETTLING || !self.pauses.are_over(now) || Busy::is_marked(self.place) {
+            return false;
+        }
+        // A hook may just have ended, which has seen the same.
+        self.read_note();
+        self.has_news()
+    }
+
+    fn has_news(&self) -> bool {
+        let Some(told) = &self.note.told else { return false };
+        let mut knowledge = self.knowledge.borrow_mut();
+        let is_outdated = |baseline: &Baseline| baseline.is_outdated(told, &knowledge.ledger);
+        self.baseline.as_ref().is_some_and(is_outdated)
+            || knowledge.observed_at(Timestamp::now()).is_some_and(|observed| is_seen_anew(told, observed))
+    }
+}
+
+fn expected(note: &Note) -> Option<&Expected> {
+    note.told.as_ref().map(|told| &told.look.expected)
+}
+
+/// Waits for the end of something that may be under way.
+async fn ending<T>(future: &mut Option<BoxFuture<'_, T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,102 @@
+//! The observer's process of a model, as the system sees it.
+
+use std::{
+    fs::{self, File},
+    io::{Read, Seek, SeekFrom},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::deployed::Deployed;
+
+/// A process that observes for a unit.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct ObserverProcess(pub u32);
+
+/// The folder that hooks and observer of a model's first unit share.
+fn folder(deployed: &Deployed) -> PathBuf {
+    let unit = Deployed::unit().tag();
+    deployed.model.directory().join("agents").join(unit).join("charm/.velero-observer")
+}
+
+fn read(path: &Path) -> String {
+    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
+
+impl ObserverProcess {
+    /// The observers of a model: the processes of that name that have its lock open. There should be one at most.
+    pub fn all(deployed: &Deployed) -> Vec<Self> {
+        let Ok(lock) = fs::metadata(folder(deployed).join("lock")) else { return Vec::new() };
+        let is_lock =
+            |path: PathBuf| fs::metadata(path).is_ok_and(|file| (file.dev(), file.ino()) == (lock.dev(), lock.ino()));
+        let processes =
+            fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        processes
+            .map(Self)
+            .filter(|process| {
+                process.file("cmdline").contains("observe")
+                    && fs::read_dir(format!("/proc/{}/fd", process.0))
+                        .is_ok_and(|mut files| files.any(|file| file.is_ok_and(|file| is_lock(file.path()))))
+            })
+            .collect()
+    }
+
+    /// The observer of a model.
+    pub fn of(deployed: &Deployed) -> Self {
+        let all = Self::all(deployed);
+        assert_eq!(all.len(), 1, "{all:?}");
+        all[0]
+    }
+
+    pub fn signal(self, name: &str) {
+        assert!(Command::new("kill").args([&format!("-{name}"), &self.0.to_string()]).status().unwrap().success());
+    }
+
+    /// What `/proc` says of it.
+    pub fn file(self, name: &str) -> String {
+        read(&PathBuf::from(format!("/proc/{}/{name}", self.0)))
+    }
+
+    /// The most memory that it has held, in bytes.
+    pub fn peak_memory(self) -> u64 {
+        let status = self.file("status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// The programs that it has started.
+    pub fn children(self) -> Vec<String> {
+        let text = self.file(&format!("task/{}/children", self.0));
+        text.split_whitespace().map(|child| read(&PathBuf::from(format!("/proc/{child}/cmdline")))).collect()
+    }
+
+    /// Whether the text is anywhere in what the process can write.
+    pub fn holds(self, text: &str) -> bool {
+        let mut memory = File::open(format!("/proc/{}/mem", self.0)).unwrap();
+        let maps = self.file("maps");
+        let ranges =
+            maps.lines().filter(|line| line.split_whitespace().nth(1).is_some_and(|rights| rights.starts_with("rw")));
+        ranges.into_iter().any(|line| {
+            let (start, end) = line.split_whitespace().next().unwrap().split_once('-').unwrap();
+            let address = |text: &str| u64::from_str_radix(text, 16).unwrap();
+            let (start, end) = (address(start), address(end));
+            let mut content = vec![0; usize::try_from(end - start).unwrap()];
+            memory.seek(SeekFrom::Start(start)).unwrap();
+            memory.read_exact(&mut content).is_ok()
+                && content.windows(text.len()).any(|window| window == text.as_bytes())
+        })
+    }
+}
+
+/// Makes the observer's program another file, as another build of the charm would be.
+pub fn rebuild(deployed: &Deployed) {
+    let charm = folder(deployed).parent().unwrap().to_owned();
+    fs::copy(charm.join("dispatch"), charm.join("dispatch.new")).unwrap();
+    fs::rename(charm.join("dispatch.new"), charm.join("dispatch")).unwrap();
+}
+
+/// Whether a hook or action of the unit runs.
+pub fn is_busy(deployed: &Deployed) -> bool {
+    File::open(folder(deployed).join("busy")).unwrap().try_lock().is_err()
+}
