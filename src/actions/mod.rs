@@ -14,10 +14,9 @@ mod table;
 mod targets;
 mod waiting;
 
-use thiserror::Error;
+use std::error::Error;
 
 use crate::{
-    cluster::ClusterError,
     contract::Action,
     error_chain::ErrorChain,
     juju::{Environment, HookTools, ToolError},
@@ -29,7 +28,7 @@ use crate::{
 const SUCCESS: (&str, &str) = ("status", "success");
 
 /// Why an action could not be run, or its failure not be reported.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum ActionError {
     #[error("there is no action {0}")]
     Unknown(String),
@@ -38,8 +37,8 @@ pub(crate) enum ActionError {
     #[error("cannot find out what applications have declared")]
     Snapshot(#[from] SnapshotError),
     /// The action has failed: what its user is told.
-    #[error("{0}")]
-    Failed(String),
+    #[error(transparent)]
+    Failed(Box<dyn Error + Send + Sync>),
 }
 
 /// Does what the user has asked for.
@@ -56,14 +55,14 @@ pub(crate) async fn perform(action: Action, tools: &HookTools, environment: &Env
         Action::Restore => Box::pin(restore::run(tools, environment)).await,
     };
     match outcome {
-        Err(ActionError::Failed(message)) => Ok(tools.fail_action(&message).await?),
+        Err(ActionError::Failed(error)) => Ok(tools.fail_action(&ErrorChain(error.as_ref()).to_string()).await?),
         outcome => outcome,
     }
 }
 
 /// Returns the failure of an action that has this to say.
-fn failed(message: impl ToString) -> ActionError {
-    ActionError::Failed(message.to_string())
+fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> ActionError {
+    ActionError::Failed(error.into())
 }
 
 /// Returns what turns an error of Velero's into the failure of an action: with what to do, where that is known.
@@ -71,12 +70,12 @@ fn refused(environment: &Environment) -> impl Fn(VeleroError) -> ActionError {
     let application = environment.application();
     move |error| match error.refusal(application) {
         Some(status) => failed(status.message()),
-        None => failed(ErrorChain(&error)),
+        None => failed(error),
     }
 }
 
 fn connect(environment: &Environment) -> Result<Velero, ActionError> {
-    Velero::in_cluster(&environment.charm_directory).map_err(|error: ClusterError| failed(ErrorChain(&error)))
+    Velero::in_cluster(&environment.charm_directory).map_err(failed)
 }
 
 /// Fails where the unit goes away: nobody would wait for what it begins.
@@ -95,13 +94,8 @@ mod tests {
 
     fn environment(unit: &str) -> Environment {
         let dispatch = Dispatch::Action("create-backup".to_owned());
-        Environment {
-            dispatch,
-            unit: unit.to_owned(),
-            model: ModelId::default(),
-            charm_directory: "/charm".into(),
-            relation: None,
-        }
+        let model = ModelId { name: "backups".to_owned(), uuid: "2f6d1f6e-58b1-4d27-9d0c-5f0a3c6b7e11".to_owned() };
+        Environment { dispatch, unit: unit.to_owned(), model, charm_directory: "/charm".into(), relation: None }
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use thiserror::Error;
 use super::{
     ActionError, connect, failed, refuse_while_dying, refused,
     restore_parameters::{Source, read},
-    waiting::see_through,
+    waiting::{see_through, tell_what_is_missing},
 };
 use crate::{
     contract::parameter,
@@ -45,6 +45,9 @@ pub(super) async fn run(tools: &HookTools, environment: &Environment) -> Result<
     };
     if let Some(trouble) = velero.location_trouble(location).await.map_err(refused(environment))? {
         return Err(failed(trouble));
+    }
+    if wait {
+        tell_what_is_missing(&velero, tools, &backup).await;
     }
     let made = velero.make_restore(&environment.unit, &backup.name, &order).await.map_err(refused(environment))?;
     tools.set_action_result("backup-name", &backup.name).await?;

@@ -46,15 +46,7 @@ impl Ending {
 
     /// Returns what the user should know though all went well.
     pub(super) fn remarks(&self) -> Vec<String> {
-        let mut remarks = Vec::new();
-        if let Some(coverage) = &self.coverage {
-            let (all, missing) = (coverage.claims.len(), coverage.claims.len().saturating_sub(coverage.with_data));
-            if missing > 0 {
-                let examples: Vec<_> = coverage.without_data.iter().take(NAMED).map(String::as_str).collect();
-                let names = if examples.is_empty() { String::new() } else { format!(": {}", examples.join(", ")) };
-                remarks.push(format!("{missing} of {all} volumes are in the backup without their data{names}"));
-            }
-        }
+        let mut remarks: Vec<_> = self.coverage.as_ref().and_then(missing_data).into_iter().collect();
         if self.run.status.phase == Phase::Completed && self.run.status.warnings > 0 {
             let first = self.details.first_warning.as_deref().map(|first| format!("; the first: {}", harmless(first)));
             remarks.push(format!("{}{}", counted(self.run.status.warnings, "warning"), first.unwrap_or_default()));
@@ -69,31 +61,32 @@ impl Ending {
             return None;
         }
         let word = self.kind.word();
-        let mut text = format!("{word} {} ended as {}", self.name, status.phase);
+        let mut parts = vec![format!("{word} {} ended as {}", self.name, status.phase)];
         if status.errors + status.warnings > 0 {
             let (errors, warnings) = (counted(status.errors, "error"), counted(status.warnings, "warning"));
-            text.push_str(&format!(" with {errors} and {warnings}"));
+            parts.push(format!(" with {errors} and {warnings}"));
         }
-        let reasons: Vec<&str> = status
-            .validation_errors
-            .iter()
-            .map(String::as_str)
-            .chain([status.failure_reason.as_str()].into_iter().filter(|reason| !reason.is_empty()))
-            .collect();
+        let reason = Some(status.failure_reason.as_str()).filter(|reason| !reason.is_empty());
+        let reasons: Vec<&str> = status.validation_errors.iter().map(String::as_str).chain(reason).collect();
         if !reasons.is_empty() {
-            text.push_str(&format!(": {}", reasons.join("; ")));
+            parts.push(format!(": {}", reasons.join("; ")));
         }
-        let first = match (&self.details.first_error, &self.details.first_warning) {
-            (Some(error), _) => Some(("error", error)),
-            (None, Some(warning)) => Some(("warning", warning)),
-            (None, None) => None,
-        };
-        if let Some((of, message)) = first {
-            text.push_str(&format!("; the first {of}: {message}"));
+        match (&self.details.first_error, &self.details.first_warning) {
+            (Some(error), _) => parts.push(format!("; the first error: {error}")),
+            (None, Some(warning)) => parts.push(format!("; the first warning: {warning}")),
+            (None, None) => {}
         }
-        text.push_str(&format!("; all of it: run command=\"{word} describe {} --details\"", self.name));
-        Some(harmless(&text))
+        parts.push(format!("; all of it: run command=\"{word} describe {} --details\"", self.name));
+        Some(harmless(&parts.concat()))
     }
+}
+
+/// Returns which volumes of a backup lack their data, if some do.
+pub(super) fn missing_data(coverage: &Coverage) -> Option<String> {
+    let (all, missing) = (coverage.claims.len(), coverage.claims.len().saturating_sub(coverage.with_data));
+    let first: Vec<_> = coverage.without_data.iter().take(NAMED).map(String::as_str).collect();
+    let which = if first.is_empty() { String::new() } else { format!(": {}", first.join(", ")) };
+    (missing > 0).then(|| format!("{missing} of {all} volumes are in the backup without their data{which}"))
 }
 
 fn counted(count: u64, word: &str) -> String {

@@ -16,22 +16,22 @@ pub(super) fn table(list: &BackupList) -> String {
     let rows: Vec<_> = [head].into_iter().chain(newest.iter().map(row)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths = [0, 1, 2, 3, 4, 5, 6].map(width);
-    let mut text = String::new();
-    let mut shown = 0;
-    for (number, row) in rows.iter().enumerate() {
+    let (mut lines, mut size) = (Vec::new(), 0);
+    for row in &rows {
         let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        let line = cells.join("  ");
-        if text.len() + line.len() > ROOM {
+        let line = cells.join("  ").trim_end().to_owned();
+        size += line.len() + 1;
+        if size > ROOM {
             break;
         }
-        text.push_str(line.trim_end());
-        text.push('\n');
-        shown = number;
+        lines.push(line);
     }
+    // Without the head.
+    let shown = lines.len().saturating_sub(1);
     if shown < *total {
-        text.push_str(&format!("{shown} of {total}: to see others, name app, endpoint or model, or a higher limit"));
+        lines.push(format!("{shown} of {total}: to see others, name app, endpoint or model, or a higher limit"));
     }
-    text.trim_end().to_owned()
+    lines.join("\n")
 }
 
 fn row(backup: &ListedBackup) -> [String; 7] {

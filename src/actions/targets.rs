@@ -183,7 +183,8 @@ mod tests {
         );
         assert_eq!(
             chosen(&declared, "ledger:backups", Some("others")).unwrap_err(),
-            "ledger:backups of model others declares no backups; there are mail:backups of model own, ledger:backups of model apps"
+            "ledger:backups of model others declares no backups; there are mail:backups of model own, \
+             ledger:backups of model apps"
         );
         let mut none = Declarations::default();
         none.unknown.insert(3, Some("relation 3 is not a list".to_owned()));

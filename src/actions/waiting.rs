@@ -4,12 +4,12 @@ use super::{
     ActionError, SUCCESS, failed,
     progress::{Progress, show},
     refused,
-    results::Ending,
+    results::{Ending, missing_data},
 };
 use crate::{
     error_chain::ErrorChain,
     juju::{Environment, HookTools},
-    velero::{Details, Ended, KnownRun, RunKind, Velero},
+    velero::{Coverage, Details, Ended, KnownRun, RunKind, Velero},
 };
 
 /// Waits until a run has ended, and reports what became of it; without `wait`, says how to find that out later.
@@ -37,11 +37,9 @@ pub(super) async fn see_through(
     };
     let made = KnownRun { run: *run, ..made };
     let details = details(velero, kind, &made).await;
-    let coverage = match (kind, &details.claims) {
-        (RunKind::Backup, Some(claims)) => {
-            Some(velero.coverage(&made, claims.clone(), &volumes).await.map_err(refused(environment))?)
-        }
-        _ => None,
+    let coverage = match kind {
+        RunKind::Backup => coverage(velero, &made, &details).await,
+        RunKind::Restore => None,
     };
     let ending = Ending { kind, name, run: made.run, volumes, details, coverage };
     for remark in ending.remarks() {
@@ -52,6 +50,22 @@ pub(super) async fn see_through(
         Some(failure) => Err(failed(failure)),
         None => Ok(tools.set_action_result(SUCCESS.0, SUCCESS.1).await?),
     }
+}
+
+/// Tells which volumes of a backup will be restored without their data.
+pub(super) async fn tell_what_is_missing(velero: &Velero, tools: &HookTools, backup: &KnownRun) {
+    let details = details(velero, RunKind::Backup, backup).await;
+    if let Some(missing) = coverage(velero, backup, &details).await.as_ref().and_then(missing_data) {
+        show(tools, &missing).await;
+    }
+}
+
+/// Returns what of the claims in a backup has its data in it, as far as that can be found out.
+async fn coverage(velero: &Velero, backup: &KnownRun, details: &Details) -> Option<Coverage> {
+    let coverage = velero.coverage(backup, details.claims.clone()?).await;
+    coverage
+        .map_err(|error| tracing::warn!("cannot find out what backup {} holds: {}", backup.name, ErrorChain(&error)))
+        .ok()
 }
 
 /// Returns what the store has of a run that has ended. What has ended has ended, whether or not it can be asked for.

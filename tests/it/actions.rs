@@ -98,6 +98,8 @@ fn an_application_is_backed_up_found_and_restored_with_its_data() {
     let told = "1 of 1 volumes are in the backup without their data: actions-workload/notes";
     assert!(log_of(&result).contains(told), "{result:?}");
     let without_data = result.results["backup-name"].clone();
+    let result = deployed.act("restore", &json!({"backup": without_data}));
+    assert_eq!((result.status, log_of(&result).contains(told)), (ActionStatus::Completed, true), "{result:?}");
 
     let listed = deployed.act_well("list-backups", &json!({"app": "ledger", "endpoint": "backups", "model": "apps"}));
     let table: Vec<_> = listed["table"].as_str().unwrap().lines().collect();

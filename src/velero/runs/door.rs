@@ -8,7 +8,7 @@ use super::{
     listing::{self, BackupFilter, BackupList},
     make::{self, KnownRun},
     run::RunKind,
-    volumes::{Coverage, Volumes},
+    volumes::Coverage,
 };
 use crate::{
     cluster::named,
@@ -89,15 +89,13 @@ impl Velero {
     }
 
     /// Finds out which of the claims in a backup have their data in it.
-    pub(crate) async fn coverage(
-        &self,
-        backup: &KnownRun,
-        claims: BTreeSet<String>,
-        volumes: &Volumes,
-    ) -> Result<Coverage, VeleroError> {
-        let api = self.cluster.here(&velero_kind("v2alpha1", "DataUpload"));
-        let uploads = self.cluster.list(&api, "the DataUploads", &RunKind::Backup.belongings(&backup.uid)).await?;
-        Ok(Coverage::of(&backup.run, claims, volumes, &uploads.iter().collect()))
+    pub(crate) async fn coverage(&self, backup: &KnownRun, claims: BTreeSet<String>) -> Result<Coverage, VeleroError> {
+        let selector = RunKind::Backup.belongings(&backup.uid);
+        let volumes = self.cluster.here(&RunKind::Backup.of_volumes());
+        let volumes = self.cluster.list(&volumes, "the volumes", &selector).await?;
+        let uploads = self.cluster.here(&velero_kind("v2alpha1", "DataUpload"));
+        let uploads = self.cluster.list(&uploads, "the DataUploads", &selector).await?;
+        Ok(Coverage::of(&backup.run, claims, &volumes.iter().collect(), &uploads.iter().collect()))
     }
 
     /// Returns the newest backups of applications.

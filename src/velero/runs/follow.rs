@@ -63,14 +63,12 @@ pub(crate) async fn follow(
                         break;
                     }
                 }
-                // Another one of its name is not it.
-                Some(Ok(_)) => return Ok(Ended::Gone),
+                // Another one of its name is not it. The watch itself goes on for ever.
+                Some(Ok(_)) | None => return Ok(Ended::Gone),
                 Some(Err(error)) => {
                     tracing::debug!("the watch of {} {name} was interrupted: {error}", kind.word());
                     may_go_on(cluster, kind, name).await?;
                 }
-                // It goes on for ever.
-                None => return Ok(Ended::Gone),
             },
             Some(change) = changes.next() => match change {
                 Ok(change) => put(&mut volumes, &change),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::run::Run;
 
-/// The annotation of a PodVolumeBackup with the name of the claim, where its volume has one.
+/// The annotation of a `PodVolumeBackup` with the name of the claim, where its volume has one.
 const CLAIM: &str = "velero.io/pvc-name";
 
 /// The volumes whose files are read or written, by the names of their objects.
@@ -34,7 +34,7 @@ struct Data {
 #[serde(rename_all = "camelCase", default)]
 struct Spec {
     pod: Pod,
-    /// Of a DataUpload.
+    /// Of a `DataUpload`.
     source_namespace: String,
     #[serde(rename = "sourcePVC")]
     source_claim: String,
