@@ -40,7 +40,7 @@ const CHARM: Modules<'_> = &[
         ],
     ),
     ("actions", &["cluster", "contract", "error_chain", "juju", "process", "text", "velero"]),
-    ("observer", &["cluster", "contract", "process", "velero"]),
+    ("observer", &["cluster", "contract", "observability", "process", "velero"]),
     ("hook_process", &["actions", "contract", "error_chain", "juju", "observer", "reconcile"]),
     (
         "command_line",
