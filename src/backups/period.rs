@@ -9,7 +9,7 @@ use super::{
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// How many days before and after a moment are looked at: a schedule has to come once within five years.
-const BEFORE: i64 = 366;
+const BEFORE: i64 = 5 * 366;
 const AFTER: i64 = 5 * 366;
 
 impl Cron {

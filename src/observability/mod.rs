@@ -9,7 +9,7 @@ mod topology;
 
 pub(crate) use alerts::alert_rules;
 pub(crate) use dashboard::dashboards;
-pub(crate) use scrape::scrape_jobs;
+pub(crate) use scrape::{METRICS_PATH, OBSERVER_PORT, scrape_jobs};
 pub(crate) use topology::Topology;
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 /// The port of the Service of Velero's own metrics.
 const VELERO_PORT: u16 = 8085;
 /// The port on which the observer of each unit tells what it sees.
-const OBSERVER_PORT: u16 = 8086;
-const METRICS_PATH: &str = "/metrics";
+pub(crate) const OBSERVER_PORT: u16 = 8086;
+/// Where metrics are served.
+pub(crate) const METRICS_PATH: &str = "/metrics";
 
 /// Returns the jobs of a Prometheus for the charm in a model: one for Velero, and one for the units of the charm.
 pub(crate) fn scrape_jobs(model: &str) -> Value {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{exposition::Exposition, knowledge::Knowledge};
-use crate::velero::{BackupResult, Labels, LastBackups, Ledger, ScheduleEntry};
+use crate::velero::{BackupResult, Labels, LastBackups, Ledger, LocationState, ScheduleEntry};
 
 /// The results that a backup may have, each with the value of its label.
 const RESULTS: [(BackupResult, &str); 3] = [
@@ -129,7 +129,7 @@ fn add_installation(page: &mut Exposition, knowledge: &Knowledge) {
     page.gauge(
         "velero_operator_storage_location_available",
         "Whether the server can use the storage location.",
-        of_location(location.is_some_and(|location| location.is_available()).into()),
+        of_location(location.is_some_and(LocationState::is_available).into()),
     );
     page.gauge(
         "velero_operator_storage_location_phase_timestamp_seconds",

@@ -4,6 +4,7 @@
 //! Hooks start it and leave it a note of what they have seen. It holds no credentials but the pod's own token, keeps nothing that
 //! matters, and ends whenever somebody likes: the next hook starts another one.
 
+mod assignment;
 mod busy;
 mod dispatch;
 mod exposition;
@@ -23,13 +24,14 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
+pub(crate) use assignment::Assignment;
 pub(crate) use busy::Busy;
 #[cfg(test)]
 pub(crate) use launch::COMMAND;
 pub(crate) use launch::{end, leave};
 pub(crate) use note::Told;
 pub(crate) use place::Place;
-pub(crate) use program::{Assignment, observe};
+pub(crate) use program::observe;
 
 use crate::cluster::ClusterError;
 

@@ -1,12 +1,13 @@
 //! The observer's own process.
 
-use std::{cell::RefCell, fs::File, path::PathBuf};
+use std::{cell::RefCell, fs::File};
 
 use rustix::{process::setsid, stdio::dup2_stdout};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     ObserverError,
+    assignment::Assignment,
     knowledge::Knowledge,
     lock::{Lock, own_build},
     metrics,
@@ -15,17 +16,6 @@ use super::{
     watch::Watch,
 };
 use crate::velero::Velero;
-
-/// Whom an observer serves.
-#[derive(Clone, Debug)]
-pub(crate) struct Assignment {
-    /// The unit's name.
-    pub unit: String,
-    /// The charm's directory.
-    pub charm_directory: PathBuf,
-    /// The program by which Juju is asked to run a hook.
-    pub juju_exec: PathBuf,
-}
 
 /// Watches until the charm's directory has gone, or somebody ends the process. Where an observer runs already, it returns at once.
 ///

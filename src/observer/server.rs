@@ -21,10 +21,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// The port of the metrics.
-pub(crate) const PORT: u16 = 8086;
-/// Where they are.
-pub(crate) const PATH: &str = "/metrics";
+use crate::observability::{METRICS_PATH, OBSERVER_PORT};
+
 /// The form that Prometheus' servers read in all versions.
 const FORM: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// How many are served at a time; others wait.
@@ -46,9 +44,9 @@ pub(super) async fn serve(page: impl Fn() -> String) {
 
 /// Listens on all addresses of the pod, of whichever family they are.
 async fn listen() -> io::Result<TcpListener> {
-    match TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT))).await {
+    match TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, OBSERVER_PORT))).await {
         Ok(listener) => Ok(listener),
-        Err(_) => TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT))).await,
+        Err(_) => TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, OBSERVER_PORT))).await,
     }
 }
 
@@ -80,12 +78,12 @@ async fn answer(stream: TcpStream, page: &impl Fn() -> String) {
 
 fn response<Body>(request: &Request<Body>, page: &impl Fn() -> String) -> Response<Full<Bytes>> {
     let status = match (request.method(), request.uri().path()) {
-        (&Method::GET | &Method::HEAD, PATH) => {
+        (&Method::GET | &Method::HEAD, METRICS_PATH) => {
             let mut response = Response::new(Full::from(page()));
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(FORM));
             return response;
         }
-        (_, PATH) => StatusCode::METHOD_NOT_ALLOWED,
+        (_, METRICS_PATH) => StatusCode::METHOD_NOT_ALLOWED,
         _ => StatusCode::NOT_FOUND,
     };
     let mut response = Response::new(Full::default());

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use super::{
+    assignment::Assignment,
     busy::Busy,
     dispatch::ask_for_hook,
     knowledge::Knowledge,
@@ -15,7 +16,6 @@ use super::{
     note::Note,
     pauses::Pauses,
     place::Place,
-    program::Assignment,
 };
 use crate::velero::{Expected, LedgerEvent, LedgerOutcome, Observed, Velero};
 

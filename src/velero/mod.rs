@@ -44,7 +44,7 @@ pub(crate) use seen::{
     readiness::{ImageOptions, Trouble},
     restart::Restart,
     server::{RunningServer, ServerVersion},
-    summary::Summary,
+    summary::{LocationState, Summary},
 };
 pub(crate) use wanted::{
     BackupLocation, Cli, CliError, Finish, HeldBack, Installation, KubeletRoot, LineSink, LocationPlan, Manifests,

@@ -55,7 +55,7 @@ const CHARM: Modules<'_> = &[
             "velero",
         ],
     ),
-    ("observer", &["cluster", "contract", "process", "velero"]),
+    ("observer", &["cluster", "contract", "observability", "process", "velero"]),
     ("hook_process", &["actions", "contract", "error_chain", "juju", "observer", "reconcile"]),
     (
         "command_line",
@@ -174,6 +174,7 @@ const BENCH: Modules<'_> = &[
     ("recorder", &["audit", "cost", "objects", "storage", "user"]),
     ("trouble", &["cost", "obstacles", "recorder", "storage"]),
     ("crowd", &["cost", "objects", "recorder", "storage", "task"]),
+    ("related", &["cost", "recorder", "task"]),
     ("report", &["cost", "task", "trouble"]),
     ("by_hand", &["command", "cost", "objects", "task", "user"]),
     ("hooks", &["cost", "recorder", "storage", "task"]),

@@ -62,7 +62,7 @@ fn commands_run_in_the_units_turn_with_its_tools() {
 
 #[test]
 fn only_where_it_is_asked_for_is_there_such_a_program() {
-    let there = r#"command -v juju-exec >/dev/null && echo yes || echo no"#;
+    let there = "command -v juju-exec >/dev/null && echo yes || echo no";
     let fixture = Fixture::new();
     fixture.deploy(EVALUATE);
     assert_eq!(fixture.evaluate(there).1, "no\n");
