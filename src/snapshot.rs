@@ -76,8 +76,8 @@ impl Snapshot {
         let config = tools.config().await.map_err(failed("the options"))?;
         let periodic = environment.dispatch == Dispatch::Hook(hook::UPDATE_STATUS.to_owned());
         let is_related = |endpoint: &EndpointSpec| goal.relations.contains_key(endpoint.name);
-        let knows_backups = leader
-            && (!periodic || contract::RELATIONS.iter().any(|endpoint| is_declaring(endpoint) && is_related(endpoint)));
+        let mut declaring = contract::RELATIONS.iter().filter(|endpoint| endpoint.declares_backups());
+        let knows_backups = leader && (!periodic || declaring.any(is_related));
         let reader = Reader { tools, environment, leader };
         let mut relations: BTreeMap<&'static str, Vec<Relation>> = BTreeMap::new();
         for endpoint in contract::RELATIONS {
@@ -125,11 +125,6 @@ impl Relation {
     pub(crate) fn secret_withheld(&self) -> bool {
         self.secret.is_none() && self.theirs.get(SECRET_FIELD).is_some()
     }
-}
-
-/// Whether applications declare there what of theirs is to be backed up.
-fn is_declaring(endpoint: &EndpointSpec) -> bool {
-    endpoint.role == Role::Requires && endpoint.is_for_leader
 }
 
 fn failed(what: impl Into<String>) -> impl FnOnce(ToolError) -> SnapshotError {

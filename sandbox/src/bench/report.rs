@@ -296,10 +296,7 @@ mod tests {
     fn among_many_backups_it_is_the_worst_run_that_counts() {
         let verdicts = |forget: Summary, remove: Summary| {
             let tasks = [(Task::RestartAmongMany, forget), (Task::Forget, forget), (Task::Remove, remove)];
-            targets_among_many(&BTreeMap::from(tasks))
-                .into_iter()
-                .map(|[_, _, verdict]| verdict)
-                .collect::<Vec<_>>()
+            targets_among_many(&BTreeMap::from(tasks)).into_iter().map(|[_, _, verdict]| verdict).collect::<Vec<_>>()
         };
         assert_eq!(verdicts(summary(4_999_999), summary(20_000_000)), ["reached"; 5]);
         let worst = |most| Spread { median: 1, least: 1, most };
