@@ -124,7 +124,6 @@ async fn print_plan(arguments: PlanArguments) -> Result<(), PlanError> {
         leader: true,
         config: config(&arguments.config)?,
         periodic: false,
-        knows_backups: false,
         relations: match &arguments.storage {
             Some(path) => storage(path, &read(path)?)?,
             None => BTreeMap::new(),

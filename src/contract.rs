@@ -153,14 +153,6 @@ pub struct EndpointSpec {
     pub is_for_leader: bool,
 }
 
-impl EndpointSpec {
-    /// Whether applications declare there what of theirs is to be backed up.
-    #[must_use]
-    pub const fn declares_backups(&self) -> bool {
-        matches!(self.role, Role::Requires) && self.is_for_leader
-    }
-}
-
 /// Every endpoint of the charm.
 pub const RELATIONS: &[EndpointSpec] = &[
     EndpointSpec {

@@ -104,7 +104,7 @@ fn backups(snapshot: &Snapshot, obstacles: &mut Vec<Status>) -> Option<BackupPla
         schedule: read_option(&snapshot.config, option::DEFAULT_SCHEDULE, Cron::parse, obstacles),
         ttl: read_option(&snapshot.config, option::DEFAULT_TTL, Ttl::parse, obstacles),
     };
-    snapshot.knows_backups.then(|| {
+    snapshot.looks_at_schedules().then(|| {
         let Declarations { declarations, unknown } = integrations::declarations(snapshot);
         BackupPlan::of(declarations, unknown, &defaults)
     })

@@ -39,7 +39,6 @@ fn snapshot(settings: &[(&str, Value)], relations: Vec<(&'static str, Relation)>
         address: None,
         leader: true,
         periodic: false,
-        knows_backups: true,
         config: config(settings),
         relations: relations.into_iter().map(|(endpoint, relation)| (endpoint, vec![relation])).collect(),
     }

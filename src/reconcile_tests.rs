@@ -75,6 +75,8 @@ printf '{\"status\":\"%s\",\"message\":\"%s\"}' \"$1\" \"$text\" >\"${0%/*}/stat
             ("relation-list", r#"case "$*" in *s3-credentials*) echo '"s3-integrator"';; *) echo '"ledger"';; esac"#),
             ("relation-get", &databags),
             ("relation-set", "true"),
+            ("state-get", "echo null"),
+            ("state-set", "true"),
             ("status-get", r#"cat "${0%/*}/status" 2>/dev/null || echo '{"status":"maintenance","message":""}'"#),
             ("status-set", set),
             ("application-version-set", "true"),
@@ -509,7 +511,7 @@ async fn a_related_application_is_backed_up_as_it_declares_until_it_is_related_n
 }
 
 #[tokio::test]
-async fn where_it_was_not_looked_for_declarations_the_schedules_stay() {
+async fn between_changes_the_schedules_are_not_looked_at_where_no_application_is_related() {
     let api = empty_cluster();
     Unit::of(&RELATED, &api).hook().await.unwrap();
     let mut unit = Unit::of(&LEADER, &api);

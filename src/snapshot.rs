@@ -1,10 +1,13 @@
 //! What is the case, as Juju tells it: read once at the start of a hook, and not changed afterwards.
 
+mod declared;
+
 use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use thiserror::Error;
 
+use self::declared::is_declaring;
 use crate::{
     contract::{self, EndpointSpec, Role, endpoint, hook},
     juju::{
@@ -30,9 +33,6 @@ pub(crate) struct Snapshot {
     /// Whether this is `update-status`: by then an integrator has had time to answer.
     pub periodic: bool,
     pub config: ConfigValues,
-    /// Whether it was looked at what other applications declare of their backups. Between the hooks in which that can change, there
-    /// is nothing to look at where none is related.
-    pub knows_backups: bool,
     /// The relations, by their endpoint.
     pub relations: BTreeMap<&'static str, Vec<Relation>>,
     /// Where others reach this unit, if one of the relations is to tell it and Juju knows it.
@@ -76,16 +76,14 @@ impl Snapshot {
         let config = tools.config().await.map_err(failed("the options"))?;
         let periodic = environment.dispatch == Dispatch::Hook(hook::UPDATE_STATUS.to_owned());
         let is_related = |endpoint: &EndpointSpec| goal.relations.contains_key(endpoint.name);
-        let mut declaring = contract::RELATIONS.iter().filter(|endpoint| endpoint.declares_backups());
-        let knows_backups = leader && (!periodic || declaring.any(is_related));
         let reader = Reader { tools, environment, leader };
         let mut relations: BTreeMap<&'static str, Vec<Relation>> = BTreeMap::new();
-        for endpoint in contract::RELATIONS {
+        for endpoint in contract::RELATIONS.iter().filter(|endpoint| !is_declaring(endpoint)) {
             // Each endpoint is a call. What only completes another relation is read beside that one, and in its own hooks.
             let is_alone = endpoint.completes.is_some_and(|main| relations.get(main).is_none_or(Vec::is_empty));
             let is_own_hook = environment.relation.as_ref().is_some_and(|id| id.endpoint() == endpoint.name);
             let is_left_out = match endpoint.role {
-                Role::Requires => is_alone && !is_own_hook || endpoint.is_for_leader && !knows_backups,
+                Role::Requires => is_alone && !is_own_hook,
                 // What is published there changes with the unit and in no other relation's hook. Juju does not name all relations
                 // among the goals: not those of an offer of ours that another model consumes.
                 Role::Provides => {
@@ -94,10 +92,20 @@ impl Snapshot {
                 }
             };
             let of_endpoint = if is_left_out { Vec::new() } else { reader.relations(endpoint).await? };
-            for Relation { id, remote, theirs, .. } in &of_endpoint {
-                tracing::debug!("{id} with {} has {theirs:?}", remote.as_deref().unwrap_or("nobody"));
-            }
             relations.insert(endpoint.name, of_endpoint);
+        }
+        if leader {
+            for relation in reader.declaring().await? {
+                let mut known = contract::RELATIONS.iter().map(|endpoint| endpoint.name);
+                if let Some(name) = known.find(|name| *name == relation.id.endpoint()) {
+                    relations.entry(name).or_default().push(relation);
+                }
+            }
+        } else {
+            reader.forget_declared().await?;
+        }
+        for Relation { id, remote, theirs, .. } in relations.values().flatten() {
+            tracing::debug!("{id} with {} has {theirs:?}", remote.as_deref().unwrap_or("nobody"));
         }
         let name = endpoint::METRICS_ENDPOINT;
         let address = if relations.get(name).is_none_or(Vec::is_empty) {
@@ -107,7 +115,17 @@ impl Snapshot {
         };
         let (application, unit) = (environment.application().to_owned(), environment.unit.clone());
         let model = environment.model.clone();
-        Ok(Self { application, unit, model, leader, periodic, config, knows_backups, relations, address })
+        Ok(Self { application, unit, model, leader, periodic, config, relations, address })
+    }
+
+    /// Whether the Schedules are looked at. Between the hooks in which it can change what there should be, there is nothing to look
+    /// at where no application is related.
+    pub(crate) fn looks_at_schedules(&self) -> bool {
+        let is_declared = || {
+            let mut declaring = contract::RELATIONS.iter().filter(|endpoint| is_declaring(endpoint));
+            declaring.any(|endpoint| !self.relations(endpoint.name).is_empty())
+        };
+        self.leader && (!self.periodic || is_declared())
     }
 
     pub(crate) fn relations(&self, endpoint: &str) -> &[Relation] {
@@ -182,17 +200,15 @@ impl Reader<'_> {
             Some(remote) => self.tools.application_databag(&id, remote).await.map_err(failed(what()))?,
             None => Databag::default(),
         };
-        let own = Databag::default();
-        if endpoint.is_for_leader {
-            let (ours, secret) = (Databag::default(), None);
-            return Ok(Relation { id, remote, theirs, ours, own, secret });
+        if is_declaring(endpoint) {
+            return Ok(Relation::declaring(id, remote, theirs));
         }
         let ours = self.ours(&id).await?;
         let secret = match theirs.get(SECRET_FIELD) {
             Some(uri) => self.tools.secret(uri).await.map_err(failed(format!("the secret of {}", what())))?,
             None => None,
         };
-        Ok(Relation { id, remote, theirs, ours, own, secret })
+        Ok(Relation { id, remote, theirs, ours, own: Databag::default(), secret })
     }
 }
 

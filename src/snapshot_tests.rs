@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::juju::ScriptedTools;
 
-fn environment(dispatch: &str, relation: Option<&str>) -> Environment {
+pub(super) fn environment(dispatch: &str, relation: Option<&str>) -> Environment {
     Environment {
         dispatch: Dispatch::Hook(dispatch.to_owned()),
         unit: "velero-operator/0".to_owned(),
@@ -26,6 +26,7 @@ fn juju(leader: bool, theirs: &str, secret: &str) -> ScriptedTools {
         ("relation-list", r#"echo '"s3-integrator"'"#),
         ("relation-get", &databag),
         ("secret-get", secret),
+        ("state-get", "echo '{\"declared\":\"1\"}'"),
     ])
 }
 
@@ -85,38 +86,20 @@ async fn a_secret_that_is_not_granted_is_withheld() {
 }
 
 #[tokio::test]
-async fn of_applications_that_declare_backups_only_what_they_declare_is_read() {
-    let juju = ScriptedTools::new(&[
-        ("is-leader", "echo true"),
-        ("config-get", "echo '{}'"),
-        (
-            "relation-ids",
-            r#"case "$*" in *velero-backups) echo '["velero-backups:10","velero-backups:9"]';; *) echo '[]';; esac"#,
-        ),
-        ("relation-list", r#"echo '"ledger"'"#),
-        ("relation-get", r#"echo '{"app":"ledger","secret-extra":"secret:d5k2n8fq9mvc7a3t1he0"}'"#),
-    ]);
-    let snapshot = read(&juju, &environment("velero-backups-relation-changed", Some("velero-backups:9"))).await;
-    let ids: Vec<_> = snapshot.relations("velero-backups").iter().map(|relation| relation.id.number()).collect();
-    assert_eq!(ids, ["10", "9"]);
-    // Of each its application and that application's databag, and no secret.
-    assert_eq!(juju.calls("relation-get").matches("--app").count(), 2);
-    assert_eq!(juju.calls("relation-list").matches("--app").count(), 2);
-    assert_eq!(juju.calls("secret-get"), "");
-}
-
-#[tokio::test]
-async fn update_status_looks_for_declarations_only_where_an_application_is_related() {
-    for (hook, relations, looks) in [
-        ("update-status", json!({"s3-credentials": {"s3-integrator": {"status": "joined"}}}), false),
-        ("update-status", json!({"k8s-backup-target": {"ledger": {"status": "joined"}}}), true),
-        ("config-changed", json!({}), true),
-    ] {
-        let goal: GoalState = serde_json::from_value(json!({"units": {}, "relations": relations})).unwrap();
-        let juju = juju(true, "{}", "exit 1");
-        let snapshot = Snapshot::read(&juju.tools(), &environment(hook, None), &goal).await.unwrap();
-        let asked = juju.calls("relation-ids").contains("velero-backups");
-        assert_eq!((snapshot.knows_backups, asked), (looks, looks), "{hook} {relations}");
+async fn update_status_looks_at_schedules_only_where_an_application_is_related() {
+    for (hook, related, looks) in
+        [("update-status", false, false), ("update-status", true, true), ("config-changed", false, true)]
+    {
+        let relation = json!({"id": "k8s-backup-target:11", "remote": "ledger", "declared": {}}).to_string();
+        let state = if related { json!({"declared": "1", "declared-11": relation}) } else { json!({"declared": "1"}) };
+        let state = format!("printf %s '{state}'");
+        let juju = ScriptedTools::new(&[
+            ("is-leader", "echo true"),
+            ("config-get", "echo '{}'"),
+            ("relation-ids", "echo '[]'"),
+            ("state-get", &state),
+        ]);
+        assert_eq!(read(&juju, &environment(hook, None)).await.looks_at_schedules(), looks, "{hook} {related}");
     }
 }
 
@@ -130,6 +113,7 @@ fn juju_with_observers(leader: bool) -> ScriptedTools {
             r#"case "$*" in *metrics-endpoint) echo '["metrics-endpoint:12"]';; *grafana-dashboard) echo '["grafana-dashboard:13"]';; *) echo '[]';; esac"#,
         ),
         ("relation-get", r#"case "$*" in *--app*) echo '{"whose":"application"}';; *) echo '{"whose":"unit"}';; esac"#),
+        ("state-get", "echo '{\"declared\":\"1\"}'"),
         ("network-get", r#"echo '{"bind-addresses":[{"addresses":[{"value":"10.1.42.30"}]}]}'"#),
     ])
 }
@@ -168,6 +152,6 @@ async fn those_who_watch_are_looked_for_where_one_is_related_or_the_unit_may_hav
         assert_eq!(snapshot.address.is_some(), asks[0]);
         assert_eq!(juju.calls("network-get").is_empty(), !asks[0]);
         // Those are not applications that declare backups.
-        assert_eq!(snapshot.knows_backups, hook != "update-status");
+        assert_eq!(snapshot.looks_at_schedules(), hook != "update-status");
     }
 }

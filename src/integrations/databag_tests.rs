@@ -75,7 +75,6 @@ fn snapshot(relations: &[&Recorded]) -> Snapshot {
         address: None,
         leader: true,
         periodic: false,
-        knows_backups: true,
         config: BTreeMap::<String, serde_json::Value>::new().into_iter().collect(),
         relations: relations.iter().map(|relation| (endpoint(&relation.endpoint), vec![relation.relation()])).collect(),
     }

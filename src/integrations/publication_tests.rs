@@ -28,7 +28,6 @@ fn snapshot(leader: bool, relations: &[(&'static str, &[&str])]) -> Snapshot {
         leader,
         periodic: false,
         config: BTreeMap::<String, Value>::new().into_iter().collect(),
-        knows_backups: false,
         relations: relations
             .iter()
             .map(|(endpoint, ids)| (*endpoint, ids.iter().copied().map(relation).collect()))

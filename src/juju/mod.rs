@@ -12,6 +12,7 @@ mod log;
 mod network;
 mod relation;
 mod secret;
+mod state;
 mod status;
 mod tool;
 

@@ -5,7 +5,7 @@ use std::{
     fmt::{self, Write},
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{HookTools, ToolError};
 
@@ -151,7 +151,7 @@ fn is_for_leaders(stderr: &str) -> bool {
 }
 
 /// Returns a map as the tools' YAML reader takes it: JSON, with the characters escaped that it refuses in the raw.
-fn flat_map(values: &BTreeMap<&'static str, String>) -> String {
+pub(super) fn flat_map(values: &impl Serialize) -> String {
     let json = serde_json::json!(values).to_string();
     let mut text = String::with_capacity(json.len());
     for character in json.chars() {

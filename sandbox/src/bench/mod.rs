@@ -10,6 +10,7 @@ mod machine;
 mod objects;
 mod obstacles;
 mod recorder;
+mod related;
 mod report;
 mod storage;
 mod task;
@@ -258,6 +259,7 @@ impl World {
                     Part::VeleroInstall => self.velero_install(round),
                     Part::Kubectl => self.kubectl(round),
                     Part::Crowd => self.crowd(round),
+                    Part::Related => self.related(round),
                 }?;
                 for (task, cost) in measured.into_iter().filter(|(task, _)| options.wants(task.title())) {
                     costs.entry(task).or_default().push(cost);

@@ -41,6 +41,16 @@ pub enum Task {
     RunBackupGet,
     /// The same command of the CLI itself.
     VeleroBackupGet,
+    /// The hook `update-status` with nothing changed, where one application is related that is backed up.
+    QuietWith1,
+    /// The same with 100 of them.
+    QuietWith100,
+    /// The same with 500 of them.
+    QuietWith500,
+    /// The hook after one of the 500 has declared something else.
+    ChangeWith500,
+    /// The hook `leader-elected`, in which what all of them declare is read.
+    ElectedWith500,
     /// The hook `config-changed` after another image of the server is set, where the cluster knows of many backups.
     RestartAmongMany,
     /// The longest hook of those that forget the backups of a storage that is given up, where the cluster knows of many.
@@ -62,12 +72,14 @@ pub(super) enum Part {
     VeleroInstall,
     /// Velero as kubectl applies it.
     Kubectl,
+    /// The charm related to many applications.
+    Related,
     /// The charm among many backups.
     Crowd,
 }
 
 impl Part {
-    pub(super) const ALL: [Self; 4] = [Self::Charm, Self::VeleroInstall, Self::Kubectl, Self::Crowd];
+    pub(super) const ALL: [Self; 5] = [Self::Charm, Self::VeleroInstall, Self::Kubectl, Self::Related, Self::Crowd];
 
     /// What it is called while it is measured.
     pub(super) fn title(self) -> &'static str {
@@ -75,19 +87,20 @@ impl Part {
             Self::Charm => "the charm",
             Self::VeleroInstall => "velero install",
             Self::Kubectl => "kubectl apply",
+            Self::Related => "the charm related to many applications",
             Self::Crowd => "the charm among many backups",
         }
     }
 
     /// How often it is run at most: what takes minutes and much of the machine is run once.
     pub(super) fn most_runs(self) -> u32 {
-        if self == Self::Crowd { 1 } else { u32::MAX }
+        if matches!(self, Self::Related | Self::Crowd) { 1 } else { u32::MAX }
     }
 }
 
 impl Task {
     /// All tasks, each of the charm's followed by what a user would do instead.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 29] = [
         Self::Install,
         Self::Deploy,
         Self::VeleroInstall,
@@ -107,6 +120,11 @@ impl Task {
         Self::ToS3,
         Self::RunBackupGet,
         Self::VeleroBackupGet,
+        Self::QuietWith1,
+        Self::QuietWith100,
+        Self::QuietWith500,
+        Self::ChangeWith500,
+        Self::ElectedWith500,
         Self::RestartAmongMany,
         Self::Forget,
         Self::ForgetAll,
@@ -137,6 +155,11 @@ impl Task {
             Self::ToS3 => "from GCS to S3, until Active: all hooks",
             Self::RunBackupGet => "run \"backup get\"",
             Self::VeleroBackupGet => "  velero backup get",
+            Self::QuietWith1 => "update-status, 1 application related",
+            Self::QuietWith100 => "update-status, 100 applications related",
+            Self::QuietWith500 => "update-status, 500 applications related",
+            Self::ChangeWith500 => "one of the 500 declares something else",
+            Self::ElectedWith500 => "leader-elected: all 500 are read",
             Self::RestartAmongMany => "config-changed of an image, 10,000 backups",
             Self::Forget => "relation ends, 10,000 backups: longest hook",
             Self::ForgetAll => "relation ends, until all are forgotten",
@@ -153,6 +176,9 @@ impl Task {
             }
             Self::KubectlApply | Self::KubectlApplyAndWait | Self::KubectlApplyAgain | Self::KubectlSetImage => {
                 Part::Kubectl
+            }
+            Self::QuietWith1 | Self::QuietWith100 | Self::QuietWith500 | Self::ChangeWith500 | Self::ElectedWith500 => {
+                Part::Related
             }
             Self::RestartAmongMany | Self::Forget | Self::ForgetAll | Self::Remove | Self::RemoveAll => Part::Crowd,
             Self::Install

@@ -41,6 +41,13 @@ impl Scripted {
         Self::parse(name, &format!("requires: {{{endpoint}: {interface}}}"))
     }
 
+    /// An application of one unit that provides the interface at many endpoints.
+    #[must_use]
+    pub fn provider_of_many(name: &str, endpoints: impl Iterator<Item = String>, interface: &str) -> Self {
+        let endpoints: Vec<_> = endpoints.map(|endpoint| format!("{endpoint}: {interface}")).collect();
+        Self::parse(name, &format!("provides: {{{}}}", endpoints.join(", ")))
+    }
+
     fn parse(name: &str, endpoints: &str) -> Self {
         let text = format!("name: {name}\nsummary: played by a test\ndescription: played by a test\n{endpoints}\n");
         Self { name: name.to_owned(), metadata: serde_yaml::from_str(&text).unwrap_or_default(), units: 1 }
