@@ -37,7 +37,7 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
 /// The documents whose links are followed.
 fn documents() -> Vec<PathBuf> {
     let mut documents = files("docs", ".md");
-    documents.extend(["README.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| project().join(name)));
+    documents.extend(["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(|name| project().join(name)));
     documents
 }
 
