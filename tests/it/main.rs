@@ -18,6 +18,7 @@ mod command_line;
 mod configuration;
 mod demo;
 mod deployed;
+mod documents;
 mod drift;
 mod gate;
 mod gcs;

@@ -13,8 +13,8 @@ use serde::Deserialize;
 pub use build::{BuildError, Profile};
 
 /// What a charm takes from its project folder as it is. A folder stands for the files in it.
-const PROJECT_FILES: [&str; 7] =
-    ["metadata.yaml", "config.yaml", "actions.yaml", "hooks", "actions", "LICENSE", "README.md"];
+const PROJECT_FILES: [&str; 8] =
+    ["metadata.yaml", "config.yaml", "actions.yaml", "hooks", "actions", "LICENSE", "README.md", "icon.svg"];
 
 /// What a packed charm is made from, and where it goes.
 #[derive(Clone, Debug)]
@@ -269,7 +269,7 @@ mod tests {
             for name in ["hooks", "actions"] {
                 fs::create_dir_all(project.join(name)).unwrap();
             }
-            for name in ["metadata.yaml", "config.yaml", "actions.yaml", "LICENSE"] {
+            for name in ["metadata.yaml", "config.yaml", "actions.yaml", "LICENSE", "icon.svg"] {
                 fs::write(project.join(name), name).unwrap();
             }
             fs::write(project.join("README.md"), "read me").unwrap();
