@@ -220,7 +220,7 @@ impl Reader<'_> {
             None => Databag::default(),
         };
         if endpoint.declares_backups() {
-            return Ok(Relation::declaring(id, remote, theirs));
+            return Ok(Relation::declaring(id, remote, &theirs));
         }
         let ours = self.ours(&id).await?;
         let secret = match theirs.get(SECRET_FIELD) {

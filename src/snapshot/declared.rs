@@ -48,7 +48,7 @@ fn recall(state: &BTreeMap<String, String>) -> Option<BTreeMap<String, Relation>
 
 fn of_text((number, text): (&str, &String)) -> Option<(String, Relation)> {
     let Remembered { id, remote, declared } = serde_json::from_str(text).ok()?;
-    Some((number.to_owned(), Relation::declaring(RelationId::new(id), remote, declared.into_iter().collect())))
+    Some((number.to_owned(), Relation::declaring(RelationId::new(id), remote, &declared.into_iter().collect())))
 }
 
 /// Returns the state in which relations are remembered; `None` where that is more than Juju keeps.
@@ -133,7 +133,7 @@ impl Reader<'_> {
 
 impl Relation {
     /// Returns a relation in which an application declares what of it is to be backed up.
-    pub(super) fn declaring(id: RelationId, remote: Option<String>, theirs: Databag) -> Self {
+    pub(super) fn declaring(id: RelationId, remote: Option<String>, theirs: &Databag) -> Self {
         let (ours, own) = (Databag::default(), Databag::default());
         let theirs = theirs.entries().filter(|(key, _)| KEPT.contains(key)).collect();
         Self { id, remote, theirs, ours, own, secret: None }

@@ -164,7 +164,7 @@ fn what_juju_would_not_keep_is_not_remembered() {
     let relation = |number: u32, length: usize| {
         let theirs = [("spec", "x".repeat(length))].into_iter().collect();
         let id = RelationId::new(format!("velero-backups:{number}"));
-        (number.to_string(), Relation::declaring(id, None, theirs))
+        (number.to_string(), Relation::declaring(id, None, &theirs))
     };
     assert!(state_of(&[relation(1, 60_000)].into()).is_some());
     assert!(state_of(&[relation(1, 66_000)].into()).is_none());
