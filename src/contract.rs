@@ -81,6 +81,8 @@ pub mod option {
     pub const DEFAULT_SCHEDULE: ConfigOption<&str> = ConfigOption { name: "default-schedule", default: "" };
     /// How long backups are kept whose application does not say so itself; empty for as long as Velero keeps them.
     pub const DEFAULT_TTL: ConfigOption<&str> = ConfigOption { name: "default-ttl", default: "" };
+    /// Whether the pods that use the volumes of an application are backed up with them, as is needed for their files.
+    pub const ADD_PODS_TO_BACKUPS: ConfigOption<bool> = ConfigOption { name: "add-pods-to-backups", default: false };
 }
 
 /// Every option of the charm.
@@ -94,6 +96,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec::Text(option::VELERO_GCP_PLUGIN_IMAGE),
     OptionSpec::Text(option::DEFAULT_SCHEDULE),
     OptionSpec::Text(option::DEFAULT_TTL),
+    OptionSpec::Boolean(option::ADD_PODS_TO_BACKUPS),
 ];
 
 /// The names of the endpoints, one constant each.

@@ -100,7 +100,7 @@ async fn watch_on(place: &Place, environment: &Environment, outlook: Outlook) ->
     let told = match outlook {
         Outlook::Removal => return observer::end(place).await,
         Outlook::Unplanned => None,
-        Outlook::Planned(Prospect { look, waits, leads }) => Some(Told { look, waits, leads }),
+        Outlook::Planned(Prospect { look, waits, leads, volumes }) => Some(Told { look, waits, leads, volumes }),
     };
     observer::leave(place, &environment.unit, &environment.charm_directory, told.as_ref()).await
 }

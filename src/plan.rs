@@ -102,6 +102,8 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct BackupSettings {
     pub default_volumes_to_fs_backup: bool,
+    /// Whether the pods come along that use the claims in it.
+    pub adds_pods: bool,
     /// How long it is kept where its application does not say so.
     pub ttl: Option<Ttl>,
 }
@@ -112,6 +114,7 @@ pub(crate) fn backup_settings(config: &ConfigValues) -> Result<BackupSettings, S
     match read_option(config, option::DEFAULT_TTL, Ttl::parse, &mut obstacles) {
         Ok(ttl) => Ok(BackupSettings {
             default_volumes_to_fs_backup: switch(config, option::DEFAULT_VOLUMES_TO_FS_BACKUP),
+            adds_pods: switch(config, option::ADD_PODS_TO_BACKUPS),
             ttl,
         }),
         Err(()) => Err(obstacles.remove(0)),
@@ -123,6 +126,7 @@ fn backups(snapshot: &Snapshot, obstacles: &mut Vec<Status>) -> Option<BackupPla
     let defaults = Defaults {
         schedule: read_option(&snapshot.config, option::DEFAULT_SCHEDULE, Cron::parse, obstacles),
         ttl: read_option(&snapshot.config, option::DEFAULT_TTL, Ttl::parse, obstacles),
+        adds_pods: switch(&snapshot.config, option::ADD_PODS_TO_BACKUPS),
     };
     snapshot.looks_at_schedules().then(|| {
         let Declarations { declarations, unknown } = integrations::declarations(snapshot);

@@ -415,7 +415,7 @@ fn an_option_for_backups_that_cannot_be_used_is_named_and_stops_nothing_else() {
 #[test]
 fn a_backup_by_hand_goes_by_the_options_too() {
     let settings = |option: &str, value: Value| backup_settings(&[(option.to_owned(), value)].into_iter().collect());
-    let by_default = BackupSettings { default_volumes_to_fs_backup: false, ttl: None };
+    let by_default = BackupSettings { default_volumes_to_fs_backup: false, adds_pods: false, ttl: None };
     assert_eq!(settings("default-ttl", json!("")), Ok(by_default.clone()));
     let with_files = BackupSettings { default_volumes_to_fs_backup: true, ..by_default.clone() };
     assert_eq!(settings("default-volumes-to-fs-backup", json!(true)), Ok(with_files));

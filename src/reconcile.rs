@@ -1,8 +1,9 @@
 //! A hook, from start to end.
 
+mod forecasts;
 mod leader;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use thiserror::Error;
 use tokio::time::Instant;
@@ -17,7 +18,10 @@ use crate::{
     plan,
     snapshot::{Snapshot, SnapshotError},
     status::{self, Status},
-    velero::{Expected, Facts, ImageOptions, Installation, Look, RunningServer, Trouble, Velero, VeleroError, Version},
+    velero::{
+        Expected, Facts, ImageOptions, Installation, Look, RunningServer, Trouble, Velero, VeleroError, Version,
+        VolumeCount,
+    },
 };
 
 /// How long a non-leader waits for the leader's change, so that its status is not stale until its next hook.
@@ -64,6 +68,18 @@ pub(crate) struct Prospect {
     pub waits: bool,
     /// Whether this unit is the one to mend what somebody changes.
     pub leads: bool,
+    /// How many volumes the backups of each Schedule are going to hold, by its name. Only the leader knows.
+    pub volumes: BTreeMap<String, VolumeCount>,
+}
+
+/// What has come of a hook.
+struct Outcome {
+    /// Why the unit is not Active, the most urgent first.
+    statuses: Vec<Status>,
+    /// What the user should know even when all is well.
+    remark: Option<String>,
+    /// What is to be watched.
+    prospect: Prospect,
 }
 
 /// Runs any hook but the last: brings the cluster to the plan, and reports a status.
@@ -155,13 +171,14 @@ async fn plan_and_bring_about(
         backups: plan.backups.as_ref(),
     };
     // Both wait for many things, and would make each future above them as large.
-    let (statuses, prospect) = if snapshot.leader {
+    let Outcome { statuses, remark, prospect } = if snapshot.leader {
         Box::pin(leader::bring_about(&hook, plan.obstacles, unit_status)).await?
     } else {
-        let (statuses, prospect) = Box::pin(hook.watch_over()).await?;
-        (plan.obstacles.into_iter().chain(statuses).collect(), prospect)
+        let outcome = Box::pin(hook.watch_over()).await?;
+        Outcome { statuses: plan.obstacles.into_iter().chain(outcome.statuses).collect(), ..outcome }
     };
-    Ok((worst(statuses, &plan.remarks), Outlook::Planned(prospect)))
+    let remarks: Vec<_> = plan.remarks.into_iter().chain(remark).collect();
+    Ok((worst(statuses, &remarks), Outlook::Planned(prospect)))
 }
 
 /// What the steps of one hook share.
@@ -177,9 +194,8 @@ struct Hook<'a> {
 }
 
 impl Hook<'_> {
-    /// What a non-leader does: it looks, and changes nothing. Returns what keeps the unit from being Active, and what is to be
-    /// watched.
-    async fn watch_over(&self) -> Result<(Vec<Status>, Prospect), ReconcileError> {
+    /// What a non-leader does: it looks, and changes nothing.
+    async fn watch_over(&self) -> Result<Outcome, ReconcileError> {
         let (velero, installation) = (self.velero, self.installation);
         let manifests = velero.manifests(installation).await?;
         let expected = Expected::of(installation, &manifests);
@@ -198,7 +214,8 @@ impl Hook<'_> {
         if let Some(version) = seen.server.as_ref().and_then(RunningServer::known_version) {
             statuses.extend(self.server_mismatch(seen.server.as_ref(), version.release()));
         }
-        Ok((statuses, Prospect { look: seen.look, waits, leads: false }))
+        let prospect = Prospect { look: seen.look, waits, leads: false, volumes: BTreeMap::new() };
+        Ok(Outcome { statuses, remark: None, prospect })
     }
 
     /// Returns troubles as statuses. Where the storage does not work, what is strange about it may be why.

@@ -1,8 +1,12 @@
 //! The action `create-backup`: a backup of what an application has declared.
 
-use super::{ActionError, connect, failed, refuse_while_dying, refused, targets::Wanted, waiting::see_through};
+use super::{
+    ActionError, connect, failed, forecasts::without_data, progress::show, refuse_while_dying, refused,
+    targets::Wanted, waiting::see_through,
+};
 use crate::{
     contract::parameter,
+    error_chain::ErrorChain,
     integrations,
     juju::{Environment, HookTools},
     plan,
@@ -22,18 +26,30 @@ pub(super) async fn run(tools: &HookTools, environment: &Environment) -> Result<
     let declared = integrations::declarations(&snapshot);
     let chosen = wanted.choose(&declared, velero.namespace()).map_err(failed)?;
     let settings = plan::backup_settings(&snapshot.config).map_err(|status| failed(status.message()))?;
+    let spec = chosen.spec.clone();
+    let spec = if settings.adds_pods { spec.with_pods() } else { spec };
     let order = OneBackup {
         id: chosen.id,
         target: chosen.target,
-        spec: chosen.spec,
+        spec: &spec,
         ttl: chosen.spec.ttl.as_ref().or(settings.ttl.as_ref()),
     };
     if let Some(trouble) = velero.location_trouble(LOCATION).await.map_err(refused(environment))? {
         return Err(failed(trouble));
     }
-    let made = velero
-        .make_backup(&environment.unit, &order, settings.default_volumes_to_fs_backup)
+    let planned = velero
+        .plan_backup(&environment.unit, &order, settings.default_volumes_to_fs_backup)
         .await
         .map_err(refused(environment))?;
+    // What is not known now is found out of the backup once it has ended.
+    match velero.forecast_backup(planned.spec()).await {
+        Ok(forecast) => {
+            for line in without_data("the backup will be", &forecast) {
+                show(tools, &line).await;
+            }
+        }
+        Err(error) => tracing::warn!("cannot find out what the backup is going to hold: {}", ErrorChain(&error)),
+    }
+    let made = velero.make_backup(planned).await.map_err(refused(environment))?;
     see_through(&velero, tools, environment, RunKind::Backup, made, wait).await
 }

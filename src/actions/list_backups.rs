@@ -1,8 +1,9 @@
 //! The action `list-backups`: the newest backups of applications.
 
-use super::{ActionError, SUCCESS, connect, failed, refused, table::table};
+use super::{ActionError, SUCCESS, connect, failed, forecasts::of_schedules, refused, table::table};
 use crate::{
     contract::{ParameterSpec, parameter},
+    error_chain::ErrorChain,
     juju::{ActionParameters, Environment, HookTools},
     velero::{BackupFilter, ListedBackup},
 };
@@ -18,7 +19,12 @@ pub(super) async fn run(tools: &HookTools, environment: &Environment) -> Result<
     let (filter, limit) = wanted(&parameters).map_err(failed)?;
     let velero = connect(environment)?;
     let list = velero.newest_backups(&filter, limit).await.map_err(refused(environment))?;
-    let mut results = vec![("table".to_owned(), table(&list)), ("total".to_owned(), list.total.to_string())];
+    let forecasts = velero.forecast_schedules(environment.application()).await.unwrap_or_else(|error| {
+        tracing::warn!("cannot find out what the backups of applications hold: {}", ErrorChain(&error));
+        Vec::new()
+    });
+    let remarks = of_schedules(&forecasts, &filter);
+    let mut results = vec![("table".to_owned(), table(&list, &remarks)), ("total".to_owned(), list.total.to_string())];
     results.extend(list.newest.iter().flat_map(entries));
     results.push((SUCCESS.0.to_owned(), SUCCESS.1.to_owned()));
     Ok(tools.set_action_results(&results).await?)

@@ -3,6 +3,7 @@
 pub mod command;
 mod create_backup;
 pub mod flags;
+mod forecasts;
 mod list_backups;
 mod output;
 mod progress;

@@ -5,18 +5,21 @@ use crate::velero::{BackupList, ListedBackup};
 
 /// A result travels as one argument, of which Linux takes 128 KiB.
 const ROOM: usize = 120 * 1024;
+/// How many remarks are shown at most.
+const REMARKS: usize = 20;
 
-/// Returns a table of backups, and below it how to see more than these.
-pub(super) fn table(list: &BackupList) -> String {
+/// Returns a table of backups, and below it how to see more than these, and remarks.
+pub(super) fn table(list: &BackupList, remarks: &[String]) -> String {
     let BackupList { newest, total } = list;
     if newest.is_empty() {
-        return "no backups".to_owned();
+        return ["no backups"].into_iter().chain(remarks.iter().map(String::as_str)).collect::<Vec<_>>().join("\n");
     }
     let head = ["BACKUP", "APP", "ENDPOINT", "MODEL", "PHASE", "STARTED", "DURATION"].map(str::to_owned);
     let rows: Vec<_> = [head].into_iter().chain(newest.iter().map(row)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths = [0, 1, 2, 3, 4, 5, 6].map(width);
-    let (mut lines, mut size) = (Vec::new(), 0);
+    let remarks: Vec<_> = remarks.iter().take(REMARKS).map(|remark| harmless(remark)).collect();
+    let (mut lines, mut size) = (Vec::new(), remarks.iter().map(|remark| remark.len() + 1).sum::<usize>());
     for row in &rows {
         let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         let line = cells.join("  ").trim_end().to_owned();
@@ -31,6 +34,7 @@ pub(super) fn table(list: &BackupList) -> String {
     if shown < *total {
         lines.push(format!("{shown} of {total}: to see others, name app, endpoint or model, or a higher limit"));
     }
+    lines.extend(remarks);
     lines.join("\n")
 }
 
@@ -76,20 +80,21 @@ mod tests {
 BACKUP                   APP     ENDPOINT  MODEL  PHASE      STARTED               DURATION
 ledger-backups-0a1b2c3d  ledger  backups   apps   Completed  2026-01-31T10:20:30Z  1m 5s
 b                        ledger  backups   apps   Completed  2026-01-31T10:20:30Z";
-        assert_eq!(table(&BackupList { newest: newest.clone(), total: 2 }), expected);
-        let more = table(&BackupList { newest, total: 10_000 });
+        assert_eq!(table(&BackupList { newest: newest.clone(), total: 2 }, &[]), expected);
+        let more = table(&BackupList { newest, total: 10_000 }, &[]);
         assert!(
             more.ends_with("\n2 of 10000: to see others, name app, endpoint or model, or a higher limit"),
             "{more}"
         );
-        assert_eq!(table(&BackupList::default()), "no backups");
+        assert_eq!(table(&BackupList::default(), &[]), "no backups");
+        assert_eq!(table(&BackupList::default(), &["a remark".to_owned()]), "no backups\na remark");
     }
 
     #[test]
     fn a_table_fits_into_a_result() {
         let newest = vec![backup(&"a".repeat(200)); 1000];
-        let text = table(&BackupList { newest, total: 1000 });
+        let text = table(&BackupList { newest, total: 1000 }, &vec!["b".repeat(200); 100]);
         assert!(text.len() < 128 * 1024 - "table=".len() - 1, "{}", text.len());
-        assert!(text.lines().last().unwrap().contains(" of 1000: to see others"), "{}", &text[text.len() - 200..]);
+        assert!(text.contains(" of 1000: to see others") && text.ends_with("bbb"), "{}", &text[text.len() - 200..]);
     }
 }

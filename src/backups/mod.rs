@@ -9,6 +9,7 @@ mod go_duration;
 mod label;
 mod period;
 mod plan;
+mod resource;
 mod spec;
 mod ttl;
 
@@ -16,5 +17,6 @@ pub(crate) use cron::Cron;
 pub(crate) use declaration::{Declaration, SpecId, Target};
 pub(crate) use label::{LONGEST_LABEL, is_label_key, is_label_value};
 pub(crate) use plan::{BackupPlan, Defaults, PlannedSpec, SchedulePlan, ScheduledBackup};
+pub(crate) use resource::ResourceKind;
 pub(crate) use spec::BackupSpec;
 pub(crate) use ttl::Ttl;

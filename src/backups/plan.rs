@@ -17,6 +17,8 @@ type Choice<T> = Result<Option<T>, ()>;
 pub(crate) struct Defaults {
     pub schedule: Choice<Cron>,
     pub ttl: Choice<Ttl>,
+    /// Whether the pods are backed up, too, that use the claims which a spec includes.
+    pub adds_pods: bool,
 }
 
 /// The schedules that there should be.
@@ -102,6 +104,7 @@ fn schedule(spec: BackupSpec, defaults: &Defaults) -> SchedulePlan {
         (None, Ok(ttl)) => ttl.clone(),
         (None, Err(())) => return SchedulePlan::Keep,
     };
+    let spec = if defaults.adds_pods { spec.with_pods() } else { spec };
     SchedulePlan::Use(Box::new(ScheduledBackup { cron, ttl, spec }))
 }
 
@@ -129,6 +132,7 @@ mod tests {
         Defaults {
             schedule: schedule.map(|text| text.map(|text| Cron::parse(text).unwrap())),
             ttl: ttl.map(|text| text.map(|text| Ttl::parse(text).unwrap())),
+            adds_pods: false,
         }
     }
 
@@ -166,6 +170,23 @@ mod tests {
         assert_eq!(schedules(&plan(Ok(Some("@weekly")), Err(()))), ["@daily 72h", "keep"]);
         assert_eq!(schedules(&plan(Ok(None), Err(()))), ["@daily 72h", "none"]);
         assert_eq!(plan(Err(()), Err(())).problems, Vec::<String>::new());
+    }
+
+    #[test]
+    fn pods_come_along_where_the_option_says_so() {
+        let of_claims = BackupSpec { include_resources: Some(vec!["pvc".to_owned()]), ..every_day() };
+        let included = |adds_pods| {
+            let defaults = Defaults { adds_pods, ..defaults(Ok(None), Ok(None)) };
+            let declarations = vec![declaration(1, "a", Ok(of_claims.clone()))];
+            match &BackupPlan::of(declarations, BTreeMap::new(), &defaults).specs[0].schedule {
+                SchedulePlan::Use(backup) => backup.spec.include_resources.clone().unwrap(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(
+            (included(false), included(true)),
+            (vec!["pvc".to_owned()], vec!["pvc".to_owned(), "pods".to_owned()])
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::{
     cron::{Cron, CronError},
     label::{is_label_key, is_label_value},
+    resource::ResourceKind,
     ttl::{Ttl, TtlError},
 };
 
@@ -105,6 +106,21 @@ impl BackupSpec {
             skip_immediately: fields.boolean("skip_immediately")?,
             use_owner_references_in_backup: fields.boolean("use_owner_references_in_backup")?,
         })
+    }
+}
+
+impl BackupSpec {
+    /// Returns the spec with pods among what it includes, where it includes claims and says nothing of pods. The claims bring the pods
+    /// that use them, with which Velero reads the files of their volumes.
+    pub(crate) fn with_pods(mut self) -> Self {
+        if let Some(included) = &mut self.include_resources
+            && ResourceKind::CLAIMS.is_among(included)
+            && !ResourceKind::PODS.is_among(included)
+            && !ResourceKind::PODS.is_among(self.exclude_resources.as_deref().unwrap_or_default())
+        {
+            included.push(ResourceKind::PODS.name().to_owned());
+        }
+        self
     }
 }
 
@@ -215,6 +231,23 @@ mod tests {
             ..BackupSpec::default()
         };
         assert_eq!(spec, expected);
+    }
+
+    #[test]
+    fn pods_are_added_where_claims_are_named_and_pods_are_not() {
+        let with_pods = |value: &Value| BackupSpec::from_value(value).unwrap().with_pods().include_resources;
+        let names = |names: &[&str]| Some(names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(with_pods(&json!({"include_resources": ["pvc", "pv"]})), names(&["pvc", "pv", "pods"]));
+        for unchanged in [
+            json!({"include_resources": ["persistentvolumeclaims", "Pod"]}),
+            json!({"include_resources": ["*"]}),
+            json!({"include_resources": ["profiles.kubeflow.org"]}),
+            json!({"include_resources": ["pvc"], "exclude_resources": ["pods"]}),
+            json!({}),
+        ] {
+            let spec = BackupSpec::from_value(&unchanged).unwrap();
+            assert_eq!(spec.clone().with_pods(), spec, "{unchanged}");
+        }
     }
 
     #[test]

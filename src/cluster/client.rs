@@ -183,6 +183,11 @@ impl Cluster {
         Api::namespaced_with(self.client.clone(), &self.namespace, &api_resource(kind))
     }
 
+    /// Returns the API of a kind that is known by name, in another namespace.
+    pub(crate) fn there(&self, kind: &TypeMeta, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), namespace, &api_resource(kind))
+    }
+
     /// Returns the API of the metadata of a kind that is known by name, in the namespace.
     pub(crate) fn metadata_here(&self, kind: &TypeMeta) -> Api<PartialObjectMeta> {
         Api::namespaced_with(self.client.clone(), &self.namespace, &api_resource(kind))

@@ -23,6 +23,7 @@ const OBSERVER: &[&str] = &[
     "velero_operator_schedule_created_timestamp_seconds",
     "velero_operator_schedule_period_seconds",
     "velero_operator_schedule_paused",
+    "velero_operator_schedule_volumes",
     "velero_operator_backup_last_success_timestamp_seconds",
     "velero_operator_backup_last_timestamp_seconds",
     "velero_operator_backup_last_result",

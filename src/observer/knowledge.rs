@@ -1,8 +1,12 @@
 //! What the observer knows of the cluster at a moment.
 
-use jiff::Timestamp;
+use std::collections::BTreeMap;
 
-use crate::velero::{Ledger, Observed, Summary};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::holdings::Holdings;
+use crate::velero::{Ledger, Observed, Summary, VolumeCount};
 
 /// All that the observer knows, which is little whatever is in the cluster.
 #[derive(Debug, Default)]
@@ -15,6 +19,10 @@ pub(super) struct Knowledge {
     pub phase_since: Option<Timestamp>,
     /// What has become of backups.
     pub ledger: Ledger,
+    /// How many volumes the backups of each Schedule are going to hold, by its name, as the last hook has found.
+    pub volumes: BTreeMap<String, VolumeCount>,
+    /// What the newest backups hold of volumes.
+    pub holdings: Holdings,
     /// When the cluster answered last.
     pub answered: Option<Timestamp>,
 }
@@ -37,6 +45,11 @@ impl Knowledge {
         let observed = self.observed.as_mut()?;
         observed.at = now;
         Some(observed)
+    }
+
+    /// Returns the backup of which is to be read next what it holds of volumes, by its uid.
+    pub(super) fn next_to_read(&mut self, now: Instant) -> Option<String> {
+        self.holdings.next(&self.ledger, now)
     }
 
     /// Whether it is known what runs.

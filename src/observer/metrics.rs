@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{exposition::Exposition, knowledge::Knowledge};
-use crate::velero::{BackupResult, Labels, LastBackups, Ledger, LocationState, ScheduleEntry};
+use super::{exposition::Exposition, holdings::Holdings, knowledge::Knowledge};
+use crate::velero::{BackupResult, Labels, LastBackups, Ledger, LocationState, ScheduleEntry, VolumeCount};
 
 /// The results that a backup may have, each with the value of its label.
 const RESULTS: [(BackupResult, &str); 3] = [
@@ -18,6 +18,7 @@ const RESULTS: [(BackupResult, &str); 3] = [
 struct Subject<'a> {
     /// Its labels, with their whole texts.
     labels: Vec<(&'static str, &'a str)>,
+    schedule_name: &'a str,
     schedule: Option<&'a ScheduleEntry>,
     backups: Option<&'a LastBackups>,
 }
@@ -27,7 +28,9 @@ pub(super) fn page(knowledge: &Knowledge, now: Timestamp) -> String {
     let mut page = Exposition::default();
     let subjects = subjects(&knowledge.ledger);
     add_schedules(&mut page, &subjects, now);
+    add_volumes(&mut page, &subjects, &knowledge.volumes);
     add_backups(&mut page, &subjects);
+    add_holdings(&mut page, &subjects, &knowledge.holdings);
     add_installation(&mut page, knowledge);
     page.into_text()
 }
@@ -39,10 +42,12 @@ fn subjects(ledger: &Ledger) -> Vec<Subject<'_>> {
     for (name, schedule) in &ledger.schedules {
         without.remove(&schedule.labels);
         let labels = labelled(&schedule.target, name);
-        subjects.push(Subject { labels, schedule: Some(schedule), backups: ledger.backups.get(&schedule.labels) });
+        let backups = ledger.backups.get(&schedule.labels);
+        subjects.push(Subject { labels, schedule_name: name, schedule: Some(schedule), backups });
     }
     subjects.extend(without.into_iter().map(|(target, backups)| Subject {
         labels: labelled(target, ""),
+        schedule_name: "",
         schedule: None,
         backups: Some(backups),
     }));
@@ -77,6 +82,21 @@ fn add_schedules(page: &mut Exposition, subjects: &[Subject<'_>], now: Timestamp
         "velero_operator_schedule_paused",
         "Whether the schedule is paused.",
         of_each(&|schedule| Some(schedule.paused.into())),
+    );
+}
+
+fn add_volumes(page: &mut Exposition, subjects: &[Subject<'_>], volumes: &BTreeMap<String, VolumeCount>) {
+    let of_each =
+        subjects.iter().filter_map(|subject| {
+            let VolumeCount { with_data, without_data } = *volumes.get(subject.schedule_name)?;
+            Some([("yes", with_data), ("no", without_data)].map(|(data, count)| {
+                (subject.labels.iter().copied().chain([("data", data)]).collect::<Vec<_>>(), count)
+            }))
+        });
+    page.gauge(
+        "velero_operator_schedule_volumes",
+        "How many volumes the backups of the schedule are going to hold, with their data and without.",
+        of_each.flatten(),
     );
 }
 
@@ -119,6 +139,27 @@ fn add_backups(page: &mut Exposition, subjects: &[Subject<'_>]) {
         "velero_operator_backup_last_items",
         "How many objects are in the newest backup that has ended.",
         of_each(&|last| i64::try_from(last.newest.as_ref()?.items).ok()),
+    );
+}
+
+fn add_holdings(page: &mut Exposition, subjects: &[Subject<'_>], holdings: &Holdings) {
+    let known: Vec<_> = subjects
+        .iter()
+        .filter_map(|subject| Some((&subject.labels, holdings.of(&subject.backups?.newest.as_ref()?.uid)?)))
+        .collect();
+    let counts = known.iter().flat_map(|(labels, holding)| {
+        [("yes", holding.with_data), ("no", holding.failed)]
+            .map(|(data, count)| (labels.iter().copied().chain([("data", data)]).collect::<Vec<_>>(), count))
+    });
+    page.gauge(
+        "velero_operator_backup_last_volumes",
+        "How many volumes were read for the newest backup that has ended: those whose data is in it, and those that failed.",
+        counts,
+    );
+    page.gauge(
+        "velero_operator_backup_last_volume_bytes",
+        "How many bytes of volumes were read for the newest backup that has ended.",
+        known.iter().map(|(labels, holding)| ((*labels).clone(), holding.bytes)),
     );
 }
 

@@ -3,7 +3,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::velero::{LedgerEvent, Observed};
+use crate::{
+    observer::holdings::Holding,
+    velero::{LedgerEvent, Observed},
+};
 
 const NOW: &str = "2026-01-31T10:20:30Z";
 
@@ -62,6 +65,29 @@ fn of_a_schedule_its_period_and_the_last_of_its_backups_are_told() {
         format!("backup_last_items{labels}}} 7"),
     ];
     assert_eq!(series(&page), expected.each_ref().map(String::as_str));
+}
+
+#[test]
+fn volumes_are_counted_as_they_are_going_to_be_in_backups_and_as_they_are() {
+    let mut knowledge = Knowledge::default();
+    for event in [schedule("ledger", "@daily"), backup("ledger", "a", "Completed"), schedule("mail", "@daily")] {
+        let _ = knowledge.ledger.note(event);
+    }
+    knowledge.volumes.insert("ledger-1".to_owned(), VolumeCount { with_data: 2, without_data: 1 });
+    let now = tokio::time::Instant::now();
+    let uid = knowledge.next_to_read(now).unwrap();
+    knowledge.holdings.note((uid, Some(Holding { with_data: 1, failed: 3, bytes: 4096 })), now);
+    let page = super::page(&knowledge, NOW.parse().unwrap());
+    let labels = r#"{app="ledger, whole",endpoint="backups",model="prod",schedule="ledger-1""#;
+    let expected = [
+        format!("schedule_volumes{labels},data=\"yes\"}} 2"),
+        format!("schedule_volumes{labels},data=\"no\"}} 1"),
+        format!("backup_last_volumes{labels},data=\"yes\"}} 1"),
+        format!("backup_last_volumes{labels},data=\"no\"}} 3"),
+        format!("backup_last_volume_bytes{labels}}} 4096"),
+    ];
+    let told: Vec<_> = series(&page).into_iter().filter(|line| line.contains("volume")).collect();
+    assert_eq!(told, expected.each_ref().map(String::as_str));
 }
 
 #[test]

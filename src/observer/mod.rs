@@ -8,6 +8,7 @@ mod assignment;
 mod busy;
 mod dispatch;
 mod exposition;
+mod holdings;
 mod knowledge;
 mod launch;
 mod lock;

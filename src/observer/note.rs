@@ -1,6 +1,7 @@
 //! What the last hook has seen, as it tells the observer.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{self, Write},
     time::SystemTime,
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use super::{ObserverError, busy::Busy, place::Place};
-use crate::velero::Look;
+use crate::velero::{Look, VolumeCount};
 
 /// What a hook tells the observer.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -21,6 +22,8 @@ pub(crate) struct Told {
     pub waits: bool,
     /// Whether this unit is the one to mend what somebody changes.
     pub leads: bool,
+    /// How many volumes the backups of each Schedule are going to hold, by its name. Only the leader knows.
+    pub volumes: BTreeMap<String, VolumeCount>,
 }
 
 /// The note of the last hook, and when that hook was.
@@ -69,7 +72,7 @@ mod tests {
         let place = Place::in_charm(charm.path());
         assert_eq!(Note::default().next(&place), None);
         let look = json!({"expected": {"server": {"Hash": "0a"}, "node_agent": null, "location": true}, "seen": "0b"});
-        let told: Told = serde_json::from_value(json!({"look": look, "waits": true, "leads": true})).unwrap();
+        let told: Told = serde_json::from_value(json!({"look": look, "waits": true, "leads": true, "volumes": {"nightly": {"with_data": 1, "without_data": 2}}})).unwrap();
         Note::leave(&place, Some(&told)).unwrap();
         let note = Note::default().next(&place).unwrap();
         assert_eq!((note.told.as_ref(), note.next(&place)), (Some(&told), None));

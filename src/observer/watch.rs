@@ -10,6 +10,7 @@ use super::{
     assignment::Assignment,
     busy::Busy,
     dispatch::ask_for_hook,
+    holdings::Holding,
     knowledge::Knowledge,
     lock::Lock,
     news::{Baseline, is_seen_anew},
@@ -82,6 +83,7 @@ impl<'a> Watch<'a> {
         let mut hook: Option<BoxFuture<'_, ()>> = None;
         let mut probe: Option<BoxFuture<'_, bool>> = None;
         let mut probed = Instant::now();
+        let mut reading: Option<BoxFuture<'_, (String, Option<Holding>)>> = None;
         while !self.lock.is_gone() {
             let turn = if self.news_since.is_some() { SHORT_TURN } else { TURN };
             tokio::select! {
@@ -94,12 +96,21 @@ impl<'a> Watch<'a> {
                         self.knowledge.borrow_mut().answered = Some(Timestamp::now());
                     }
                 }
+                read = ending(&mut reading) => {
+                    reading = None;
+                    self.knowledge.borrow_mut().holdings.note(read, Instant::now());
+                }
                 () = sleep(turn) => {}
             }
             let now = Instant::now();
             if probe.is_none() && now >= probed + PROBE {
                 probed = now;
                 probe = Some(self.velero.is_reached().boxed());
+            }
+            if reading.is_none()
+                && let Some(uid) = self.knowledge.borrow_mut().next_to_read(now)
+            {
+                reading = Some(Holding::read(self.velero, uid).boxed());
             }
             self.read_note();
             self.read_anew(now);
@@ -134,6 +145,7 @@ impl<'a> Watch<'a> {
             self.events = self.velero.ledger_events();
             self.knowledge.borrow_mut().look_away();
         }
+        self.knowledge.borrow_mut().volumes = note.told.as_ref().map(|told| told.volumes.clone()).unwrap_or_default();
         self.note = note;
         self.read = Instant::now();
         self.baseline = None;

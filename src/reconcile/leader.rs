@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Hook, Prospect, ReconcileError, worst};
+use super::{
+    Hook, Outcome, Prospect, ReconcileError,
+    forecasts::{count, without_data},
+    worst,
+};
 use crate::{
+    error_chain::ErrorChain,
     juju::UnitStatus,
     status::Status,
-    velero::{Applied, Assessment, DueUpdate, Expected, LocationUpdate, Manifests, Restart},
+    velero::{Applied, Assessment, DueUpdate, Expected, LocationUpdate, Manifests, Restart, ScheduleForecast},
 };
 
 /// How long a hook that changed something waits until all of it works.
@@ -16,13 +21,12 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a hook that changed nothing waits for a server that an earlier hook has changed, before it configures the storage.
 const PATIENCE_WITHOUT_CHANGE: Duration = Duration::from_secs(15);
 
-/// Brings the cluster to the plan. Returns why the unit is not Active, the most urgent first, and what is to be
-/// watched.
+/// Brings the cluster to the plan.
 pub(super) async fn bring_about(
     hook: &Hook<'_>,
     obstacles: Vec<Status>,
     unit_status: &mut UnitStatus<'_>,
-) -> Result<(Vec<Status>, Prospect), ReconcileError> {
+) -> Result<Outcome, ReconcileError> {
     let manifests = hook.velero.manifests(hook.installation).await?;
     let mut leader = Leader {
         hook,
@@ -39,15 +43,17 @@ pub(super) async fn bring_about(
     if let Some(update) = leader.due_update(applied.server_refused).await? {
         leader.update_locations(&update).await?;
     }
-    if !applied.lacks_kinds {
-        leader.apply_schedules().await?;
-    }
+    let forecasts = if applied.lacks_kinds { Vec::new() } else { leader.apply_schedules().await? };
     let waits = leader.is_held_back();
     let seen = leader.look().await?;
     if let Some(server) = seen.server {
         leader.statuses.extend(hook.tell_version(&server).await?);
     }
-    Ok((leader.known().collect(), Prospect { look: seen.look, waits, leads: true }))
+    Ok(Outcome {
+        statuses: leader.known().collect(),
+        remark: without_data(&forecasts),
+        prospect: Prospect { look: seen.look, waits, leads: true, volumes: count(forecasts) },
+    })
 }
 
 fn is_waiting(status: &Status) -> bool {
@@ -97,15 +103,24 @@ impl<'a> Leader<'a, '_> {
     }
 
     /// Brings the Schedules to what other applications have declared. Whether Velero works does not depend on them.
-    async fn apply_schedules(&mut self) -> Result<(), ReconcileError> {
-        let Some(plan) = self.hook.backups else { return Ok(()) };
+    /// Returns what their backups are going to hold.
+    async fn apply_schedules(&mut self) -> Result<Vec<ScheduleForecast>, ReconcileError> {
+        let Some(plan) = self.hook.backups else { return Ok(Vec::new()) };
         let applied = self.hook.velero.apply_schedules(self.hook.installation, plan).await?;
         if !applied.changed.is_empty() {
             tracing::info!("changed {}", applied.changed.join(", "));
         }
         self.last.extend(applied.refused);
         self.last.extend((!plan.problems.is_empty()).then(|| Status::Blocked(plan.problems.join("; "))));
-        Ok(())
+        if plan.specs.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Nothing is done by it, and nothing is said on a guess.
+        let forecasts = self.hook.velero.forecast_schedules(&self.hook.installation.application).await;
+        Ok(forecasts.unwrap_or_else(|error| {
+            tracing::warn!("cannot find out what the backups of applications hold: {}", ErrorChain(&error));
+            Vec::new()
+        }))
     }
 
     /// Returns the change of the storage locations that is due and may be made now.

@@ -6,6 +6,7 @@
 mod change;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod forecast;
 mod location;
 mod names;
 mod phase;
@@ -20,6 +21,9 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 pub(crate) use change::{applied::Applied, apply::Pending, removal::Removal, schedules::SchedulesApplied};
+#[cfg(test)]
+pub(crate) use forecast::Gap;
+pub(crate) use forecast::{Forecast, ScheduleForecast, VolumeCount};
 pub(crate) use location::update::{DueUpdate, LocationUpdate, LocationsUpdated};
 pub(crate) use names::{LOCATION, reserved_name};
 pub(crate) use phase::Phase;

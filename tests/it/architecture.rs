@@ -72,6 +72,7 @@ const VELERO: Modules<'_> = &[
     ("location", &["names", "phase", "seen", "wanted"]),
     ("change", &["location", "names", "phase", "seen", "wanted"]),
     ("runs", &["location", "names", "phase", "wanted"]),
+    ("forecast", &["location", "names", "wanted"]),
 ];
 
 /// The modules of the sandbox. Its command line, `cli`, is above all of them: the library cannot name it.

@@ -20,6 +20,7 @@ mod demo;
 mod deployed;
 mod documents;
 mod drift;
+mod forecasts;
 mod gate;
 mod gcs;
 mod installation;

@@ -100,9 +100,13 @@ impl Workload {
 
     /// Waits until it runs.
     pub fn runs(&self) {
+        self.pod_runs(NAME);
+    }
+
+    fn pod_runs(&self, name: &str) {
         let pods = Api::<Pod>::namespaced(self.world.client.clone(), &self.namespace);
         self.world.runtime.block_on(async {
-            let running = await_condition(pods, NAME, conditions::is_pod_running());
+            let running = await_condition(pods, name, conditions::is_pod_running());
             tokio::time::timeout(PATIENCE, running).await.expect("the workload runs in time").unwrap();
         });
     }
@@ -112,6 +116,39 @@ impl Workload {
         let pods = Api::<Pod>::namespaced(self.world.client.clone(), &self.namespace);
         let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
         self.world.runtime.block_on(pods.patch(NAME, &PatchParams::default(), &patch)).unwrap();
+    }
+
+    /// Puts a label on the claim.
+    pub fn label_claim(&self, key: &str, value: &str) {
+        let claims = Api::<PersistentVolumeClaim>::namespaced(self.world.client.clone(), &self.namespace);
+        let patch = Patch::Merge(json!({"metadata": {"labels": {key: value}}}));
+        self.world.runtime.block_on(claims.patch(NAME, &PatchParams::default(), &patch)).unwrap();
+    }
+
+    /// Adds a pod with a claim that is bound to a folder of its node, as MicroK8s' default storage makes them, and waits until it runs.
+    pub fn add_folder_of_node(&self) {
+        let (name, volume) = ("folder", format!("{}-folder", self.namespace));
+        let volumes = Api::<PersistentVolume>::all(self.world.client.clone());
+        let space = json!({"storage": "16Mi"});
+        let made = json!({"metadata": {"name": volume}, "spec": {"capacity": space, "accessModes": ["ReadWriteOnce"],
+            "persistentVolumeReclaimPolicy": "Retain", "hostPath": {"path": self.world.state, "type": "Directory"}}});
+        let made = serde_json::from_value(made).unwrap();
+        self.world.runtime.block_on(volumes.create(&PostParams::default(), &made)).unwrap();
+        self.create::<PersistentVolumeClaim>(json!({
+            "metadata": {"name": name},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": space}, "storageClassName": "",
+                "volumeName": volume},
+        }));
+        self.create::<Pod>(json!({
+            "metadata": {"name": name},
+            "spec": {
+                "terminationGracePeriodSeconds": 0,
+                "containers": [{"name": name, "image": "busybox:1.36", "command": ["sleep", "3600"],
+                    "volumeMounts": [{"name": "data", "mountPath": "/data", "readOnly": true}]}],
+                "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": name}}],
+            },
+        }));
+        self.pod_runs(name);
     }
 
     /// The file, where its volume's node keeps it.

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use kube::api::DynamicObject;
+use serde_json::Value;
+
 use super::{
     details::Details,
     follow::{Audience, Ended, follow},
     listing::{self, BackupFilter, BackupList},
     make::{self, KnownRun},
     run::RunKind,
-    volumes::Coverage,
+    volumes::{Coverage, Volumes},
 };
 use crate::{
     cluster::named,
@@ -23,6 +26,21 @@ use crate::{
     },
 };
 
+/// A backup that is to be made.
+#[derive(Debug)]
+pub(crate) struct PlannedBackup {
+    about: String,
+    maker: String,
+    object: DynamicObject,
+}
+
+impl PlannedBackup {
+    /// Returns its spec, as Velero reads it.
+    pub(crate) fn spec(&self) -> &Value {
+        &self.object.data["spec"]
+    }
+}
+
 impl Velero {
     /// Returns what keeps a storage location from being used now.
     pub(crate) async fn location_trouble(&self, location: &str) -> Result<Option<LocationTrouble>, VeleroError> {
@@ -31,13 +49,13 @@ impl Velero {
         Ok(usable::trouble(found.as_ref(), location, self.namespace()))
     }
 
-    /// Makes a backup of what an application has declared, as its Schedule would. `unit` is who asks for it.
-    pub(crate) async fn make_backup(
+    /// Returns the backup of what an application has declared, as its Schedule would make it. `unit` is who asks for it.
+    pub(crate) async fn plan_backup(
         &self,
         unit: &str,
         order: &OneBackup<'_>,
         default_volumes_to_fs_backup: bool,
-    ) -> Result<KnownRun, VeleroError> {
+    ) -> Result<PlannedBackup, VeleroError> {
         let settings = ScheduleSettings {
             application: unit,
             namespace: self.namespace(),
@@ -45,7 +63,13 @@ impl Velero {
             has_snapshot_location: has_snapshot_location(&self.cluster).await?,
         };
         let about = format!("{}-{}", order.target.application, order.target.endpoint);
-        Ok(make::make(&self.cluster, RunKind::Backup, &about, unit, settings.backup(order)).await?)
+        Ok(PlannedBackup { about, maker: unit.to_owned(), object: settings.backup(order) })
+    }
+
+    /// Makes a backup that was planned.
+    pub(crate) async fn make_backup(&self, planned: PlannedBackup) -> Result<KnownRun, VeleroError> {
+        let PlannedBackup { about, maker, object } = planned;
+        Ok(make::make(&self.cluster, RunKind::Backup, &about, &maker, object).await?)
     }
 
     /// Makes a restore of a backup. `unit` is who asks for it.
@@ -90,12 +114,18 @@ impl Velero {
 
     /// Finds out which of the claims in a backup have their data in it.
     pub(crate) async fn coverage(&self, backup: &KnownRun, claims: BTreeSet<String>) -> Result<Coverage, VeleroError> {
-        let selector = RunKind::Backup.belongings(&backup.uid);
+        let [volumes, moved] = self.volumes_of_backup(&backup.uid).await?;
+        Ok(Coverage::of(&backup.run, claims, &volumes, &moved))
+    }
+
+    /// Returns the volumes of a backup: those whose files were read, and those whose snapshots were copied into the store.
+    pub(crate) async fn volumes_of_backup(&self, uid: &str) -> Result<[Volumes; 2], VeleroError> {
+        let selector = RunKind::Backup.belongings(uid);
         let volumes = self.cluster.here(&RunKind::Backup.of_volumes());
         let volumes = self.cluster.list(&volumes, "the volumes", &selector).await?;
         let uploads = self.cluster.here(&velero_kind("v2alpha1", "DataUpload"));
         let uploads = self.cluster.list(&uploads, "the DataUploads", &selector).await?;
-        Ok(Coverage::of(&backup.run, claims, &volumes.iter().collect(), &uploads.iter().collect()))
+        Ok([volumes.iter().collect(), uploads.iter().collect()])
     }
 
     /// Returns the newest backups of applications.

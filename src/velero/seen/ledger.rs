@@ -62,6 +62,7 @@ pub(crate) struct LastBackups {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct EndedBackup {
     pub name: String,
+    pub uid: String,
     pub started: Timestamp,
     pub completed: Option<Timestamp>,
     pub result: BackupResult,
@@ -270,7 +271,8 @@ fn note_ended(backups: &mut BTreeMap<Labels, LastBackups>, backup: &ReducedRun) 
     let name = backup.name_any();
     if last.newest.as_ref().is_none_or(|newest| started >= newest.started) {
         let (completed, items) = (status.completion_timestamp, status.progress.items_backed_up);
-        last.newest = Some(EndedBackup { name: name.clone(), started, completed, result, items });
+        let uid = backup.uid().unwrap_or_default();
+        last.newest = Some(EndedBackup { name: name.clone(), uid, started, completed, result, items });
     }
     if let (BackupResult::Completed, Some(completed)) = (result, status.completion_timestamp)
         && last.newest_good.as_ref().is_none_or(|(other, _)| completed >= *other)

@@ -1,0 +1,158 @@
+//! Whether the data of a volume will be in a backup, and if not, why.
+//!
+//! Reference: `pkg/backup/item_backupper.go`, `internal/volumehelper` and `pkg/podvolume/backupper.go` of Velero 1.18. The charm does
+//! not enable Velero's CSI snapshots.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    means::Means,
+    selection::{Selection, is_left_out},
+    volumes::{Claim, Use, VolumeKind, Volumes},
+};
+
+/// What a backup is going to hold of volumes.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Forecast {
+    /// How many claims it takes with their data.
+    pub with_data: usize,
+    /// Those that it takes without, as `namespace/name`, and why.
+    pub without_data: BTreeMap<String, Gap>,
+}
+
+/// How many volumes a backup is going to hold.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct VolumeCount {
+    pub with_data: usize,
+    pub without_data: usize,
+}
+
+/// Why the data of a volume does not come along.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Gap {
+    HostPath,
+    BlockDevice,
+    NoNodeAgent,
+    NotChosen,
+    PodsLeftOut,
+    PodsExcluded,
+    NoRunningPod,
+    Excluded,
+    NotMounted,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::HostPath => "Velero does not read folders of a node (hostPath)",
+            Self::BlockDevice => "Velero does not read block devices",
+            Self::NoNodeAgent => "no node agent reads files: set use-node-agent=true",
+            Self::NotChosen => "its pods name no volume to be backed up: set default-volumes-to-fs-backup=true",
+            Self::PodsLeftOut => "its pods are not in the backup: set add-pods-to-backups=true",
+            Self::PodsExcluded => "its spec excludes pods",
+            Self::NoRunningPod => "used by no running pod",
+            Self::Excluded => "its pods exclude volumes from backups",
+            Self::NotMounted => "mounted by no container",
+        })
+    }
+}
+
+impl Forecast {
+    /// Judges what a selection takes of the volumes of a cluster.
+    pub(super) fn of(selection: &Selection, means: &Means, volumes: &Volumes) -> Self {
+        let mut forecast = Self::default();
+        if !selection.takes_claims() {
+            return forecast;
+        }
+        for claim in &volumes.claims {
+            let uses = volumes.uses_of(claim);
+            if !takes(selection, claim, uses) {
+                continue;
+            }
+            match (Case { selection, means, kind: volumes.kind_of(claim), claim, uses }).gap() {
+                None => forecast.with_data += 1,
+                Some(gap) => {
+                    forecast.without_data.insert(format!("{}/{}", claim.namespace, claim.name), gap);
+                }
+            }
+        }
+        forecast
+    }
+
+    pub(crate) fn count(&self) -> VolumeCount {
+        VolumeCount { with_data: self.with_data, without_data: self.without_data.len() }
+    }
+
+    /// Returns the reason that most of those without their data have.
+    pub(crate) fn main_gap(&self) -> Option<Gap> {
+        let mut counts = BTreeMap::new();
+        self.without_data.values().for_each(|gap| *counts.entry(*gap).or_insert(0_usize) += 1);
+        // Of several, the first, as most others need it too.
+        counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(gap, _)| gap)
+    }
+}
+
+/// Whether a claim is in the backup: by its own labels, or because a pod brings it.
+fn takes(selection: &Selection, claim: &Claim, uses: &[Use]) -> bool {
+    let is_brought = || selection.takes_pods() && uses.iter().any(|used| selection.matches(&used.labels));
+    selection.takes_namespace(&claim.namespace)
+        && !is_left_out(&claim.labels)
+        && (selection.matches(&claim.labels) || is_brought())
+}
+
+/// A claim that is in a backup, and all that decides whether its data is.
+struct Case<'a> {
+    selection: &'a Selection,
+    means: &'a Means,
+    claim: &'a Claim,
+    kind: VolumeKind,
+    uses: &'a [Use],
+}
+
+impl Case<'_> {
+    fn gap(&self) -> Option<Gap> {
+        let gap = self.gap_of_files()?;
+        (!self.has_snapshot()).then_some(gap)
+    }
+
+    /// Returns why the files are not read.
+    fn gap_of_files(&self) -> Option<Gap> {
+        if self.kind == VolumeKind::HostPath {
+            return Some(Gap::HostPath);
+        }
+        if self.claim.is_block_device {
+            return Some(Gap::BlockDevice);
+        }
+        if !self.means.node_agent {
+            return Some(Gap::NoNodeAgent);
+        }
+        if !self.selection.takes_pods() {
+            let is_meant = self.selection.excludes_pods();
+            return Some(if is_meant { Gap::PodsExcluded } else { Gap::PodsLeftOut });
+        }
+        let running: Vec<_> = self.uses.iter().filter(|used| used.is_running && !is_left_out(&used.labels)).collect();
+        if running.is_empty() {
+            return Some(Gap::NoRunningPod);
+        }
+        let chosen: Vec<_> = running.into_iter().filter(|used| self.is_read(used)).collect();
+        if chosen.is_empty() {
+            return Some(if self.selection.reads_files_by_default() { Gap::Excluded } else { Gap::NotChosen });
+        }
+        (!chosen.iter().any(|used| used.is_mounted)).then_some(Gap::NotMounted)
+    }
+
+    /// Whether there is a snapshot. Velero makes none of a volume whose files are to be read, even if they are not.
+    fn has_snapshot(&self) -> bool {
+        let VolumeKind::Disk { provider } = self.kind else { return false };
+        self.means.snapshots.as_deref() == Some(provider)
+            && self.selection.makes_snapshots()
+            && self.selection.brings_volumes()
+            && !self.uses.iter().any(|used| self.is_read(used))
+    }
+
+    fn is_read(&self, used: &Use) -> bool {
+        if self.selection.reads_files_by_default() { !used.is_excluded } else { used.is_chosen }
+    }
+}
