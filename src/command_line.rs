@@ -21,7 +21,7 @@ use crate::{
     juju::{ConfigValues, Databag, ModelId, RelationId},
     observer::{self, Assignment},
     plan,
-    snapshot::{Relation, Snapshot},
+    snapshot::{OptionSecret, Relation, Snapshot},
     status::Status,
     velero::{Cli, CliError, Facts, HeldBack, Manifests, to_yaml},
 };
@@ -97,6 +97,8 @@ enum PlanError {
     StorageForm { path: PathBuf },
     #[error("there is no storage endpoint {endpoint}; there are {}", endpoints())]
     UnknownEndpoint { endpoint: String },
+    #[error("the option {option} is a secret of Juju's, of which nothing is in the plan: leave it out")]
+    Secret { option: String },
     #[error("{0}")]
     Obstacle(Status),
     #[error("cannot make the manifests")]
@@ -150,6 +152,7 @@ async fn print_plan(arguments: PlanArguments) -> Result<(), PlanError> {
             None => BTreeMap::new(),
         },
         address: None,
+        repository_password: OptionSecret::Unset,
     };
     let cli = Cli::at(arguments.velero.unwrap_or_else(velero_program));
     // A program that cannot tell its version cannot make the manifests either, and what is wrong with the input comes first.
@@ -188,6 +191,7 @@ fn config(settings: &[String]) -> Result<ConfigValues, PlanError> {
             .ok_or_else(|| PlanError::UnknownOption { option: name.to_owned() })?;
         let value = match option {
             OptionSpec::Text(_) => Value::from(value),
+            OptionSpec::Secret(name) => return Err(PlanError::Secret { option: (*name).to_owned() }),
             OptionSpec::Boolean(_) => value
                 .parse::<bool>()
                 .map(Value::from)
@@ -251,6 +255,10 @@ mod tests {
         assert_eq!(config.boolean("default-volumes-to-fs-backup"), Some(false));
         for (setting, message) in [
             ("use-node-agent", "--config use-node-agent is not of the form OPTION=VALUE"),
+            (
+                "repository-password=secret:d5k2n8fq9mvc7a3t1he0",
+                "the option repository-password is a secret of Juju's, of which nothing is in the plan: leave it out",
+            ),
             ("use-node-agent=yes", "the option use-node-agent takes true or false, not \"yes\""),
         ] {
             assert_eq!(super::config(&[setting.into()]).unwrap_err().to_string(), message);

@@ -23,6 +23,8 @@ pub enum OptionSpec {
     Boolean(ConfigOption<bool>),
     /// An option of Juju's type `string`.
     Text(ConfigOption<&'static str>),
+    /// An option of Juju's type `secret`, by its name: the URI of a secret that the user has granted. It has no default.
+    Secret(&'static str),
 }
 
 impl OptionSpec {
@@ -32,6 +34,7 @@ impl OptionSpec {
         match self {
             Self::Boolean(option) => option.name,
             Self::Text(option) => option.name,
+            Self::Secret(name) => name,
         }
     }
 
@@ -41,6 +44,7 @@ impl OptionSpec {
         match self {
             Self::Boolean(option) => option.default.into(),
             Self::Text(option) => option.default.into(),
+            Self::Secret(_) => serde_json::Value::Null,
         }
     }
 
@@ -50,6 +54,7 @@ impl OptionSpec {
         match self {
             Self::Boolean(_) => "boolean",
             Self::Text(_) => "string",
+            Self::Secret(_) => "secret",
         }
     }
 }
@@ -83,6 +88,8 @@ pub mod option {
     pub const DEFAULT_TTL: ConfigOption<&str> = ConfigOption { name: "default-ttl", default: "" };
     /// Whether the pods that use the volumes of an application are backed up with them, as is needed for their files.
     pub const ADD_PODS_TO_BACKUPS: ConfigOption<bool> = ConfigOption { name: "add-pods-to-backups", default: false };
+    /// The secret with the password that the files of volumes are encrypted with.
+    pub const REPOSITORY_PASSWORD: &str = "repository-password";
 }
 
 /// Every option of the charm.
@@ -97,6 +104,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec::Text(option::DEFAULT_SCHEDULE),
     OptionSpec::Text(option::DEFAULT_TTL),
     OptionSpec::Boolean(option::ADD_PODS_TO_BACKUPS),
+    OptionSpec::Secret(option::REPOSITORY_PASSWORD),
 ];
 
 /// The names of the endpoints, one constant each.

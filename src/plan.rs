@@ -5,12 +5,14 @@
 
 use std::fmt::Display;
 
+use secrecy::SecretString;
+
 use crate::{
     backups::{BackupPlan, Cron, Defaults, Ttl},
     contract::{ConfigOption, option},
     integrations::{self, Declarations, FieldSource, Publication, STORAGE_INTERFACES, StorageRelation},
     juju::ConfigValues,
-    snapshot::Snapshot,
+    snapshot::{OptionSecret, Snapshot},
     status::Status,
     storage::{PROVIDERS, StorageError},
     velero::{
@@ -18,6 +20,9 @@ use crate::{
         KubeletRoot, LocationPlan, Needs, SeveralRoots, Version, check_image, reserved_name,
     },
 };
+
+/// The field of a secret with a password.
+const PASSWORD_FIELD: &str = "password";
 
 /// What the charm has to do.
 #[derive(Clone, Debug)]
@@ -82,6 +87,10 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
     }
     obstacles.extend(storage.obstacle);
     let backups = backups(snapshot, &mut obstacles);
+    let repository_password = repository_password(snapshot).unwrap_or_else(|status| {
+        obstacles.push(status);
+        None
+    });
     let installation = Installation {
         application: snapshot.application.clone(),
         image,
@@ -89,6 +98,7 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
         node_agent_is_adopted: agent.is_adopted,
         kubelet_root: agent.kubelet_root,
         default_volumes_to_fs_backup,
+        repository_password,
         plugin_image,
         location: storage.location,
         held_back,
@@ -96,6 +106,28 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
     let notes = installation.backup_location().into_iter().flat_map(|location| location.storage.notes.iter().cloned());
     let remarks = agent.remark.into_iter().chain(notes).collect();
     Plan { installation: Some(installation), obstacles, remarks, publications, backups }
+}
+
+/// Returns the password that files of volumes are to be encrypted with, if there is to be a certain one.
+fn repository_password(snapshot: &Snapshot) -> Result<Option<SecretString>, Status> {
+    let name = option::REPOSITORY_PASSWORD;
+    let content = match &snapshot.repository_password {
+        OptionSecret::Unset => return Ok(None),
+        OptionSecret::OutOfReach => {
+            return Err(Status::Blocked(format!(
+                "the secret of the option {name} is not granted to {0}, or is gone: juju grant-secret SECRET {0}",
+                snapshot.application
+            )));
+        }
+        OptionSecret::Content(content) => content,
+    };
+    let password = content.entries().find(|(field, password)| *field == PASSWORD_FIELD && !password.is_empty());
+    let password = password.map(|(_, password)| SecretString::from(password));
+    password.map(Some).ok_or_else(|| {
+        Status::Blocked(format!(
+            "the secret of the option {name} has no field {PASSWORD_FIELD}: juju update-secret SECRET {PASSWORD_FIELD}=…"
+        ))
+    })
 }
 
 /// What the options say of a backup that is made by hand.

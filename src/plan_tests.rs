@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::*;
@@ -37,6 +38,7 @@ fn snapshot(settings: &[(&str, Value)], relations: Vec<(&'static str, Relation)>
         unit: "velero-operator/0".into(),
         model: ModelId::default(),
         address: None,
+        repository_password: OptionSecret::Unset,
         leader: true,
         periodic: false,
         config: config(settings),
@@ -423,4 +425,30 @@ fn a_backup_by_hand_goes_by_the_options_too() {
     assert_eq!(settings("default-ttl", json!("72h")), Ok(kept));
     let told = settings("default-ttl", json!("30d")).unwrap_err().message();
     assert!(told.starts_with("the option default-ttl: \"30d\""), "{told}");
+}
+
+#[test]
+fn the_password_of_repositories_is_the_field_of_a_granted_secret() {
+    let of = |secret: OptionSecret| {
+        let snapshot = Snapshot { repository_password: secret, ..snapshot(&[], vec![relation("s3-credentials", S3)]) };
+        let plan = plan(&snapshot);
+        (
+            installation(&plan).repository_password.clone().map(|password| password.expose_secret().to_owned()),
+            plan.obstacles,
+        )
+    };
+    let content = |fields: &[(&str, &str)]| {
+        let fields = fields.iter().map(|(field, value)| ((*field).to_owned(), SecretString::from(*value)));
+        OptionSecret::Content(fields.collect::<BTreeMap<_, _>>().into())
+    };
+    assert_eq!(of(OptionSecret::Unset), (None, vec![]));
+    assert_eq!(of(content(&[("password", "s3cr3t")])), (Some("s3cr3t".to_owned()), vec![]));
+    for bad in [content(&[("passwort", "s3cr3t")]), content(&[("password", "")])] {
+        let told =
+            "the secret of the option repository-password has no field password: juju update-secret SECRET password=…";
+        assert_eq!(of(bad), (None, vec![Status::Blocked(told.into())]));
+    }
+    let told = "the secret of the option repository-password is not granted to velero-operator, or is gone: \
+                juju grant-secret SECRET velero-operator";
+    assert_eq!(of(OptionSecret::OutOfReach), (None, vec![Status::Blocked(told.into())]));
 }

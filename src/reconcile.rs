@@ -19,8 +19,8 @@ use crate::{
     snapshot::{Snapshot, SnapshotError},
     status::{self, Status},
     velero::{
-        Expected, Facts, ImageOptions, Installation, Look, RunningServer, Trouble, Velero, VeleroError, Version,
-        VolumeCount,
+        Expected, Facts, ImageOptions, Installation, Look, RepositoryPassword, RunningServer, Trouble, Velero,
+        VeleroError, Version, VolumeCount,
     },
 };
 
@@ -70,6 +70,9 @@ pub(crate) struct Prospect {
     pub leads: bool,
     /// How many volumes the backups of each Schedule are going to hold, by its name. Only the leader knows.
     pub volumes: BTreeMap<String, VolumeCount>,
+    /// Whether files of volumes are encrypted with the password that everybody knows, where there is a node agent that reads them.
+    /// Only the leader knows.
+    pub public_password: Option<bool>,
 }
 
 /// What has come of a hook.
@@ -214,7 +217,8 @@ impl Hook<'_> {
         if let Some(version) = seen.server.as_ref().and_then(RunningServer::known_version) {
             statuses.extend(self.server_mismatch(seen.server.as_ref(), version.release()));
         }
-        let prospect = Prospect { look: seen.look, waits, leads: false, volumes: BTreeMap::new() };
+        let prospect =
+            Prospect { look: seen.look, waits, leads: false, volumes: BTreeMap::new(), public_password: None };
         Ok(Outcome { statuses, remark: None, prospect })
     }
 
@@ -225,6 +229,14 @@ impl Hook<'_> {
             let status = trouble.status(&self.options);
             if trouble.is_of_storage() { status.with_remarks(notes) } else { status }
         })
+    }
+
+    /// Whether files of volumes are encrypted with the password that everybody knows, if there is a node agent that reads them.
+    async fn public_password(&self) -> Result<Option<bool>, ReconcileError> {
+        if !self.installation.node_agent {
+            return Ok(None);
+        }
+        Ok(Some(self.velero.repository_password().await? == RepositoryPassword::Public))
     }
 
     fn definitions_mismatch(&self, definitions: Option<&Version>) -> Option<Status> {

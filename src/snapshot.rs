@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use thiserror::Error;
 
 use crate::{
-    contract::{self, EndpointSpec, Role, endpoint, hook},
+    contract::{self, EndpointSpec, Role, endpoint, hook, option},
     juju::{
         ConfigValues, Databag, Dispatch, Environment, GoalState, HookTools, ModelId, RelationId, SecretContent,
         ToolError,
@@ -36,6 +36,18 @@ pub(crate) struct Snapshot {
     pub relations: BTreeMap<&'static str, Vec<Relation>>,
     /// Where others reach this unit, if one of the relations is to tell it and Juju knows it.
     pub address: Option<String>,
+    /// The secret of the option `repository-password`. Only the leader reads it.
+    pub repository_password: OptionSecret,
+}
+
+/// The secret that an option names.
+#[derive(Clone, Debug)]
+pub(crate) enum OptionSecret {
+    /// The option is not set.
+    Unset,
+    /// The secret is not granted to us, or is gone.
+    OutOfReach,
+    Content(SecretContent),
 }
 
 /// A relation, and what both sides have published in it.
@@ -94,12 +106,7 @@ impl Snapshot {
             relations.insert(endpoint.name, of_endpoint);
         }
         if leader {
-            for relation in reader.declaring().await? {
-                let endpoint = declared::endpoints().find(|endpoint| endpoint.name == relation.id.endpoint());
-                if let Some(endpoint) = endpoint {
-                    relations.entry(endpoint.name).or_default().push(relation);
-                }
-            }
+            relations.extend(declared::by_endpoint(reader.declaring().await?));
         } else {
             reader.forget_declared().await?;
         }
@@ -112,9 +119,18 @@ impl Snapshot {
         } else {
             tools.address(name).await.map_err(failed("this unit's address"))?
         };
+        let repository_password = match config.text(option::REPOSITORY_PASSWORD).filter(|uri| leader && !uri.is_empty())
+        {
+            None => OptionSecret::Unset,
+            Some(uri) => {
+                let what = format!("the secret of the option {}", option::REPOSITORY_PASSWORD);
+                let content = tools.secret(uri).await.map_err(failed(what))?;
+                content.map_or(OptionSecret::OutOfReach, OptionSecret::Content)
+            }
+        };
         let (application, unit) = (environment.application().to_owned(), environment.unit.clone());
         let model = environment.model.clone();
-        Ok(Self { application, unit, model, leader, periodic, config, relations, address })
+        Ok(Self { application, unit, model, leader, periodic, config, relations, address, repository_password })
     }
 
     /// Whether the Schedules are looked at. Between the hooks in which it can change what there should be, there is nothing to look
@@ -127,14 +143,16 @@ impl Snapshot {
         self.leader && (!self.periodic || is_declared())
     }
 
-    /// Reads only what other applications declare of their backups, and the options. Any unit may.
-    pub(crate) async fn of_declarations(tools: &HookTools, environment: &Environment) -> Result<Self, SnapshotError> {
+    /// Reads only what other applications declare of their backups, and the options. What they declare of `application` is as it is
+    /// now. Any unit may.
+    pub(crate) async fn of_declarations(
+        tools: &HookTools,
+        environment: &Environment,
+        application: &str,
+    ) -> Result<Self, SnapshotError> {
         let config = tools.config().await.map_err(failed("the options"))?;
         let reader = Reader { tools, environment, leader: false };
-        let mut relations: BTreeMap<&'static str, Vec<Relation>> = BTreeMap::new();
-        for endpoint in declared::endpoints() {
-            relations.insert(endpoint.name, reader.relations(endpoint).await?);
-        }
+        let relations = declared::by_endpoint(reader.declaring_about(application).await?);
         Ok(Self {
             application: environment.application().to_owned(),
             unit: environment.unit.clone(),
@@ -144,6 +162,7 @@ impl Snapshot {
             config,
             relations,
             address: None,
+            repository_password: OptionSecret::Unset,
         })
     }
 

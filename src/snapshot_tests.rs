@@ -164,10 +164,36 @@ async fn a_unit_that_does_not_lead_may_read_what_is_declared() {
         ("relation-ids", r#"case "$*" in *velero-backups) echo '["velero-backups:9"]';; *) echo '[]';; esac"#),
         ("relation-list", r#"echo '"ledger"'"#),
         ("relation-get", r#"echo '{"app":"ledger"}'"#),
+        ("state-get", "echo null"),
     ]);
     let environment = environment("update-status", None);
-    let snapshot = Snapshot::of_declarations(&juju.tools(), &environment).await.unwrap();
+    let snapshot = Snapshot::of_declarations(&juju.tools(), &environment, "ledger").await.unwrap();
     assert_eq!(snapshot.relations("velero-backups")[0].theirs.get("app"), Some("ledger"));
     assert_eq!(snapshot.config.text("default-ttl"), Some("72h"));
     assert!(!juju.calls("relation-ids").contains("s3-credentials"));
+}
+
+#[tokio::test]
+async fn the_secret_of_an_option_is_read_by_the_leader_alone() {
+    let uri = "secret:d5k2n8fq9mvc7a3t1he0";
+    let juju = |leader: &str, secret: &str| {
+        ScriptedTools::new(&[
+            ("is-leader", &format!("echo {leader}")),
+            ("config-get", &format!(r#"echo '{{"repository-password":"{uri}"}}'"#)),
+            ("relation-ids", "echo '[]'"),
+            ("secret-get", secret),
+            ("state-get", "echo '{\"declared\":\"1\"}'"),
+        ])
+    };
+    let granted = juju("true", r#"echo '{"password":"s3cr3t"}'"#);
+    let snapshot = read(&granted, &environment("config-changed", None)).await;
+    assert!(matches!(&snapshot.repository_password, OptionSecret::Content(_)), "{snapshot:?}");
+    assert!(!format!("{snapshot:?}").contains("s3cr3t") && granted.calls("secret-get").contains(uri));
+    let withheld = juju("true", "echo 'ERROR permission denied' >&2; exit 1");
+    let snapshot = read(&withheld, &environment("config-changed", None)).await;
+    assert!(matches!(snapshot.repository_password, OptionSecret::OutOfReach));
+    let standing_by = juju("false", "exit 1");
+    let snapshot = read(&standing_by, &environment("update-status", None)).await;
+    assert!(matches!(snapshot.repository_password, OptionSecret::Unset));
+    assert_eq!(standing_by.calls("secret-get"), "");
 }

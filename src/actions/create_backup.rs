@@ -22,7 +22,7 @@ pub(super) async fn run(tools: &HookTools, environment: &Environment) -> Result<
     let wait = parameters.boolean(parameter::WAIT.name).unwrap_or(true);
     refuse_while_dying(tools, environment).await?;
     let velero = connect(environment)?;
-    let snapshot = Snapshot::of_declarations(tools, environment).await?;
+    let snapshot = Snapshot::of_declarations(tools, environment, wanted.application).await?;
     let declared = integrations::declarations(&snapshot);
     let chosen = wanted.choose(&declared, velero.namespace()).map_err(failed)?;
     let settings = plan::backup_settings(&snapshot.config).map_err(|status| failed(status.message()))?;

@@ -5,7 +5,7 @@ use crate::{
     contract::{ParameterSpec, parameter},
     error_chain::ErrorChain,
     juju::{ActionParameters, Environment, HookTools},
-    velero::{BackupFilter, ListedBackup},
+    velero::{BackupFilter, ListedBackup, RepositoryPassword, Velero, VeleroError},
 };
 
 /// How many are listed where nothing is said.
@@ -23,11 +23,30 @@ pub(super) async fn run(tools: &HookTools, environment: &Environment) -> Result<
         tracing::warn!("cannot find out what the backups of applications hold: {}", ErrorChain(&error));
         Vec::new()
     });
-    let remarks = of_schedules(&forecasts, &filter);
+    let mut remarks = of_schedules(&forecasts, &filter);
+    remarks.extend(public_password(&velero).await.unwrap_or_else(|error| {
+        tracing::warn!("cannot find out how volumes are encrypted: {}", ErrorChain(&error));
+        None
+    }));
     let mut results = vec![("table".to_owned(), table(&list, &remarks)), ("total".to_owned(), list.total.to_string())];
     results.extend(list.newest.iter().flat_map(entries));
     results.push((SUCCESS.0.to_owned(), SUCCESS.1.to_owned()));
     Ok(tools.set_action_results(&results).await?)
+}
+
+/// Returns what is wrong with the password that files of volumes are encrypted with, if there are any or will be.
+async fn public_password(velero: &Velero) -> Result<Option<String>, VeleroError> {
+    if velero.repository_password().await? != RepositoryPassword::Public {
+        return Ok(None);
+    }
+    let are = "encrypted with Velero's own password, which everybody knows";
+    Ok(if velero.has_repositories().await? {
+        Some(format!("files of volumes are {are}; that cannot be changed for backups that are there"))
+    } else if velero.has_node_agent().await? {
+        Some(format!("files of volumes will be {are}: set repository-password before the first backup of volumes"))
+    } else {
+        None
+    })
 }
 
 /// Reads what is to be listed.

@@ -17,7 +17,7 @@ type Choice<T> = Result<Option<T>, ()>;
 pub(crate) struct Defaults {
     pub schedule: Choice<Cron>,
     pub ttl: Choice<Ttl>,
-    /// Whether the pods are backed up, too, that use the claims which a spec includes.
+    /// Whether the pods are backed up, too, that use the claims which a spec includes, and the volumes of these.
     pub adds_pods: bool,
 }
 
@@ -185,7 +185,7 @@ mod tests {
         };
         assert_eq!(
             (included(false), included(true)),
-            (vec!["pvc".to_owned()], vec!["pvc".to_owned(), "pods".to_owned()])
+            (vec!["pvc".to_owned()], ["pvc", "persistentvolumes", "pods"].map(str::to_owned).to_vec())
         );
     }
 

@@ -110,15 +110,20 @@ impl BackupSpec {
 }
 
 impl BackupSpec {
-    /// Returns the spec with pods among what it includes, where it includes claims and says nothing of pods. The claims bring the pods
-    /// that use them, with which Velero reads the files of their volumes.
+    /// Returns the spec with pods and PersistentVolumes among what it includes, where it includes claims and excludes neither.
+    ///
+    /// The claims bring the pods that use them, with which Velero reads the files of their volumes. They bring their PersistentVolumes,
+    /// too: Velero restores a claim without it as bound to the volume that it had, and it waits for that one for ever.
     pub(crate) fn with_pods(mut self) -> Self {
+        let excluded = self.exclude_resources.as_deref().unwrap_or_default();
         if let Some(included) = &mut self.include_resources
             && ResourceKind::CLAIMS.is_among(included)
-            && !ResourceKind::PODS.is_among(included)
-            && !ResourceKind::PODS.is_among(self.exclude_resources.as_deref().unwrap_or_default())
         {
-            included.push(ResourceKind::PODS.name().to_owned());
+            for kind in [ResourceKind::VOLUMES, ResourceKind::PODS] {
+                if !kind.is_among(included) && !kind.is_among(excluded) {
+                    included.push(kind.name().to_owned());
+                }
+            }
         }
         self
     }
@@ -234,15 +239,17 @@ mod tests {
     }
 
     #[test]
-    fn pods_are_added_where_claims_are_named_and_pods_are_not() {
+    fn what_claims_need_is_added_where_they_are_named() {
         let with_pods = |value: &Value| BackupSpec::from_value(value).unwrap().with_pods().include_resources;
         let names = |names: &[&str]| Some(names.iter().map(ToString::to_string).collect::<Vec<_>>());
         assert_eq!(with_pods(&json!({"include_resources": ["pvc", "pv"]})), names(&["pvc", "pv", "pods"]));
+        assert_eq!(with_pods(&json!({"include_resources": ["pvc"]})), names(&["pvc", "persistentvolumes", "pods"]));
+        let without_pods = json!({"include_resources": ["pvc"], "exclude_resources": ["pods"]});
+        assert_eq!(with_pods(&without_pods), names(&["pvc", "persistentvolumes"]));
         for unchanged in [
-            json!({"include_resources": ["persistentvolumeclaims", "Pod"]}),
+            json!({"include_resources": ["persistentvolumeclaims", "PersistentVolume", "Pod"]}),
             json!({"include_resources": ["*"]}),
             json!({"include_resources": ["profiles.kubeflow.org"]}),
-            json!({"include_resources": ["pvc"], "exclude_resources": ["pods"]}),
             json!({}),
         ] {
             let spec = BackupSpec::from_value(&unchanged).unwrap();

@@ -13,7 +13,7 @@ use crate::{
     backups::{BackupSpec, Cron, SpecId, Target, Ttl},
     contract,
     juju::{Databag, ModelId, RelationId, SecretContent},
-    snapshot::{Relation, Snapshot},
+    snapshot::{OptionSecret, Relation, Snapshot},
     storage::{Storage, StorageError, StorageFields},
 };
 
@@ -73,6 +73,7 @@ fn snapshot(relations: &[&Recorded]) -> Snapshot {
         unit: "velero-operator/0".to_owned(),
         model: ModelId::default(),
         address: None,
+        repository_password: OptionSecret::Unset,
         leader: true,
         periodic: false,
         config: BTreeMap::<String, serde_json::Value>::new().into_iter().collect(),

@@ -6,7 +6,7 @@ use super::{Publication, publications};
 use crate::{
     contract::endpoint::{GRAFANA_DASHBOARD, METRICS_ENDPOINT},
     juju::{Bag, Databag, ModelId, RelationId},
-    snapshot::{Relation, Snapshot},
+    snapshot::{OptionSecret, Relation, Snapshot},
 };
 
 fn relation(id: &str) -> Relation {
@@ -33,6 +33,7 @@ fn snapshot(leader: bool, relations: &[(&'static str, &[&str])]) -> Snapshot {
             .map(|(endpoint, ids)| (*endpoint, ids.iter().copied().map(relation).collect()))
             .collect(),
         address: Some("10.1.42.30".to_owned()),
+        repository_password: OptionSecret::Unset,
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Knowledge {
     pub ledger: Ledger,
     /// How many volumes the backups of each Schedule are going to hold, by its name, as the last hook has found.
     pub volumes: BTreeMap<String, VolumeCount>,
+    /// Whether files of volumes are encrypted with the password that everybody knows, where the last hook has told.
+    pub public_password: Option<bool>,
     /// What the newest backups hold of volumes.
     pub holdings: Holdings,
     /// When the cluster answered last.

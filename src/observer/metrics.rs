@@ -188,6 +188,11 @@ fn add_installation(page: &mut Exposition, knowledge: &Knowledge) {
         "How many pods of the node agent are ready.",
         of_agents(summary.node_agent.map(|agent| agent.ready)),
     );
+    page.gauge(
+        "velero_operator_repository_password_is_public",
+        "Whether files of volumes are encrypted with Velero's own password, which everybody knows.",
+        knowledge.public_password.map(|is_public| (Vec::new(), u8::from(is_public))),
+    );
     let is_known = knowledge.is_whole();
     page.gauge(
         "velero_operator_server_available",

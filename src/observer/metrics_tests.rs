@@ -118,6 +118,7 @@ fn of_an_installation_is_told_what_runs_and_since_when() {
         }
     };
     let mut knowledge = Knowledge::default();
+    knowledge.public_password = Some(true);
     for (phase, time) in [("Available", 10), ("Available", 20), ("Unavailable", 30), ("Unavailable", 40)] {
         knowledge.see(observed(phase), Timestamp::from_second(time).unwrap());
     }
@@ -127,6 +128,7 @@ fn of_an_installation_is_told_what_runs_and_since_when() {
         r#"storage_location_phase_timestamp_seconds{location="default"} 30"#,
         "node_agent_wanted 3",
         "node_agent_ready 2",
+        "repository_password_is_public 1",
         "server_available 1",
         "observer_last_look_timestamp_seconds 40",
     ];

@@ -24,6 +24,8 @@ pub(crate) struct Told {
     pub leads: bool,
     /// How many volumes the backups of each Schedule are going to hold, by its name. Only the leader knows.
     pub volumes: BTreeMap<String, VolumeCount>,
+    /// Whether files of volumes are encrypted with the password that everybody knows, where that is known.
+    pub public_password: Option<bool>,
 }
 
 /// The note of the last hook, and when that hook was.
@@ -72,7 +74,10 @@ mod tests {
         let place = Place::in_charm(charm.path());
         assert_eq!(Note::default().next(&place), None);
         let look = json!({"expected": {"server": {"Hash": "0a"}, "node_agent": null, "location": true}, "seen": "0b"});
-        let told: Told = serde_json::from_value(json!({"look": look, "waits": true, "leads": true, "volumes": {"nightly": {"with_data": 1, "without_data": 2}}})).unwrap();
+        let told: Told =
+            serde_json::from_value(json!({"look": look, "waits": true, "leads": true, "public_password": false,
+            "volumes": {"nightly": {"with_data": 1, "without_data": 2}}}))
+            .unwrap();
         Note::leave(&place, Some(&told)).unwrap();
         let note = Note::default().next(&place).unwrap();
         assert_eq!((note.told.as_ref(), note.next(&place)), (Some(&told), None));

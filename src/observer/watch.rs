@@ -145,7 +145,11 @@ impl<'a> Watch<'a> {
             self.events = self.velero.ledger_events();
             self.knowledge.borrow_mut().look_away();
         }
-        self.knowledge.borrow_mut().volumes = note.told.as_ref().map(|told| told.volumes.clone()).unwrap_or_default();
+        {
+            let mut knowledge = self.knowledge.borrow_mut();
+            knowledge.volumes = note.told.as_ref().map(|told| told.volumes.clone()).unwrap_or_default();
+            knowledge.public_password = note.told.as_ref().and_then(|told| told.public_password);
+        }
         self.note = note;
         self.read = Instant::now();
         self.baseline = None;

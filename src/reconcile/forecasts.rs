@@ -18,10 +18,10 @@ pub(super) fn without_data(forecasts: &[ScheduleForecast]) -> Option<String> {
         1 => "; those of 1 other application too".to_owned(),
         several => format!("; those of {several} other applications too"),
     };
-    let volumes = if *count == 1 { "1 volume".to_owned() } else { format!("{count} volumes") };
-    let verb = if *count == 1 { "is" } else { "are" };
-    let their = if *count == 1 { "its" } else { "their" };
-    Some(format!("{volumes} of {application} {verb} backed up without {their} data: {gap}{others}"))
+    Some(match count {
+        1 => format!("1 volume of {application} is backed up without its data: {gap}{others}"),
+        count => format!("{count} volumes of {application} are backed up without their data: {gap}{others}"),
+    })
 }
 
 /// Returns how many volumes the backups of each Schedule are going to hold.

@@ -49,10 +49,11 @@ pub(super) async fn bring_about(
     if let Some(server) = seen.server {
         leader.statuses.extend(hook.tell_version(&server).await?);
     }
+    let public_password = hook.public_password().await?;
     Ok(Outcome {
         statuses: leader.known().collect(),
         remark: without_data(&forecasts),
-        prospect: Prospect { look: seen.look, waits, leads: true, volumes: count(forecasts) },
+        prospect: Prospect { look: seen.look, waits, leads: true, volumes: count(forecasts), public_password },
     })
 }
 

@@ -84,6 +84,40 @@ impl Reader<'_> {
         Ok(relations.into_values().collect())
     }
 
+    /// Returns the relations in which applications declare what of theirs is to be backed up. Those that tell of `application` are
+    /// read; of the others, what is remembered may do.
+    pub(super) async fn declaring_about(&self, application: &str) -> Result<Vec<Relation>, SnapshotError> {
+        let state = self.tools.state().await.map_err(failed("what this unit remembers"))?;
+        if let Some(remembered) = recall(&state)
+            && remembered.values().any(|relation| relation.mentions(application))
+            && let Ok(relations) = self.read_again(remembered, application).await
+        {
+            return Ok(relations);
+        }
+        Ok(self.all_declaring().await?.into_values().collect())
+    }
+
+    /// Returns remembered relations, and reads those again that tell of an application.
+    ///
+    /// # Errors
+    ///
+    /// When one of these is there no more.
+    async fn read_again(
+        &self,
+        remembered: BTreeMap<String, Relation>,
+        application: &str,
+    ) -> Result<Vec<Relation>, SnapshotError> {
+        let mut relations = Vec::new();
+        for relation in remembered.into_values() {
+            let endpoint = endpoints().find(|endpoint| endpoint.name == relation.id.endpoint());
+            relations.push(match endpoint {
+                Some(endpoint) if relation.mentions(application) => self.required(relation.id, endpoint).await?,
+                _ => relation,
+            });
+        }
+        Ok(relations)
+    }
+
     /// Lets a unit that does not lead forget what is going to change without it.
     pub(super) async fn forget_declared(&self) -> Result<(), SnapshotError> {
         if self.declaring_hook().is_some() {
@@ -131,7 +165,23 @@ impl Reader<'_> {
     }
 }
 
+/// Returns the relations by their endpoints.
+pub(super) fn by_endpoint(relations: Vec<Relation>) -> BTreeMap<&'static str, Vec<Relation>> {
+    let mut of_endpoints: BTreeMap<_, _> = endpoints().map(|endpoint| (endpoint.name, Vec::new())).collect();
+    for relation in relations {
+        if let Some(of_endpoint) = of_endpoints.get_mut(relation.id.endpoint()) {
+            of_endpoint.push(relation);
+        }
+    }
+    of_endpoints
+}
+
 impl Relation {
+    /// Whether something in it may tell of an application.
+    fn mentions(&self, application: &str) -> bool {
+        self.theirs.entries().any(|(_, value)| value.contains(application))
+    }
+
     /// Returns a relation in which an application declares what of it is to be backed up.
     pub(super) fn declaring(id: RelationId, remote: Option<String>, theirs: &Databag) -> Self {
         let (ours, own) = (Databag::default(), Databag::default());

@@ -173,3 +173,21 @@ fn what_juju_would_not_keep_is_not_remembered() {
     // What there was before must not be taken for all.
     assert!(recall(&BTreeMap::from([remembered("velero-backups:9", &json!({}))])).is_none());
 }
+
+#[tokio::test]
+async fn an_action_reads_what_is_declared_of_its_application_and_remembers_the_rest() {
+    let mut state = all();
+    state.extend([remembered("velero-backups:10", &json!({"app": "mail", "spec": "old"}))]);
+    let specs_for = async |application: &str, state: &BTreeMap<String, String>| {
+        let juju = juju(false, state);
+        let environment = environment("update-status", None);
+        let snapshot = Snapshot::of_declarations(&juju.tools(), &environment, application).await.unwrap();
+        let specs: Vec<_> = specs(&snapshot).into_iter().map(|(_, spec)| spec.to_owned()).collect();
+        (specs, asked(&juju).len())
+    };
+    assert_eq!(specs_for("ledger", &state).await, (vec!["old".to_owned(), "new".to_owned()], 1));
+    // What is not remembered may be new.
+    assert_eq!(specs_for("other", &state).await, (vec!["new".to_owned(), "new".to_owned()], 3));
+    state.remove("declared");
+    assert_eq!(specs_for("ledger", &state).await.1, 3);
+}

@@ -38,6 +38,7 @@ pub(crate) fn installation() -> Installation {
         node_agent_is_adopted: false,
         kubelet_root: None,
         default_volumes_to_fs_backup: false,
+        repository_password: None,
         plugin_image: None,
         location: location("backups"),
         held_back: HeldBack::default(),

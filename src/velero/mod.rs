@@ -46,6 +46,7 @@ pub(crate) use seen::{
     look::Look,
     observed::Observed,
     readiness::{ImageOptions, Trouble},
+    repository::RepositoryPassword,
     restart::Restart,
     server::{RunningServer, ServerVersion},
     summary::{LocationState, Summary},
@@ -69,7 +70,7 @@ use location::{
     update,
     validation::{self, DueRestart},
 };
-use seen::{namespace, nodes, observed, readiness, watch};
+use seen::{namespace, nodes, observed, readiness, repository, watch};
 
 /// How long a server may take that was restarted, and the validation that it begins with.
 const RESTART_PATIENCE: Duration = Duration::from_secs(25);
@@ -259,6 +260,16 @@ impl Velero {
     /// Returns what has become of Schedules, backups and restores: all that is there, and then each change.
     pub(crate) fn ledger_events(&self) -> BoxStream<'static, LedgerEvent> {
         watch::ledger_events(&self.cluster)
+    }
+
+    /// Returns which password the files of volumes are encrypted with.
+    pub(crate) async fn repository_password(&self) -> Result<RepositoryPassword, VeleroError> {
+        Ok(repository::password(&self.cluster).await?)
+    }
+
+    /// Whether there are files of volumes that are encrypted with it already.
+    pub(crate) async fn has_repositories(&self) -> Result<bool, VeleroError> {
+        Ok(repository::has_repositories(&self.cluster).await?)
     }
 
     /// Whether the cluster answers.

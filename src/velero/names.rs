@@ -14,6 +14,11 @@ pub(crate) const CREDENTIALS: &str = "cloud-credentials";
 pub(crate) const LOCATION: &str = "default";
 /// The name of the Service for the server's metrics.
 pub(crate) const METRICS: &str = "velero-metrics";
+/// The name of the Secret with the password that files of volumes are encrypted with, and the password's key in it.
+pub(crate) const REPOSITORY_SECRET: &str = "velero-repo-credentials";
+pub(crate) const REPOSITORY_KEY: &str = "repository-password";
+/// The password that Velero itself puts there, which everybody knows. Reference: `pkg/repository/keys/keys.go` of Velero.
+pub(crate) const PUBLIC_PASSWORD: &[u8] = b"static-passw0rd";
 /// The label that the CLI puts on all that belongs to Velero.
 pub(crate) const COMPONENT: (&str, &str) = ("component", "velero");
 /// The label by which the charm knows what charms of its kind made.
@@ -53,7 +58,7 @@ pub(crate) fn reserved_name(application: &str) -> Option<&'static str> {
         SERVER => Some("Deployment and ServiceAccount"),
         NODE_AGENT => Some("DaemonSet"),
         METRICS => Some("Service"),
-        CREDENTIALS | "velero-repo-credentials" => Some("Secret"),
+        CREDENTIALS | REPOSITORY_SECRET => Some("Secret"),
         _ => None,
     }
 }

@@ -110,7 +110,9 @@ fn an_application_is_backed_up_found_and_restored_with_its_data() {
     assert_eq!(listed["backups"][uid], entry);
     let newest = deployed.act_well("list-backups", &json!({"limit": 1}));
     assert_eq!((newest["total"].as_str(), newest["backups"].as_object().unwrap().len()), (Some("3"), 1));
-    assert!(newest["table"].as_str().unwrap().ends_with("or a higher limit"), "{newest}");
+    assert!(newest["table"].as_str().unwrap().contains("\n1 of 3: to see others, "), "{newest}");
+    let remark = "\nfiles of volumes are encrypted with Velero's own password, which everybody knows; ";
+    assert!(newest["table"].as_str().unwrap().contains(remark), "{newest}");
 
     workload.lose();
     // Velero takes all that can be said.

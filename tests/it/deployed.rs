@@ -59,7 +59,11 @@ impl Deployed {
 
     /// Deploys the charm in a model whose Juju can be asked for hooks, so that an observer watches.
     pub fn observed(world: &'static World, name: &str) -> Self {
-        Self::on(world, Self::model(world, name).with_juju_exec(), &trusted())
+        Self::observed_with(world, name, &trusted())
+    }
+
+    pub fn observed_with(world: &'static World, name: &str, options: &DeployOptions) -> Self {
+        Self::on(world, Self::model(world, name).with_juju_exec(), options)
     }
 
     fn model(world: &World, name: &str) -> Model {

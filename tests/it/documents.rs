@@ -74,6 +74,7 @@ fn option_problems(text: &str) -> Vec<String> {
         let default = match spec.default_value() {
             serde_json::Value::String(text) if text.is_empty() => "(empty)".to_owned(),
             serde_json::Value::String(text) => format!("`{text}`"),
+            serde_json::Value::Null => "(none)".to_owned(),
             other => format!("`{other}`"),
         };
         vec![format!("`{}`", spec.name()), spec.juju_type().to_owned(), default]

@@ -47,7 +47,7 @@ fn claims_without_their_pods_are_told_of_and_their_data_comes_along_where_the_op
     assert!(made.2.contains(&format!("the backup will be {told}")), "{}", made.2);
     let listed = deployed.act("list-backups", &json!({"app": "ledger"}));
     let table = listed.results["table"].as_str().unwrap();
-    assert!(table.ends_with(&format!("\nledger:backups of model apps is backed up {told}")), "{table}");
+    assert!(table.contains(&format!("\nledger:backups of model apps is backed up {told}\n")), "{table}");
 
     // The claim brings its pod, whose labels are others.
     workload.label_claim("tier", "data");
@@ -55,7 +55,7 @@ fn claims_without_their_pods_are_told_of_and_their_data_comes_along_where_the_op
     deployed.configure("add-pods-to-backups", "true");
     assert_eq!(deployed.status(), "active: ready");
     let template = deployed.expect("Schedule", &only(&deployed))["spec"]["template"].clone();
-    assert_eq!(template["includedResources"], json!(["persistentvolumeclaims", "pods"]));
+    assert_eq!(template["includedResources"], json!(["persistentvolumeclaims", "persistentvolumes", "pods"]));
     let made = back_up(&deployed);
     assert_eq!(counts(&made), ("1", "1"));
     assert!(!made.2.contains("without the data"), "{}", made.2);

@@ -35,6 +35,7 @@ mod pins;
 mod predecessor;
 mod readiness;
 mod removal;
+mod repository_password;
 mod run_action;
 mod run_flags;
 mod secrecy;

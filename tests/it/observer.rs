@@ -7,12 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sandbox::juju::{HookRecord, Model};
+use sandbox::juju::{DeployOptions, HookRecord, Model, UnitName};
 use serde_json::{Map, Value, json};
 
 use crate::{
     backups::{Client, only},
-    deployed::{APPLICATION, Deployed},
+    deployed::{APPLICATION, Deployed, trusted},
     observer_process::{ObserverProcess, is_busy, rebuild},
     world::{self, World},
 };
@@ -165,6 +165,32 @@ fn the_metrics_tell_what_has_become_of_an_applications_backups() {
     deployed.delete("Schedule", &schedule);
     let is_anew = || deployed.object("Schedule", &schedule).is_some_and(|live| live["metadata"]["uid"] != uid.as_str());
     until("another Schedule", is_anew);
+}
+
+#[test]
+fn each_unit_has_an_observer_of_its_own_and_only_the_leaders_has_things_mended() {
+    let options = DeployOptions { units: 2, ..trusted() };
+    let mut deployed = Deployed::observed_with(world::shared(), "observed-units", &options);
+    deployed.relate_s3();
+    let of_both = || [0, 1].map(|unit| ObserverProcess::of_unit(&deployed, unit));
+    let observers = of_both();
+    assert_ne!(observers[0], observers[1]);
+    // The hooks that come when an agent starts anew find it at work.
+    for hook in ["config-changed", "start"] {
+        for unit in [0, 1] {
+            let records = deployed.model.fire(&UnitName::new(APPLICATION, unit), hook).unwrap();
+            assert!(records.iter().all(HookRecord::success), "{records:?}");
+        }
+    }
+    assert_eq!(of_both(), observers);
+    deployed.edit("Deployment", "velero", &json!({"spec": {"replicas": 0}}));
+    until_it_says(&deployed, "waiting: for Velero to run as configured");
+    until_it_says(&deployed, "active: ready");
+    until("the other unit's word for it", || deployed.status_of(1) == "active: ready, standing by for the leader");
+    // Who goes takes its own along, and no other's.
+    deployed.model.remove_units(APPLICATION, 1).unwrap();
+    until("the end of the second observer", || ObserverProcess::all_of(&deployed, 1).is_empty());
+    assert_eq!(ObserverProcess::of(&deployed), observers[0]);
 }
 
 #[test]

@@ -8,15 +8,17 @@ use std::{
     process::Command,
 };
 
-use crate::deployed::Deployed;
+use sandbox::juju::UnitName;
+
+use crate::deployed::{APPLICATION, Deployed};
 
 /// A process that observes for a unit.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct ObserverProcess(pub u32);
 
-/// The folder that hooks and observer of a model's first unit share.
-fn folder(deployed: &Deployed) -> PathBuf {
-    let unit = Deployed::unit().tag();
+/// The folder that hooks and observer of a unit share.
+fn folder(deployed: &Deployed, unit: u32) -> PathBuf {
+    let unit = UnitName::new(APPLICATION, unit).tag();
     deployed.model.directory().join("agents").join(unit).join("charm/.velero-observer")
 }
 
@@ -25,9 +27,14 @@ fn read(path: &Path) -> String {
 }
 
 impl ObserverProcess {
-    /// The observers of a model: the processes of that name that have its lock open. There should be one at most.
+    /// The observers of a model's first unit.
     pub fn all(deployed: &Deployed) -> Vec<Self> {
-        let Ok(lock) = fs::metadata(folder(deployed).join("lock")) else { return Vec::new() };
+        Self::all_of(deployed, 0)
+    }
+
+    /// The observers of a unit: the processes of that name that have its lock open. There should be one at most.
+    pub fn all_of(deployed: &Deployed, unit: u32) -> Vec<Self> {
+        let Ok(lock) = fs::metadata(folder(deployed, unit).join("lock")) else { return Vec::new() };
         let is_lock =
             |path: PathBuf| fs::metadata(path).is_ok_and(|file| (file.dev(), file.ino()) == (lock.dev(), lock.ino()));
         let processes =
@@ -42,9 +49,14 @@ impl ObserverProcess {
             .collect()
     }
 
-    /// The observer of a model.
+    /// The observer of a model's first unit.
     pub fn of(deployed: &Deployed) -> Self {
-        let all = Self::all(deployed);
+        Self::of_unit(deployed, 0)
+    }
+
+    /// The observer of a unit.
+    pub fn of_unit(deployed: &Deployed, unit: u32) -> Self {
+        let all = Self::all_of(deployed, unit);
         assert_eq!(all.len(), 1, "{all:?}");
         all[0]
     }
@@ -91,12 +103,12 @@ impl ObserverProcess {
 
 /// Makes the observer's program another file, as another build of the charm would be.
 pub fn rebuild(deployed: &Deployed) {
-    let charm = folder(deployed).parent().unwrap().to_owned();
+    let charm = folder(deployed, 0).parent().unwrap().to_owned();
     fs::copy(charm.join("dispatch"), charm.join("dispatch.new")).unwrap();
     fs::rename(charm.join("dispatch.new"), charm.join("dispatch")).unwrap();
 }
 
 /// Whether a hook or action of the unit runs.
 pub fn is_busy(deployed: &Deployed) -> bool {
-    File::open(folder(deployed).join("busy")).unwrap().try_lock().is_err()
+    File::open(folder(deployed, 0).join("busy")).unwrap().try_lock().is_err()
 }

@@ -53,6 +53,7 @@ struct Config {
 #[serde(deny_unknown_fields)]
 struct ConfigOption {
     r#type: String,
+    #[serde(default)]
     default: serde_yaml::Value,
     #[serde(rename = "description")]
     _description: String,
@@ -113,6 +114,7 @@ fn option_problems(config: &str) -> Vec<String> {
         let default = match spec {
             OptionSpec::Boolean(option) => serde_yaml::Value::from(option.default),
             OptionSpec::Text(option) => serde_yaml::Value::from(option.default),
+            OptionSpec::Secret(_) => serde_yaml::Value::Null,
         };
         if declared.default != default {
             problems.push(format!("option {name} has the default {:?}, not {default:?}", declared.default));

@@ -6,7 +6,7 @@ use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::{Value, json};
 
-use super::{applied::Applied, definitions, namespace, prune};
+use super::{applied::Applied, definitions, namespace, prune, repository};
 use crate::{
     cluster::{Cluster, ClusterError, FieldOwners, MANIFEST_ANNOTATION, contains, describe, differs, named},
     error_chain::ErrorChain,
@@ -33,6 +33,10 @@ pub(crate) async fn apply(
         applied.postponed.push(status);
         applied.lacks_kinds = true;
         return Ok(applied);
+    }
+    if let Some(password) = &installation.repository_password {
+        // A server that starts without one makes the public one.
+        repository::apply(cluster, &installation.application, password, &mut applied).await?;
     }
     let labels = &manifests.namespace_labels;
     // They come before the pods that would not be admitted without them, and go after these.

@@ -7,4 +7,5 @@ pub(crate) mod namespace;
 pub(crate) mod prune;
 mod release;
 pub(crate) mod removal;
+mod repository;
 pub(crate) mod schedules;

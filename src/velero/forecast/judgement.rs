@@ -41,6 +41,8 @@ pub(crate) enum Gap {
     NoRunningPod,
     Excluded,
     NotMounted,
+    VolumesLeftOut,
+    VolumesExcluded,
 }
 
 impl fmt::Display for Gap {
@@ -55,6 +57,10 @@ impl fmt::Display for Gap {
             Self::NoRunningPod => "used by no running pod",
             Self::Excluded => "its pods exclude volumes from backups",
             Self::NotMounted => "mounted by no container",
+            Self::VolumesLeftOut => {
+                "claims are not restored without their PersistentVolumes: set add-pods-to-backups=true"
+            }
+            Self::VolumesExcluded => "its spec excludes PersistentVolumes, without which claims are not restored",
         })
     }
 }
@@ -140,7 +146,15 @@ impl Case<'_> {
         if chosen.is_empty() {
             return Some(if self.selection.reads_files_by_default() { Gap::Excluded } else { Gap::NotChosen });
         }
-        (!chosen.iter().any(|used| used.is_mounted)).then_some(Gap::NotMounted)
+        if !chosen.iter().any(|used| used.is_mounted) {
+            return Some(Gap::NotMounted);
+        }
+        // Velero restores the claim as bound to the volume that it had, for which it would wait for ever.
+        match (self.selection.brings_volumes(), self.selection.excludes_volumes()) {
+            (true, _) => None,
+            (false, true) => Some(Gap::VolumesExcluded),
+            (false, false) => Some(Gap::VolumesLeftOut),
+        }
     }
 
     /// Whether there is a snapshot. Velero makes none of a volume whose files are to be read, even if they are not.
@@ -153,6 +167,6 @@ impl Case<'_> {
     }
 
     fn is_read(&self, used: &Use) -> bool {
-        if self.selection.reads_files_by_default() { !used.is_excluded } else { used.is_chosen }
+        if self.selection.reads_files_by_default() { !used.wish.is_excluded } else { used.wish.is_chosen }
     }
 }

@@ -57,6 +57,11 @@ impl Velero {
         Ok(schedules.iter().zip(forecasts).map(told).collect())
     }
 
+    /// Whether there is a node agent, which reads the files of volumes.
+    pub(crate) async fn has_node_agent(&self) -> Result<bool, VeleroError> {
+        Ok(Means::read(&self.cluster).await?.node_agent)
+    }
+
     /// Returns what a backup with this spec is going to hold.
     pub(crate) async fn forecast_backup(&self, spec: &Value) -> Result<Forecast, VeleroError> {
         let selection = Selection::of(spec);

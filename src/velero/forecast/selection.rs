@@ -76,6 +76,11 @@ impl Selection {
         self.excludes(ResourceKind::PODS)
     }
 
+    /// Whether it says of volumes that they are left out.
+    pub(super) fn excludes_volumes(&self) -> bool {
+        self.spec.include_cluster_resources == Some(false) || self.excludes(ResourceKind::VOLUMES)
+    }
+
     /// Whether the volume of a claim comes with it, without which there is no snapshot.
     pub(super) fn brings_volumes(&self) -> bool {
         match self.spec.include_cluster_resources {
@@ -105,8 +110,7 @@ impl Selection {
         if self.included_namespaces.is_empty() {
             return None;
         }
-        let name = |pattern| if let &Pattern::Name(ref name) = pattern { Some(name.as_str()) } else { None };
-        self.included_namespaces.iter().map(name).collect()
+        self.included_namespaces.iter().map(Pattern::name).collect()
     }
 
     /// Whether an object has the labels of what it takes.
@@ -145,6 +149,14 @@ impl Pattern {
             each => regex_lite::escape(&each.to_string()),
         };
         Self::Pattern(Regex::new(&format!("^(?:{})$", name.chars().map(part).collect::<String>())).ok())
+    }
+
+    /// Returns the name, unless it is a pattern.
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Name(name) => Some(name),
+            Self::Pattern(_) => None,
+        }
     }
 
     fn holds(&self, name: &str) -> bool {

@@ -16,7 +16,7 @@ fn claims_alone() -> Value {
 
 fn with_pods() -> Value {
     let mut spec = claims_alone();
-    spec["includedResources"] = json!(["persistentvolumeclaims", "pods"]);
+    spec["includedResources"] = json!(["persistentvolumeclaims", "persistentvolumes", "pods"]);
     spec
 }
 
@@ -84,6 +84,11 @@ async fn a_claim_without_its_pods_is_without_its_data() {
     assert_eq!(world.gap(&claims_alone()).await, Some(Gap::PodsLeftOut));
     // The claim brings the pod, whatever the pod's labels are.
     assert_eq!(world.gap(&with_pods()).await, None);
+    let mut without_volumes = with_pods();
+    without_volumes["includedResources"] = json!(["pvc", "pods"]);
+    assert_eq!(world.gap(&without_volumes).await, Some(Gap::VolumesLeftOut));
+    without_volumes["includeClusterResources"] = json!(false);
+    assert_eq!(world.gap(&without_volumes).await, Some(Gap::VolumesExcluded));
     let mut excluded = claims_alone();
     excluded["includedResources"] = json!([]);
     excluded["excludedResources"] = json!(["pods"]);

@@ -46,9 +46,15 @@ pub(super) struct Use {
     pub is_running: bool,
     /// Whether a container has it as a part of its file system.
     pub is_mounted: bool,
-    /// Whether the pod wants it to be read by its files.
+    pub wish: Wish,
+}
+
+/// What a pod says of the backup of a volume.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish {
+    /// Whether its files are to be read, where those of others are not.
     pub is_chosen: bool,
-    /// Whether the pod wants it not to be.
+    /// Whether they are not to be read, where those of others are.
     pub is_excluded: bool,
 }
 
@@ -249,8 +255,7 @@ impl SeenPod {
                 labels: metadata.labels.clone(),
                 is_running,
                 is_mounted: mounts.any(|mount| mount.name == volume.name),
-                is_chosen: is_among(READ, volume),
-                is_excluded: is_among(NOT_READ, volume),
+                wish: Wish { is_chosen: is_among(READ, volume), is_excluded: is_among(NOT_READ, volume) },
             };
             Some((claim.claim_name.clone(), used))
         })

@@ -97,6 +97,7 @@ mod tests {
             node_agent,
             kubelet_root: None,
             default_volumes_to_fs_backup: false,
+            repository_password: None,
             plugin_image: None,
             location: LocationPlan::None,
         };

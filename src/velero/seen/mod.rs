@@ -14,6 +14,7 @@ pub(crate) mod observed;
 pub(crate) mod operations;
 pub(crate) mod readiness;
 pub(crate) mod reduced;
+pub(crate) mod repository;
 pub(crate) mod restart;
 pub(crate) mod server;
 pub(crate) mod storage_message;

@@ -16,6 +16,7 @@ fn without_storage() -> Installation {
         node_agent: false,
         kubelet_root: None,
         default_volumes_to_fs_backup: false,
+        repository_password: None,
         plugin_image: None,
         location: LocationPlan::None,
     }
@@ -38,6 +39,7 @@ fn with_storage() -> Installation {
         node_agent: true,
         kubelet_root: Some("/var/lib/k0s/kubelet".parse().unwrap()),
         default_volumes_to_fs_backup: true,
+        repository_password: None,
         plugin_image: Some("velero/velero-plugin-for-aws:v1.14.3".into()),
         location: LocationPlan::Use(Box::new(BackupLocation { provider: "aws", storage })),
         ..without_storage()

@@ -1,5 +1,7 @@
 //! What is to be installed.
 
+use secrecy::SecretString;
+
 use super::kubelet_root::KubeletRoot;
 use crate::storage::Storage;
 
@@ -18,6 +20,8 @@ pub(crate) struct Installation {
     pub kubelet_root: Option<KubeletRoot>,
     /// Whether volumes are backed up by their files unless something says otherwise.
     pub default_volumes_to_fs_backup: bool,
+    /// The password that files of volumes are to be encrypted with; `None` for the one that there is.
+    pub repository_password: Option<SecretString>,
     /// The image of the plugin for the storage, if there is any.
     pub plugin_image: Option<String>,
     /// Where backups go.

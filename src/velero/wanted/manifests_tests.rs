@@ -22,6 +22,7 @@ fn installation(certificate_authority: Option<&str>) -> Installation {
         node_agent: false,
         kubelet_root: None,
         default_volumes_to_fs_backup: false,
+        repository_password: None,
         plugin_image: None,
         location: LocationPlan::Use(Box::new(BackupLocation { provider: "aws", storage })),
     }

@@ -19,14 +19,17 @@ use super::super::state::{Application, ApplicationKind, Life, ModelState, Unit};
 use super::super::status::{Status, StatusValue};
 use super::{Model, Progress};
 
-/// More hooks than this in one verb are taken for an endless loop.
+/// More hooks than this in one verb are taken for an endless loop, and this many more for each relation, all of which may end.
 const HOOK_LIMIT: usize = 500;
+const HOOKS_OF_RELATION: usize = 10;
 
 pub(super) struct Session<'m> {
     pub(super) model: &'m Model,
     pub(super) state: ModelState,
     pub(super) log: Log,
     pub(super) records: Vec<HookRecord>,
+    /// How many hooks may run.
+    limit: usize,
     /// Takes failed hooks as done.
     pub(super) force: bool,
     retried: BTreeSet<UnitName>,
@@ -41,11 +44,13 @@ impl Model {
         let state = self.state()?;
         let path = self.store.log_path();
         let log = Log::open(&path).map_err(|source| Error::Log { path, source })?;
+        let limit = HOOK_LIMIT + HOOKS_OF_RELATION * state.relations.len();
         Ok(Session {
             model: self,
             state,
             log,
             records: Vec::new(),
+            limit,
             force: false,
             retried: BTreeSet::new(),
             interruption: self.at_work(),
@@ -113,7 +118,7 @@ impl Session<'_> {
                 return Err(Error::Interrupted);
             }
             let Some((unit, hook)) = self.next() else { return Ok(()) };
-            if self.records.len() >= HOOK_LIMIT {
+            if self.records.len() >= self.limit {
                 return Err(Error::Unsettled { hooks: self.records.len(), last: format!("{} on {unit}", hook.name()) });
             }
             self.run_hook(&unit, &hook)?;

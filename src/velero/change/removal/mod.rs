@@ -15,7 +15,7 @@ use std::{
 };
 
 use futures::{StreamExt, future::join_all, pin_mut};
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
     Api, ResourceExt,
     api::{DynamicObject, ListParams, TypeMeta},
@@ -37,8 +37,13 @@ use crate::{
     cluster::{Cluster, ClusterError, Head, Listed, MetadataOnly, call, describe, found, named},
     error_chain::ErrorChain,
     velero::{
-        names::{COMPONENT_SELECTOR, CREDENTIALS, LOCATION, MANAGED_BY, METRICS, NODE_AGENT, SERVER},
-        seen::holdings::{Claim, Holdings, PartlyRead},
+        names::{
+            COMPONENT_SELECTOR, CREDENTIALS, LOCATION, MANAGED_BY, METRICS, NODE_AGENT, REPOSITORY_SECRET, SERVER,
+        },
+        seen::{
+            holdings::{Claim, Holdings, PartlyRead},
+            repository::{self, RepositoryPassword},
+        },
     },
 };
 
@@ -50,9 +55,6 @@ const FINALIZED_KINDS: [&str; 5] = ["Restore", "DataDownload", "PodVolumeRestore
 const FINALIZERS_PATIENCE: Duration = Duration::from_secs(6);
 /// How long all of it may take.
 const LIMIT: Duration = Duration::from_secs(19);
-/// The Secret with the password of the repositories of volume backups, and the password that Velero puts there by itself.
-/// Another one is the user's, and without it those backups cannot be read.
-const REPOSITORY_PASSWORD: (&str, &str, &[u8]) = ("velero-repo-credentials", "repository-password", b"static-passw0rd");
 
 /// What a removal left behind.
 #[derive(Debug, Default, Eq, PartialEq)]
@@ -212,8 +214,8 @@ impl Run<'_> {
         let jobs = self.cluster.here(&jobs);
         let deleted = self.cluster.delete_where::<MetadataOnly>(&jobs, "jobs", "velero.io/repo-name", |_| true).await;
         removal.note("jobs of Velero", deleted);
-        let password = self.delete_default_password().await;
-        removal.note("Secret velero-repo-credentials", password);
+        let password = self.delete_public_password().await;
+        removal.note(&format!("Secret {REPOSITORY_SECRET}"), password);
         kept
     }
 
@@ -294,13 +296,11 @@ impl Run<'_> {
         Ok(deleted.kept > 0)
     }
 
-    async fn delete_default_password(&self) -> Result<(), ClusterError> {
-        let (name, key, default) = REPOSITORY_PASSWORD;
-        let api: Api<Secret> = self.cluster.namespaced();
-        let secret = call("get", format!("Secret {name}"), || api.get_opt(name)).await?;
-        let password = secret.and_then(|secret| secret.data?.remove(key));
-        if password.is_some_and(|password| password.0 == default) {
-            self.cluster.delete(&self.cluster.own(named("v1", "Secret", name))).await?;
+    /// Deletes the Secret with the password that Velero put there by itself. Another one is the user's, and without it the backups
+    /// of volumes cannot be read.
+    async fn delete_public_password(&self) -> Result<(), ClusterError> {
+        if repository::password(self.cluster).await? == RepositoryPassword::Public {
+            self.cluster.delete(&self.cluster.own(named("v1", "Secret", REPOSITORY_SECRET))).await?;
         }
         Ok(())
     }
