@@ -254,3 +254,16 @@ fn everything_that_the_observer_tells_is_asked_for() {
     let unasked: Vec<_> = OBSERVER.iter().filter(|metric| !asked.contains(*metric)).collect();
     assert_eq!(unasked, Vec::<&&str>::new());
 }
+
+/// A test of the observer compares what that tells.
+#[test]
+fn the_reference_has_a_line_for_each_metric_of_veleros_that_is_asked_for_and_for_no_other() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/metrics.md");
+    let text = fs::read_to_string(path).unwrap();
+    let lines = text.lines().filter_map(|line| line.strip_prefix("| `"));
+    let is_veleros = |metric: &&str| !metric.starts_with("velero_operator_");
+    let told: BTreeSet<_> = lines.filter_map(|line| line.split('`').next()).filter(is_veleros).collect();
+    let expressions = expressions();
+    let asked = expressions.iter().flat_map(|(_, expression)| metrics(expression));
+    assert_eq!(told, asked.filter(is_veleros).collect());
+}

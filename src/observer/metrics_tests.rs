@@ -103,20 +103,24 @@ fn what_never_was_has_no_series() {
     assert_eq!(super::page(&Knowledge::default(), NOW.parse().unwrap()), "");
 }
 
+/// What is seen of an installation whose storage is in a phase.
+fn observed(phase: &str) -> Observed {
+    let status = |status: Value| json!({"metadata": {"name": "default"}, "status": status});
+    let mut location: kube::api::DynamicObject = parse(json!({"metadata": {"name": "default"}}));
+    location.data = json!({"status": {"phase": phase}});
+    let server = json!({"metadata": {"name": "velero-1", "labels": {"deploy": "velero"}},
+        "spec": {"containers": [{"name": "velero", "image": "velero/velero:v1.18.3"}]}});
+    Observed {
+        server: parse(status(json!({"availableReplicas": 1}))),
+        node_agent: parse(status(json!({"desiredNumberScheduled": 3, "numberReady": 2,
+            "currentNumberScheduled": 3, "numberMisscheduled": 0}))),
+        location: Some(location),
+        ..Observed::of_pods(vec![parse(server)])
+    }
+}
+
 #[test]
 fn of_an_installation_is_told_what_runs_and_since_when() {
-    let observed = |phase: &str| {
-        let status = |status: Value| json!({"metadata": {"name": "default"}, "status": status});
-        let mut location: kube::api::DynamicObject = parse(json!({"metadata": {"name": "default"}}));
-        location.data = json!({"status": {"phase": phase}});
-        Observed {
-            server: parse(status(json!({"availableReplicas": 1}))),
-            node_agent: parse(status(json!({"desiredNumberScheduled": 3, "numberReady": 2,
-                "currentNumberScheduled": 3, "numberMisscheduled": 0}))),
-            location: Some(location),
-            ..Observed::of_pods(Vec::new())
-        }
-    };
     let mut knowledge = Knowledge::default();
     knowledge.public_password = Some(true);
     for (phase, time) in [("Available", 10), ("Available", 20), ("Unavailable", 30), ("Unavailable", 40)] {
@@ -130,7 +134,82 @@ fn of_an_installation_is_told_what_runs_and_since_when() {
         "node_agent_ready 2",
         "repository_password_is_public 1",
         "server_available 1",
+        r#"server_info{version="1.18.3"} 1"#,
         "observer_last_look_timestamp_seconds 40",
     ];
     assert_eq!(series(&page), expected);
+}
+
+/// The labels that all metrics of applications have.
+const OF_APPLICATIONS: [&str; 4] = ["app", "endpoint", "model", "schedule"];
+
+/// A metric as the reference has it: its name, its labels beside [`OF_APPLICATIONS`], and its meaning.
+type Line = [String; 3];
+
+/// The metrics of a page: those of applications, and others. Of a label with several values, the line has these too.
+fn lines_of(page: &str) -> [Vec<Line>; 2] {
+    let mut lines = [Vec::new(), Vec::new()];
+    for metric in page.split("# HELP ").skip(1) {
+        let (help, series) = metric.split_once("\n# TYPE ").unwrap();
+        let (name, meaning) = help.split_once(' ').unwrap();
+        let mut labels: Vec<(&str, Vec<&str>)> = Vec::new();
+        for series in series.lines().skip(1) {
+            let pieces: Vec<_> = series.split('"').collect();
+            for pair in pieces.chunks_exact(2) {
+                let label = pair[0].trim_end_matches('=').rsplit(['{', ',']).next().unwrap();
+                match labels.iter_mut().find(|(known, _)| *known == label) {
+                    None => labels.push((label, vec![pair[1]])),
+                    Some((_, values)) if values.contains(&pair[1]) => {}
+                    Some((_, values)) => values.push(pair[1]),
+                }
+            }
+        }
+        let (common, more): (Vec<_>, Vec<_>) =
+            labels.into_iter().partition(|(label, _)| OF_APPLICATIONS.contains(label));
+        assert!([0, OF_APPLICATIONS.len()].contains(&common.len()), "{name}: {common:?}");
+        let more = more.into_iter().map(|(label, values)| match &values[..] {
+            [_] => format!("`{label}`"),
+            several => format!("`{label}`: `{}`", several.join("`, `")),
+        });
+        let line = [format!("`{name}`"), more.collect::<Vec<_>>().join(", "), meaning.to_owned()];
+        lines[usize::from(common.is_empty())].push(line);
+    }
+    lines
+}
+
+/// The metrics that the reference has below a heading.
+fn documented(text: &str, heading: &str) -> Vec<Line> {
+    let (_, section) = text.split_once(&format!("\n## {heading}\n")).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let line = |line: &str| {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let units = [("_timestamp_seconds`", "Unix time in seconds"), ("_seconds`", "seconds"), ("_bytes`", "bytes")];
+        if let Some((_, unit)) = units.iter().find(|(end, _)| cells[1].ends_with(end)) {
+            assert_eq!(cells[3], *unit, "{line}");
+        }
+        [cells[1], cells[2], cells[4]].map(str::to_owned)
+    };
+    section.lines().filter(|line| line.starts_with("| `")).map(line).collect()
+}
+
+#[test]
+fn the_reference_has_a_line_for_each_metric_and_for_no_other() {
+    let mut knowledge = Knowledge::default();
+    for event in [schedule("ledger", "@daily"), backup("ledger", "a", "Completed")] {
+        let _ = knowledge.ledger.note(event);
+    }
+    knowledge.see(observed("Available"), Timestamp::UNIX_EPOCH);
+    knowledge.volumes.insert("ledger-1".to_owned(), VolumeCount { with_data: 2, without_data: 1 });
+    let now = tokio::time::Instant::now();
+    let uid = knowledge.next_to_read(now).unwrap();
+    knowledge.holdings.note((uid, Some(Holding::default())), now);
+    let page = super::page(&knowledge, NOW.parse().unwrap());
+    let gauges = include_str!("metrics.rs").matches(".gauge(").count();
+    assert_eq!(page.matches("# HELP ").count(), gauges, "nothing is missing on {page}");
+
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/metrics.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let [of_applications, others] = lines_of(&page);
+    assert_eq!(documented(&text, "Of applications"), of_applications);
+    assert_eq!(documented(&text, "Of the installation"), others);
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use velero_operator::contract::{self, OptionSpec, ParameterSpec};
+use velero_operator::{
+    actions::command,
+    contract::{self, OptionSpec, ParameterSpec},
+};
 
 use crate::project;
 
@@ -37,7 +40,8 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
 /// The documents whose links are followed.
 fn documents() -> Vec<PathBuf> {
     let mut documents = files("docs", ".md");
-    documents.extend(["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(|name| project().join(name)));
+    let others = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "terraform/README.md"];
+    documents.extend(others.map(|name| project().join(name)));
     documents
 }
 
@@ -212,6 +216,14 @@ fn link_problems(path: &Path, text: &str) -> Vec<String> {
     problems
 }
 
+/// Returns the commands for the action `run` in a document that it would refuse. What is not written in full is not judged.
+fn command_problems(path: &Path, text: &str) -> Vec<String> {
+    let commands = text.split("command=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let in_full = commands.filter(|command| !command.contains(VARIABLE));
+    let refused = in_full.filter_map(|command| Some((command, command::parse(command).err()?)));
+    refused.map(|(command, refusal)| format!("{}: {command:?}: {refusal}", path.display())).collect()
+}
+
 #[test]
 fn options_are_documented() {
     assert_eq!(option_problems(&read("docs/reference/options.md")), [""; 0]);
@@ -230,6 +242,13 @@ fn actions_are_documented() {
 #[test]
 fn documented_messages_are_those_of_the_charm() {
     assert_eq!(status_problems(&read("docs/reference/statuses.md"), &sources()), [""; 0]);
+}
+
+#[test]
+fn documented_commands_are_allowed() {
+    let problems =
+        documents().into_iter().flat_map(|path| command_problems(&path, &fs::read_to_string(&path).unwrap()));
+    assert_eq!(problems.collect::<Vec<_>>(), [""; 0]);
 }
 
 #[test]
@@ -290,6 +309,16 @@ fn what_is_missing_or_wrong_is_named() {
         (
             status_problems("| `no storage: juju integrate …`, `no store: …` | integrate one |", &sources()),
             vec!["no message has \"no store\""],
+        ),
+        (
+            command_problems(
+                Path::new("a.md"),
+                r#"run command="backup get" run command="backup delete x" run command="backup …" run command="get""#,
+            )
+            .iter()
+            .map(|told| told.split(": ").take(2).collect::<Vec<_>>().join(": "))
+            .collect(),
+            vec![r#"a.md: "backup delete x""#, r#"a.md: "get""#],
         ),
     ];
     for (found, expected) in cases {
