@@ -195,6 +195,7 @@ fn documented(text: &str, heading: &str) -> Vec<Line> {
 #[test]
 fn the_reference_has_a_line_for_each_metric_and_for_no_other() {
     let mut knowledge = Knowledge::default();
+    knowledge.public_password = Some(false);
     for event in [schedule("ledger", "@daily"), backup("ledger", "a", "Completed")] {
         let _ = knowledge.ledger.note(event);
     }

@@ -59,9 +59,9 @@ pub(crate) async fn is_password_in_use(cluster: &Cluster) -> Result<bool, Cluste
         repository.status.recent_maintenance.iter().any(|maintenance| maintenance.result == "Succeeded")
     };
     let is_written = |volume: &Transfer| {
-        let is_found = volume.status.start_timestamp < volume.metadata.creation_timestamp;
-        !(volume.status.start_timestamp.is_some() && is_found)
-            && !matches!(volume.status.phase.as_str(), "Failed" | "Canceled")
+        let TransferStatus { phase, start_timestamp: started } = &volume.status;
+        let is_found = started.is_some() && *started < volume.metadata.creation_timestamp;
+        !is_found && phase != "Failed" && phase != "Canceled"
     };
     let is_read = |volume: &Transfer| volume.status.phase == "Completed";
     Ok(any(cluster, "BackupRepository", is_maintained).await?
@@ -79,7 +79,7 @@ async fn any<T: Listed>(cluster: &Cluster, kind: &str, wanted: impl Fn(&T) -> bo
     Ok(found)
 }
 
-/// What is read of a BackupRepository.
+/// What is read of a `BackupRepository`.
 #[derive(Deserialize)]
 struct Repository {
     metadata: Head,
@@ -99,7 +99,7 @@ struct Maintenance {
     result: String,
 }
 
-/// What is read of a PodVolumeBackup or a PodVolumeRestore.
+/// What is read of a `PodVolumeBackup` or a `PodVolumeRestore`.
 #[derive(Deserialize)]
 struct Transfer {
     metadata: Head,
