@@ -114,4 +114,12 @@ fn a_prometheus_finds_all_that_the_dashboard_asks_for_and_alerts_only_of_what_is
         }
         assert!(Instant::now() < deadline, "{alerts:?}");
     }
+
+    // What a Prometheus does not take, it says in its own databag.
+    let refused = json!({"errors": "rule 1: parse error", "valid": false}).to_string();
+    let (whose, told) = (Whose::Application("metrics-endpoint-provider".to_owned()), [("event".to_owned(), refused)]);
+    let records = deployed.model.write_databag(relation, &whose, &told.into()).unwrap();
+    deployed.after(records);
+    let remark = "; metrics-endpoint-provider (metrics-endpoint) refuses the alert rules: rule 1: parse error";
+    assert!(deployed.status().contains(remark), "{}", deployed.status());
 }
