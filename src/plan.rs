@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use crate::{
     backups::{BackupPlan, Cron, Defaults, Ttl},
     contract::{ConfigOption, option},
-    integrations::{self, Declarations, FieldSource, Publication, STORAGE_INTERFACES, StorageRelation},
+    integrations::{self, Declarations, FieldSource, Publication, Refusal, STORAGE_INTERFACES, StorageRelation},
     juju::ConfigValues,
     snapshot::{OptionSecret, Snapshot},
     status::Status,
@@ -104,7 +104,8 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
         held_back,
     };
     let notes = installation.backup_location().into_iter().flat_map(|location| location.storage.notes.iter().cloned());
-    let remarks = agent.remark.into_iter().chain(notes).collect();
+    let refusals = integrations::refusals(snapshot);
+    let remarks = agent.remark.into_iter().chain(notes).chain(refusals.iter().map(Refusal::remark)).collect();
     Plan { installation: Some(installation), obstacles, remarks, publications, backups }
 }
 

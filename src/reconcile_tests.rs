@@ -9,7 +9,8 @@ use super::*;
 use crate::{
     cluster::test_api::{TestApi, Verb},
     contract::OPTIONS,
-    juju::{JujuLog, ModelId, ScriptedTools},
+    juju::{Databag, JujuLog, ModelId, RelationId, ScriptedTools},
+    snapshot::Relation,
     velero::{
         Cli,
         fixtures::{APPLICATION, a_minute_passes, empty_cluster, own, scripted_cli},
@@ -508,6 +509,24 @@ async fn a_related_application_is_backed_up_as_it_declares_until_it_is_related_n
     assert_eq!((api.writes(), api.versions(), unit.written()), (Vec::new(), before, said));
     Unit::of(&LEADER, &api).hook().await.unwrap();
     assert_eq!(schedules(&api), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_a_prometheus_refuses_is_a_remark_and_in_nothings_way() {
+    let unit = Unit::of(&LEADER, &installed().await);
+    let mut snapshot = unit.snapshot().await;
+    let relation = Relation {
+        id: RelationId::new("metrics-endpoint:12"),
+        remote: Some("prometheus".to_owned()),
+        theirs: [("event", r#"{"errors":"rule 1: parse error","valid":false}"#)].into_iter().collect(),
+        ours: Databag::default(),
+        own: Databag::default(),
+        secret: None,
+    };
+    snapshot.relations.insert("metrics-endpoint", vec![relation]);
+    unit.hook_by(&snapshot).await;
+    let said = "active\n--\nready; prometheus (metrics-endpoint) refuses the alert rules: rule 1: parse error\n";
+    assert!(unit.juju.calls("status-set").ends_with(said), "{}", unit.juju.calls("status-set"));
 }
 
 #[tokio::test]

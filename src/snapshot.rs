@@ -17,6 +17,8 @@ use crate::{
 
 /// The key in an integrator's databag that names the secret with the secret fields.
 const SECRET_FIELD: &str = "secret-extra";
+/// The key in the databag of those who are told something that says what they make of it.
+const VERDICT: &str = "event";
 /// How many relations of an endpoint are read at a time: each is a few programs to run.
 const AT_ONCE: usize = 4;
 
@@ -177,6 +179,11 @@ impl Relation {
         self.theirs.entries().chain(self.secret.iter().flat_map(SecretContent::entries))
     }
 
+    /// What the other side makes of what the charm tells it, as JSON.
+    pub(crate) fn verdict(&self) -> Option<&str> {
+        self.theirs.get(VERDICT)
+    }
+
     /// Whether fields are missing because their secret is not granted to us.
     pub(crate) fn secret_withheld(&self) -> bool {
         self.secret.is_none() && self.theirs.get(SECRET_FIELD).is_some()
@@ -210,7 +217,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Returns a relation in which the charm only publishes.
+    /// Returns a relation in which the charm publishes. Of the other side it matters only what that makes of it, which is for the
+    /// leader to tell.
     async fn provided(&self, id: RelationId, endpoint: &EndpointSpec) -> Result<Relation, SnapshotError> {
         let what = || format!("the relation {id}");
         let ours = self.ours(&id).await?;
@@ -219,7 +227,20 @@ impl Reader<'_> {
         } else {
             self.tools.unit_databag(&id, &self.environment.unit).await.map_err(failed(what()))?
         };
-        Ok(Relation { id, remote: None, theirs: Databag::default(), ours, own, secret: None })
+        let (remote, theirs) = if self.leader { self.other_side(&id).await? } else { Default::default() };
+        let theirs = theirs.entries().filter(|(key, _)| *key == VERDICT).collect();
+        Ok(Relation { id, remote, theirs, ours, own, secret: None })
+    }
+
+    /// Returns the application on the other side, if Juju still knows it, and what that has published.
+    async fn other_side(&self, id: &RelationId) -> Result<(Option<String>, Databag), SnapshotError> {
+        let what = || format!("the relation {id}");
+        let remote = self.tools.remote_application(id).await.map_err(failed(what()))?;
+        let theirs = match &remote {
+            Some(remote) => self.tools.application_databag(id, remote).await.map_err(failed(what()))?,
+            None => Databag::default(),
+        };
+        Ok((remote, theirs))
     }
 
     /// Returns what the application has published, which only its leader may read.
@@ -232,18 +253,13 @@ impl Reader<'_> {
     }
 
     async fn required(&self, id: RelationId, endpoint: &EndpointSpec) -> Result<Relation, SnapshotError> {
-        let what = || format!("the relation {id}");
-        let remote = self.tools.remote_application(&id).await.map_err(failed(what()))?;
-        let theirs = match &remote {
-            Some(remote) => self.tools.application_databag(&id, remote).await.map_err(failed(what()))?,
-            None => Databag::default(),
-        };
+        let (remote, theirs) = self.other_side(&id).await?;
         if endpoint.declares_backups() {
             return Ok(Relation::declaring(id, remote, &theirs));
         }
         let ours = self.ours(&id).await?;
         let secret = match theirs.get(SECRET_FIELD) {
-            Some(uri) => self.tools.secret(uri).await.map_err(failed(format!("the secret of {}", what())))?,
+            Some(uri) => self.tools.secret(uri).await.map_err(failed(format!("the secret of the relation {id}")))?,
             None => None,
         };
         Ok(Relation { id, remote, theirs, ours, own: Databag::default(), secret })

@@ -112,15 +112,19 @@ fn juju_with_observers(leader: bool) -> ScriptedTools {
             "relation-ids",
             r#"case "$*" in *metrics-endpoint) echo '["metrics-endpoint:12"]';; *grafana-dashboard) echo '["grafana-dashboard:13"]';; *) echo '[]';; esac"#,
         ),
-        ("relation-get", r#"case "$*" in *--app*) echo '{"whose":"application"}';; *) echo '{"whose":"unit"}';; esac"#),
+        ("relation-list", r#"echo '"cos"'"#),
+        (
+            "relation-get",
+            r#"case "$*" in *cos) echo '{"event":"{}","alertmanager":"a lot"}';; *--app*) echo '{"whose":"application"}';; *) echo '{"whose":"unit"}';; esac"#,
+        ),
         ("state-get", "echo '{\"declared\":\"1\"}'"),
         ("network-get", r#"echo '{"bind-addresses":[{"addresses":[{"value":"10.1.42.30"}]}]}'"#),
     ])
 }
 
 #[tokio::test]
-async fn where_the_charm_only_publishes_it_reads_what_it_has_published() {
-    for (leader, of_application, reads) in [(true, Some("application"), 3), (false, None, 1)] {
+async fn where_the_charm_publishes_it_reads_what_it_has_published_and_the_leader_what_is_made_of_it() {
+    for (leader, of_application, reads) in [(true, Some("application"), 5), (false, None, 1)] {
         let juju = juju_with_observers(leader);
         let snapshot = read(&juju, &environment("config-changed", None)).await;
         let [metrics] = snapshot.relations("metrics-endpoint") else { panic!("one relation") };
@@ -128,7 +132,11 @@ async fn where_the_charm_only_publishes_it_reads_what_it_has_published() {
         assert_eq!(snapshot.relations("grafana-dashboard").len(), usize::from(leader));
         assert_eq!(snapshot.address.as_deref(), Some("10.1.42.30"));
         assert_eq!(juju.calls("relation-get").matches("--format").count(), reads);
-        assert_eq!((juju.calls("relation-list"), juju.calls("secret-get")), (String::new(), String::new()));
+        let other_side = leader.then_some(("cos", "{}"));
+        assert_eq!(metrics.remote.as_deref().zip(metrics.verdict()), other_side);
+        assert_eq!(metrics.theirs.entries().count(), usize::from(leader));
+        assert_eq!(juju.calls("relation-list").is_empty(), !leader);
+        assert_eq!(juju.calls("secret-get"), "");
     }
 }
 

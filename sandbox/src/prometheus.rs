@@ -1,4 +1,4 @@
-//! A Prometheus in a cluster, which scrapes what it is told to.
+//! A Prometheus in a cluster, which scrapes what it is told to and plays alert rules.
 
 use std::{
     fs, io,
@@ -71,24 +71,31 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts a server that carries out those scrape jobs once a second. It keeps all that it has in `folder`; for an embedded
-    /// cluster that should be a folder inside of the cluster's.
+    /// Starts a server that carries out those scrape jobs once a second, and evaluates those alert rules as often. It keeps all
+    /// that it has in `folder`; for an embedded cluster that should be a folder inside of the cluster's.
     ///
     /// # Errors
-    /// When it cannot be built, or does not start.
+    /// When it cannot be built, or does not start, as with rules that it cannot read.
     pub async fn start(
         cluster: &ClusterAccess,
         folder: &Path,
         jobs: &Value,
+        rules: &Value,
         progress: &Progress,
     ) -> Result<Self, PrometheusError> {
         let programs = tools::folder(&tools::PROMETHEUS, progress).await?;
         let failed = |source| PrometheusError::Folder { folder: folder.to_owned(), source };
         fs::create_dir_all(folder).map_err(failed)?;
-        let configuration = folder.join("prometheus.yaml");
+        let [configuration, rule_file] = ["prometheus.yaml", "rules.yaml"].map(|name| folder.join(name));
+        let settings = json!({
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "scrape_configs": jobs,
+            "rule_files": [rule_file],
+        });
         // JSON is YAML too.
-        let jobs = json!({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs});
-        fs::write(&configuration, jobs.to_string()).map_err(failed)?;
+        for (path, content) in [(&rule_file, rules), (&configuration, &settings)] {
+            fs::write(path, content.to_string()).map_err(failed)?;
+        }
         let [listener]: [SocketAddr; 1] = daemon::free_ports(cluster.server_address, FIRST_PORT)?;
         let program = programs.join("prometheus");
         let mut daemon = Daemon::new(cluster, Lifetime::Owned, &program, listener, folder.join("prometheus.log"))

@@ -6,6 +6,7 @@ mod dashboards;
 mod gcs;
 mod interface;
 mod metrics;
+mod refusals;
 mod s3;
 mod storage;
 
@@ -20,6 +21,7 @@ use crate::{
 
 pub(crate) use backups::{Declarations, declarations};
 pub(crate) use interface::FieldSource;
+pub(crate) use refusals::{Refusal, refusals};
 pub(crate) use storage::{
     STORAGE_INTERFACES, StorageRelation, need_provider_ids, storage_endpoints, storage_relations,
 };

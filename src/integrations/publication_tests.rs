@@ -20,7 +20,7 @@ fn relation(id: &str) -> Relation {
     }
 }
 
-fn snapshot(leader: bool, relations: &[(&'static str, &[&str])]) -> Snapshot {
+pub(super) fn snapshot(leader: bool, relations: &[(&'static str, &[&str])]) -> Snapshot {
     Snapshot {
         application: "velero-operator".to_owned(),
         unit: "velero-operator/1".to_owned(),

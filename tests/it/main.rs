@@ -33,6 +33,7 @@ mod observer_process;
 mod packaging;
 mod pins;
 mod predecessor;
+mod prometheus;
 mod readiness;
 mod removal;
 mod repository_password;

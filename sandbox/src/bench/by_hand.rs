@@ -63,6 +63,18 @@ impl World {
         Ok((Task::VeleroBackupGet, self.measure(namespace, get)?))
     }
 
+    /// Lists the backups among many, with Velero's own CLI and with kubectl, in the order in which they began.
+    pub(super) fn list_many(&self, namespace: &str) -> Result<Vec<(Task, Cost)>, BenchError> {
+        let mut velero = self.velero(namespace);
+        velero.args(["backup", "get"]);
+        let mut kubectl = self.kubectl_command(namespace);
+        kubectl.args(["get", "backups.velero.io", "--sort-by=.status.startTimestamp"]);
+        Ok(vec![
+            (Task::VeleroBackupGetMany, self.measure(namespace, velero)?),
+            (Task::KubectlGetMany, self.measure(namespace, kubectl)?),
+        ])
+    }
+
     /// Runs a command and counts what it does to the Velero of a namespace.
     fn measure(&self, namespace: &str, command: Command) -> Result<Cost, BenchError> {
         let [cost] = self.measure_in_turn(namespace, [command])?;

@@ -1,16 +1,18 @@
 //! The charm where the cluster knows of many backups, and the end of it.
 
 use futures::{StreamExt, TryStreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
 use kube::{
     Api,
     api::{ApiResource, DynamicObject, ListParams, PostParams},
     core::GroupVersionKind,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     BenchError, World,
     cost::{Cost, longest, total},
+    hooks::act,
     objects::{Objects, ObjectsError, call},
     recorder::{APPLICATION, Measured, expect, status, unexpected},
     storage::INTEGRATOR,
@@ -36,11 +38,15 @@ const ATTEMPTS: usize = 5;
 const MOST_HOOKS: u32 = 30;
 
 impl World {
-    /// Restarts the server among many backups, gives up their storage, and removes the charm from a full namespace.
+    /// Lists many backups, observes them, restarts the server among them, gives up their storage, and removes the charm from a full namespace.
     pub(super) fn crowd(&self, round: u32) -> Result<Vec<(Task, Cost)>, BenchError> {
         let name = format!("among-many-{round}");
         let (model, recorder) = self.active_model(&name)?;
         self.make(&name, (0..FORGOTTEN).map(forgotten))?;
+        act(&model, "list-backups", &Map::new())?;
+        let mut costs = vec![(Task::ListMany, total(recorder.take()?))];
+        costs.extend(self.list_many(&name)?);
+        costs.extend(self.observe_many(&name, started(FORGOTTEN - 1).as_second())?);
         model.configure(APPLICATION, "velero-image", Self::OTHER_IMAGE)?;
         expect(&model, StatusValue::Active)?;
         let restart = total(recorder.take()?);
@@ -80,13 +86,14 @@ impl World {
         model.destroy()?;
         self.remove(&name)?;
         let all = total(removal.into_iter().map(|measured| measured.cost));
-        Ok(vec![
+        costs.extend([
             (Task::RestartAmongMany, restart),
             (Task::Forget, forget),
             (Task::ForgetAll, forget_all),
             (Task::Remove, remove),
             (Task::RemoveAll, all),
-        ])
+        ]);
+        Ok(costs)
     }
 
     fn make(&self, namespace: &str, objects: impl Iterator<Item = DynamicObject>) -> Result<(), BenchError> {
@@ -122,12 +129,26 @@ fn object(kind: &str, number: usize, content: Value) -> DynamicObject {
     DynamicObject::new(&format!("nightly-{number}"), &resource(kind)).data(content)
 }
 
-/// A backup that is in the store, as the charm sees it by when it ended. The server itself would delete those that say that they
-/// are completed, as they are in no store.
+/// When one of many backups began: an hour after the one before.
+fn started(number: usize) -> Timestamp {
+    let hours = i64::try_from(number).unwrap_or_default();
+    Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hours)
+}
+
+/// A backup of an application that is in the store, as the charm sees it by when it ended. The server itself would delete those
+/// that say that they are completed, as they are in no store.
 fn forgotten(number: usize) -> DynamicObject {
-    let status = json!({"phase": "Failed", "completionTimestamp": "2020-01-31T10:20:30Z"});
+    let started = started(number).to_string();
+    let status = json!({"phase": "Failed", "startTimestamp": started, "completionTimestamp": started});
     let mut backup = object("Backup", number, json!({"spec": {"storageLocation": "default"}, "status": status}));
-    backup.metadata.labels = Some([("velero.io/storage-location".to_owned(), "default".to_owned())].into());
+    let labels = [
+        ("velero.io/storage-location", "default"),
+        ("managed-by", "velero-operator"),
+        ("app", "ledger"),
+        ("endpoint", "backups"),
+        ("model", "apps"),
+    ];
+    backup.metadata.labels = Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
     // As large as one with all that Velero notes in it.
     backup.metadata.annotations = Some([("bench".to_owned(), "x".repeat(2_000))].into());
     backup

@@ -9,7 +9,7 @@ use super::{
     storage::{INTEGRATOR, SECOND_INTEGRATOR},
     task::Task,
 };
-use crate::juju::{ActionStatus, StatusValue, UnitName};
+use crate::juju::{ActionStatus, Model, StatusValue, UnitName};
 
 impl World {
     /// The charm from its deployment to its removal; with it, as it needs a Velero with storage, the CLI's own `backup get`.
@@ -39,10 +39,7 @@ impl World {
         costs.push((Task::RelationChanged, total(recorder.take()?)));
 
         let command = Map::from_iter([("command".to_owned(), Value::from("backup get"))]);
-        let result = model.run_action(&unit, "run", &command)?;
-        if result.status != ActionStatus::Completed {
-            return Err(BenchError::Action(result.message));
-        }
+        act(&model, "run", &command)?;
         costs.push((Task::RunBackupGet, total(recorder.take()?)));
         costs.push(self.backup_get(&name)?);
 
@@ -72,5 +69,14 @@ impl World {
         recorder.take()?;
         self.remove(&name)?;
         Ok(costs)
+    }
+}
+
+/// Runs an action, which must not fail.
+pub(super) fn act(model: &Model, action: &str, parameters: &Map<String, Value>) -> Result<(), BenchError> {
+    let result = model.run_action(&UnitName::new(APPLICATION, 0), action, parameters)?;
+    match result.status {
+        ActionStatus::Completed => Ok(()),
+        _ => Err(BenchError::Action(result.message)),
     }
 }

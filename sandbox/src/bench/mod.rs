@@ -7,12 +7,15 @@ mod cost;
 mod crowd;
 mod hooks;
 mod machine;
+mod news;
 mod objects;
+mod observer;
 mod obstacles;
 mod recorder;
 mod related;
 mod report;
 mod storage;
+mod targets;
 mod task;
 mod trouble;
 mod user;
@@ -36,7 +39,9 @@ use self::{
 pub use self::{
     command::CommandError,
     cost::{Cost, Spread, Summary},
+    news::{News, Notice, Notices},
     objects::ObjectsError,
+    observer::ObserverError,
     report::Report,
     task::Task,
     trouble::{Delay, Delays, Trouble},
@@ -82,6 +87,18 @@ impl Options {
     /// The troubles that are reported.
     fn troubles(&self) -> Vec<Trouble> {
         Trouble::ALL.into_iter().filter(|trouble| self.wants(&trouble.full_title())).collect()
+    }
+
+    /// The news that are reported.
+    fn news(&self) -> Vec<News> {
+        News::ALL.into_iter().filter(|news| self.wants(&news.full_title())).collect()
+    }
+
+    /// Whether there is anything to report.
+    fn wants_any(&self) -> bool {
+        Part::ALL.into_iter().any(|part| self.wants_part(part))
+            || !self.troubles().is_empty()
+            || !self.news().is_empty()
     }
 }
 
@@ -133,6 +150,9 @@ pub enum BenchError {
     /// The objects could not be counted or removed.
     #[error("cannot follow what changes")]
     Objects(#[from] ObjectsError),
+    /// The observer could not be measured.
+    #[error("cannot measure the charm's observer")]
+    Observer(#[from] ObserverError),
     /// The audit log cannot be read.
     #[error("cannot read the audit log of the cluster")]
     Audit(#[source] io::Error),
@@ -173,7 +193,7 @@ pub enum BenchError {
 /// # Errors
 /// When something that is measured does not do what it should, or what it needs is not there.
 pub fn run(options: &Options, progress: &Progress) -> Result<Report, BenchError> {
-    if !Part::ALL.into_iter().any(|part| options.wants_part(part)) && options.troubles().is_empty() {
+    if !options.wants_any() {
         return Err(BenchError::Nothing(options.only.join(", ")));
     }
     let world = World::start(progress)?;
@@ -249,7 +269,8 @@ impl World {
     fn measure_all(&self, options: &Options, progress: &Progress) -> Result<Report, BenchError> {
         let mut costs: BTreeMap<Task, Vec<Cost>> = BTreeMap::new();
         let mut delays: BTreeMap<Trouble, Vec<Delay>> = BTreeMap::new();
-        let troubles = options.troubles();
+        let mut notices: BTreeMap<News, Vec<Notice>> = BTreeMap::new();
+        let (troubles, news) = (options.troubles(), options.news());
         for round in 1..=options.runs {
             let tell = |what: &str| progress.tell(&format!("run {round} of {}: {what}", options.runs));
             for part in Part::ALL.into_iter().filter(|part| options.wants_part(*part) && round <= part.most_runs()) {
@@ -270,10 +291,16 @@ impl World {
                     delays.entry(trouble).or_default().push(delay);
                 }
             }
+            if !news.is_empty() {
+                for (news, notice) in self.news(round, &news, tell)? {
+                    notices.entry(news).or_default().push(notice);
+                }
+            }
         }
         let tasks = costs.iter().filter_map(|(task, costs)| Some((*task, Summary::of(costs)?))).collect();
         let troubles = delays.iter().filter_map(|(trouble, delays)| Some((*trouble, Delays::of(delays)?))).collect();
-        Ok(Report { machine: machine::describe(), runs: options.runs, tasks, troubles })
+        let news = notices.iter().filter_map(|(news, notices)| Some((*news, Notices::of(notices)?))).collect();
+        Ok(Report { machine: machine::describe(), runs: options.runs, tasks, troubles, news })
     }
 
     fn versions(&self, namespace: &str) -> Result<Versions, BenchError> {
@@ -311,8 +338,12 @@ mod tests {
         assert_eq!((parts(&all), all.troubles()), (Part::ALL.to_vec(), Trouble::ALL.to_vec()));
         let full = only(&["Full namespace"]);
         assert_eq!((parts(&full), full.troubles()), (vec![Part::Crowd], vec![]));
-        let trouble = only(&["trouble"]);
+        let trouble = only(&["trouble: "]);
         assert_eq!((parts(&trouble), trouble.troubles()), (vec![], Trouble::ALL.to_vec()));
+        assert_eq!((all.news(), trouble.news()), (News::ALL.to_vec(), vec![]));
+        let news = only(&["trouble to status"]);
+        assert_eq!((parts(&news), news.troubles(), news.news()), (vec![], vec![], News::ALL.to_vec()));
+        assert!(news.wants_any() && !only(&["none such"]).wants_any());
         assert_eq!(only(&["trouble: keys"]).troubles(), [Trouble::WrongKeys]);
         let either = only(&["that never answers", "kubectl set image"]);
         assert_eq!((parts(&either), either.troubles()), (vec![Part::Kubectl], vec![Trouble::Silence]));

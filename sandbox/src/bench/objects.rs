@@ -195,7 +195,7 @@ fn gone<T>(deleted: kube::Result<T>) -> kube::Result<()> {
     }
 }
 
-async fn within<T>(
+pub(super) async fn within<T>(
     what: &'static str,
     namespace: &str,
     waiting: impl Future<Output = Result<T, kube::runtime::wait::Error>>,

@@ -51,6 +51,16 @@ pub enum Task {
     ChangeWith500,
     /// The hook `leader-elected`, in which what all of them declare is read.
     ElectedWith500,
+    /// The action `list-backups`, where the cluster knows of many backups.
+    ListMany,
+    /// `velero backup get` of the same.
+    VeleroBackupGetMany,
+    /// `kubectl get` of the same.
+    KubectlGetMany,
+    /// The observer, until it knows of many backups.
+    ObserverReads,
+    /// The observer after that, for a minute in which nothing happens.
+    ObserverRests,
     /// The hook `config-changed` after another image of the server is set, where the cluster knows of many backups.
     RestartAmongMany,
     /// The longest hook of those that forget the backups of a storage that is given up, where the cluster knows of many.
@@ -100,7 +110,7 @@ impl Part {
 
 impl Task {
     /// All tasks, each of the charm's followed by what a user would do instead.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 34] = [
         Self::Install,
         Self::Deploy,
         Self::VeleroInstall,
@@ -125,6 +135,11 @@ impl Task {
         Self::QuietWith500,
         Self::ChangeWith500,
         Self::ElectedWith500,
+        Self::ListMany,
+        Self::VeleroBackupGetMany,
+        Self::KubectlGetMany,
+        Self::ObserverReads,
+        Self::ObserverRests,
         Self::RestartAmongMany,
         Self::Forget,
         Self::ForgetAll,
@@ -160,6 +175,11 @@ impl Task {
             Self::QuietWith500 => "update-status, 500 applications related",
             Self::ChangeWith500 => "one of the 500 declares something else",
             Self::ElectedWith500 => "leader-elected: all 500 are read",
+            Self::ListMany => "list-backups, 10,000 backups",
+            Self::VeleroBackupGetMany => "  velero backup get, 10,000 backups",
+            Self::KubectlGetMany => "  kubectl get backups, 10,000 backups",
+            Self::ObserverReads => "observer, reading 10,000 backups",
+            Self::ObserverRests => "observer, a minute among 10,000 backups",
             Self::RestartAmongMany => "config-changed of an image, 10,000 backups",
             Self::Forget => "relation ends, 10,000 backups: longest hook",
             Self::ForgetAll => "relation ends, until all are forgotten",
@@ -180,7 +200,16 @@ impl Task {
             Self::QuietWith1 | Self::QuietWith100 | Self::QuietWith500 | Self::ChangeWith500 | Self::ElectedWith500 => {
                 Part::Related
             }
-            Self::RestartAmongMany | Self::Forget | Self::ForgetAll | Self::Remove | Self::RemoveAll => Part::Crowd,
+            Self::ListMany
+            | Self::VeleroBackupGetMany
+            | Self::KubectlGetMany
+            | Self::ObserverReads
+            | Self::ObserverRests
+            | Self::RestartAmongMany
+            | Self::Forget
+            | Self::ForgetAll
+            | Self::Remove
+            | Self::RemoveAll => Part::Crowd,
             Self::Install
             | Self::Deploy
             | Self::Integrate
