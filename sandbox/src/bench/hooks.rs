@@ -77,6 +77,6 @@ pub(super) fn act(model: &Model, action: &str, parameters: &Map<String, Value>) 
     let result = model.run_action(&UnitName::new(APPLICATION, 0), action, parameters)?;
     match result.status {
         ActionStatus::Completed => Ok(()),
-        _ => Err(BenchError::Action(result.message)),
+        ActionStatus::Failed => Err(BenchError::Action(result.message)),
     }
 }
