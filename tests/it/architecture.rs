@@ -21,7 +21,7 @@ const CHARM: Modules<'_> = &[
     ("storage", &["contract"]),
     ("backups", &[]),
     ("observability", &[]),
-    ("integrations", &["backups", "contract", "juju", "observability", "snapshot", "storage"]),
+    ("integrations", &["backups", "contract", "juju", "observability", "snapshot", "storage", "text"]),
     ("velero", &["backups", "cluster", "error_chain", "process", "status", "storage", "text"]),
     ("plan", &["backups", "contract", "integrations", "juju", "snapshot", "status", "storage", "velero"]),
     (
@@ -174,11 +174,14 @@ const BENCH: Modules<'_> = &[
     ("storage", &["command", "cost", "task"]),
     ("recorder", &["audit", "cost", "objects", "storage", "user"]),
     ("trouble", &["cost", "obstacles", "recorder", "storage"]),
-    ("crowd", &["cost", "objects", "recorder", "storage", "task"]),
-    ("related", &["cost", "recorder", "task"]),
-    ("report", &["cost", "task", "trouble"]),
-    ("by_hand", &["command", "cost", "objects", "task", "user"]),
     ("hooks", &["cost", "recorder", "storage", "task"]),
+    ("crowd", &["cost", "hooks", "objects", "recorder", "storage", "task"]),
+    ("observer", &["cost", "recorder", "task", "user"]),
+    ("news", &["cost", "objects", "recorder"]),
+    ("related", &["cost", "recorder", "task"]),
+    ("targets", &["cost", "news", "task", "trouble"]),
+    ("report", &["cost", "news", "targets", "task", "trouble"]),
+    ("by_hand", &["command", "cost", "objects", "task", "user"]),
 ];
 
 #[test]

@@ -120,6 +120,18 @@ pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// Returns a time as it is printed, in seconds.
+pub(super) fn seconds(micros: u64) -> String {
+    let centiseconds = (micros + 5_000) / 10_000;
+    format!("{}.{:02}", centiseconds / 100, centiseconds % 100)
+}
+
+/// Returns an amount of memory as it is printed, in megabytes.
+pub(super) fn megabytes(bytes: u64) -> String {
+    let tenths = (bytes + 50_000) / 100_000;
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::{
-    cost::{Spread, Summary, micros},
+    cost::{Spread, Summary, megabytes, micros, seconds},
     news::{News, Notices, UPDATE_STATUS},
     targets::targets,
     task::Task,
@@ -82,7 +82,7 @@ impl fmt::Display for Report {
             let rows = self.news.iter().map(|(news, notices)| news_row(*news, notices));
             writeln!(formatter, "{}\n{NOTES_ON_NEWS}", table(header.map(str::to_owned), rows.collect()))?;
         }
-        let targets = targets(self);
+        let targets = targets(&self.tasks, &self.troubles, &self.news);
         write!(formatter, "{}", table(["target", "measured", ""].map(str::to_owned), targets))
     }
 }
@@ -117,16 +117,6 @@ fn news_row(news: News, notices: &Notices) -> [String; 5] {
 fn cell(spread: &Spread, show: impl Fn(u64) -> String) -> String {
     let [least, median, most] = [spread.least, spread.median, spread.most].map(show);
     if least == most { median } else { format!("{median} ({least}–{most})") }
-}
-
-pub(super) fn seconds(micros: u64) -> String {
-    let centiseconds = (micros + 5_000) / 10_000;
-    format!("{}.{:02}", centiseconds / 100, centiseconds % 100)
-}
-
-pub(super) fn megabytes(bytes: u64) -> String {
-    let tenths = (bytes + 50_000) / 100_000;
-    format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 /// Rows under a header in columns as wide as they must be: the first to the left, the others to the right.
@@ -233,7 +223,11 @@ pub(super) mod tests {
         let text = with(5_000_000).to_string();
         let row = text.lines().find(|line| line.starts_with("a server without pods")).unwrap();
         assert_eq!(row.split_whitespace().skip(4).collect::<Vec<_>>(), ["2.00", "1.50", "300.00", "150.00"]);
-        let verdicts = [5_000_000, 5_000_001].map(|most| targets(&with(most)).pop().unwrap()[2].clone());
+        let verdict = |most| {
+            let Report { tasks, troubles, news, .. } = with(most);
+            targets(&tasks, &troubles, &news).pop().unwrap()[2].clone()
+        };
+        let verdicts = [5_000_000, 5_000_001].map(verdict);
         assert_eq!(verdicts, ["reached", "missed"]);
         assert!(!report(BTreeMap::new(), BTreeMap::new()).to_string().contains("to status"));
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    cost::Summary,
-    report::{Report, megabytes, seconds},
+    cost::{Summary, megabytes, seconds},
+    news::{News, Notices},
     task::Task,
     trouble::{Delays, Trouble},
 };
@@ -17,7 +17,11 @@ const SOON: u64 = 5_000_000;
 const LONGEST: u64 = 60_000_000;
 
 /// What the charm is to reach, with what it does: target, measured, whether it is reached.
-pub(super) fn targets(Report { tasks, troubles, news, .. }: &Report) -> Vec<[String; 3]> {
+pub(super) fn targets(
+    tasks: &BTreeMap<Task, Summary>,
+    troubles: &BTreeMap<Trouble, Delays>,
+    news: &BTreeMap<News, Notices>,
+) -> Vec<[String; 3]> {
     let mut targets = Vec::new();
     if let Some(Summary { wall, peak_memory, tool_calls, changed, .. }) = tasks.get(&Task::UpdateStatus) {
         let calls = tool_calls.map_or(0, |calls| calls.median);
@@ -113,7 +117,7 @@ mod tests {
     use super::{
         super::{
             cost::Spread,
-            report::tests::{delays, report, same, summary},
+            report::tests::{delays, same, summary},
         },
         *,
     };
@@ -172,7 +176,7 @@ mod tests {
     #[test]
     fn targets_are_reached_or_missed() {
         let verdicts = |tasks: [(Task, Summary); 4]| {
-            targets(&report(BTreeMap::from(tasks), BTreeMap::new()))
+            targets(&BTreeMap::from(tasks), &BTreeMap::new(), &BTreeMap::new())
                 .into_iter()
                 .map(|[_, _, verdict]| verdict)
                 .collect::<Vec<_>>()
