@@ -37,6 +37,7 @@ mod readiness;
 mod removal;
 mod run_action;
 mod run_flags;
+mod second_cluster;
 mod secrecy;
 mod server_pod;
 mod silence;
