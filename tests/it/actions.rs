@@ -26,7 +26,7 @@ impl Deployed {
     }
 
     /// Runs an action that ends well. Returns its results.
-    fn act_well(&self, action: &str, parameters: &Value) -> Value {
+    pub fn act_well(&self, action: &str, parameters: &Value) -> Value {
         let result = self.act(action, parameters);
         assert_eq!((result.status, result.message.as_str()), (ActionStatus::Completed, ""), "{result:?}");
         assert_eq!(result.results["status"], "success");

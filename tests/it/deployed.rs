@@ -130,18 +130,23 @@ impl Deployed {
         relation
     }
 
-    /// Relates a bucket of the S3 server, and tells which.
+    /// Relates a new bucket of the S3 server, and tells which.
     pub fn relate_s3(&mut self) -> String {
         let bucket = self.world.bucket();
+        self.relate_bucket(&bucket);
+        bucket
+    }
+
+    /// Relates a bucket of the S3 server.
+    pub fn relate_bucket(&mut self, bucket: &str) {
         let s3 = self.world.s3();
         let fields = [
-            ("bucket", bucket.as_str()),
+            ("bucket", bucket),
             ("endpoint", &s3.endpoint),
             ("access-key", &s3.access_key),
             ("secret-key", &s3.secret_key),
         ];
         self.relate("s3-credentials", "s3", &fields);
-        bucket
     }
 
     pub fn configure(&mut self, key: &str, value: &str) -> &mut Self {

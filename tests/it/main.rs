@@ -39,6 +39,7 @@ mod removal;
 mod repository_password;
 mod run_action;
 mod run_flags;
+mod second_cluster;
 mod secrecy;
 mod server_pod;
 mod silence;

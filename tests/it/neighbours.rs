@@ -20,7 +20,7 @@ fn named(name: &str) -> DeployOptions {
 }
 
 /// Deploys the charm under a name, and runs `update-status` after that: no hook may fail.
-fn deploy(deployed: &mut Deployed, name: &str) {
+pub fn deploy(deployed: &mut Deployed, name: &str) {
     let records = deployed.model.deploy(&deployed.world.charm, &named(name)).unwrap();
     assert!(records.iter().all(HookRecord::success), "{records:?}");
     deployed.after(records);
@@ -36,14 +36,14 @@ fn status_of(deployed: &Deployed, application: &str) -> String {
 }
 
 /// A namespace in which a Velero may be before the charm.
-fn empty_model(world: &'static World, name: &str) -> Deployed {
+pub fn empty_model(world: &'static World, name: &str) -> Deployed {
     let model = Model::new(world.cluster.access().clone(), name, &world.state, &world.program).unwrap();
     objects::make_model(world, name);
     Deployed { world, model, records: Vec::new() }
 }
 
 /// `velero install` as its users do it, with a bucket of the S3 server, until the location is available.
-fn install_by_hand(deployed: &Deployed) -> String {
+pub fn install_by_hand(deployed: &Deployed) -> String {
     let world = deployed.world;
     let (bucket, s3) = (world.bucket(), world.s3());
     let file = deployed.world.cluster.folder().join(format!("{}-credentials", deployed.namespace()));
@@ -67,17 +67,6 @@ fn install_by_hand(deployed: &Deployed) -> String {
     fs::remove_file(file).unwrap();
     deployed.until_phase("BackupStorageLocation", "default", "Available");
     bucket
-}
-
-fn relate_bucket(deployed: &mut Deployed, bucket: &str) {
-    let s3 = deployed.world.s3();
-    let fields = [
-        ("bucket", bucket),
-        ("endpoint", &s3.endpoint),
-        ("access-key", &s3.access_key),
-        ("secret-key", &s3.secret_key),
-    ];
-    deployed.relate("s3-credentials", "s3", &fields);
 }
 
 fn keys(secret: &Value) -> Vec<&String> {
@@ -127,7 +116,7 @@ fn a_velero_installed_by_hand_stays_as_it_is_until_a_storage_is_integrated_and_i
     assert!(said.contains(&format!("bucket {bucket}")) && said.contains("juju integrate"), "{said}");
     assert_eq!(deployed.everything(), before);
 
-    relate_bucket(&mut deployed, &bucket);
+    deployed.relate_bucket(&bucket);
     let said = deployed.status();
     assert!(said.starts_with("active: ready; the node agent that was there stays"), "{said}");
     assert_eq!(deployed.uid("Backup", "nightly"), backup, "the place is the same");
@@ -157,7 +146,7 @@ fn credentials_that_were_there_before_outlast_the_application_that_adopted_them(
     let theirs = deployed.expect("Secret", "cloud-credentials")["data"]["cloud"].clone();
     assert!(theirs.is_string());
     deploy(&mut deployed, APPLICATION);
-    relate_bucket(&mut deployed, &bucket);
+    deployed.relate_bucket(&bucket);
     assert_eq!(keys(&deployed.expect("Secret", "cloud-credentials")), ["cloud", "creds"]);
     // The relation is there until the last hook.
     remove(&deployed, APPLICATION);

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::{
     deployed::{APPLICATION, Deployed, other_velero, trusted},
-    objects, world,
+    objects,
+    world::{self, World},
 };
 
 #[test]
@@ -138,6 +139,21 @@ fn a_password_of_volume_backups_that_the_user_chose_stays() {
     deployed.expect("Secret", "velero-repo-credentials");
 }
 
+/// Waits until the definitions have gone of which the last hook of the cluster's last Velero has begun the deletion. The API server
+/// deletes what is left of a kind before its definition, one after the other.
+pub fn until_definitions_are_gone(world: &World) {
+    world.runtime.block_on(async {
+        let api = objects::api(world, "", "CustomResourceDefinition");
+        let of_velero = kube::api::ListParams::default().labels("component=velero");
+        for definition in api.list(&of_velero).await.unwrap() {
+            assert!(definition.metadata.deletion_timestamp.is_some(), "{:?}", definition.metadata);
+            let name = definition.metadata.name.unwrap();
+            let gone = kube::runtime::wait::await_condition(api.clone(), &name, |object: Option<&_>| object.is_none());
+            tokio::time::timeout(Duration::from_mins(1), gone).await.unwrap().unwrap();
+        }
+    });
+}
+
 #[test]
 fn definitions_go_with_the_last_velero_of_the_cluster_and_not_before() {
     let (_turn, world) = world::untouched();
@@ -155,17 +171,7 @@ fn definitions_go_with_the_last_velero_of_the_cluster_and_not_before() {
     last.relate_s3();
     last.run_well("backup create nightly --include-namespaces default --wait");
     last.model.remove_application(APPLICATION, false).unwrap();
-    // The API server deletes what is left of a kind before its definition, one after the other.
-    world.runtime.block_on(async {
-        let api = objects::api(world, "", "CustomResourceDefinition");
-        let of_velero = kube::api::ListParams::default().labels("component=velero");
-        for definition in api.list(&of_velero).await.unwrap() {
-            assert!(definition.metadata.deletion_timestamp.is_some(), "{:?}", definition.metadata);
-            let name = definition.metadata.name.unwrap();
-            let gone = kube::runtime::wait::await_condition(api.clone(), &name, |object: Option<&_>| object.is_none());
-            tokio::time::timeout(Duration::from_mins(1), gone).await.unwrap().unwrap();
-        }
-    });
+    until_definitions_are_gone(world);
     let left = last.versions();
     assert!(left.is_empty(), "{left:?}");
 }

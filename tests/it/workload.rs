@@ -81,6 +81,13 @@ impl Workload {
         workload
     }
 
+    /// The one that a restore has made in that namespace. Waits until it runs.
+    pub fn restored(world: &'static World, namespace: &str) -> Self {
+        let workload = Self { world, namespace: namespace.to_owned() };
+        workload.runs();
+        workload
+    }
+
     pub fn namespace(&self) -> &str {
         &self.namespace
     }

@@ -1,8 +1,10 @@
-//! The charm's whole story on a real cluster, told as it happens: deploy, integrate, back up, lose, restore, remove.
+//! The charm's whole story on a real cluster, told as it happens: deploy, integrate, back up by hand and by schedule, lose,
+//! restore, remove.
 
 mod inventory;
 mod kubectl;
 mod narrator;
+mod scheduled;
 mod stage;
 mod storage;
 mod story;

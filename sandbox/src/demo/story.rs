@@ -15,17 +15,17 @@ use crate::juju::{ActionStatus, DeployOptions, Error, HookRecord, Model};
 const BACKUP: &str = "nightly";
 
 /// What is known once the workload has written its file.
-struct Written {
+pub(super) struct Written {
     digest: String,
     volume: String,
 }
 
 /// The story on its stage.
 pub(super) struct Story<'a> {
-    stage: &'a Stage,
-    narrator: &'a Narrator,
+    pub(super) stage: &'a Stage,
+    pub(super) narrator: &'a Narrator,
     options: &'a DemoOptions,
-    workload: Workload,
+    pub(super) workload: Workload,
 }
 
 impl<'a> Story<'a> {
@@ -40,9 +40,13 @@ impl<'a> Story<'a> {
         self.integrate().await?;
         self.configure().await?;
         let written = self.run_workload().await?;
+        let relation = self.integrate_application().await?;
         self.back_up().await?;
         self.lose().await?;
         self.restore(&written).await?;
+        let scheduled = self.let_schedule_back_up(relation).await?;
+        self.lose_application(&scheduled).await?;
+        self.restore_application(&scheduled).await?;
         self.remove(&before).await
     }
 
@@ -80,6 +84,11 @@ impl<'a> Story<'a> {
         self.workload.create(self.options.storage_class.as_deref(), &self.stage.folder).await?;
         let namespace = self.workload.namespace();
         self.narrator.so(&format!("Deployment {} runs in namespace {namespace}, with a volume", workload::NAME));
+        self.write().await
+    }
+
+    /// Lets the workload write what nobody can write a second time.
+    pub(super) async fn write(&self) -> Result<Written, DemoError> {
         self.workload.write().await?;
         let written = Written { digest: self.workload.digest().await?, volume: self.workload.volume().await? };
         self.narrator.so(&format!(
@@ -101,8 +110,7 @@ impl<'a> Story<'a> {
         };
         self.run_velero(&format!("backup create {BACKUP}{only} --wait")).await?;
         self.expect_phase("backup", BACKUP).await?;
-        let volumes = self.volume_backups().await?;
-        expect("backups of the workload's volume by Velero's node agent", "1, Completed", &volumes)?;
+        self.expect_volume_in(BACKUP).await?;
         let keys = self.stage.storage.keys().await?;
         let (objects, files) = (in_backup(&keys).count(), keys.iter().filter(|key| key.starts_with("kopia/")).count());
         let container = self.stage.kind.container();
@@ -112,6 +120,10 @@ impl<'a> Story<'a> {
 
     async fn lose(&self) -> Result<(), DemoError> {
         self.narrator.step("Lose the workload");
+        self.delete_workload().await
+    }
+
+    pub(super) async fn delete_workload(&self) -> Result<(), DemoError> {
         let namespace = self.workload.namespace();
         let name = workload::NAME;
         let objects = format!("deployment/{name} persistentvolumeclaim/{name}");
@@ -127,6 +139,11 @@ impl<'a> Story<'a> {
         let output = self.run_velero(&format!("restore create --from-backup {BACKUP} --wait")).await?;
         let name = restore_name(&output);
         self.expect_phase("restore", &name).await?;
+        self.expect_restored(written).await
+    }
+
+    /// Checks that the workload runs again, with what it had written, on another volume.
+    pub(super) async fn expect_restored(&self, written: &Written) -> Result<(), DemoError> {
         self.workload.runs().await?;
         let digest = self.workload.digest().await?;
         let volume = self.workload.volume().await?;
@@ -182,33 +199,55 @@ impl<'a> Story<'a> {
     }
 
     /// Does what a verb of Juju's does, and checks that every hook of it succeeded.
-    async fn verb<F>(&self, command: &str, verb: F) -> Result<(), DemoError>
+    pub(super) async fn verb<F>(&self, command: &str, verb: F) -> Result<(), DemoError>
     where
         F: FnOnce(&Model) -> Result<Vec<HookRecord>, Error> + Send + 'static,
     {
         self.narrator.command(command);
+        self.work_on_model(move |model| Ok(((), verb(model)?))).await
+    }
+
+    /// Does something to the model, checks that every hook of it succeeded, and returns what came of it.
+    pub(super) async fn work_on_model<F, T>(&self, work: F) -> Result<T, DemoError>
+    where
+        F: FnOnce(&Model) -> Result<(T, Vec<HookRecord>), Error> + Send + 'static,
+        T: Send + 'static,
+    {
         let model = self.stage.model.clone();
-        let records = tokio::task::spawn_blocking(move || verb(&model)).await.map_err(std::io::Error::other)??;
+        let worked = tokio::task::spawn_blocking(move || work(&model)).await;
+        let (outcome, records) = worked.map_err(std::io::Error::other)??;
         for record in records {
             let found = record.failure.as_deref().unwrap_or("success");
             expect(&format!("the hook {} of {}", record.name, record.unit), "success", found)?;
         }
-        Ok(())
+        Ok(outcome)
     }
 
     /// Runs a command of the Velero CLI by the charm's action, and returns what it printed.
     async fn run_velero(&self, velero: &str) -> Result<String, DemoError> {
-        self.narrator.command(&format!("juju run {} run command=\"{velero}\"", Stage::unit()));
-        let model = self.stage.model.clone();
-        let parameters = Map::from_iter([("command".to_owned(), Value::from(velero))]);
-        let run = move || model.run_action(&Stage::unit(), "run", &parameters);
-        let result = tokio::task::spawn_blocking(run).await.map_err(std::io::Error::other)??;
-        let found = if result.status == ActionStatus::Completed { "completed" } else { &result.message };
-        expect(&format!("the action run with {velero:?}"), "completed", found)?;
-        Ok(result.results.get("output").and_then(Value::as_str).unwrap_or_default().to_owned())
+        self.run_action("run", "command", velero, "output").await
     }
 
-    async fn expect_phase(&self, kind: &str, name: &str) -> Result<(), DemoError> {
+    /// Runs an action of the charm's with one parameter, and returns one of its results.
+    pub(super) async fn run_action(
+        &self,
+        action: &'static str,
+        parameter: &str,
+        value: &str,
+        result: &str,
+    ) -> Result<String, DemoError> {
+        let quote = if value.contains(' ') { "\"" } else { "" };
+        self.narrator.command(&format!("juju run {} {action} {parameter}={quote}{value}{quote}", Stage::unit()));
+        let model = self.stage.model.clone();
+        let parameters = Map::from_iter([(parameter.to_owned(), Value::from(value))]);
+        let run = move || model.run_action(&Stage::unit(), action, &parameters);
+        let ran = tokio::task::spawn_blocking(run).await.map_err(std::io::Error::other)??;
+        let found = if ran.status == ActionStatus::Completed { "completed" } else { &ran.message };
+        expect(&format!("the action {action} with {value:?}"), "completed", found)?;
+        Ok(ran.results.get(result).and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
+    pub(super) async fn expect_phase(&self, kind: &str, name: &str) -> Result<(), DemoError> {
         let get = format!("get {kind}s.velero.io {name} --namespace {}", self.stage.model.name());
         let object = self.stage.kubectl.json(&get).await?;
         let phase = object["status"]["phase"].as_str().unwrap_or("no phase");
@@ -216,10 +255,10 @@ impl<'a> Story<'a> {
         expect(&format!("the phase of the {kind} {name}"), "Completed", &format!("{phase}{reason}"))
     }
 
-    /// How many volumes of the workload were backed up, and how that went.
-    async fn volume_backups(&self) -> Result<String, DemoError> {
-        let get = format!("get podvolumebackups.velero.io --namespace {}", self.stage.model.name());
-        let all = self.stage.kubectl.json(&get).await?;
+    /// Checks that a backup has the files of the workload's volume.
+    pub(super) async fn expect_volume_in(&self, backup: &str) -> Result<(), DemoError> {
+        let of_backup = format!("--selector velero.io/backup-name={backup} --namespace {}", self.stage.model.name());
+        let all = self.stage.kubectl.json(&format!("get podvolumebackups.velero.io {of_backup}")).await?;
         let of_workload = |object: &&Value| object["spec"]["pod"]["namespace"] == self.workload.namespace();
         let phases: Vec<_> = all["items"]
             .as_array()
@@ -228,10 +267,11 @@ impl<'a> Story<'a> {
             .filter(of_workload)
             .map(|object| object["status"]["phase"].as_str().unwrap_or("no phase"))
             .collect();
-        Ok(format!("{}, {}", phases.len(), phases.join(", ")))
+        let found = format!("{}, {}", phases.len(), phases.join(", "));
+        expect("backups of the workload's volume by Velero's node agent", "1, Completed", &found)
     }
 
-    fn expect_status(&self, beginning: &str) -> Result<(), DemoError> {
+    pub(super) fn expect_status(&self, beginning: &str) -> Result<(), DemoError> {
         let found = self.stage.status()?.unwrap_or_else(|| "no unit".to_owned());
         if found.starts_with(beginning) {
             return Ok(());
@@ -241,7 +281,7 @@ impl<'a> Story<'a> {
 }
 
 /// Goes on only when what was found is what the story has.
-fn expect(what: &str, expected: &str, found: &str) -> Result<(), DemoError> {
+pub(super) fn expect(what: &str, expected: &str, found: &str) -> Result<(), DemoError> {
     if expected == found {
         return Ok(());
     }

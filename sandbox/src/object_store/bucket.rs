@@ -67,6 +67,12 @@ impl Bucket {
         fs::read(&path).map_err(failed("read", &path))
     }
 
+    pub(super) fn moved_to(self, folder: PathBuf) -> Result<Self, BucketError> {
+        // By name alone: what the server notes of an object is kept in the attributes of its file.
+        fs::rename(&self.folder, &folder).map_err(failed("move a bucket to", &folder))?;
+        Ok(Self { folder })
+    }
+
     /// Removes the bucket with all that is in it.
     ///
     /// # Errors
@@ -96,6 +102,10 @@ mod tests {
         }
         assert_eq!(bucket.keys().unwrap(), ["backups/one/one.tar.gz", "kopia/x"]);
         assert_eq!(bucket.read("kopia/x").unwrap(), b"kopia/x");
+        let there = Bucket::create(folder.path().join("there")).unwrap();
+        let bucket = bucket.moved_to(there.folder).unwrap();
+        assert_eq!(bucket.read("kopia/x").unwrap(), b"kopia/x");
+        assert!(!folder.path().join("bucket").exists());
         bucket.destroy().unwrap();
         assert!(bucket.keys().unwrap_err().to_string().starts_with("cannot list"));
     }

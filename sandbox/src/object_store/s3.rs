@@ -87,6 +87,14 @@ impl S3Access {
     pub fn bucket(&self, name: &str) -> Result<Bucket, BucketError> {
         Bucket::create(self.buckets.join(name))
     }
+
+    /// Moves a bucket here from the server that has it, as the bucket `name`.
+    ///
+    /// # Errors
+    /// When it cannot be moved, as where there is one of that name with something in it.
+    pub fn take_over(&self, bucket: Bucket, name: &str) -> Result<Bucket, BucketError> {
+        bucket.moved_to(self.buckets.join(name))
+    }
 }
 
 /// A server that runs as long as this value lives, and no longer than this process.
