@@ -17,7 +17,7 @@ use sandbox::juju::{ActionResult, DeployOptions, HookRecord, Model, Scripted, Se
 use serde_json::{Map, Value, json};
 
 use crate::{
-    objects,
+    objects, observer_process,
     world::{self, World},
 };
 
@@ -339,10 +339,7 @@ impl Drop for Deployed {
                 eprintln!("{} {} {} {}", line.time, line.entity, line.level.name(), line.message);
             }
         }
-        // An observer ends with what it shares with the hooks.
-        for unit in std::fs::read_dir(self.model.directory().join("agents")).into_iter().flatten().flatten() {
-            let _ = std::fs::remove_dir_all(unit.path().join("charm/.velero-observer"));
-        }
+        observer_process::end_all(self.model.directory());
         // What is left of the model would take memory and time from the tests that still run.
         objects::forget(self.world, self.namespace());
     }

@@ -6,6 +6,8 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::Command,
+    thread,
+    time::{Duration, Instant},
 };
 
 use sandbox::juju::UnitName;
@@ -111,4 +113,34 @@ pub fn rebuild(deployed: &Deployed) {
 /// Whether a hook or action of the unit runs.
 pub fn is_busy(deployed: &Deployed) -> bool {
     File::open(folder(deployed, 0).join("busy")).unwrap().try_lock().is_err()
+}
+
+/// Ends the observers of a model, with what they share with the hooks. A hook that one of them has asked for may still run, and would
+/// start another at its end.
+pub fn end_all(model: &Path) {
+    let folders: Vec<_> = fs::read_dir(model.join("agents"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|unit| unit.path().join("charm/.velero-observer"))
+        .filter(|folder| folder.exists())
+        .collect();
+    let begun = Instant::now();
+    while !folders.is_empty() && begun.elapsed() < Duration::from_secs(20) {
+        let is_idle = |folder: &PathBuf| File::open(folder.join("busy")).is_ok_and(|file| file.try_lock().is_ok());
+        folders.iter().filter(|folder| is_idle(folder)).for_each(|folder| drop(fs::remove_dir_all(folder)));
+        if !is_observed(model) && !folders.iter().any(|folder| folder.exists()) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Whether an observer of a model runs, whatever has become of its files.
+fn is_observed(model: &Path) -> bool {
+    let model = model.to_str().unwrap();
+    fs::read_dir("/proc").unwrap().flatten().any(|process| {
+        read(&process.path().join("cmdline")).contains("observe")
+            && read(&process.path().join("mountinfo")).contains(model)
+    })
 }
