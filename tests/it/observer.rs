@@ -151,7 +151,7 @@ fn the_metrics_tell_what_has_become_of_an_applications_backups() {
         "velero_operator_server_info{version=\"1.18.3\"} 1",
         "velero_operator_storage_location_available{location=\"default\"} 1",
     ] {
-        assert!(page.lines().any(|found| found == line), "{page}");
+        until_metric(world, line);
     }
     deployed.run_well(&format!("backup create first --from-schedule {schedule} --wait"));
     until_metric(world, &format!("velero_operator_backup_last_result{{{labels},result=\"completed\"}} 1"));
