@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     pub obstacles: Vec<Status>,
     /// What the user should know even when all is well.
     pub remarks: Vec<String>,
+    /// What the other sides of relations refuse, which is among the remarks in short.
+    pub refusals: Vec<Refusal>,
     /// What to publish in relations, so that the other sides answer.
     pub publications: Vec<Publication>,
     /// What is to be backed up of other applications, where that was looked at. Only the leader knows.
@@ -41,11 +43,11 @@ pub(crate) struct Plan {
 
 /// Decides what should run.
 pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
-    let publications = integrations::publications(snapshot);
+    let (publications, refusals) = (integrations::publications(snapshot), integrations::refusals(snapshot));
     let storage = storage(snapshot, &facts.provider_ids);
     if let Some(status) = hands_off(&snapshot.application, &facts.holdings, &storage) {
         let remarks = Vec::new();
-        return Plan { installation: None, obstacles: vec![status], remarks, publications, backups: None };
+        return Plan { installation: None, obstacles: vec![status], remarks, refusals, publications, backups: None };
     }
     let mut obstacles = Vec::new();
     let mut held_back = HeldBack::default();
@@ -104,9 +106,8 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
         held_back,
     };
     let notes = installation.backup_location().into_iter().flat_map(|location| location.storage.notes.iter().cloned());
-    let refusals = integrations::refusals(snapshot);
     let remarks = agent.remark.into_iter().chain(notes).chain(refusals.iter().map(Refusal::remark)).collect();
-    Plan { installation: Some(installation), obstacles, remarks, publications, backups }
+    Plan { installation: Some(installation), obstacles, remarks, refusals, publications, backups }
 }
 
 /// Returns the password that files of volumes are to be encrypted with, if there is to be a certain one.

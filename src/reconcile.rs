@@ -13,7 +13,7 @@ use crate::{
     cluster::ClusterError,
     contract::hook,
     error_chain::ErrorChain,
-    integrations::{self, Publication},
+    integrations::Publication,
     juju::{Dispatch, Environment, HookTools, ToolError, UnitStatus},
     plan,
     snapshot::{Snapshot, SnapshotError},
@@ -161,7 +161,7 @@ async fn plan_and_bring_about(
     let plan = plan::plan(snapshot, &facts);
     publish(tools, &plan.publications).await?;
     // A status has no room for all of it. Nothing has changed where only time has passed.
-    for refusal in integrations::refusals(snapshot).iter().filter(|_| !snapshot.periodic) {
+    for refusal in plan.refusals.iter().filter(|_| !snapshot.periodic) {
         tracing::warn!("{refusal}");
     }
     let Some(installation) = &plan.installation else {

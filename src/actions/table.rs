@@ -11,14 +11,14 @@ const REMARKS: usize = 20;
 /// Returns a table of backups, and below it how to see more than these, and remarks.
 pub(super) fn table(list: &BackupList, remarks: &[String]) -> String {
     let BackupList { newest, total } = list;
+    let remarks: Vec<_> = remarks.iter().take(REMARKS).map(|remark| harmless(remark)).collect();
     if newest.is_empty() {
-        return ["no backups"].into_iter().chain(remarks.iter().map(String::as_str)).collect::<Vec<_>>().join("\n");
+        return ["no backups".to_owned()].into_iter().chain(remarks).collect::<Vec<_>>().join("\n");
     }
     let head = ["BACKUP", "APP", "ENDPOINT", "MODEL", "PHASE", "STARTED", "DURATION"].map(str::to_owned);
     let rows: Vec<_> = [head].into_iter().chain(newest.iter().map(row)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths = [0, 1, 2, 3, 4, 5, 6].map(width);
-    let remarks: Vec<_> = remarks.iter().take(REMARKS).map(|remark| harmless(remark)).collect();
     let (mut lines, mut size) = (Vec::new(), remarks.iter().map(|remark| remark.len() + 1).sum::<usize>());
     for row in &rows {
         let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();

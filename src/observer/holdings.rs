@@ -11,6 +11,8 @@ use crate::velero::{Ledger, Velero, Volumes};
 
 /// How long after a failure the next one is read.
 const PAUSE: Duration = Duration::from_secs(30);
+/// How long after nothing was to be read it is looked again: thousands of backups may be told of in a second.
+const TURN: Duration = Duration::from_secs(1);
 
 /// What a backup holds of volumes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -26,7 +28,7 @@ pub(super) struct Holding {
 #[derive(Debug, Default)]
 pub(super) struct Holdings {
     known: BTreeMap<String, Holding>,
-    /// Until when nothing more is read.
+    /// Until when nothing more is looked for.
     paused: Option<Instant>,
 }
 
@@ -65,7 +67,11 @@ impl Holdings {
         let newest = ledger.backups.values().filter_map(|last| last.newest.as_ref());
         let newest: BTreeSet<_> = newest.map(|backup| backup.uid.as_str()).collect();
         self.known.retain(|uid, _| newest.contains(uid.as_str()));
-        newest.into_iter().find(|uid| !self.known.contains_key(*uid)).map(str::to_owned)
+        let next = newest.into_iter().find(|uid| !self.known.contains_key(*uid)).map(str::to_owned);
+        if next.is_none() {
+            self.paused = Some(now + TURN);
+        }
+        next
     }
 }
 
@@ -101,7 +107,8 @@ mod tests {
         holdings.note(("b-1".to_owned(), Some(Holding::default())), later);
         assert_eq!(holdings.next(&ledger, later), None);
         ended(&mut ledger, "a", "a-2", 20);
-        assert_eq!(holdings.next(&ledger, later), Some("a-2".to_owned()));
+        assert_eq!(holdings.next(&ledger, later), None);
+        assert_eq!(holdings.next(&ledger, later + TURN), Some("a-2".to_owned()));
         assert_eq!((holdings.of("a-1"), holdings.of("b-1")), (None, Some(&Holding::default())));
     }
 }

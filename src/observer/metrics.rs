@@ -86,13 +86,10 @@ fn add_schedules(page: &mut Exposition, subjects: &[Subject<'_>], now: Timestamp
 }
 
 fn add_volumes(page: &mut Exposition, subjects: &[Subject<'_>], volumes: &BTreeMap<String, VolumeCount>) {
-    let of_each =
-        subjects.iter().filter_map(|subject| {
-            let VolumeCount { with_data, without_data } = *volumes.get(subject.schedule_name)?;
-            Some([("yes", with_data), ("no", without_data)].map(|(data, count)| {
-                (subject.labels.iter().copied().chain([("data", data)]).collect::<Vec<_>>(), count)
-            }))
-        });
+    let of_each = subjects.iter().filter_map(|subject| {
+        let VolumeCount { with_data, without_data } = *volumes.get(subject.schedule_name)?;
+        Some(by_data(&subject.labels, with_data, without_data))
+    });
     page.gauge(
         "velero_operator_schedule_volumes",
         "How many volumes the backups of the schedule are going to hold, with their data and without.",
@@ -147,10 +144,7 @@ fn add_holdings(page: &mut Exposition, subjects: &[Subject<'_>], holdings: &Hold
         .iter()
         .filter_map(|subject| Some((&subject.labels, holdings.of(&subject.backups?.newest.as_ref()?.uid)?)))
         .collect();
-    let counts = known.iter().flat_map(|(labels, holding)| {
-        [("yes", holding.with_data), ("no", holding.failed)]
-            .map(|(data, count)| (labels.iter().copied().chain([("data", data)]).collect::<Vec<_>>(), count))
-    });
+    let counts = known.iter().flat_map(|(labels, holding)| by_data(labels, holding.with_data, holding.failed));
     page.gauge(
         "velero_operator_backup_last_volumes",
         "How many volumes were read for the newest backup that has ended: those whose data is in it, and those that failed.",
@@ -161,6 +155,16 @@ fn add_holdings(page: &mut Exposition, subjects: &[Subject<'_>], holdings: &Hold
         "How many bytes of volumes were read for the newest backup that has ended.",
         known.iter().map(|(labels, holding)| ((*labels).clone(), holding.bytes)),
     );
+}
+
+/// Returns a sample for the volumes with their data, and one for those without.
+fn by_data<'a>(
+    labels: &[(&'static str, &'a str)],
+    with_data: usize,
+    without_data: usize,
+) -> [(Vec<(&'static str, &'a str)>, usize); 2] {
+    [("yes", with_data), ("no", without_data)]
+        .map(|(data, count)| (labels.iter().copied().chain([("data", data)]).collect(), count))
 }
 
 fn add_installation(page: &mut Exposition, knowledge: &Knowledge) {

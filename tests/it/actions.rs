@@ -197,8 +197,7 @@ fn a_backup_whose_server_is_restarted_fails_with_the_servers_words() {
     let mut deployed = Deployed::new("actions-restarted");
     deployed.relate_s3();
     relate_ledger(&mut deployed, &json!({"include_namespaces": ["default"]}));
-    deployed.edit("Deployment", "velero", &json!({"spec": {"replicas": 0}}));
-    deployed.until("Deployment", "velero", |server| server.unwrap()["status"]["replicas"].is_null());
+    deployed.end_server();
     let deployed = &deployed;
     let message = thread::scope(|scope| {
         let action = scope.spawn(|| deployed.act_in_vain("create-backup", &json!({"target": TARGET})));

@@ -310,6 +310,15 @@ impl Deployed {
         self.until(kind, name, |object| object.is_some_and(|object| object["status"]["phase"] == phase));
     }
 
+    /// Scales the server to 0, and waits until no pod of it is left: one that is on its way out still takes backups.
+    pub fn end_server(&self) {
+        self.edit("Deployment", "velero", &json!({"spec": {"replicas": 0}}));
+        for pod in self.pods_of("deploy=velero") {
+            self.until("Pod", pod["metadata"]["name"].as_str().unwrap(), |pod| pod.is_none());
+        }
+        assert_eq!(self.pods_of("deploy=velero"), [] as [Value; 0]);
+    }
+
     /// Makes an object as somebody else would.
     pub fn create(&self, kind: &str, object: &Value) {
         let api = objects::api(self.world, self.namespace(), kind);

@@ -236,8 +236,7 @@ fn nothing_queues_up_behind_an_action() {
     let process = ObserverProcess::of(&deployed);
     // Nobody works at a backup whose server has no pods, and nobody is to mend that before the action.
     process.signal("STOP");
-    deployed.edit("Deployment", "velero", &json!({"spec": {"replicas": 0}}));
-    until("the end of the server", || deployed.pods_of("deploy=velero").is_empty());
+    deployed.end_server();
     let (model, unit) = (deployed.model.clone(), Deployed::unit());
     let action = thread::spawn(move || {
         let parameters = Map::from_iter([("command".to_owned(), Value::from("backup create slow --wait"))]);

@@ -1,7 +1,7 @@
 //! A real Prometheus that scrapes what the charm's relation tells it to: what the dashboard and the alerts find there.
 
 use std::{
-    fs,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -18,7 +18,10 @@ use crate::{
 };
 
 /// How long a Prometheus may take to have scraped everything.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// How often it is asked: it scrapes once a second.
+const ASKED: Duration = Duration::from_millis(500);
 
 /// The panels that rightly show nothing where all is well, for the first hour.
 const RIGHTLY_EMPTY: [&str; 3] = [
@@ -101,6 +104,7 @@ fn a_prometheus_finds_all_that_the_dashboard_asks_for_and_alerts_only_of_what_is
     assert!(missing.len() > 30, "{missing:?}");
     while !missing.is_empty() {
         assert!(Instant::now() < deadline, "a Prometheus finds nothing of {missing:#?}");
+        thread::sleep(ASKED);
         missing.retain(|(_, expression)| samples(world, &prometheus, expression).is_empty());
     }
 
@@ -113,6 +117,7 @@ fn a_prometheus_finds_all_that_the_dashboard_asks_for_and_alerts_only_of_what_is
             break;
         }
         assert!(Instant::now() < deadline, "{alerts:?}");
+        thread::sleep(ASKED);
     }
 
     // What a Prometheus does not take, it says in its own databag.

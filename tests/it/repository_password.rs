@@ -7,7 +7,6 @@ use crate::{
     actions::log_of,
     deployed::{APPLICATION, Deployed},
     workload::{Chosen, Workload},
-    world,
 };
 
 const PASSWORD: &str = "a-password-that-nobody-else-has";
@@ -65,10 +64,13 @@ fn volumes_are_encrypted_with_the_users_password_and_read_with_it_alone() {
     assert!(!hooks.contains(PASSWORD));
     first.model.remove_application(APPLICATION, false).unwrap();
     assert_eq!(live(&first), PASSWORD);
+    // Nobody may take it for its own.
+    let labels = &first.expect("Secret", "velero-repo-credentials")["metadata"]["labels"];
+    assert_eq!(labels["app.kubernetes.io/instance"], json!(null), "{labels}");
 
     // Another Velero on the same bucket reads nothing without it, and all with it.
     let (mut second, secret) = with_secret("password-second");
-    relate_bucket(&mut second, &bucket);
+    second.relate_bucket(&bucket);
     second.until_phase("Backup", "kept", "Completed");
     workload.lose();
     let restore = |deployed: &Deployed| deployed.act("restore", &json!({"backup": "kept"}));
@@ -84,15 +86,4 @@ fn volumes_are_encrypted_with_the_users_password_and_read_with_it_alone() {
     assert_eq!(restored.message, "", "{restored:?}\n{}", log_of(&restored));
     workload.runs();
     assert_eq!(workload.digest(), digest);
-}
-
-fn relate_bucket(deployed: &mut Deployed, bucket: &str) {
-    let s3 = world::shared().s3();
-    let fields = [
-        ("bucket", bucket),
-        ("endpoint", s3.endpoint.as_str()),
-        ("access-key", s3.access_key.as_str()),
-        ("secret-key", s3.secret_key.as_str()),
-    ];
-    deployed.relate("s3-credentials", "s3", &fields);
 }

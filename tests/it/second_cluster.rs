@@ -19,8 +19,8 @@ const SHOP: &str = "lost-cluster-shop";
 const OLDER: &str = "older";
 /// Where the Velero of a namespace finds the password of the files of volumes.
 const PASSWORD: &str = "velero-repo-credentials";
-/// The password that the users of the first cluster chose, as a Secret holds it.
-const CHOSEN: &str = "Y2hvc2VuLWJ5LXVzZXJz";
+/// The password that the users of the first cluster chose.
+const CHOSEN: &str = "chosen-by-users";
 
 /// What remains of the first cluster, and what was in it.
 struct Remains {
@@ -38,7 +38,7 @@ fn lose_a_cluster() -> Remains {
     deployed.create(
         "Secret",
         &json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": PASSWORD},
-            "data": {"repository-password": CHOSEN}}),
+            "stringData": {"repository-password": CHOSEN}}),
     );
     let bucket = install_by_hand(&deployed);
     let workload = Workload::new(deployed.world, SHOP, Chosen::ByDefault);
@@ -77,8 +77,10 @@ fn all_that_a_lost_cluster_has_backed_up_is_restored_into_an_empty_one_also_what
     world.s3().take_over(world::shared().s3().bucket(&remains.bucket).unwrap(), bucket).unwrap();
 
     let mut deployed = Deployed::with(world, "second-cluster", &trusted());
-    deployed.until("Secret", PASSWORD, |secret| secret.is_some());
-    deployed.edit("Secret", PASSWORD, &json!({"data": {"repository-password": CHOSEN}}));
+    let content = [("password".to_owned(), CHOSEN.to_owned())].into();
+    let secret = deployed.model.add_user_secret("velero-repository", &content).unwrap();
+    let records = deployed.model.grant_user_secret("velero-repository", APPLICATION).unwrap();
+    deployed.after(records).configure("repository-password", &secret.to_string());
     deployed.relate_bucket(bucket);
     deployed.configure_all(&[("use-node-agent", "true"), ("default-volumes-to-fs-backup", "true")]);
     deployed.assert_becomes_active();

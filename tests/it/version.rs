@@ -1,11 +1,15 @@
 //! The releases of the CLI, the definitions and the server.
 
+use futures::TryStreamExt;
+use kube::{
+    Api,
+    api::{DynamicObject, ListParams, WatchEvent, WatchParams},
+};
 use sandbox::{images, progress::Progress};
 
 use crate::{
     deployed::{APPLICATION, Deployed},
     objects,
-    world::World,
 };
 
 fn shown_version(deployed: &Deployed) -> String {
@@ -21,9 +25,25 @@ fn noted(deployed: &Deployed) -> Vec<Option<String>> {
         .collect()
 }
 
-fn open_requests(world: &World, namespace: &str) -> usize {
-    let api = objects::api(world, namespace, "ServerStatusRequest");
-    world.runtime.block_on(api.list(&kube::api::ListParams::default())).unwrap().items.len()
+/// The state of the namespace from which on [`asked_since`] counts.
+fn now(deployed: &Deployed) -> String {
+    let listed = deployed.world.runtime.block_on(requests(deployed).list(&ListParams::default())).unwrap();
+    assert!(listed.items.is_empty(), "requests that were left: {:?}", listed.items);
+    listed.metadata.resource_version.unwrap()
+}
+
+/// How often a server was asked since then.
+fn asked_since(deployed: &Deployed, state: &str) -> usize {
+    let told_so_far = WatchParams::default().timeout(1);
+    let api = requests(deployed);
+    let events: Vec<WatchEvent<DynamicObject>> =
+        deployed.world.runtime.block_on(async { api.watch(&told_so_far, state).await?.try_collect().await }).unwrap();
+    assert!(!events.iter().any(|event| matches!(event, WatchEvent::Error(_))), "{events:?}");
+    events.iter().filter(|event| matches!(event, WatchEvent::Added(_))).count()
+}
+
+fn requests(deployed: &Deployed) -> Api<DynamicObject> {
+    objects::api(deployed.world, deployed.namespace(), "ServerStatusRequest")
 }
 
 #[test]
@@ -56,15 +76,16 @@ fn a_server_whose_tag_tells_no_version_is_asked_once() {
     let world = deployed.world;
     let nightly = "docker.io/velero/velero:nightly";
     world.runtime.block_on(world.cluster.node().tag_image(&images::velero_name(), nightly)).unwrap();
+    let before = now(&deployed);
     deployed.configure("velero-image", "velero/velero:nightly");
     assert_eq!(deployed.status(), "active: ready");
     assert_eq!(shown_version(&deployed), "1.18.3");
     assert_eq!(noted(&deployed), [Some("1.18.3".to_owned())]);
-    assert_eq!(open_requests(world, deployed.namespace()), 0);
+    assert_eq!(asked_since(&deployed, &before), 1);
 
-    let pods = deployed.pods_of("deploy=velero");
+    let asked = now(&deployed);
     deployed.update_status();
-    assert_eq!(deployed.pods_of("deploy=velero"), pods);
+    assert_eq!(asked_since(&deployed, &asked), 0);
 }
 
 #[test]

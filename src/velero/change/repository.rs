@@ -29,7 +29,7 @@ pub(super) async fn apply(
     let live = read(cluster).await?;
     let refusal = match &live {
         Some(live) if live.is_that(password) => return Ok(()),
-        Some(live) if !live.is_of(application) => Some(format!(
+        Some(live) if !live.is_public() && !live.is_of(application) => Some(format!(
             "repository-password is not the password in Secret {REPOSITORY_SECRET}, which somebody else has put there: set the \
              option to a secret with that one, or keep that one elsewhere and delete the Secret"
         )),

@@ -16,8 +16,13 @@ pub(super) struct Means {
 
 impl Means {
     pub(super) async fn read(cluster: &Cluster) -> Result<Self, ClusterError> {
-        let agent = cluster.own(named("apps/v1", "DaemonSet", NODE_AGENT));
-        let (agent, snapshots) = futures::try_join!(cluster.find_metadata(&agent), snapshot_provider(cluster))?;
-        Ok(Self { node_agent: agent.is_some(), snapshots })
+        let (node_agent, snapshots) = futures::try_join!(has_node_agent(cluster), snapshot_provider(cluster))?;
+        Ok(Self { node_agent, snapshots })
     }
+}
+
+/// Whether there is a node agent.
+pub(super) async fn has_node_agent(cluster: &Cluster) -> Result<bool, ClusterError> {
+    let agent = cluster.own(named("apps/v1", "DaemonSet", NODE_AGENT));
+    Ok(cluster.find_metadata(&agent).await?.is_some())
 }

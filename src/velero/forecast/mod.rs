@@ -18,15 +18,19 @@ use serde_json::Value;
 pub(crate) use judgement::Gap;
 pub(crate) use judgement::{Forecast, VolumeCount};
 
-use self::{means::Means, selection::Selection, volumes::Volumes};
+use self::{
+    means::{Means, has_node_agent},
+    selection::Selection,
+    volumes::Volumes,
+};
 use crate::{
     cluster::{Cluster, ClusterError, Head, Listed},
     velero::{
         Velero, VeleroError,
         names::INSTANCE,
         wanted::{
-            SCHEDULED_BY, TARGET_LABELS,
-            schedule::{schedule_kind, target_annotation},
+            SCHEDULED_BY,
+            schedule::{schedule_kind, target_of},
         },
     },
 };
@@ -59,7 +63,7 @@ impl Velero {
 
     /// Whether there is a node agent, which reads the files of volumes.
     pub(crate) async fn has_node_agent(&self) -> Result<bool, VeleroError> {
-        Ok(Means::read(&self.cluster).await?.node_agent)
+        Ok(has_node_agent(&self.cluster).await?)
     }
 
     /// Returns what a backup with this spec is going to hold.
@@ -90,13 +94,9 @@ struct Seen {
 
 impl From<DynamicObject> for Seen {
     fn from(object: DynamicObject) -> Self {
-        let target = TARGET_LABELS.map(|label| {
-            let text = object.annotations().get(&target_annotation(label)).or_else(|| object.labels().get(label));
-            text.cloned().unwrap_or_default()
-        });
         let spec = &object.data["spec"];
         Self {
-            target,
+            target: target_of(object.labels(), object.annotations()),
             selection: Selection::of(&spec["template"]),
             is_paused: spec["paused"] == true,
             head: Head { name: object.name_any(), ..Head::default() },

@@ -12,6 +12,7 @@ use crate::backups::ResourceKind;
 
 /// The label of an object that no backup takes.
 const LEFT_OUT: &str = "velero.io/exclude-from-backup";
+
 /// What a backup takes.
 #[derive(Debug, Default)]
 pub(super) struct Selection {

@@ -15,7 +15,7 @@ use crate::{
         wanted::{
             backup::backup_kind,
             label_value::label_value,
-            schedule::{TARGET_LABELS, target_annotation},
+            schedule::{TARGET_LABELS, target_of},
         },
     },
 };
@@ -153,10 +153,7 @@ impl Seen {
 
     fn listed(self) -> ListedBackup {
         let Self { metadata: SeenMetadata { name, uid, labels, annotations, .. }, status, .. } = self;
-        let text = |label: &str| {
-            annotations.get(&target_annotation(label)).or_else(|| labels.get(label)).cloned().unwrap_or_default()
-        };
-        let [application, endpoint, model] = TARGET_LABELS.map(text);
+        let [application, endpoint, model] = target_of(&labels, &annotations);
         let SeenStatus { phase, start_timestamp: started, completion_timestamp: completed } = status;
         ListedBackup { uid, name, application, endpoint, model, phase, started, completed }
     }

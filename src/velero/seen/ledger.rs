@@ -11,7 +11,7 @@ use crate::{
     backups::Cron,
     velero::{
         phase::Phase,
-        wanted::{SCHEDULED_BY, TARGET_LABELS},
+        wanted::{SCHEDULED_BY, TARGET_LABELS, schedule::target_of},
     },
 };
 
@@ -202,11 +202,7 @@ impl ScheduleEntry {
     /// Reads a Schedule; `None` for one that is not the charm's.
     fn of(mut schedule: ReducedSchedule) -> Option<Self> {
         let labels = labels(&schedule)?;
-        let annotations = schedule.annotations();
-        let target = std::array::from_fn(|index| {
-            let text = annotations.get(&format!("velero-operator/{}", TARGET_LABELS[index]));
-            text.unwrap_or(&labels[index]).clone()
-        });
+        let target = target_of(schedule.labels(), schedule.annotations());
         let cron = schedule.spec["schedule"].as_str().and_then(|text| Cron::parse(text).ok());
         let paused = schedule.spec["paused"].as_bool().unwrap_or_default();
         if let Value::Object(spec) = &mut schedule.spec {

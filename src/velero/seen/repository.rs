@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::{
-    cluster::{Cluster, ClusterError, Head, Listed, MetadataOnly, call},
+    cluster::{Cluster, ClusterError, Head, Listed, call},
     velero::names::{INSTANCE, PUBLIC_PASSWORD, REPOSITORY_KEY, REPOSITORY_SECRET, velero_kind},
 };
 
@@ -28,7 +28,7 @@ pub(crate) enum RepositoryPassword {
 pub(crate) async fn password(cluster: &Cluster) -> Result<RepositoryPassword, ClusterError> {
     Ok(match read(cluster).await? {
         None => RepositoryPassword::None,
-        Some(live) if live.is(PUBLIC_PASSWORD) => RepositoryPassword::Public,
+        Some(live) if live.is_public() => RepositoryPassword::Public,
         Some(_) => RepositoryPassword::Own,
     })
 }
@@ -47,7 +47,7 @@ pub(crate) async fn read(cluster: &Cluster) -> Result<Option<LivePassword>, Clus
 
 /// Whether there is a repository.
 pub(crate) async fn has_repositories(cluster: &Cluster) -> Result<bool, ClusterError> {
-    any(cluster, "BackupRepository", |_: &MetadataOnly| true).await
+    cluster.has_any(&cluster.here(&velero_kind("v1", "BackupRepository")), "BackupRepositories", "").await
 }
 
 /// Whether files of volumes were written or read with the password, so that it cannot be changed any more.
@@ -132,9 +132,14 @@ impl LivePassword {
         self.is(password.expose_secret().as_bytes())
     }
 
-    /// Whether Velero, or the application itself, has put it there.
+    /// Whether it is the one that everybody knows.
+    pub(crate) fn is_public(&self) -> bool {
+        self.is(PUBLIC_PASSWORD)
+    }
+
+    /// Whether an application has put it there.
     pub(crate) fn is_of(&self, application: &str) -> bool {
-        self.is(PUBLIC_PASSWORD) || self.secret.labels().get(INSTANCE).is_some_and(|owner| owner == application)
+        self.secret.labels().get(INSTANCE).is_some_and(|owner| owner == application)
     }
 
     fn is(&self, password: &[u8]) -> bool {

@@ -119,8 +119,15 @@ impl ScheduleSettings<'_> {
     }
 }
 
+/// Returns whose a Schedule or a backup is, in whole texts: those of the labels of [`TARGET_LABELS`], unless one could not hold its text.
+pub(crate) fn target_of(labels: &BTreeMap<String, String>, annotations: &BTreeMap<String, String>) -> [String; 3] {
+    TARGET_LABELS.map(|label| {
+        annotations.get(&target_annotation(label)).or_else(|| labels.get(label)).cloned().unwrap_or_default()
+    })
+}
+
 /// Returns the annotation with the text that a label of [`TARGET_LABELS`] could not hold.
-pub(crate) fn target_annotation(label: &str) -> String {
+fn target_annotation(label: &str) -> String {
     format!("velero-operator/{label}")
 }
 

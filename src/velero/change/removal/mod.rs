@@ -38,11 +38,12 @@ use crate::{
     error_chain::ErrorChain,
     velero::{
         names::{
-            COMPONENT_SELECTOR, CREDENTIALS, LOCATION, MANAGED_BY, METRICS, NODE_AGENT, REPOSITORY_SECRET, SERVER,
+            COMPONENT_SELECTOR, CREDENTIALS, INSTANCE, LOCATION, MANAGED_BY, METRICS, NODE_AGENT, REPOSITORY_SECRET,
+            SERVER,
         },
         seen::{
             holdings::{Claim, Holdings, PartlyRead},
-            repository::{self, RepositoryPassword},
+            repository,
         },
     },
 };
@@ -214,7 +215,7 @@ impl Run<'_> {
         let jobs = self.cluster.here(&jobs);
         let deleted = self.cluster.delete_where::<MetadataOnly>(&jobs, "jobs", "velero.io/repo-name", |_| true).await;
         removal.note("jobs of Velero", deleted);
-        let password = self.delete_public_password().await;
+        let password = self.leave_users_password().await;
         removal.note(&format!("Secret {REPOSITORY_SECRET}"), password);
         kept
     }
@@ -297,12 +298,17 @@ impl Run<'_> {
     }
 
     /// Deletes the Secret with the password that Velero put there by itself. Another one is the user's, and without it the backups
-    /// of volumes cannot be read.
-    async fn delete_public_password(&self) -> Result<(), ClusterError> {
-        if repository::password(self.cluster).await? == RepositoryPassword::Public {
-            self.cluster.delete(&self.cluster.own(named("v1", "Secret", REPOSITORY_SECRET))).await?;
+    /// of volumes cannot be read: it is nobody's then, so that no application replaces what may be the only copy.
+    async fn leave_users_password(&self) -> Result<(), ClusterError> {
+        let secret = self.cluster.own(named("v1", "Secret", REPOSITORY_SECRET));
+        match repository::read(self.cluster).await? {
+            Some(live) if live.is_public() => self.cluster.delete(&secret).await,
+            Some(live) if live.is_of(self.application) => {
+                let without = json!({"metadata": {"labels": {MANAGED_BY.0: null, INSTANCE: null}}});
+                found(self.cluster.merge(&secret, &without).await).map(drop)
+            }
+            Some(_) | None => Ok(()),
         }
-        Ok(())
     }
 
     /// Deletes the ClusterRoleBindings of the namespace's own server, whichever name they have.
