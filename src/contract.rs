@@ -253,6 +253,8 @@ pub enum Action {
     ListBackups,
     /// Restores a backup.
     Restore,
+    /// Finds out by use what the storage allows.
+    TestStorage,
 }
 
 impl Action {
@@ -313,6 +315,8 @@ pub mod parameter {
     pub const MODEL: ParameterSpec = text("model");
     /// How many backups are listed at most.
     pub const LIMIT: ParameterSpec = ParameterSpec { name: "limit", value: ParameterType::Integer, required: false };
+    /// How many MiB are written to the storage and read back.
+    pub const SIZE: ParameterSpec = ParameterSpec { name: "size", value: ParameterType::Integer, required: false };
     /// Whether the action goes on until what it has begun has ended.
     pub const WAIT: ParameterSpec = ParameterSpec { name: "wait", value: ParameterType::Boolean, required: false };
     /// The uid of a backup, as this cluster has it.
@@ -383,6 +387,7 @@ pub const ACTIONS: &[ActionSpec] = &[
             parameter::WAIT,
         ],
     },
+    ActionSpec { action: Action::TestStorage, name: "test-storage", parameters: &[parameter::SIZE] },
 ];
 
 /// The names of the hooks that belong to no relation, one constant each.

@@ -23,6 +23,7 @@ mod reconcile;
 mod snapshot;
 mod status;
 mod storage;
+mod store;
 #[cfg(test)]
 mod test_readers;
 mod text;

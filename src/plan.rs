@@ -14,7 +14,7 @@ use crate::{
     juju::ConfigValues,
     snapshot::{OptionSecret, Snapshot},
     status::Status,
-    storage::{PROVIDERS, StorageError},
+    storage::{PROVIDERS, Storage, StorageError},
     velero::{
         BackupLocation, Conflict, CurrentRoot, Facts, FoundRoot, HeldBack, Holdings, ImageOptions, Installation,
         KubeletRoot, LocationPlan, Needs, SeveralRoots, Version, check_image, reserved_name,
@@ -152,6 +152,16 @@ pub(crate) fn backup_settings(config: &ConfigValues) -> Result<BackupSettings, S
             ttl,
         }),
         Err(()) => Err(obstacles.remove(0)),
+    }
+}
+
+/// Returns the storage that the relations say is to be used, or the status for why there is none.
+pub(crate) fn backup_storage(snapshot: &Snapshot) -> Result<Storage, Status> {
+    // What the cloud calls the machines is for snapshots of their disks alone.
+    let StoragePlan { location, obstacle, .. } = storage(snapshot, &[]);
+    match (location, obstacle) {
+        (LocationPlan::Use(location), _) => Ok(location.storage),
+        (_, obstacle) => Err(obstacle.unwrap_or_else(|| Status::Blocked(no_storage(&snapshot.application)))),
     }
 }
 

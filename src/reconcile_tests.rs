@@ -21,6 +21,8 @@ const UNIT: &str = "velero-operator/0";
 const ACTIVE: &str = r#"{"units":{"velero-operator/0":{"status":"active"}}}"#;
 const DYING: &str = r#"{"units":{"velero-operator/0":{"status":"dying"}}}"#;
 const INTERIM: &str = "waiting\n--\nfor Velero to run as configured\n";
+/// The address of this machine that nothing listens at: the charm cannot try the store.
+const NO_STORE: &str = "http://127.0.0.1:1";
 const READY: &str = "active\n--\nready\n";
 
 /// A unit of a model: its hook tools, its charm's directory and its cluster.
@@ -51,7 +53,7 @@ impl Unit {
         let options: Map<String, Value> =
             OPTIONS.iter().map(|option| (option.name().to_owned(), option.default_value())).collect();
         let theirs = json!({"lib-version": "1.0", "bucket": model.bucket, "access-key": "key", "secret-key": model.secret_key,
-            "endpoint": "http://10.0.0.1:9000"});
+            "endpoint": NO_STORE});
         let ours =
             json!({"requested-secrets": "[\"access-key\", \"secret-key\"]", "lib-version": "1.0", "version": "1"});
         let print = |value: &dyn std::fmt::Display| format!("cat <<'END'\n{value}\nEND");

@@ -155,7 +155,28 @@ impl Snapshot {
         let config = tools.config().await.map_err(failed("the options"))?;
         let reader = Reader { tools, environment, leader: false };
         let relations = declared::by_endpoint(reader.declaring_about(application).await?);
-        Ok(Self {
+        Ok(Self::of_parts(environment, config, relations))
+    }
+
+    /// Reads only what the relations say of the storage. Any unit may.
+    pub(crate) async fn of_storage(tools: &HookTools, environment: &Environment) -> Result<Self, SnapshotError> {
+        let reader = Reader { tools, environment, leader: false };
+        let mut relations: BTreeMap<&'static str, Vec<Relation>> = BTreeMap::new();
+        for endpoint in contract::RELATIONS {
+            if endpoint.role == Role::Requires && !endpoint.declares_backups() {
+                relations.insert(endpoint.name, reader.relations(endpoint).await?);
+            }
+        }
+        Ok(Self::of_parts(environment, ConfigValues::default(), relations))
+    }
+
+    /// Returns a snapshot of only that, for a unit that changes nothing.
+    fn of_parts(
+        environment: &Environment,
+        config: ConfigValues,
+        relations: BTreeMap<&'static str, Vec<Relation>>,
+    ) -> Self {
+        Self {
             application: environment.application().to_owned(),
             unit: environment.unit.clone(),
             model: environment.model.clone(),
@@ -165,7 +186,7 @@ impl Snapshot {
             relations,
             address: None,
             repository_password: OptionSecret::Unset,
-        })
+        }
     }
 
     pub(crate) fn relations(&self, endpoint: &str) -> &[Relation] {

@@ -13,6 +13,7 @@ mod results;
 mod run;
 mod table;
 mod targets;
+mod test_storage;
 mod waiting;
 
 use std::error::Error;
@@ -54,6 +55,7 @@ pub(crate) async fn perform(action: Action, tools: &HookTools, environment: &Env
         Action::CreateBackup => Box::pin(create_backup::run(tools, environment)).await,
         Action::ListBackups => Box::pin(list_backups::run(tools, environment)).await,
         Action::Restore => Box::pin(restore::run(tools, environment)).await,
+        Action::TestStorage => Box::pin(test_storage::run(tools, environment)).await,
     };
     match outcome {
         Err(ActionError::Failed(error)) => Ok(tools.fail_action(&ErrorChain(error.as_ref()).to_string()).await?),

@@ -13,13 +13,22 @@ use crate::{
     error_chain::ErrorChain,
     juju::UnitStatus,
     status::Status,
-    velero::{Applied, Assessment, DueUpdate, Expected, LocationUpdate, Manifests, Restart, ScheduleForecast},
+    storage::Storage,
+    store::{Store, Verdict},
+    velero::{
+        Applied, Assessment, DueUpdate, Expected, LocationUpdate, Manifests, Restart, ScheduleForecast, TestOutcome,
+        Tested,
+    },
 };
 
 /// How long a hook that changed something waits until all of it works.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a hook that changed nothing waits for a server that an earlier hook has changed, before it configures the storage.
 const PATIENCE_WITHOUT_CHANGE: Duration = Duration::from_secs(15);
+
+/// What a user should know of a storage in which nothing can be deleted.
+const KEEPS: &str =
+    "the credentials may not delete in the storage, where expired backups stay: see the action test-storage";
 
 /// Brings the cluster to the plan.
 pub(super) async fn bring_about(
@@ -46,15 +55,24 @@ pub(super) async fn bring_about(
     let forecasts = if applied.lacks_kinds { Vec::new() } else { leader.apply_schedules().await? };
     let waits = leader.is_held_back();
     let seen = leader.look().await?;
+    let remark = leader.test_storage(seen.tested.as_ref()).await?;
+    let remarks = remark.into_iter().chain(without_data(&forecasts)).collect();
     if let Some(server) = seen.server {
         leader.statuses.extend(hook.tell_version(&server).await?);
     }
     let public_password = hook.public_password().await?;
     Ok(Outcome {
         statuses: leader.known().collect(),
-        remark: without_data(&forecasts),
+        remarks,
         prospect: Prospect { look: seen.look, waits, leads: true, volumes: count(forecasts), public_password },
     })
+}
+
+async fn test(storage: &Storage) -> Verdict {
+    match Store::open(storage).await {
+        Ok(store) => store.prove().await.verdict(),
+        Err(error) => Verdict::Untried(error),
+    }
 }
 
 fn is_waiting(status: &Status) -> bool {
@@ -177,6 +195,46 @@ impl<'a> Leader<'a, '_> {
         let is_told = |status: &Status| !(held_back && is_waiting(status));
         self.statuses.extend(self.hook.in_words(&seen.troubles).filter(is_told));
         Ok(seen)
+    }
+
+    /// Tries a storage by use that Velero has found available, once for its place and credentials. Returns what the user should know
+    /// of one that works.
+    async fn test_storage(&mut self, tested: Option<&Tested>) -> Result<Option<String>, ReconcileError> {
+        let hook = self.hook;
+        let (Some(location), Some(tested)) = (hook.installation.backup_location(), tested) else { return Ok(None) };
+        // As long as something else is to come, the location may not be the planned one yet.
+        if !self.statuses.is_empty() {
+            return Ok(None);
+        }
+        let outcome = match tested.outcome {
+            // What was not reached a few minutes ago is not worth the wait.
+            Some(outcome) if outcome != TestOutcome::Untried || hook.snapshot.periodic => outcome,
+            known => {
+                let outcome = match Box::pin(test(&location.storage)).await {
+                    Verdict::Works => TestOutcome::Works,
+                    Verdict::Keeps(error) => {
+                        tracing::warn!("the storage lets nothing be deleted: {error}");
+                        TestOutcome::Keeps
+                    }
+                    Verdict::Untried(error) => {
+                        tracing::info!("Velero can list the storage, which the charm itself cannot try: {error}");
+                        TestOutcome::Untried
+                    }
+                    Verdict::Refused(step, error) => {
+                        let bucket = &location.storage.bucket;
+                        self.statuses.push(Status::Blocked(format!(
+                            "the storage does not take backups, it does not let Velero {step} in {bucket}: {error}"
+                        )));
+                        return Ok(None);
+                    }
+                };
+                if known != Some(outcome) {
+                    hook.velero.note_test(tested, outcome).await?;
+                }
+                outcome
+            }
+        };
+        Ok((outcome == TestOutcome::Keeps).then(|| KEEPS.to_owned()))
     }
 
     /// Restarts a server that has said nothing of the storage.

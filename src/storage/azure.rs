@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 use url::Url;
 
-use super::{Storage, StorageError, StorageFields, VeleroStorageProvider, credentials};
+use super::{Storage, StorageError, StorageFields, StoreKeys, VeleroStorageProvider, credentials};
 use crate::contract::{ConfigOption, option};
 
 /// The variable that holds the account key; the location's configuration names it.
@@ -63,7 +63,7 @@ impl VeleroStorageProvider for Azure {
         config.extend(resource_group.map(|group| ("resourceGroup".to_owned(), group.to_owned())));
         config.extend(endpoint.uri.as_ref().map(|uri| ("storageAccountURI".to_owned(), uri.clone())));
         let mut lines = vec![SecretString::from(format!("AZURE_CLOUD_NAME={}\n", endpoint.cloud))];
-        if has_principal {
+        let keys = if has_principal {
             if endpoint.uri.is_some_and(|uri| uri.starts_with("http:")) {
                 return Err(StorageError::invalid(
                     "endpoint",
@@ -73,10 +73,17 @@ impl VeleroStorageProvider for Azure {
             lines.extend(service_principal(fields)?);
             lines.extend(disks.map(|group| SecretString::from(format!("AZURE_RESOURCE_GROUP={group}\n"))));
             config.insert("useAAD".to_owned(), true.to_string());
+            StoreKeys::AzurePrincipal {
+                tenant: fields.identifier("tenant-id")?,
+                client: fields.identifier("client-id")?,
+                secret: fields.credential("client-secret")?,
+            }
         } else {
-            lines.push(credentials::dotenv_line(ACCOUNT_KEY, "secret-key", &fields.identifier("secret-key")?)?);
+            let key = fields.identifier("secret-key")?;
+            lines.push(credentials::dotenv_line(ACCOUNT_KEY, "secret-key", &key)?);
             config.insert("storageAccountKeyEnvVar".to_owned(), ACCOUNT_KEY.to_owned());
-        }
+            StoreKeys::AzureAccount { key }
+        };
         Ok(Storage {
             bucket: container.to_owned(),
             prefix: fields.prefix("path")?,
@@ -85,6 +92,7 @@ impl VeleroStorageProvider for Azure {
             // and the resource group of the disks are in the credentials file.
             snapshot_location_config: disks.map(|_| BTreeMap::new()),
             credentials: credentials::file(lines),
+            keys,
             certificate_authority: None,
             notes: if has_principal { fields.notes_on_credentials(&["client-secret"]) } else { Vec::new() },
         })

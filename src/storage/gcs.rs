@@ -6,7 +6,7 @@ use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{Storage, StorageError, StorageFields, VeleroStorageProvider};
+use super::{Storage, StorageError, StorageFields, StoreKeys, VeleroStorageProvider};
 use crate::contract::{ConfigOption, option};
 
 /// The domain of Google's public cloud.
@@ -40,7 +40,8 @@ impl VeleroStorageProvider for Gcs {
                 .unwrap_or_default(),
             // The plugin takes the project of the disks and their snapshots from the key file.
             snapshot_location_config: key.text("project_id").map(|_| BTreeMap::new()),
-            credentials: key_file,
+            credentials: key_file.clone(),
+            keys: StoreKeys::Google { file: key_file },
             certificate_authority: None,
             notes: Vec::new(),
         })

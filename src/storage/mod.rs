@@ -62,10 +62,25 @@ pub(crate) struct Storage {
     pub snapshot_location_config: Option<BTreeMap<String, String>>,
     /// The content of the credentials file.
     pub credentials: SecretString,
+    /// The same credentials one by one.
+    pub keys: StoreKeys,
     /// The CA certificates for the store, as PEM; `None` for the public ones.
     pub certificate_authority: Option<String>,
     /// What the user should know of it although it works: what was asked for and cannot be had, and what is probably a mistake.
     pub notes: Vec<String>,
+}
+
+/// What opens a store.
+#[derive(Clone, Debug)]
+pub(crate) enum StoreKeys {
+    /// Of S3.
+    S3 { access_key: SecretString, secret_key: SecretString },
+    /// The key of an Azure storage account.
+    AzureAccount { key: SecretString },
+    /// A service principal of Azure.
+    AzurePrincipal { tenant: SecretString, client: SecretString, secret: SecretString },
+    /// The key file of an account of Google's.
+    Google { file: SecretString },
 }
 
 /// Why fields make no [`Storage`].

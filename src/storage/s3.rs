@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 
 use super::{
-    Storage, StorageError, StorageFields, VeleroStorageProvider, certificates, credentials, s3_attributes,
+    Storage, StorageError, StorageFields, StoreKeys, VeleroStorageProvider, certificates, credentials, s3_attributes,
     s3_endpoint::Endpoint,
 };
 use crate::contract::{ConfigOption, option};
@@ -72,6 +72,10 @@ impl VeleroStorageProvider for S3 {
                 .filter(|_| amazon)
                 .map(|region| BTreeMap::from([("region".to_owned(), region)])),
             credentials: credentials_file(fields)?,
+            keys: StoreKeys::S3 {
+                access_key: fields.credential("access-key")?,
+                secret_key: fields.credential("secret-key")?,
+            },
             certificate_authority: fields
                 .get("tls-ca-chain")
                 .map(|chain| certificates::pem_bundle("tls-ca-chain", chain))

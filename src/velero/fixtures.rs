@@ -9,7 +9,11 @@ use super::{
     names::{INSTANCE, MANAGED_BY},
     wanted::{BackupLocation, Cli, HeldBack, Installation, LocationPlan, Manifests, Version},
 };
-use crate::{cluster::test_api::TestApi, process::tests::write_program, storage::Storage};
+use crate::{
+    cluster::test_api::TestApi,
+    process::tests::write_program,
+    storage::{Storage, StoreKeys},
+};
 
 pub(crate) const APPLICATION: &str = "velero-operator";
 /// The image that the scripted CLI prints, whatever it is asked for.
@@ -52,6 +56,7 @@ pub(crate) fn location(bucket: &str) -> LocationPlan {
         backup_location_config: BTreeMap::new(),
         snapshot_location_config: None,
         credentials: "aws_access_key_id=key".to_owned().into(),
+        keys: StoreKeys::S3 { access_key: "key".into(), secret_key: "marked-secret".into() },
         certificate_authority: None,
         notes: Vec::new(),
     };

@@ -24,7 +24,10 @@ pub(crate) use change::{applied::Applied, apply::Pending, removal::Removal, sche
 #[cfg(test)]
 pub(crate) use forecast::Gap;
 pub(crate) use forecast::{Forecast, ScheduleForecast, VolumeCount};
-pub(crate) use location::update::{DueUpdate, LocationUpdate, LocationsUpdated};
+pub(crate) use location::{
+    tested::{TestOutcome, Tested},
+    update::{DueUpdate, LocationUpdate, LocationsUpdated},
+};
 pub(crate) use names::{LOCATION, reserved_name};
 pub(crate) use phase::Phase;
 pub(crate) use runs::{
@@ -112,6 +115,8 @@ pub(crate) struct Assessment {
     pub server: Option<RunningServer>,
     /// The same for who watches on.
     pub look: Look,
+    /// What is known by use of the storage, if Velero finds it available.
+    pub tested: Option<Tested>,
 }
 
 impl Assessment {
@@ -121,6 +126,7 @@ impl Assessment {
             troubles: readiness::assess(expected, observed),
             server: RunningServer::among(&observed.pods).filter(|_| as_planned),
             look: Look::of(expected, observed),
+            tested: observed.location.as_ref().filter(|_| expected.location).and_then(Tested::of),
         }
     }
 }
@@ -315,6 +321,11 @@ impl Velero {
         let observed = watch::until(&self.cluster, expected, deadline, readiness::assess_restarted).await?;
         let is_news = readiness::is_settled(&readiness::assess_restarted(expected, &observed), observed.at);
         Ok(is_news.then(|| Assessment::of(expected, &observed)))
+    }
+
+    /// Notes on the location what has come of trying its store by use.
+    pub(crate) async fn note_test(&self, tested: &Tested, outcome: TestOutcome) -> Result<(), VeleroError> {
+        Ok(tested.note(&self.cluster, outcome).await?)
     }
 
     /// Asks a server for its version; `None` when it does not answer in time.

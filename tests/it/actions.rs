@@ -34,7 +34,7 @@ impl Deployed {
     }
 
     /// Runs an action that fails. Returns what it says.
-    fn act_in_vain(&self, action: &str, parameters: &Value) -> String {
+    pub fn act_in_vain(&self, action: &str, parameters: &Value) -> String {
         let result = self.act(action, parameters);
         assert_eq!(result.status, ActionStatus::Failed, "{result:?}");
         assert!(!result.results.contains_key("status"), "{result:?}");

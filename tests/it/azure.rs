@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::{
     deployed::{APPLICATION, Deployed, trusted},
     objects,
+    storage_test::try_all,
     world::{self, World},
 };
 
@@ -117,6 +118,7 @@ impl Azure {
 
     /// Backs up and restores, and tells what is in the container then.
     fn back_up_and_restore(&self) -> Vec<String> {
+        try_all(&self.deployed);
         let output = self.deployed.run_well("backup create nightly --include-namespaces default --wait");
         assert!(output.contains("Backup completed with status: Completed"), "{output}");
         let output = self.deployed.run_well("restore create again --from-backup nightly --wait");

@@ -44,6 +44,7 @@ mod secrecy;
 mod server_pod;
 mod silence;
 mod storage;
+mod storage_test;
 mod units;
 mod version;
 mod volumes;

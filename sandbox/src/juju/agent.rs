@@ -257,6 +257,7 @@ impl Agent<'_> {
                 exec_socket: exec_socket.exists().then_some(exec_socket),
                 tools_program: self.program.to_owned(),
                 authority: self.authority.map(str::to_owned),
+                nameserver: access.nameserver,
                 service_account: BTreeMap::from([
                     ("token".to_owned(), access.token),
                     ("ca.crt".to_owned(), access.certificate_authority),

@@ -5,6 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
+use rustix::fs::XattrFlags;
+use serde_json::json;
+
 /// The folder that the S3 server keeps in a bucket for itself.
 const INTERNAL: &str = ".sgwtmp";
 
@@ -31,6 +35,37 @@ impl Bucket {
     pub(super) fn create(folder: PathBuf) -> Result<Self, BucketError> {
         fs::create_dir_all(&folder).map_err(failed("make", &folder))?;
         Ok(Self { folder })
+    }
+
+    /// Lets a user do these things there and nothing else, such as `s3:GetObject`, by a policy as S3 has them.
+    pub(super) fn allow(&self, access_key: &str, actions: &[&str]) -> Result<(), BucketError> {
+        let name = self.folder.file_name().unwrap_or_default().to_string_lossy();
+        let resources = [format!("arn:aws:s3:::{name}"), format!("arn:aws:s3:::{name}/*")];
+        // What of them is about the bucket, and what about its objects, must not be in one statement.
+        let (of_bucket, of_objects): (Vec<&str>, Vec<&str>) =
+            actions.iter().copied().partition(|action| action.contains("Bucket"));
+        let statements = [(of_bucket, &resources[0]), (of_objects, &resources[1])];
+        let statements = statements.iter().filter(|(actions, _)| !actions.is_empty()).map(|(actions, resource)| {
+            json!({"Effect": "Allow", "Principal": {"AWS": [access_key]}, "Action": actions, "Resource": resource})
+        });
+        let policy = json!({"Version": "2012-10-17", "Statement": statements.collect::<Vec<_>>()}).to_string();
+        self.set("policy", &policy)
+    }
+
+    /// Has each new object kept for so many days, by the bucket's own rule, which nobody can shorten.
+    ///
+    /// # Errors
+    /// When the folder has no such attributes.
+    pub fn lock_objects(&self, days: u32) -> Result<(), BucketError> {
+        let rule = json!({"Enabled": true, "DefaultRetention": {"Mode": "COMPLIANCE", "Days": days}, "CreatedAt": Timestamp::now()});
+        self.set("bucket-lock", &rule.to_string())
+    }
+
+    /// Sets what the S3 server keeps of a bucket in an attribute of its folder, and reads with each request.
+    fn set(&self, name: &str, value: &str) -> Result<(), BucketError> {
+        rustix::fs::setxattr(&self.folder, format!("user.{name}"), value.as_bytes(), XattrFlags::empty())
+            .map_err(io::Error::from)
+            .map_err(failed("set an attribute of", &self.folder))
     }
 
     /// The keys of all objects, sorted.

@@ -219,6 +219,29 @@ impl S3Server {
         self.admin(&["create-user", "--access", access_key, "--secret", secret_key, "--role", "admin"]).await
     }
 
+    /// Makes a user who may do nothing but these things, such as `s3:GetObject`, and only in that bucket.
+    ///
+    /// # Errors
+    /// When the server refuses, as for a user that it has already, or the bucket cannot be changed.
+    pub async fn create_user_of(
+        &self,
+        bucket: &Bucket,
+        access_key: &str,
+        secret_key: &str,
+        actions: &[&str],
+    ) -> Result<(), S3Error> {
+        self.allow(bucket, access_key, actions)?;
+        self.admin(&["create-user", "--access", access_key, "--secret", secret_key, "--role", "user"]).await
+    }
+
+    /// Lets the only user of a bucket do these things there from now on, and nothing else.
+    ///
+    /// # Errors
+    /// When the bucket cannot be changed.
+    pub fn allow(&self, bucket: &Bucket, access_key: &str, actions: &[&str]) -> Result<(), S3Error> {
+        Ok(bucket.allow(access_key, actions)?)
+    }
+
     /// Removes a user, whose requests are refused from then on.
     ///
     /// # Errors

@@ -58,6 +58,7 @@ impl Cloud for FakeCloud {
             service_port: 443,
             api_version: "1.33.1".to_owned(),
             namespaces_of: None,
+            nameserver: None,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod records;
 pub(crate) mod snapshots;
+pub(crate) mod tested;
 pub(crate) mod update;
 pub(crate) mod usable;
 pub(crate) mod validation;

@@ -68,6 +68,11 @@ fn note(location: &DynamicObject) -> &str {
     location.annotations().get(VALIDATED_FOR_ANNOTATION).map_or("", String::as_str)
 }
 
+/// Returns what the status of a location is about, if the charm made it and the server has confirmed it since its last change.
+pub(crate) fn validated_for(location: &DynamicObject) -> Option<&str> {
+    Some(note(location)).filter(|note| !note.is_empty() && !note.ends_with(UNCONFIRMED))
+}
+
 /// Whether the last change of a location was made for `validated_for`.
 pub(crate) fn is_validated_for(location: &DynamicObject, validated_for: &str) -> bool {
     note(location).trim_end_matches(UNCONFIRMED) == validated_for

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use super::super::installation::{BackupLocation, LocationPlan};
 use super::*;
-use crate::storage::Storage;
+use crate::storage::{Storage, StoreKeys};
 
 fn without_storage() -> Installation {
     Installation {
@@ -32,6 +32,7 @@ fn with_storage() -> Installation {
         ]),
         snapshot_location_config: Some(BTreeMap::from([("region".into(), "eu-west-3".into())])),
         credentials: SecretString::from("marked-secret"),
+        keys: StoreKeys::S3 { access_key: "key".into(), secret_key: "marked-secret".into() },
         certificate_authority: None,
         notes: Vec::new(),
     };

@@ -1,6 +1,6 @@
 use super::super::installation::LocationPlan;
 use super::*;
-use crate::storage::Storage;
+use crate::storage::{Storage, StoreKeys};
 
 const MARKED: &str = "[default]\naws_secret_access_key=marked-secret\n";
 
@@ -11,6 +11,7 @@ fn installation(certificate_authority: Option<&str>) -> Installation {
         backup_location_config: BTreeMap::new(),
         snapshot_location_config: None,
         credentials: SecretString::from(MARKED),
+        keys: StoreKeys::S3 { access_key: "key".into(), secret_key: "marked-secret".into() },
         certificate_authority: certificate_authority.map(str::to_owned),
         notes: Vec::new(),
     };

@@ -5,6 +5,8 @@ mod objects;
 
 pub use kubernetes::KubernetesCloud;
 
+use std::net::IpAddr;
+
 /// How a unit's charm process reaches the cluster: its service account, and what a pod is told of the API server.
 #[derive(Clone, Debug)]
 pub struct UnitAccess {
@@ -20,6 +22,8 @@ pub struct UnitAccess {
     pub api_version: String,
     /// The process whose network the charm process joins.
     pub namespaces_of: Option<u32>,
+    /// Whom the charm process asks for names, where its pod would ask the cluster.
+    pub nameserver: Option<IpAddr>,
 }
 
 /// An application as the cluster is told of it.

@@ -5,6 +5,7 @@ mod supervisor;
 mod surroundings;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub struct Surroundings {
     pub tools_program: PathBuf,
     /// The certificate of an authority that the system trusts beside its own, as PEM.
     pub authority: Option<String>,
+    /// Whom it asks for names, where that is not whom this machine asks.
+    pub nameserver: Option<IpAddr>,
     /// The files of the service account, by name.
     pub service_account: BTreeMap<String, String>,
 }

@@ -3,6 +3,7 @@
 //! Everything is mounted in a private namespace, on memory; the real file system is never written.
 
 use std::fs::{self, File, OpenOptions};
+use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,9 @@ const SERVICE_ACCOUNT: &str = "/run/secrets/kubernetes.io/serviceaccount";
 
 /// Where the system has the certificates of all authorities that it trusts.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Where the system has whom to ask for names.
+const RESOLVER: &str = "/etc/resolv.conf";
 
 /// Arranges the files and returns the charm's directory as its process sees it.
 pub(super) fn arrange(surroundings: &Surroundings) -> Result<PathBuf, String> {
@@ -39,6 +43,9 @@ pub(super) fn arrange(surroundings: &Surroundings) -> Result<PathBuf, String> {
         fs::write(&path, content).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }
 
+    if let Some(nameserver) = surroundings.nameserver {
+        ask(nameserver)?;
+    }
     if let Some(authority) = &surroundings.authority {
         trust(authority)?;
     }
@@ -92,7 +99,7 @@ struct Resolver {
 
 impl Resolver {
     fn read() -> Option<Self> {
-        let path = fs::canonicalize("/etc/resolv.conf").ok()?;
+        let path = fs::canonicalize(RESOLVER).ok()?;
         let content = fs::read(&path).ok()?;
         path.starts_with("/run").then_some(Self { path, content })
     }
@@ -103,6 +110,15 @@ impl Resolver {
         }
         fs::write(&self.path, &self.content).map_err(|error| format!("cannot write {}: {error}", self.path.display()))
     }
+}
+
+/// Has names looked up there alone, as in a pod: what is nobody's name in the cluster leads nowhere.
+fn ask(nameserver: IpAddr) -> Result<(), String> {
+    let own = Path::new("/run/names-of-the-cluster");
+    let content = format!("nameserver {nameserver}\noptions timeout:1 attempts:1\n");
+    fs::write(own, content).map_err(|error| format!("cannot write {}: {error}", own.display()))?;
+    let usual = fs::canonicalize(RESOLVER).map_err(|error| format!("cannot find {RESOLVER}: {error}"))?;
+    Source::open(own)?.bind_to(&usual)
 }
 
 /// Lets the system trust one more authority.

@@ -1,0 +1,134 @@
+//! The action `test-storage`: what the storage allows, found out by use.
+
+use jiff::SignedDuration;
+
+use super::{ActionError, SUCCESS, failed, output::harmless};
+use crate::{
+    contract::parameter,
+    juju::{ActionParameters, Environment, HookTools},
+    plan,
+    snapshot::Snapshot,
+    store::{Heard, Proof, Rates, Store, StoreError, Verdict},
+};
+
+/// How many MiB are written and read where nothing is said.
+const DEFAULT_SIZE: usize = 8;
+/// How many at most: they are in memory.
+const LARGEST_SIZE: usize = 256;
+const MIB: usize = 1024 * 1024;
+
+/// Tries the storage.
+pub(super) async fn run(tools: &HookTools, environment: &Environment) -> Result<(), ActionError> {
+    let size = wanted(&tools.action_parameters().await?).map_err(failed)?;
+    let snapshot = Snapshot::of_storage(tools, environment).await?;
+    let storage = plan::backup_storage(&snapshot).map_err(|status| failed(status.message()))?;
+    let store = Store::open(&storage).await.map_err(|error| failed(not_reached(&error)))?;
+    let proof = store.prove().await;
+    let verdict = proof.verdict();
+    if let Verdict::Untried(error) = &verdict {
+        return Err(failed(not_reached(error)));
+    }
+    let rates = match &verdict {
+        Verdict::Works | Verdict::Keeps(_) if size > 0 => Some(store.measure(size).await.map_err(|error| {
+            failed(format!("the storage works with little, and not with {} MiB: {error}", size / MIB))
+        })?),
+        _ => None,
+    };
+    let mut results = results(&proof, &store.heard(), rates);
+    if let Verdict::Refused(step, error) = verdict {
+        tools.set_action_results(&results).await?;
+        let bucket = &storage.bucket;
+        return Err(failed(harmless(&format!(
+            "the storage does not take backups, it does not let Velero {step} in {bucket}: {error}"
+        ))));
+    }
+    results.push((SUCCESS.0.to_owned(), SUCCESS.1.to_owned()));
+    Ok(tools.set_action_results(&results).await?)
+}
+
+/// Returns what is told where nothing has come of it.
+fn not_reached(error: &StoreError) -> String {
+    harmless(&format!(
+        "the charm does not reach the storage, which says nothing of Velero: {error}; juju status says whether Velero does"
+    ))
+}
+
+/// Returns how many bytes are to be written.
+fn wanted(parameters: &ActionParameters) -> Result<usize, String> {
+    let Some(given) = parameters.integer(parameter::SIZE.name) else { return Ok(DEFAULT_SIZE * MIB) };
+    let size = usize::try_from(given).ok().filter(|size| *size <= LARGEST_SIZE);
+    size.map(|size| size * MIB).ok_or_else(|| format!("size {given} is not from 0 to {LARGEST_SIZE}"))
+}
+
+/// Returns the results of the action.
+fn results(proof: &Proof, heard: &Heard, rates: Option<Rates>) -> Vec<(String, String)> {
+    let steps = proof.steps.iter().map(|(step, outcome)| {
+        let told = outcome.as_ref().map_or_else(|error| format!("no: {error}"), |()| "yes".to_owned());
+        (step.word(), told)
+    });
+    let versioning = proof.keeps_versions.map(|keeps| if keeps { "yes" } else { "no" }.to_owned());
+    let locked = heard.locked_until.as_ref().map(|until| {
+        format!("{until}: what is written cannot be deleted before that, and of what Velero writes again the old version stays too")
+    });
+    let rate = |rate: f64| format!("{:.1} MiB/s", rate / (1024.0 * 1024.0));
+    let others = [
+        ("versioning", versioning),
+        ("locked-until", locked),
+        ("upload", rates.map(|rates| rate(rates.upload))),
+        ("download", rates.map(|rates| rate(rates.download))),
+        ("clock-difference", heard.clock_skew.map(difference)),
+    ];
+    let others = others.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    steps.chain(others).map(|(key, value)| (key.to_owned(), harmless(&value))).collect()
+}
+
+/// Returns how far two clocks are apart. The store tells whole seconds.
+fn difference(skew: SignedDuration) -> String {
+    match skew.as_secs() {
+        -1..=1 => "less than 2 s".to_owned(),
+        seconds if seconds > 0 => format!("the storage is {seconds} s ahead"),
+        seconds => format!("the storage is {} s behind", -seconds),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::store::Step;
+
+    fn wanted_of(parameters: &Value) -> Result<usize, String> {
+        wanted(&parameters.as_object().unwrap().clone().into_iter().collect())
+    }
+
+    #[test]
+    fn so_much_is_written_as_is_asked_for_and_not_too_much() {
+        assert_eq!(wanted_of(&json!({})), Ok(8 * MIB));
+        assert_eq!(wanted_of(&json!({"size": 0})), Ok(0));
+        for size in [-1, 257] {
+            assert_eq!(wanted_of(&json!({"size": size})), Err(format!("size {size} is not from 0 to 256")));
+        }
+    }
+
+    #[test]
+    fn each_step_is_told_with_what_the_storage_says_of_it() {
+        let proof = Proof {
+            steps: vec![(Step::Write, Ok(())), (Step::Delete, Err(StoreError::Silent { seconds: 10 }))],
+            keeps_versions: Some(true),
+        };
+        let heard = Heard { clock_skew: Some(SignedDuration::from_secs(-90)), locked_until: None };
+        let rates = Rates { upload: 3.0 * 1024.0 * 1024.0, download: 524_288.0 };
+        let told: Vec<_> =
+            results(&proof, &heard, Some(rates)).into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let expected = [
+            "write=yes",
+            "delete=no: no answer in 10 s",
+            "versioning=yes",
+            "upload=3.0 MiB/s",
+            "download=0.5 MiB/s",
+            "clock-difference=the storage is 90 s behind",
+        ];
+        assert_eq!(told, expected);
+    }
+}
