@@ -144,8 +144,8 @@ impl Prometheus {
     }
 }
 
-/// Returns scrape jobs with their targets by the addresses of `places`: on this machine the names of services do not resolve, and `*`
-/// is every unit.
+/// Returns scrape jobs with their targets by the addresses of `places`: on this machine the names of services do not
+/// resolve, and `*` is every unit.
 #[must_use]
 pub fn within_reach(jobs: &Value, places: &BTreeMap<String, String>) -> Value {
     let mut jobs = jobs.clone();

@@ -9,7 +9,8 @@ use crate::images;
 pub(super) struct Application {
     pub(super) name: &'static str,
     pub(super) model: &'static str,
-    /// The cron expression of its backups.
+    /// The cron expression of its backups. Each application has a minute of its own: what waits in the server's queue
+    /// begins a minute later.
     schedule: &'static str,
     /// Which kinds of objects are backed up; all, where there are none.
     kinds: &'static [&'static str],
@@ -29,7 +30,7 @@ const LABEL: &str = "app.kubernetes.io/name";
 pub(super) const LEDGER: Application = Application {
     name: "ledger",
     model: "finance",
-    schedule: "*/2 * * * *",
+    schedule: "0-59/4 * * * *",
     kinds: &[],
     volumes: &[("data", 384), ("journal", 64)],
     before_backup: None,
@@ -39,7 +40,7 @@ pub(super) const LEDGER: Application = Application {
 pub(super) const MAIL: Application = Application {
     name: "mail",
     model: "office",
-    schedule: "*/3 * * * *",
+    schedule: "1-59/4 * * * *",
     kinds: &["persistentvolumeclaims", "configmaps"],
     volumes: &[("spool", 32)],
     before_backup: None,
@@ -49,7 +50,7 @@ pub(super) const MAIL: Application = Application {
 pub(super) const WIKI: Application = Application {
     name: "wiki",
     model: "office",
-    schedule: "*/3 * * * *",
+    schedule: "2-59/4 * * * *",
     kinds: &[],
     volumes: &[("pages", 96)],
     before_backup: Some("test ! -e /pages/full"),
@@ -62,7 +63,7 @@ pub(super) const FILL_WIKI: &str = "touch /pages/full";
 pub(super) const DIRECTORY: Application = Application {
     name: "directory",
     model: "people",
-    schedule: "*/4 * * * *",
+    schedule: "3-59/4 * * * *",
     kinds: &[],
     volumes: &[],
     before_backup: None,

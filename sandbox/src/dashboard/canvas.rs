@@ -10,8 +10,9 @@ use super::colour;
 /// The fonts, of which the first is taken that there is.
 const FONTS: &str = "Inter, Helvetica Neue, Helvetica, Arial, DejaVu Sans, sans-serif";
 
-/// How wide a letter is, of its height: in wide fonts, and in the mean.
+/// How wide a letter is, of its height: in wide fonts, and in the mean. Bold ones are wider.
 const LETTER: f64 = 0.57;
+const BOLD_LETTER: f64 = 0.63;
 
 /// A part of a canvas, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,7 +76,11 @@ impl Style {
 
     /// About how wide a text is.
     pub(super) fn width(self, text: &str) -> f64 {
-        count(text.chars().count()) * LETTER * self.size
+        count(text.chars().count()) * self.letter()
+    }
+
+    fn letter(self) -> f64 {
+        self.size * if self.bold { BOLD_LETTER } else { LETTER }
     }
 
     /// The lines of a text in that width, broken between words.
@@ -83,7 +88,7 @@ impl Style {
         let mut lines: Vec<String> = Vec::new();
         for word in text.split(' ') {
             match lines.last_mut() {
-                Some(line) if self.width(line) + self.width(word) + self.size * LETTER <= width => {
+                Some(line) if self.width(line) + self.letter() + self.width(word) <= width => {
                     line.push(' ');
                     line.push_str(word);
                 }
@@ -152,7 +157,7 @@ impl Canvas {
         self.add(line);
     }
 
-    /// Draws along a course, and tints what is between it and the height of `ground`.
+    /// Draws along a course, and tints the `ground` below it.
     pub(super) fn course(&mut self, course: &str, ground: Option<&str>, colour: &str) {
         if let Some(ground) = ground {
             self.add(Path::new().set("d", ground).set("fill", colour).set("fill-opacity", 0.08));

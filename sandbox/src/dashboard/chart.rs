@@ -16,7 +16,7 @@ use super::{
 const GAP: f64 = 2.0 * super::STEP.as_secs_f64();
 
 /// The room for the values beside the chart, and for the times below it.
-const VALUES: f64 = 62.0;
+const VALUES: f64 = 72.0;
 const TIMES: f64 = 20.0;
 
 /// How many columns a legend has, and how high a line of it is.
@@ -91,7 +91,9 @@ fn draw_axes(canvas: &mut Canvas, scale: &Scale, field: &Field, ticks: &[f64], t
     for tick in ticks {
         let height = scale.height(*tick);
         canvas.line((area.left, height), (area.right(), height), colour::GRID, false);
-        canvas.write(area.left - 6.0, height + 4.0, &field.show(*tick).text, style.at(Anchor::End));
+        if let Some(text) = field.show_tick(*tick) {
+            canvas.write(area.left - 6.0, height + 4.0, &text, style.at(Anchor::End));
+        }
     }
     for moment in moments(time) {
         let left = scale.left(seconds(moment));
@@ -102,7 +104,7 @@ fn draw_axes(canvas: &mut Canvas, scale: &Scale, field: &Field, ticks: &[f64], t
 }
 
 fn draw_legend(canvas: &mut Canvas, area: Area, field: &Field, series: &[(String, &Series)]) {
-    let style = Style::new(11.5, Colour::Text.code());
+    let style = Style::new(11.0, Colour::Text.code());
     let width = area.width / count(LEGEND_COLUMNS);
     for (number, (name, series)) in series.iter().enumerate() {
         let left = area.left + count(number % LEGEND_COLUMNS) * width;

@@ -77,11 +77,20 @@ pub(super) struct Shown {
 impl Field {
     /// A value as it is read.
     pub(super) fn show(&self, value: f64) -> Shown {
-        let name = value.to_string();
-        if let Some(mapped) = self.mappings.iter().find_map(|mapping| mapping.options.get(&name)) {
+        if let Some(mapped) = self.mapped(value) {
             return Shown { text: mapped.text.clone(), colour: mapped.color.unwrap_or_else(|| self.colour(value)) };
         }
         Shown { text: self.unit.format(value), colour: self.colour(value) }
+    }
+
+    /// What stands beside a chart at that value; where values have texts, only these.
+    pub(super) fn show_tick(&self, value: f64) -> Option<String> {
+        if self.mappings.is_empty() { Some(self.unit.format(value)) } else { Some(self.mapped(value)?.text.clone()) }
+    }
+
+    fn mapped(&self, value: f64) -> Option<&Mapped> {
+        let name = value.to_string();
+        self.mappings.iter().find_map(|mapping| mapping.options.get(&name))
     }
 
     /// What stands for a value that is not there.
@@ -137,6 +146,7 @@ mod tests {
         assert_eq!(field.show(0.0), shown("no", Colour::Text));
         assert_eq!(field.show(1.0), shown("yes", Colour::Orange));
         assert_eq!(field.show(2.0), shown("2", Colour::Text));
+        assert_eq!([0.5, 1.0].map(|value| field.show_tick(value)), [None, Some("yes".to_owned())]);
         assert_eq!(field.show_none(), shown("none", Colour::Text));
     }
 

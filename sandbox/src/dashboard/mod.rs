@@ -1,5 +1,5 @@
-//! The charm's Grafana dashboard as a picture: its own queries, answered by a real Prometheus that scrapes the charm and its Velero
-//! while they back up a few applications.
+//! The charm's Grafana dashboard as a picture: its own queries, answered by a real Prometheus that scrapes the charm and
+//! its Velero while they back up a few applications.
 
 mod application;
 mod canvas;
@@ -15,11 +15,7 @@ mod stat;
 mod table;
 mod unit;
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, io, path::PathBuf, time::Duration};
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
@@ -29,6 +25,9 @@ use crate::{
     charm::PackError, cluster::ClusterError, juju, object_store::S3Error, preparation::PreparationError,
     process::ProcessError, program::ProgramError, progress::Progress, prometheus::PrometheusError, tools::ToolError,
 };
+
+/// The dashboard that the charm of this checkout brings along.
+const DEFINITION: &str = include_str!("../../../src/observability/velero_backups.json");
 
 /// The time from one value of a series to the next.
 const STEP: Duration = Duration::from_secs(5);
@@ -40,7 +39,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// How long to let the schedules make backups, which is also the time that the picture shows
-    #[arg(long, value_name = "MINUTES", default_value_t = 15, value_parser = clap::value_parser!(u16).range(8..=120))]
+    #[arg(long, value_name = "MINUTES", default_value_t = 20, value_parser = clap::value_parser!(u16).range(12..=120))]
     minutes: u16,
 }
 
@@ -86,8 +85,8 @@ pub enum DashboardError {
     #[error("cannot ask the cluster")]
     Kubectl(#[from] ProcessError),
     /// The charm tells no Prometheus what to do.
-    #[error("the charm tells a Prometheus something that is no JSON: {0}")]
-    Databag(String),
+    #[error("the charm tells a Prometheus something that is no JSON")]
+    Databag(#[source] serde_json::Error),
     /// There is no Prometheus, or it does not answer.
     #[error("a Prometheus does not tell what the dashboard asks for")]
     Prometheus(#[from] PrometheusError),
@@ -145,9 +144,7 @@ fn play(
     picture::draw(dashboard, &answers, &time).map_err(DashboardError::Definition)
 }
 
-/// The dashboard that the charm of this checkout brings along.
+/// The charm's dashboard.
 fn definition_of_charm() -> Result<Dashboard, DashboardError> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src/observability/velero_backups.json");
-    let text = fs::read_to_string(file).map_err(DashboardError::File)?;
-    serde_json::from_str(&text).map_err(DashboardError::Definition)
+    serde_json::from_str(DEFINITION).map_err(DashboardError::Definition)
 }

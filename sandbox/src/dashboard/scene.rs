@@ -1,8 +1,10 @@
-//! What a dashboard is drawn of: a cluster with applications, which the charm's Velero backs up while a Prometheus scrapes both.
+//! What a dashboard is drawn of: a cluster with applications, which the charm's Velero backs up while a Prometheus
+//! scrapes both.
 
 use std::{
     collections::BTreeMap,
     fs,
+    ops::Range,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -158,8 +160,9 @@ impl Scene {
         let (relation, records) = self.model.integrate(&format!("{APPLICATION}:{endpoint}"), SCRAPER)?;
         well(records)?;
         let bag = self.model.databag(relation, &Whose::Application(APPLICATION.to_owned()))?;
-        let value = |key: &str| bag.get(key).map_or("null", String::as_str);
-        let [mut jobs, rules] = ["scrape_jobs", "alert_rules"].map(|key| serde_json::from_str::<Value>(value(key)));
+        let value = |key| serde_json::from_str::<Value>(bag.get(key).map_or("null", String::as_str));
+        let read = |key| value(key).map_err(DashboardError::Databag);
+        let (jobs, rules) = (read("scrape_jobs")?, read("alert_rules")?);
         self.runtime.block_on(async {
             let address = "jsonpath={.spec.clusterIP}";
             let service = ["get", "service", "velero-metrics", "--namespace", MODEL, "--output", address];
@@ -167,9 +170,7 @@ impl Scene {
             let access = self.cluster.access();
             let places =
                 [(format!("velero-metrics.{MODEL}.svc"), service), ("*".to_owned(), access.server_address.to_string())];
-            let jobs = jobs.as_mut().map(|jobs| prometheus::within_reach(jobs, &places.into()));
-            let jobs = jobs.map_err(|error| DashboardError::Databag(error.to_string()))?;
-            let rules = rules.map_err(|error| DashboardError::Databag(error.to_string()))?;
+            let jobs = prometheus::within_reach(&jobs, &places.into());
             Ok(Prometheus::start(access, &self.cluster.folder().join(SCRAPER), &jobs, &rules, progress).await?)
         })
     }
@@ -220,7 +221,7 @@ impl Scene {
         &self,
         prometheus: &Prometheus,
         target: &Target,
-        time: &std::ops::Range<Timestamp>,
+        time: &Range<Timestamp>,
     ) -> Result<Vec<Series>, DashboardError> {
         let answer = self.runtime.block_on(async {
             if target.instant {

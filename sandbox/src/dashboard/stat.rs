@@ -15,10 +15,10 @@ pub(super) fn draw(canvas: &mut Canvas, area: Area, answered: &Answered<'_>) -> 
     let shown = shown(answered, &answered.panel.field()?);
     let behind = if shown.colour == Colour::Text { colour::FAINT } else { shown.colour.code() };
     canvas.card(area, behind, behind);
-    let title = Style::new(12.0, colour::PANEL).bold();
+    let title = Style::new(11.5, colour::PANEL).bold();
     let mut line = area.top + 18.0;
-    for text in title.lines(&answered.panel.title, area.width - 16.0) {
-        canvas.write(area.left + 9.0, line, &text, title);
+    for text in title.lines(&answered.panel.title, area.width - 12.0) {
+        canvas.write(area.left + 8.0, line, &text, title);
         line += 15.0;
     }
     let largest = Style::new(VALUE, colour::PANEL).bold().at(Anchor::Middle);

@@ -56,13 +56,11 @@ pub(super) fn draw(canvas: &mut Canvas, area: Area, answered: &Answered<'_>) -> 
 
 /// How wide each column is, so that all together are as wide as the table.
 fn widths(columns: &[Column], width: f64, style: Style) -> Vec<f64> {
-    let wanted: Vec<f64> = columns
-        .iter()
-        .map(|column| {
-            let words = column.title.split(' ').chain(column.cells.iter().map(|cell| cell.text.as_str()));
-            words.map(|text| style.width(text)).fold(0.0, f64::max) + GAP
-        })
-        .collect();
+    let wanted = |column: &Column| {
+        let words = column.title.split(' ').map(|word| style.bold().width(word));
+        words.chain(column.cells.iter().map(|cell| style.width(&cell.text))).fold(0.0, f64::max) + GAP
+    };
+    let wanted: Vec<f64> = columns.iter().map(wanted).collect();
     let all: f64 = wanted.iter().sum();
     wanted.into_iter().map(|wanted| wanted * width / all).collect()
 }
@@ -114,22 +112,29 @@ mod tests {
     fn answers_of_the_same_labels_are_one_line_of_the_columns_that_are_wanted() {
         let panel: Panel = fixtures::panel(&json!({
             "type": "table",
-            "targets": [{"expr": "age", "refId": "A", "instant": true}, {"expr": "result", "refId": "B", "instant": true}],
+            "targets": [
+                {"expr": "age", "refId": "A", "instant": true},
+                {"expr": "result", "refId": "B", "instant": true},
+            ],
             "transformations": [
                 {"id": "merge", "options": {}},
                 {"id": "organize", "options": {"excludeByName": {"Time": true},
-                    "indexByName": {"app": 0, "Value #B": 1, "Value #A": 2, "Time": 3}, "renameByName": {"app": "Application"}}},
+                    "indexByName": {"app": 0, "Value #B": 1, "Value #A": 2, "Time": 3},
+                    "renameByName": {"app": "Application"}}},
             ],
             "fieldConfig": {"defaults": {"thresholds": {"steps": [{"color": "text", "value": null}]}}, "overrides": [
                 {"matcher": {"id": "byName", "options": "Value #A"}, "properties": [{"id": "unit", "value": "s"}]},
                 {"matcher": {"id": "byName", "options": "Value #B"}, "properties": [
                     {"id": "displayName", "value": "Result"},
-                    {"id": "mappings", "value": [{"type": "value", "options": {"2": {"text": "failed", "color": "red"}}}]},
+                    {"id": "mappings", "value": [{"options": {"2": {"text": "failed", "color": "red"}}}]},
                     {"id": "custom.cellOptions", "value": {"type": "color-text"}}]},
             ]},
         }));
         let answers = [
-            json!([{"metric": {"app": "mail"}, "value": [10, "61"]}, {"metric": {"app": "ledger"}, "value": [10, "5"]}]),
+            json!([
+                {"metric": {"app": "mail"}, "value": [10, "61"]},
+                {"metric": {"app": "ledger"}, "value": [10, "5"]},
+            ]),
             json!([{"metric": {"app": "mail"}, "value": [10, "2"]}]),
         ];
         let answers = answers.map(fixtures::series);
