@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod charm;
 pub mod cluster;
+pub mod dashboard;
 pub mod demo;
 pub mod entra_id;
 pub mod error;

@@ -1,12 +1,15 @@
 //! A Prometheus in a cluster, which scrapes what it is told to and plays alert rules.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     net::SocketAddr,
+    ops::Range,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -111,12 +114,68 @@ impl Prometheus {
     /// # Errors
     /// When the Prometheus does not answer.
     pub async fn query(&self, expression: &str) -> Result<Vec<Value>, PrometheusError> {
+        self.ask(&["instant", &self.url, expression], expression).await
+    }
+
+    /// The samples of an expression in that time, one each `step`.
+    ///
+    /// # Errors
+    /// When the Prometheus does not answer.
+    pub async fn query_range(
+        &self,
+        expression: &str,
+        time: Range<Timestamp>,
+        step: Duration,
+    ) -> Result<Vec<Value>, PrometheusError> {
+        let time = [("start", time.start.as_second()), ("end", time.end.as_second())];
+        let [start, end] = time.map(|(name, second)| format!("--{name}={second}"));
+        let step = format!("--step={}s", step.as_secs());
+        self.ask(&["range", &start, &end, &step, &self.url, expression], expression).await
+    }
+
+    async fn ask(&self, arguments: &[&str], expression: &str) -> Result<Vec<Value>, PrometheusError> {
         let mut promtool = Command::new(&self.promtool);
-        promtool.args(["query", "--format=json", "instant", &self.url, expression]);
+        promtool.args(["query", "--format=json"]).args(arguments);
         let expression = || expression.to_owned();
         let answer = process::run(promtool, QUERY_LIMIT)
             .await
             .map_err(|source| PrometheusError::Query { expression: expression(), source })?;
         serde_json::from_str(&answer).map_err(|source| PrometheusError::Answer { expression: expression(), source })
+    }
+}
+
+/// Returns scrape jobs with their targets by the addresses of `places`: on this machine the names of services do not
+/// resolve, and `*` is every unit.
+#[must_use]
+pub fn within_reach(jobs: &Value, places: &BTreeMap<String, String>) -> Value {
+    let mut jobs = jobs.clone();
+    let jobs_of = jobs.as_array_mut().into_iter().flatten();
+    let groups = jobs_of.filter_map(|job| job["static_configs"].as_array_mut()).flatten();
+    for target in groups.filter_map(|group| group["targets"].as_array_mut()).flatten() {
+        let reached = target.as_str().and_then(|target| {
+            let (host, port) = target.rsplit_once(':')?;
+            Some(format!("{}:{port}", places.get(host)?))
+        });
+        if let Some(reached) = reached {
+            *target = reached.into();
+        }
+    }
+    jobs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_reached_by_the_addresses_of_their_hosts() {
+        let jobs = |first: &str, second: &str, third: &str| {
+            let job = |targets: &[&str]| json!({"job_name": "a", "static_configs": [{"targets": targets}]});
+            json!([job(&[first]), job(&[second, third])])
+        };
+        let places = [("metrics.prod.svc", "10.0.0.7"), ("*", "10.0.0.1")];
+        let places = places.map(|(host, address)| (host.to_owned(), address.to_owned())).into();
+        let reached = within_reach(&jobs("metrics.prod.svc:8085", "*:8086", "other:1"), &places);
+        assert_eq!(reached, jobs("10.0.0.7:8085", "10.0.0.1:8086", "other:1"));
     }
 }

@@ -103,6 +103,10 @@ const SANDBOX: Modules<'_> = &[
         "demo",
         &["charm", "cluster", "images", "juju", "object_store", "pod_additions", "preparation", "progress", "tools"],
     ),
+    (
+        "dashboard",
+        &["charm", "cluster", "images", "juju", "object_store", "preparation", "progress", "prometheus", "tools"],
+    ),
     ("cli", &[]),
 ];
 

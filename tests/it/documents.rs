@@ -252,6 +252,17 @@ fn documented_commands_are_allowed() {
 }
 
 #[test]
+fn the_picture_of_the_dashboard_has_all_its_panels() {
+    let picture = read("docs/reference/velero-backups-dashboard.svg");
+    let dashboard: serde_json::Value = serde_json::from_str(&read("src/observability/velero_backups.json")).unwrap();
+    let titles = dashboard["panels"].as_array().unwrap().iter().map(|panel| panel["title"].as_str().unwrap());
+    // A title may be written in several elements, one after the other.
+    let texts = picture.lines().filter(|line| !line.starts_with('<')).collect::<Vec<_>>().join(" ");
+    let missing: Vec<_> = titles.filter(|title| !texts.contains(title)).collect();
+    assert_eq!(missing, [""; 0], "draw it anew, as CONTRIBUTING.md says");
+}
+
+#[test]
 fn links_lead_somewhere() {
     let problems = documents().into_iter().flat_map(|path| link_problems(&path, &fs::read_to_string(&path).unwrap()));
     assert_eq!(problems.collect::<Vec<_>>(), [""; 0]);

@@ -5,7 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sandbox::{juju::Whose, progress::Progress, prometheus::Prometheus};
+use sandbox::{
+    juju::Whose,
+    progress::Progress,
+    prometheus::{self, Prometheus},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -52,19 +56,13 @@ fn jobs(deployed: &Deployed, relation: u32) -> Value {
     let databag = |whose| deployed.model.databag(relation, &whose).unwrap();
     let unit = databag(Whose::Unit(Deployed::unit()));
     assert!(unit.contains_key("prometheus_scrape_unit_address"), "{unit:?}");
-    let mut jobs = json_value(&databag(Whose::Application(APPLICATION.to_owned())), "scrape_jobs");
+    let jobs = json_value(&databag(Whose::Application(APPLICATION.to_owned())), "scrape_jobs");
     assert_eq!(jobs.as_array().unwrap().len(), 2, "{jobs}");
     let service = deployed.expect("Service", "velero-metrics")["spec"]["clusterIP"].as_str().unwrap().to_owned();
-    // Names do not resolve on the nodes of this cluster, and its units have their network in place of an address of their own.
+    // The units of this cluster have its network in place of an address of their own.
     let host_of_units = deployed.world.cluster.access().server_address.to_string();
-    let reached =
-        [(format!("velero-metrics.{}.svc:", deployed.namespace()), service), ("*:".to_owned(), host_of_units)];
-    for (job, (host, address)) in jobs.as_array_mut().unwrap().iter_mut().zip(reached) {
-        let target = &mut job["static_configs"][0]["targets"][0];
-        let port = target.as_str().and_then(|target| target.strip_prefix(&host)).unwrap_or_else(|| panic!("{target}"));
-        *target = json!(format!("{address}:{port}"));
-    }
-    jobs
+    let places = [(format!("velero-metrics.{}.svc", deployed.namespace()), service), ("*".to_owned(), host_of_units)];
+    prometheus::within_reach(&jobs, &places.into())
 }
 
 fn samples(world: &World, prometheus: &Prometheus, expression: &str) -> Vec<Value> {

@@ -4,6 +4,7 @@ mod actions;
 mod applications;
 mod cluster;
 mod config;
+mod dashboard;
 mod debug_log;
 mod demo;
 mod globals;
@@ -87,6 +88,8 @@ enum Command {
     UpdateStatus,
     /// Measure what the charm's hooks cost, next to what a user would run instead, on a cluster of its own
     Bench(bench::Options),
+    /// Draw the charm's Grafana dashboard: its own queries, answered by a Prometheus on a cluster of its own
+    Dashboard(sandbox::dashboard::Options),
     /// Remove a model with everything in it
     DestroyModel(applications::DestroyModel),
     #[command(flatten)]
@@ -129,6 +132,7 @@ fn run(globals: &Globals, command: Command) -> Result<ExitCode, Failure> {
         Command::Resolved(resolved) => resolved.run(globals),
         Command::UpdateStatus => Ok(globals.model()?.update_status().map(drop)?),
         Command::Bench(options) => cluster::bench(&options),
+        Command::Dashboard(options) => dashboard::draw(&options),
         Command::DestroyModel(destroy) => destroy.run(globals),
         Command::Hidden(command) => cluster::hidden(command),
     }?;
