@@ -2,6 +2,7 @@
 
 mod forecasts;
 mod leader;
+mod retention;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,7 +10,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use crate::{
-    backups::BackupPlan,
+    backups::{BackupPlan, Retention},
     cluster::ClusterError,
     contract::hook,
     error_chain::ErrorChain,
@@ -80,7 +81,7 @@ struct Outcome {
     /// Why the unit is not Active, the most urgent first.
     statuses: Vec<Status>,
     /// What the user should know even when all is well.
-    remark: Option<String>,
+    remarks: Vec<String>,
     /// What is to be watched.
     prospect: Prospect,
 }
@@ -176,15 +177,16 @@ async fn plan_and_bring_about(
         installation,
         options: plan::image_options(snapshot),
         backups: plan.backups.as_ref(),
+        retention: plan.retention.as_ref(),
     };
     // Both wait for many things, and would make each future above them as large.
-    let Outcome { statuses, remark, prospect } = if snapshot.leader {
+    let Outcome { statuses, remarks, prospect } = if snapshot.leader {
         Box::pin(leader::bring_about(&hook, plan.obstacles, unit_status)).await?
     } else {
         let outcome = Box::pin(hook.watch_over()).await?;
         Outcome { statuses: plan.obstacles.into_iter().chain(outcome.statuses).collect(), ..outcome }
     };
-    let remarks: Vec<_> = plan.remarks.into_iter().chain(remark).collect();
+    let remarks: Vec<_> = plan.remarks.into_iter().chain(remarks).collect();
     Ok((worst(statuses, &remarks), Outlook::Planned(prospect)))
 }
 
@@ -198,6 +200,7 @@ struct Hook<'a> {
     installation: &'a Installation,
     options: ImageOptions,
     backups: Option<&'a BackupPlan>,
+    retention: Option<&'a Retention>,
 }
 
 impl Hook<'_> {
@@ -223,7 +226,7 @@ impl Hook<'_> {
         }
         let prospect =
             Prospect { look: seen.look, waits, leads: false, volumes: BTreeMap::new(), public_password: None };
-        Ok(Outcome { statuses, remark: None, prospect })
+        Ok(Outcome { statuses, remarks: Vec::new(), prospect })
     }
 
     /// Returns troubles as statuses. Where the storage does not work, what is strange about it may be why.

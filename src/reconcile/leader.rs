@@ -50,9 +50,11 @@ pub(super) async fn bring_about(
         leader.statuses.extend(hook.tell_version(&server).await?);
     }
     let public_password = hook.public_password().await?;
+    let works = seen.troubles.is_empty() && !waits && !applied.lacks_kinds;
+    let undeleted = if works { hook.delete_old_backups().await? } else { None };
     Ok(Outcome {
         statuses: leader.known().collect(),
-        remark: without_data(&forecasts),
+        remarks: without_data(&forecasts).into_iter().chain(undeleted).collect(),
         prospect: Prospect { look: seen.look, waits, leads: true, volumes: count(forecasts), public_password },
     })
 }

@@ -36,6 +36,7 @@ const CHARM: Modules<'_> = &[
             "plan",
             "snapshot",
             "status",
+            "text",
             "velero",
         ],
     ),
