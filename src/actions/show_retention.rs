@@ -162,7 +162,7 @@ nothing is deleted now: the storage is read-only
             let tools = ScriptedTools::new(&[("config-get", &config)]);
             let parameters: ActionParameters = tried.map(|text| ("retention", json!(text))).into_iter().collect();
             let read = retention(&tools.tools(), &parameters).await;
-            read.map(|retention| retention.to_string()).unwrap_or_else(|error| error.to_string())
+            read.map_or_else(|error| error.to_string(), |retention| retention.to_string())
         };
         assert_eq!(read("7", None).await, "7");
         assert_eq!(read("7", Some("2 daily")).await, "2 daily");

@@ -36,8 +36,10 @@ pub(crate) fn undercut(retention: &Retention, plan: &BackupPlan) -> Option<Strin
         1 => "; those of 1 other application too".to_owned(),
         several => format!("; those of {several} other applications too"),
     };
-    let advice =
-        if backup.spec.ttl.is_some() { "its own spec says so".to_owned() } else { format!("set default-ttl={hours}h") };
+    let advice = match backup.spec.ttl {
+        None => format!("set default-ttl={hours}h"),
+        Some(_) => "its own spec says so".to_owned(),
+    };
     let ttl =
         backup.ttl.as_ref().map_or_else(|| format!("{}h", Ttl::DEFAULT.as_hours()), |ttl| ttl.as_str().to_owned());
     Some(format!(

@@ -169,13 +169,16 @@ impl Seen {
         annotations.get(SPEC).is_some_and(|spec| settings.gave_name(self.schedule(), spec, &target))
     }
 
-    /// Whether Velero has made it here, and not read of it in a store in which others may write, too. It knows of those later than they
-    /// have ended, and only of those that have.
+    /// Whether Velero has made it here, and not read of it in a store in which others may write, too: what it reads of has ended before it
+    /// is known here. Times are whole seconds.
     fn was_made_here(&self) -> bool {
-        let SeenStatus { phase, completion_timestamp, .. } = &self.status;
-        match self.metadata.creation_timestamp.zip(*completion_timestamp) {
-            Some((known, ended)) => known < ended,
-            None => !phase.has_ended() || *phase == Phase::FailedValidation,
+        let SeenStatus { phase, start_timestamp, completion_timestamp } = &self.status;
+        let known = self.metadata.creation_timestamp;
+        match (known, start_timestamp, completion_timestamp) {
+            (Some(known), Some(began), _) if known <= *began => true,
+            (Some(known), _, Some(ended)) => known < *ended,
+            // Such a one is not stored.
+            _ => !phase.has_ended() || *phase == Phase::FailedValidation,
         }
     }
 

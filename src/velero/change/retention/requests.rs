@@ -105,8 +105,8 @@ impl Requests {
     pub(super) async fn read(cluster: &Cluster) -> Result<Self, ClusterError> {
         let mut requests = Self::default();
         let visit = |deletion: Deletion| {
-            let asked = if deletion.status.phase == "Processed" {
-                let errors = deletion.status.errors.unwrap_or_default();
+            let errors = deletion.status.errors.unwrap_or_default();
+            let asked = if deletion.status.phase == "Processed" && !errors.is_empty() {
                 Asked::Failed { why: storage_message::lasting(&errors.join("; ")) }
             } else {
                 Asked::Pending
