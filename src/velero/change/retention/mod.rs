@@ -19,7 +19,7 @@ use crate::{
     velero::{location::usable, names::LOCATION, phase::Phase},
 };
 
-/// How many deletions are asked for at a time, and how many by one hook: Velero makes one after the other.
+/// How many deletions are asked for at a time, and how many are waited for: Velero makes one after the other.
 const AT_ONCE: usize = 8;
 const MOST: usize = 50;
 
@@ -134,9 +134,11 @@ pub(crate) async fn apply(
         tracing::info!("no backup is deleted now: {obstacle}");
         return Ok(applied);
     }
+    // A server that is slow is not given more and more to do: changes of it wait for what it has begun.
+    let room = MOST.saturating_sub(goes().filter(|backup| backup.asked == Some(Asked::Pending)).count());
     let due: Vec<_> = goes().filter(|backup| backup.asked.is_none()).collect();
-    applied.is_partial = due.len() > MOST;
-    let requests = stream::iter(due.into_iter().take(MOST).map(Ok));
+    applied.is_partial = due.len() > room;
+    let requests = stream::iter(due.into_iter().take(room).map(Ok));
     requests
         .try_for_each_concurrent(AT_ONCE, |backup: &ReviewedBackup| async move {
             let ReviewedBackup { name, uid, application, endpoint, model, verdict, .. } = backup;

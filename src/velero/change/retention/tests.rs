@@ -205,14 +205,50 @@ async fn nothing_is_asked_of_a_store_that_cannot_be_written() {
     }
 }
 
-#[tokio::test]
-async fn a_hook_asks_for_a_few_and_the_next_goes_on() {
-    let (api, schedule) = api();
-    let names: Vec<_> = (0..70).map(|day| format!("b{day:02}")).collect();
+/// What the server does with the requests.
+async fn velero_deletes(api: &TestApi) {
+    let cluster = api.cluster(NAMESPACE);
+    for request in requests(api) {
+        let backup = api.object("Backup", request["spec"]["backupName"].as_str().unwrap()).unwrap();
+        for object in [backup, request] {
+            cluster.delete(&serde_json::from_value(object).unwrap()).await.unwrap();
+        }
+    }
+}
+
+fn put_many(api: &TestApi, schedule: &Value, count: i64) {
+    let names: Vec<_> = (0..count).map(|day| format!("b{day:02}")).collect();
     let backups: Vec<_> = names.iter().zip(0..).map(|(name, day)| (name.as_str(), day, "Completed")).collect();
-    put(&api, &schedule, &backups);
-    assert!(apply_to(&api, "10").await.is_partial);
-    assert_eq!(asked(&api).len(), 50);
+    put(api, schedule, &backups);
+}
+
+#[tokio::test]
+async fn a_hook_asks_for_a_few_and_the_next_goes_on_when_they_are_done() {
+    let (api, schedule) = api();
+    put_many(&api, &schedule, 70);
+    for _ in 0..2 {
+        assert!(apply_to(&api, "10").await.is_partial);
+        assert_eq!(asked(&api).len(), 50);
+    }
+    velero_deletes(&api).await;
     assert!(!apply_to(&api, "10").await.is_partial);
-    assert_eq!(asked(&api).len(), 60);
+    assert_eq!(asked(&api).len(), 10);
+    velero_deletes(&api).await;
+    assert!(!apply_to(&api, "10").await.is_partial);
+    assert_eq!(asked(&api), NONE);
+}
+
+#[tokio::test]
+async fn killed_at_any_request_the_next_run_asks_for_the_same() {
+    for requests in 0.. {
+        let (api, schedule) = api();
+        put_many(&api, &schedule, 5);
+        let ended = api.killed_after(requests, apply_to(&api, "2")).await.is_some();
+        apply_to(&api, "2").await;
+        assert_eq!(asked(&api), ["b02", "b03", "b04"], "killed after {requests} requests");
+        if ended {
+            assert!(requests > 6, "only {requests} requests");
+            return;
+        }
+    }
 }
