@@ -153,6 +153,7 @@ async fn print_plan(arguments: PlanArguments) -> Result<(), PlanError> {
         },
         address: None,
         repository_password: OptionSecret::Unset,
+        retention: None,
     };
     let cli = Cli::at(arguments.velero.unwrap_or_else(velero_program));
     // A program that cannot tell its version cannot make the manifests either, and what is wrong with the input comes first.

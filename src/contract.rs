@@ -86,6 +86,8 @@ pub mod option {
     pub const DEFAULT_SCHEDULE: ConfigOption<&str> = ConfigOption { name: "default-schedule", default: "" };
     /// How long backups are kept whose application does not say so itself; empty for as long as Velero keeps them.
     pub const DEFAULT_TTL: ConfigOption<&str> = ConfigOption { name: "default-ttl", default: "" };
+    /// Which backups of applications are kept, however long they could be; empty for all.
+    pub const RETENTION: ConfigOption<&str> = ConfigOption { name: "retention", default: "" };
     /// Whether the pods that use the volumes of an application are backed up with them, as is needed for their files.
     pub const ADD_PODS_TO_BACKUPS: ConfigOption<bool> = ConfigOption { name: "add-pods-to-backups", default: false };
     /// The secret with the password that the files of volumes are encrypted with.
@@ -103,6 +105,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec::Text(option::VELERO_GCP_PLUGIN_IMAGE),
     OptionSpec::Text(option::DEFAULT_SCHEDULE),
     OptionSpec::Text(option::DEFAULT_TTL),
+    OptionSpec::Text(option::RETENTION),
     OptionSpec::Boolean(option::ADD_PODS_TO_BACKUPS),
     OptionSpec::Secret(option::REPOSITORY_PASSWORD),
 ];
@@ -251,6 +254,8 @@ pub enum Action {
     CreateBackup,
     /// Lists the backups of applications.
     ListBackups,
+    /// Shows which backups the retention keeps, and which not.
+    ShowRetention,
     /// Restores a backup.
     Restore,
     /// Finds out by use what the storage allows.
@@ -317,6 +322,8 @@ pub mod parameter {
     pub const LIMIT: ParameterSpec = ParameterSpec { name: "limit", value: ParameterType::Integer, required: false };
     /// How many MiB are written to the storage and read back.
     pub const SIZE: ParameterSpec = ParameterSpec { name: "size", value: ParameterType::Integer, required: false };
+    /// A retention to try in place of the option.
+    pub const RETENTION: ParameterSpec = text("retention");
     /// Whether the action goes on until what it has begun has ended.
     pub const WAIT: ParameterSpec = ParameterSpec { name: "wait", value: ParameterType::Boolean, required: false };
     /// The uid of a backup, as this cluster has it.
@@ -369,6 +376,11 @@ pub const ACTIONS: &[ActionSpec] = &[
         action: Action::ListBackups,
         name: "list-backups",
         parameters: &[parameter::APP, parameter::ENDPOINT, parameter::MODEL, parameter::LIMIT],
+    },
+    ActionSpec {
+        action: Action::ShowRetention,
+        name: "show-retention",
+        parameters: &[parameter::RETENTION, parameter::APP, parameter::ENDPOINT, parameter::MODEL, parameter::LIMIT],
     },
     ActionSpec {
         action: Action::Restore,

@@ -8,7 +8,7 @@ use std::fmt::Display;
 use secrecy::SecretString;
 
 use crate::{
-    backups::{BackupPlan, Cron, Defaults, Ttl},
+    backups::{BackupPlan, Cron, Defaults, Retention, Ttl, undercut},
     contract::{ConfigOption, option},
     integrations::{self, Declarations, FieldSource, Publication, Refusal, STORAGE_INTERFACES, StorageRelation},
     juju::ConfigValues,
@@ -39,6 +39,8 @@ pub(crate) struct Plan {
     pub publications: Vec<Publication>,
     /// What is to be backed up of other applications, where that was looked at. Only the leader knows.
     pub backups: Option<BackupPlan>,
+    /// Which of the backups that were made of these are kept, where that is limited. Only the leader knows.
+    pub retention: Option<Retention>,
 }
 
 /// Decides what should run.
@@ -47,7 +49,15 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
     let storage = storage(snapshot, &facts.provider_ids);
     if let Some(status) = hands_off(&snapshot.application, &facts.holdings, &storage) {
         let remarks = Vec::new();
-        return Plan { installation: None, obstacles: vec![status], remarks, refusals, publications, backups: None };
+        return Plan {
+            installation: None,
+            obstacles: vec![status],
+            remarks,
+            refusals,
+            publications,
+            backups: None,
+            retention: None,
+        };
     }
     let mut obstacles = Vec::new();
     let mut held_back = HeldBack::default();
@@ -89,6 +99,8 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
     }
     obstacles.extend(storage.obstacle);
     let backups = backups(snapshot, &mut obstacles);
+    let retention = retention(&snapshot.config, &mut obstacles).filter(|_| backups.is_some());
+    let undercut = retention.as_ref().zip(backups.as_ref()).and_then(|(retention, plan)| undercut(retention, plan));
     let repository_password = repository_password(snapshot).unwrap_or_else(|status| {
         obstacles.push(status);
         None
@@ -106,8 +118,9 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
         held_back,
     };
     let notes = installation.backup_location().into_iter().flat_map(|location| location.storage.notes.iter().cloned());
-    let remarks = agent.remark.into_iter().chain(notes).chain(refusals.iter().map(Refusal::remark)).collect();
-    Plan { installation: Some(installation), obstacles, remarks, refusals, publications, backups }
+    let remarks =
+        agent.remark.into_iter().chain(notes).chain(refusals.iter().map(Refusal::remark)).chain(undercut).collect();
+    Plan { installation: Some(installation), obstacles, remarks, refusals, publications, backups, retention }
 }
 
 /// Returns the password that files of volumes are to be encrypted with, if there is to be a certain one.
@@ -176,6 +189,18 @@ fn backups(snapshot: &Snapshot, obstacles: &mut Vec<Status>) -> Option<BackupPla
         let Declarations { declarations, unknown } = integrations::declarations(snapshot);
         BackupPlan::of(declarations, unknown, &defaults)
     })
+}
+
+/// Returns which backups are kept. An option that cannot be used is added to the obstacles, and keeps all.
+fn retention(config: &ConfigValues, obstacles: &mut Vec<Status>) -> Option<Retention> {
+    read_option(config, option::RETENTION, Retention::parse, obstacles).ok().flatten()
+}
+
+/// Returns the retention that the option says, if it is set, or the status for one that cannot be used.
+pub(crate) fn retention_option(config: &ConfigValues) -> Result<Option<Retention>, Status> {
+    let mut obstacles = Vec::new();
+    let retention = retention(config, &mut obstacles);
+    obstacles.pop().map_or(Ok(retention), Err)
 }
 
 /// Returns what an option says, if it is set.

@@ -39,6 +39,7 @@ fn snapshot(settings: &[(&str, Value)], relations: Vec<(&'static str, Relation)>
         model: ModelId::default(),
         address: None,
         repository_password: OptionSecret::Unset,
+        retention: None,
         leader: true,
         periodic: false,
         config: config(settings),
@@ -380,16 +381,17 @@ fn newer_definitions_of_the_cluster_ask_for_a_newer_charm() {
     assert_eq!(mismatch("v1.18.9"), None);
 }
 
+/// A storage, and an application that declares what of it is to be backed up.
+fn with_ledger() -> Vec<(&'static str, Relation)> {
+    let mut related = relation("velero-backups", &[("app", "ledger"), ("relation_name", "backups")]);
+    related.1.remote = Some("ledger".to_owned());
+    vec![relation("s3-credentials", S3), related]
+}
+
 #[test]
 fn an_option_for_backups_that_cannot_be_used_is_named_and_stops_nothing_else() {
-    let backups = ("velero-backups", &[("app", "ledger"), ("relation_name", "backups")][..]);
-    let related = || {
-        let mut related = relation(backups.0, backups.1);
-        related.1.remote = Some("ledger".to_owned());
-        vec![relation("s3-credentials", S3), related]
-    };
     let schedule = |plan: &Plan| plan.backups.as_ref().unwrap().specs[0].schedule.clone();
-    let with = |options: &[(&str, Value)]| plan(&snapshot(options, related()));
+    let with = |options: &[(&str, Value)]| plan(&snapshot(options, with_ledger()));
     assert_eq!(schedule(&with(&[])), SchedulePlan::None);
     let plan = with(&[("default-schedule", json!(" @daily ")), ("default-ttl", json!("72h"))]);
     let SchedulePlan::Use(backup) = schedule(&plan) else { panic!("{plan:?}") };
@@ -412,6 +414,24 @@ fn an_option_for_backups_that_cannot_be_used_is_named_and_stops_nothing_else() {
         assert_eq!(schedule(&plan), SchedulePlan::Keep);
         assert!(installation(&plan).backup_location().is_some());
     }
+}
+
+#[test]
+fn a_retention_is_for_what_applications_declare_and_a_ttl_that_is_too_short_for_it_is_told() {
+    let with = |options: &[(&str, Value)]| plan(&snapshot(options, with_ledger()));
+    assert_eq!(with(&[]).retention, None);
+    let kept = with(&[("retention", json!("12 monthly")), ("default-schedule", json!("@daily"))]);
+    assert_eq!(kept.retention.map(|retention| retention.to_string()).as_deref(), Some("12 monthly"));
+    let told = "retention would keep backups of ledger for 8760h, and their ttl of 720h ends them before: \
+                set default-ttl=8760h";
+    assert_eq!((kept.remarks, kept.obstacles), (vec![told.to_owned()], vec![]));
+    let bad = with(&[("retention", json!("12 months"))]);
+    let told = "the option retention: \"12 months\" is not understood: 7 daily, 4 weekly, 12 monthly, or a number; \
+                or juju config --reset retention";
+    assert_eq!((bad.retention, bad.obstacles), (None, vec![Status::Blocked(told.to_owned())]));
+    // Who does not lead knows of no backups.
+    let standby = Snapshot { leader: false, ..snapshot(&[("retention", json!("7"))], with_ledger()) };
+    assert_eq!(plan(&standby).retention, None);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod forecasts;
 mod leader;
+mod retention;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,7 +10,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use crate::{
-    backups::BackupPlan,
+    backups::{BackupPlan, Retention},
     cluster::ClusterError,
     contract::hook,
     error_chain::ErrorChain,
@@ -176,6 +177,7 @@ async fn plan_and_bring_about(
         installation,
         options: plan::image_options(snapshot),
         backups: plan.backups.as_ref(),
+        retention: plan.retention.as_ref(),
     };
     // Both wait for many things, and would make each future above them as large.
     let Outcome { statuses, remarks, prospect } = if snapshot.leader {
@@ -198,6 +200,7 @@ struct Hook<'a> {
     installation: &'a Installation,
     options: ImageOptions,
     backups: Option<&'a BackupPlan>,
+    retention: Option<&'a Retention>,
 }
 
 impl Hook<'_> {

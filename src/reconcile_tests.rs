@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tracing_subscriber::layer::SubscriberExt;
@@ -35,6 +36,7 @@ struct Unit {
 }
 
 /// What the tools of a unit print. The status is kept from one hook to the next.
+#[derive(Clone, Copy)]
 struct Model {
     goal: &'static str,
     leader: bool,
@@ -42,16 +44,20 @@ struct Model {
     secret_key: &'static str,
     /// The spec that the application `ledger` declares, if it is related.
     spec: Option<&'static str>,
+    /// The option `retention`.
+    retention: &'static str,
 }
 
-const LEADER: Model = Model { goal: ACTIVE, leader: true, bucket: "backups", secret_key: "word", spec: None };
+const LEADER: Model =
+    Model { goal: ACTIVE, leader: true, bucket: "backups", secret_key: "word", spec: None, retention: "" };
 /// A leader to which an application is related that is backed up every day.
 const RELATED: Model = Model { spec: Some(r#"{"include_namespaces":["ledger"],"schedule":"@daily"}"#), ..LEADER };
 
 impl Unit {
     fn of(model: &Model, api: &TestApi) -> Self {
-        let options: Map<String, Value> =
+        let mut options: Map<String, Value> =
             OPTIONS.iter().map(|option| (option.name().to_owned(), option.default_value())).collect();
+        options.insert("retention".to_owned(), json!(model.retention));
         let theirs = json!({"lib-version": "1.0", "bucket": model.bucket, "access-key": "key", "secret-key": model.secret_key,
             "endpoint": NO_STORE});
         let ours =
@@ -541,6 +547,67 @@ async fn between_changes_the_schedules_are_not_looked_at_where_no_application_is
     unit.hook().await.unwrap();
     assert_eq!(schedules(&api).len(), 1);
     assert!(!api.requests().iter().any(|request| request.contains("/schedules")));
+}
+
+/// What Velero makes by the only Schedule: a backup each of three days.
+fn back_up_for_three_days(api: &TestApi) {
+    let [name] = &schedules(api)[..] else { panic!("{:?}", schedules(api)) };
+    let schedule = api.object("Schedule", name).unwrap();
+    let mut labels = schedule["spec"]["template"]["metadata"]["labels"].clone();
+    labels["velero.io/schedule-name"] = json!(name);
+    for day in 1..=3 {
+        api.put(&json!({"apiVersion": "velero.io/v1", "kind": "Backup", "spec": {"storageLocation": "default"},
+            "metadata": {"name": format!("day-{day}"), "namespace": "velero", "labels": labels,
+                "creationTimestamp": format!("2026-01-0{day}T00:00:00Z")},
+            "status": {"phase": "Completed", "startTimestamp": format!("2026-01-0{day}T00:00:00Z"),
+                "completionTimestamp": format!("2026-01-0{day}T00:01:00Z")}}));
+    }
+}
+
+#[tokio::test]
+async fn old_backups_go_when_the_option_says_so_and_are_looked_for_no_more_than_needed() {
+    let api = empty_cluster();
+    Unit::of(&RELATED, &api).hook().await.unwrap();
+    back_up_for_three_days(&api);
+    let mut unit = Unit::of(&Model { retention: "2 daily", ..RELATED }, &api);
+    unit.hook().await.unwrap();
+    let requests: Vec<_> = api.names().into_iter().filter(|name| name.starts_with("DeleteBackupRequest ")).collect();
+    let [request] = &requests[..] else { panic!("{requests:?}") };
+    assert!(request.starts_with("DeleteBackupRequest day-1-"), "{request}");
+    assert!(unit.juju.calls("state-set").contains("2 daily"), "{}", unit.juju.calls("state-set"));
+
+    // With the same question, what the last look has left does.
+    unit.environment.dispatch = Dispatch::Hook("update-status".to_owned());
+    let looks = async |retention: Option<String>| {
+        let snapshot = Snapshot { retention, ..unit.snapshot().await };
+        api.requests();
+        unit.hook_by(&snapshot).await;
+        api.requests().iter().any(|request| request.contains("/deletebackuprequests"))
+    };
+    let look = |at: Timestamp, retention: &str| {
+        json!({"retention": retention, "at": at, "is_partial": false, "remark": "a remark"}).to_string()
+    };
+    let now = Timestamp::now();
+    assert!(looks(None).await);
+    assert!(!looks(Some(look(now, "2 daily"))).await);
+    assert!(unit.written().ends_with("active\n--\nready; a remark\n"), "{}", unit.written());
+    assert!(looks(Some(look(now, "3 daily"))).await);
+    assert!(looks(Some(look(now - SignedDuration::from_hours(2), "2 daily"))).await);
+}
+
+#[tokio::test]
+async fn nobody_but_a_leader_with_a_velero_that_works_deletes_backups() {
+    let api = empty_cluster();
+    Unit::of(&RELATED, &api).hook().await.unwrap();
+    back_up_for_three_days(&api);
+    let retaining = Model { retention: "1", ..RELATED };
+    api.requests();
+    Unit::of(&Model { leader: false, ..retaining }, &api).hook().await.unwrap();
+    Unit::of(&Model { goal: DYING, ..retaining }, &api).hook().await.unwrap();
+    Unit::of(&Model { retention: "1 day", ..RELATED }, &api).hook().await.unwrap();
+    lose_the_bucket(&api);
+    Unit::of(&retaining, &api).hook().await.unwrap();
+    assert!(!api.requests().iter().any(|request| request.contains("/deletebackuprequests")));
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ use crate::{
 const SECRET_FIELD: &str = "secret-extra";
 /// The key in the databag of those who are told something that says what they make of it.
 const VERDICT: &str = "event";
+/// The key in the unit's state under which a look at old backups is kept.
+pub(crate) const RETENTION: &str = "retention";
 /// How many relations of an endpoint are read at a time: each is a few programs to run.
 const AT_ONCE: usize = 4;
 
@@ -40,6 +42,8 @@ pub(crate) struct Snapshot {
     pub address: Option<String>,
     /// The secret of the option `repository-password`. Only the leader reads it.
     pub repository_password: OptionSecret,
+    /// What the last look at old backups has left. Only the leader looks.
+    pub retention: Option<String>,
 }
 
 /// The secret that an option names.
@@ -107,8 +111,11 @@ impl Snapshot {
             let of_endpoint = if is_left_out { Vec::new() } else { reader.relations(endpoint).await? };
             relations.insert(endpoint.name, of_endpoint);
         }
+        let mut retention = None;
         if leader {
-            relations.extend(declared::by_endpoint(reader.declaring().await?));
+            let (declaring, kept) = reader.declaring().await?;
+            relations.extend(declared::by_endpoint(declaring));
+            retention = kept;
         } else {
             reader.forget_declared().await?;
         }
@@ -132,7 +139,18 @@ impl Snapshot {
         };
         let (application, unit) = (environment.application().to_owned(), environment.unit.clone());
         let model = environment.model.clone();
-        Ok(Self { application, unit, model, leader, periodic, config, relations, address, repository_password })
+        Ok(Self {
+            application,
+            unit,
+            model,
+            leader,
+            periodic,
+            config,
+            relations,
+            address,
+            repository_password,
+            retention,
+        })
     }
 
     /// Whether the Schedules are looked at. Between the hooks in which it can change what there should be, there is nothing to look
@@ -186,6 +204,7 @@ impl Snapshot {
             relations,
             address: None,
             repository_password: OptionSecret::Unset,
+            retention: None,
         }
     }
 

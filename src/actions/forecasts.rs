@@ -24,12 +24,8 @@ pub(super) fn without_data(what: &str, forecast: &Forecast) -> Vec<String> {
 
 /// Returns what the backups of those Schedules lack that a filter is for, one line for each application and reason.
 pub(super) fn of_schedules(forecasts: &[ScheduleForecast], filter: &BackupFilter) -> Vec<String> {
-    let is = |wanted: &Option<String>, name: &str| wanted.as_ref().is_none_or(|wanted| wanted == name);
-    let is_meant = |forecast: &&ScheduleForecast| {
-        is(&filter.application, &forecast.application)
-            && is(&filter.endpoint, &forecast.endpoint)
-            && is(&filter.model, &forecast.model)
-    };
+    let is_meant =
+        |forecast: &&ScheduleForecast| filter.is_for(&forecast.application, &forecast.endpoint, &forecast.model);
     let lines = |forecast: &ScheduleForecast| {
         let ScheduleForecast { application, endpoint, model, .. } = forecast;
         without_data(&format!("{application}:{endpoint} of model {model} is backed up"), &forecast.forecast)

@@ -51,20 +51,30 @@ async fn public_password(velero: &Velero) -> Result<Option<String>, VeleroError>
 
 /// Reads what is to be listed.
 fn wanted(parameters: &ActionParameters) -> Result<(BackupFilter, usize), String> {
+    let filter = filter(parameters)?;
+    let limit = limit(parameters)?;
+    Ok((filter, limit))
+}
+
+/// Reads of which applications backups are meant.
+pub(super) fn filter(parameters: &ActionParameters) -> Result<BackupFilter, String> {
     let text = |parameter: ParameterSpec| parameters.text(parameter.name).map(str::to_owned);
     let (application, endpoint) = (text(parameter::APP), text(parameter::ENDPOINT));
     if application.is_none() && endpoint.is_some() {
         return Err("endpoint alone names no application: give app too".to_owned());
     }
-    let filter = BackupFilter { application, endpoint, model: text(parameter::MODEL) };
-    let limit = match parameters.integer(parameter::LIMIT.name) {
-        None => DEFAULT_LIMIT,
+    Ok(BackupFilter { application, endpoint, model: text(parameter::MODEL) })
+}
+
+/// Reads how many are listed at most.
+pub(super) fn limit(parameters: &ActionParameters) -> Result<usize, String> {
+    match parameters.integer(parameter::LIMIT.name) {
+        None => Ok(DEFAULT_LIMIT),
         Some(given) => usize::try_from(given)
             .ok()
             .filter(|limit| (1..=HIGHEST_LIMIT).contains(limit))
-            .ok_or_else(|| format!("limit {given} is not from 1 to {HIGHEST_LIMIT}"))?,
-    };
-    Ok((filter, limit))
+            .ok_or_else(|| format!("limit {given} is not from 1 to {HIGHEST_LIMIT}")),
+    }
 }
 
 /// Returns the results of a backup, for scripts.

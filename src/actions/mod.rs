@@ -11,6 +11,7 @@ mod restore;
 mod restore_parameters;
 mod results;
 mod run;
+mod show_retention;
 mod table;
 mod targets;
 mod test_storage;
@@ -54,6 +55,7 @@ pub(crate) async fn perform(action: Action, tools: &HookTools, environment: &Env
         // They wait for many things, and would make this future as large.
         Action::CreateBackup => Box::pin(create_backup::run(tools, environment)).await,
         Action::ListBackups => Box::pin(list_backups::run(tools, environment)).await,
+        Action::ShowRetention => Box::pin(show_retention::run(tools, environment)).await,
         Action::Restore => Box::pin(restore::run(tools, environment)).await,
         Action::TestStorage => Box::pin(test_storage::run(tools, environment)).await,
     };

@@ -11,14 +11,25 @@ const REMARKS: usize = 20;
 /// Returns a table of backups, and below it how to see more than these, and remarks.
 pub(super) fn table(list: &BackupList, remarks: &[String]) -> String {
     let BackupList { newest, total } = list;
+    let head = ["BACKUP", "APP", "ENDPOINT", "MODEL", "PHASE", "STARTED", "DURATION"];
+    text(head, newest.iter().map(row).collect(), *total, remarks)
+}
+
+/// Returns rows below their head, how to see more than these where there are more, and remarks.
+pub(super) fn text<const COLUMNS: usize>(
+    head: [&str; COLUMNS],
+    rows: Vec<[String; COLUMNS]>,
+    total: usize,
+    remarks: &[String],
+) -> String {
     let remarks: Vec<_> = remarks.iter().take(REMARKS).map(|remark| harmless(remark)).collect();
-    if newest.is_empty() {
+    if rows.is_empty() {
         return ["no backups".to_owned()].into_iter().chain(remarks).collect::<Vec<_>>().join("\n");
     }
-    let head = ["BACKUP", "APP", "ENDPOINT", "MODEL", "PHASE", "STARTED", "DURATION"].map(str::to_owned);
-    let rows: Vec<_> = [head].into_iter().chain(newest.iter().map(row)).collect();
+    let harmless = |row: [String; COLUMNS]| row.map(|cell| harmless(&cell));
+    let rows: Vec<_> = [head.map(str::to_owned)].into_iter().chain(rows.into_iter().map(harmless)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths = [0, 1, 2, 3, 4, 5, 6].map(width);
+    let widths: [usize; COLUMNS] = std::array::from_fn(width);
     let (mut lines, mut size) = (Vec::new(), remarks.iter().map(|remark| remark.len() + 1).sum::<usize>());
     for row in &rows {
         let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
@@ -31,7 +42,7 @@ pub(super) fn table(list: &BackupList, remarks: &[String]) -> String {
     }
     // Without the head.
     let shown = lines.len().saturating_sub(1);
-    if shown < *total {
+    if shown < total {
         lines.push(format!("{shown} of {total}: to see others, name app, endpoint or model, or a higher limit"));
     }
     lines.extend(remarks);
@@ -41,15 +52,12 @@ pub(super) fn table(list: &BackupList, remarks: &[String]) -> String {
 fn row(backup: &ListedBackup) -> [String; 7] {
     let ListedBackup { name, application, endpoint, model, phase, started, completed, .. } = backup;
     let duration = started.zip(*completed).map(|(start, end)| format!("{:#}", end.duration_since(start)));
-    let phase = phase.to_string();
-    let [name, application, endpoint, model, phase] =
-        [name, application, endpoint, model, &phase].map(|text| harmless(text));
     [
-        name,
-        application,
-        endpoint,
-        model,
-        phase,
+        name.clone(),
+        application.clone(),
+        endpoint.clone(),
+        model.clone(),
+        phase.to_string(),
         started.map(|time| time.to_string()).unwrap_or_default(),
         duration.unwrap_or_default(),
     ]

@@ -10,6 +10,7 @@ mod label;
 mod period;
 mod plan;
 mod resource;
+mod retention;
 mod spec;
 mod ttl;
 
@@ -18,5 +19,6 @@ pub(crate) use declaration::{Declaration, SpecId, Target};
 pub(crate) use label::{LONGEST_LABEL, is_label_key, is_label_value};
 pub(crate) use plan::{BackupPlan, Defaults, PlannedSpec, SchedulePlan, ScheduledBackup};
 pub(crate) use resource::ResourceKind;
+pub(crate) use retention::{PastBackup, Retention, Standing, Verdict, judge, undercut};
 pub(crate) use spec::BackupSpec;
 pub(crate) use ttl::Ttl;

@@ -1,5 +1,6 @@
 //! How long backups are kept.
 
+use jiff::SignedDuration;
 use thiserror::Error;
 
 use super::go_duration::{GoDuration, GoDurationError};
@@ -17,6 +18,9 @@ pub(crate) struct TtlError {
 }
 
 impl Ttl {
+    /// The server's own default.
+    pub(crate) const DEFAULT: SignedDuration = SignedDuration::from_hours(30 * 24);
+
     /// Reads a duration of Go's.
     ///
     /// # Errors
@@ -35,6 +39,14 @@ impl Ttl {
     #[must_use]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Returns how long Velero keeps a backup by it.
+    pub(crate) fn duration(&self) -> SignedDuration {
+        match GoDuration::parse(&self.0) {
+            Ok(duration) if duration > GoDuration::ZERO => SignedDuration::from_nanos(duration.nanoseconds()),
+            Ok(_) | Err(_) => Self::DEFAULT,
+        }
     }
 }
 

@@ -74,6 +74,7 @@ fn snapshot(relations: &[&Recorded]) -> Snapshot {
         model: ModelId::default(),
         address: None,
         repository_password: OptionSecret::Unset,
+        retention: None,
         leader: true,
         periodic: false,
         config: BTreeMap::<String, serde_json::Value>::new().into_iter().collect(),

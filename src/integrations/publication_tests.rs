@@ -34,6 +34,7 @@ pub(super) fn snapshot(leader: bool, relations: &[(&'static str, &[&str])]) -> S
             .collect(),
         address: Some("10.1.42.30".to_owned()),
         repository_password: OptionSecret::Unset,
+        retention: None,
     }
 }
 

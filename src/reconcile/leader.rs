@@ -14,7 +14,7 @@ use crate::{
     juju::UnitStatus,
     status::Status,
     storage::Storage,
-    store::{Store, Verdict},
+    store::{Step, Store, StoreError, Verdict},
     velero::{
         Applied, Assessment, DueUpdate, Expected, LocationUpdate, Manifests, Restart, ScheduleForecast, TestOutcome,
         Tested,
@@ -55,23 +55,44 @@ pub(super) async fn bring_about(
     let forecasts = if applied.lacks_kinds { Vec::new() } else { leader.apply_schedules().await? };
     let waits = leader.is_held_back();
     let seen = leader.look().await?;
-    let remark = leader.test_storage(seen.tested.as_ref()).await?;
-    let remarks = remark.into_iter().chain(without_data(&forecasts)).collect();
+    let storage = leader.test_storage(seen.tested.as_ref()).await?;
     if let Some(server) = seen.server {
         leader.statuses.extend(hook.tell_version(&server).await?);
     }
     let public_password = hook.public_password().await?;
+    // Velero never gets over a backup that it has begun to delete in vain.
+    let may_delete = matches!(storage, Some(TestOutcome::Works | TestOutcome::Untried));
+    let works = seen.troubles.is_empty() && !waits && !applied.lacks_kinds;
+    let undeleted = if works && may_delete { hook.delete_old_backups().await? } else { None };
+    let keeps = (storage == Some(TestOutcome::Keeps)).then(|| KEEPS.to_owned());
     Ok(Outcome {
         statuses: leader.known().collect(),
-        remarks,
+        remarks: keeps.into_iter().chain(without_data(&forecasts)).chain(undeleted).collect(),
         prospect: Prospect { look: seen.look, waits, leads: true, volumes: count(forecasts), public_password },
     })
 }
 
-async fn test(storage: &Storage) -> Verdict {
-    match Store::open(storage).await {
+/// Returns what a storage allows that takes backups.
+///
+/// # Errors
+///
+/// When it takes none: what it refuses, and its words for it.
+async fn test(storage: &Storage) -> Result<TestOutcome, (Step, StoreError)> {
+    let verdict = match Store::open(storage).await {
         Ok(store) => store.prove().await.verdict(),
         Err(error) => Verdict::Untried(error),
+    };
+    match verdict {
+        Verdict::Works => Ok(TestOutcome::Works),
+        Verdict::Keeps(error) => {
+            tracing::warn!("the storage lets nothing be deleted: {error}");
+            Ok(TestOutcome::Keeps)
+        }
+        Verdict::Untried(error) => {
+            tracing::info!("Velero can list the storage, which the charm itself cannot try: {error}");
+            Ok(TestOutcome::Untried)
+        }
+        Verdict::Refused(step, error) => Err((step, error)),
     }
 }
 
@@ -197,44 +218,35 @@ impl<'a> Leader<'a, '_> {
         Ok(seen)
     }
 
-    /// Tries a storage by use that Velero has found available, once for its place and credentials. Returns what the user should know
-    /// of one that works.
-    async fn test_storage(&mut self, tested: Option<&Tested>) -> Result<Option<String>, ReconcileError> {
+    /// Tries a storage by use that Velero has found available, once for its place and credentials. Returns what is known of one that
+    /// takes backups.
+    async fn test_storage(&mut self, tested: Option<&Tested>) -> Result<Option<TestOutcome>, ReconcileError> {
         let hook = self.hook;
         let (Some(location), Some(tested)) = (hook.installation.backup_location(), tested) else { return Ok(None) };
         // As long as something else is to come, the location may not be the planned one yet.
         if !self.statuses.is_empty() {
             return Ok(None);
         }
-        let outcome = match tested.outcome {
-            // What was not reached a few minutes ago is not worth the wait.
-            Some(outcome) if outcome != TestOutcome::Untried || hook.snapshot.periodic => outcome,
-            known => {
-                let outcome = match Box::pin(test(&location.storage)).await {
-                    Verdict::Works => TestOutcome::Works,
-                    Verdict::Keeps(error) => {
-                        tracing::warn!("the storage lets nothing be deleted: {error}");
-                        TestOutcome::Keeps
-                    }
-                    Verdict::Untried(error) => {
-                        tracing::info!("Velero can list the storage, which the charm itself cannot try: {error}");
-                        TestOutcome::Untried
-                    }
-                    Verdict::Refused(step, error) => {
-                        let bucket = &location.storage.bucket;
-                        self.statuses.push(Status::Blocked(format!(
-                            "the storage does not take backups, it does not let Velero {step} in {bucket}: {error}"
-                        )));
-                        return Ok(None);
-                    }
-                };
-                if known != Some(outcome) {
+        // What was not reached once is not worth the wait in each hook.
+        let is_retried = |outcome| outcome == TestOutcome::Untried && !self.changed.is_empty();
+        if let Some(outcome) = tested.outcome.filter(|outcome| !is_retried(*outcome)) {
+            return Ok(Some(outcome));
+        }
+        match Box::pin(test(&location.storage)).await {
+            Ok(outcome) => {
+                if tested.outcome != Some(outcome) {
                     hook.velero.note_test(tested, outcome).await?;
                 }
-                outcome
+                Ok(Some(outcome))
             }
-        };
-        Ok((outcome == TestOutcome::Keeps).then(|| KEEPS.to_owned()))
+            Err((step, error)) => {
+                let bucket = &location.storage.bucket;
+                self.statuses.push(Status::Blocked(format!(
+                    "the storage does not take backups, it does not let Velero {step} in {bucket}: {error}"
+                )));
+                Ok(None)
+            }
+        }
     }
 
     /// Restarts a server that has said nothing of the storage.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Reader, Relation, SnapshotError, failed};
+use super::{RETENTION, Reader, Relation, SnapshotError, failed};
 use crate::{
     contract::{self, EndpointSpec, hook},
     juju::{Databag, Dispatch, RelationId},
@@ -64,8 +64,8 @@ fn state_of(relations: &BTreeMap<String, Relation>) -> Option<BTreeMap<String, S
 }
 
 impl Reader<'_> {
-    /// Returns the relations in which applications declare what of theirs is to be backed up.
-    pub(super) async fn declaring(&self) -> Result<Vec<Relation>, SnapshotError> {
+    /// Returns the relations in which applications declare what of theirs is to be backed up, and what else was kept for this hook.
+    pub(super) async fn declaring(&self) -> Result<(Vec<Relation>, Option<String>), SnapshotError> {
         let before = self.tools.state().await.map_err(failed("what this unit remembers"))?;
         let reads_anew = self.is_hook(hook::LEADER_ELECTED) || self.is_hook(hook::UPGRADE_CHARM);
         let recalled = if reads_anew { None } else { recall(&before) };
@@ -81,7 +81,7 @@ impl Reader<'_> {
             }
         }
         self.remember(&before, &relations).await?;
-        Ok(relations.into_values().collect())
+        Ok((relations.into_values().collect(), before.get(RETENTION).cloned()))
     }
 
     /// Returns the relations in which applications declare what of theirs is to be backed up. Those that tell of `application` are

@@ -191,3 +191,13 @@ async fn an_action_reads_what_is_declared_of_its_application_and_remembers_the_r
     state.remove("declared");
     assert_eq!(specs_for("ledger", &state).await.1, 3);
 }
+
+#[tokio::test]
+async fn what_the_last_look_at_old_backups_has_left_stays_beside_it() {
+    let mut state = all();
+    state.insert("retention".to_owned(), "a look".to_owned());
+    let juju = juju(true, &state);
+    let snapshot = read(&juju, "update-status", None).await;
+    assert_eq!(snapshot.retention.as_deref(), Some("a look"));
+    assert_eq!(juju.calls("state-delete") + &juju.calls("state-set"), "");
+}

@@ -37,12 +37,12 @@ pub(crate) enum StoreError {
 
 impl StoreError {
     /// Returns the error for what the client says, and what the store said last.
-    pub(super) fn of(error: object_store::Error, refusal: Option<Refusal>) -> Self {
+    pub(super) fn of(error: &object_store::Error, refusal: Option<Refusal>) -> Self {
         if let Some(refusal) = refusal {
             return Self::Refused(refusal);
         }
         // The texts above the last one hold addresses and times.
-        let mut deepest: &dyn Error = &error;
+        let mut deepest: &dyn Error = error;
         while let Some(source) = deepest.source() {
             deepest = source;
         }

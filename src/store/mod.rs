@@ -16,9 +16,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload, path::Path};
 use tokio::time::timeout;
 
 pub(crate) use error::StoreError;
-#[cfg(test)]
-pub(crate) use proof::Step;
-pub(crate) use proof::{Proof, Rates, Verdict};
+pub(crate) use proof::{Proof, Rates, Step, Verdict};
 
 pub(crate) use self::wire::Heard;
 use self::wire::Wire;
@@ -86,7 +84,7 @@ impl Store {
         self.wire.forget_refusal();
         match timeout(patience, operation).await {
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(StoreError::of(error, self.wire.refusal())),
+            Ok(Err(error)) => Err(StoreError::of(&error, self.wire.refusal())),
             Err(_) => Err(StoreError::Silent { seconds: patience.as_secs() }),
         }
     }

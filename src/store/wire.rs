@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Collected, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -118,7 +118,7 @@ impl HttpService for Wire {
             let body = body.map_err(|error| HttpError::new(HttpErrorKind::Interrupted, error));
             return Ok(Response::from_parts(parts, HttpResponseBody::new(body)));
         }
-        let body = Limited::new(body, LONGEST_REFUSAL).collect().await.map(|body| body.to_bytes());
+        let body = Limited::new(body, LONGEST_REFUSAL).collect().await.map(Collected::to_bytes);
         // One that cannot be read to its end has a number all the same.
         let body: Bytes = body.unwrap_or_default();
         self.note(|ear| ear.refusal = Some(Refusal::read(parts.status.as_u16(), &body)));

@@ -20,7 +20,13 @@ use futures::{StreamExt, stream::BoxStream};
 use thiserror::Error;
 use tokio::time::Instant;
 
-pub(crate) use change::{applied::Applied, apply::Pending, removal::Removal, schedules::SchedulesApplied};
+pub(crate) use change::{
+    applied::Applied,
+    apply::Pending,
+    removal::Removal,
+    retention::{RetentionApplied, RetentionReview, ReviewedBackup},
+    schedules::SchedulesApplied,
+};
 #[cfg(test)]
 pub(crate) use forecast::Gap;
 pub(crate) use forecast::{Forecast, ScheduleForecast, VolumeCount};
@@ -64,11 +70,11 @@ pub(crate) use wanted::{
 };
 
 use crate::{
-    backups::BackupPlan,
+    backups::{BackupPlan, Retention},
     cluster::{Cluster, ClusterError},
     status::Status,
 };
-use change::{apply, definitions, removal, schedules};
+use change::{apply, definitions, removal, retention, schedules};
 use location::{
     update,
     validation::{self, DueRestart},
@@ -239,6 +245,24 @@ impl Velero {
         plan: &BackupPlan,
     ) -> Result<SchedulesApplied, VeleroError> {
         Ok(schedules::apply(&self.cluster, installation, plan).await?)
+    }
+
+    /// Decides what a retention makes of the backups of the application's Schedules; nothing is changed.
+    pub(crate) async fn review_retention(
+        &self,
+        application: &str,
+        retention: &Retention,
+    ) -> Result<RetentionReview, VeleroError> {
+        Ok(retention::review(&self.cluster, application, retention).await?)
+    }
+
+    /// Asks the server to delete what a retention does not keep.
+    pub(crate) async fn apply_retention(
+        &self,
+        application: &str,
+        retention: &Retention,
+    ) -> Result<RetentionApplied, VeleroError> {
+        Ok(retention::apply(&self.cluster, application, retention).await?)
     }
 
     /// Judges what runs now.

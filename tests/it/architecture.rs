@@ -39,6 +39,7 @@ const CHARM: Modules<'_> = &[
             "status",
             "storage",
             "store",
+            "text",
             "velero",
         ],
     ),

@@ -37,6 +37,7 @@ mod prometheus;
 mod readiness;
 mod removal;
 mod repository_password;
+mod retention;
 mod run_action;
 mod run_flags;
 mod second_cluster;

@@ -8,4 +8,5 @@ pub(crate) mod prune;
 mod release;
 pub(crate) mod removal;
 mod repository;
+pub(crate) mod retention;
 pub(crate) mod schedules;

@@ -50,6 +50,12 @@ pub(crate) struct BackupList {
 }
 
 impl BackupFilter {
+    /// Whether it is for this target.
+    pub(crate) fn is_for(&self, application: &str, endpoint: &str, model: &str) -> bool {
+        let is = |wanted: &Option<String>, name: &str| wanted.as_ref().is_none_or(|wanted| wanted == name);
+        is(&self.application, application) && is(&self.endpoint, endpoint) && is(&self.model, model)
+    }
+
     /// Returns the selector of the backups. Those that no application has declared lack the labels.
     fn selector(&self) -> String {
         let wanted = [&self.application, &self.endpoint, &self.model];

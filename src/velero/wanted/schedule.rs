@@ -60,13 +60,22 @@ impl ScheduleSettings<'_> {
 
     /// Returns a name for a new Schedule of a spec that nobody has taken.
     pub(crate) fn new_name(&self, id: SpecId, target: &Target, is_taken: impl Fn(&str) -> bool) -> String {
-        let text = format!("{}-{}", target.application, target.endpoint).to_lowercase();
-        let named = |attempt: u32| {
-            // Backups are named after it, and those of other clusters may be in the same bucket.
-            let hash = short_hash(&[self.namespace, self.application, &written(id), &text, &attempt.to_string()]);
-            hashed_name(&text, &hash, LONGEST_NAME)
-        };
+        let named = |attempt: u32| self.name(&written(id), &target.application, &target.endpoint, attempt);
         (0..u32::MAX).map(named).find(|name| !is_taken(name)).unwrap_or_default()
+    }
+
+    /// Whether a Schedule of that name was the application's, of the spec that `spec` and `target` tell of. Of a name that it had only
+    /// because others were taken, that is not known.
+    pub(crate) fn gave_name(&self, name: &str, spec: &str, target: &[String; 3]) -> bool {
+        let [application, endpoint, _] = target;
+        name == self.name(spec, application, endpoint, 0)
+    }
+
+    fn name(&self, spec: &str, application: &str, endpoint: &str, attempt: u32) -> String {
+        let text = format!("{application}-{endpoint}").to_lowercase();
+        // Backups are named after it, and those of other clusters may be in the same bucket.
+        let hash = short_hash(&[self.namespace, self.application, spec, &text, &attempt.to_string()]);
+        hashed_name(&text, &hash, LONGEST_NAME)
     }
 
     /// Returns what the labels of a target's Schedule say.

@@ -66,6 +66,11 @@ enum Write<'a> {
     Delete(&'a DynamicObject),
 }
 
+/// Whether a Schedule is the application's own.
+pub(super) fn is_own(schedule: &DynamicObject, application: &str) -> bool {
+    origin(schedule, application) == Origin::Own
+}
+
 /// Brings the Schedules of an application to what is planned.
 pub(crate) async fn apply(
     cluster: &Cluster,
