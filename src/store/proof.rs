@@ -71,6 +71,16 @@ pub(crate) enum Verdict {
 }
 
 impl Proof {
+    /// Adds what has come of a step. Returns whether there is more to be found out: what was not written cannot be read.
+    fn adds(&mut self, step: Step, outcome: Result<(), StoreError>) -> bool {
+        let goes_on = match &outcome {
+            Ok(()) => true,
+            Err(error) => step != Step::Write && error.is_refusal(),
+        };
+        self.steps.push((step, outcome));
+        goes_on
+    }
+
     /// Returns what it means for backups.
     pub(crate) fn verdict(&self) -> Verdict {
         let failed = || self.steps.iter().filter_map(|(step, outcome)| Some((*step, outcome.as_ref().err()?)));
@@ -131,18 +141,57 @@ impl Store {
         let mut proof = Proof::default();
         let written = self.write(&name, content.clone()).await;
         proof.keeps_versions = written.as_ref().ok().copied();
-        let goes_on = written.is_ok();
-        proof.steps.push((Step::Write, written.map(drop)));
-        if !goes_on {
+        if !proof.adds(Step::Write, written.map(drop)) {
             return proof;
         }
-        // Some stores list only later what was written, which is no refusal.
-        proof.steps.push((Step::List, self.lists(&name).await.map(drop)));
-        let read = self.read(&name, content.len()).await;
-        let is_same = |read: Bytes| if read == content { Ok(()) } else { Err(StoreError::Different) };
-        proof.steps.push((Step::Read, read.and_then(is_same)));
-        proof.steps.push((Step::Overwrite, self.write(&name, content.clone()).await.map(drop)));
-        proof.steps.push((Step::Delete, self.delete(&name).await));
+        self.use_what_is_there(&name, content, &mut proof).await;
+        proof.adds(Step::Delete, self.delete(&name).await);
         proof
+    }
+
+    /// Tries the steps between the first and the last, until the store is not reached any more: each would wait as long for it.
+    async fn use_what_is_there(&self, name: &str, content: Bytes, proof: &mut Proof) {
+        // Some stores list only later what was written, which is no refusal.
+        if !proof.adds(Step::List, self.lists(name).await.map(drop)) {
+            return;
+        }
+        let read = self.read(name, content.len()).await;
+        let is_same = |read: Bytes| if read == content { Ok(()) } else { Err(StoreError::Different) };
+        if proof.adds(Step::Read, read.and_then(is_same)) {
+            proof.adds(Step::Overwrite, self.write(name, content.clone()).await.map(drop));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(steps: &[(Step, Result<(), StoreError>)]) -> Verdict {
+        Proof { steps: steps.to_vec(), keeps_versions: None }.verdict()
+    }
+
+    #[test]
+    fn only_what_the_store_itself_refuses_keeps_backups_from_being_made() {
+        let silent = StoreError::Silent { seconds: 10 };
+        let refused = StoreError::Different;
+        let fine = [Step::Write, Step::List, Step::Read, Step::Overwrite].map(|step| (step, Ok(())));
+        let then = |step, error: &StoreError| [&fine[..], &[(step, Err(error.clone()))]].concat();
+        assert_eq!(verdict(&[&fine[..], &[(Step::Delete, Ok(()))]].concat()), Verdict::Works);
+        assert_eq!(verdict(&then(Step::Delete, &refused)), Verdict::Keeps(refused.clone()));
+        assert_eq!(verdict(&then(Step::Delete, &silent)), Verdict::Untried(silent.clone()));
+        assert_eq!(verdict(&[(Step::Write, Err(silent.clone()))]), Verdict::Untried(silent.clone()));
+        // A later word of the store counts more than an earlier silence.
+        let steps = [(Step::Write, Ok(())), (Step::List, Err(silent)), (Step::Overwrite, Err(refused.clone()))];
+        assert_eq!(verdict(&steps), Verdict::Refused(Step::Overwrite, refused));
+    }
+
+    #[test]
+    fn what_was_not_reached_is_not_waited_for_again() {
+        let mut proof = Proof::default();
+        assert!(proof.adds(Step::Write, Ok(())));
+        assert!(proof.adds(Step::List, Err(StoreError::Different)));
+        assert!(!proof.adds(Step::Read, Err(StoreError::Silent { seconds: 10 })));
+        assert!(!Proof::default().adds(Step::Write, Err(StoreError::Different)));
     }
 }

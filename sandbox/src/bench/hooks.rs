@@ -43,6 +43,9 @@ impl World {
         costs.push((Task::RunBackupGet, total(recorder.take()?)));
         costs.push(self.backup_get(&name)?);
 
+        act(&model, "test-storage", &Map::from_iter([("size".to_owned(), Value::from(0))]))?;
+        costs.push((Task::TestStorage, total(recorder.take()?)));
+
         self.renew_keys(&model, round)?;
         costs.push((Task::Rotate, total(recorder.take()?)));
         expect(&model, StatusValue::Active)?;

@@ -31,6 +31,9 @@ The images are on the node. kubectl has its discovery cache, but in the first ru
 What is among 10,000 backups or with many applications related, and the removal of a full namespace, is run once. Full is one
 with 1,000 backups, 3,000 backups of volumes and 100 restores that the server cleans up after; of a hook that fails and is tried
 again, all attempts are added up.
+With many applications related, a hook asks Juju only for what the one of its own relation declares, with the same calls however
+many there are: Juju keeps what the others have declared in the unit's state, which is read and written by a call each. A new
+leader knows nothing of that, and asks for each of them: two calls a relation, for the application and its databag.
 The observer reads from the end of the hook that starts it until its metrics tell of the newest backup. Its minute comes right
 after that, with nothing changed; all its memory is what was resident at most in that time.
 ";

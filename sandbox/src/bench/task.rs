@@ -41,6 +41,8 @@ pub enum Task {
     RunBackupGet,
     /// The same command of the CLI itself.
     VeleroBackupGet,
+    /// The action `test-storage` without the megabytes: what the charm tries by itself with a new place or new credentials.
+    TestStorage,
     /// The hook `update-status` with nothing changed, where one application is related that is backed up.
     QuietWith1,
     /// The same with 100 of them.
@@ -130,6 +132,7 @@ impl Task {
         Self::ToS3,
         Self::RunBackupGet,
         Self::VeleroBackupGet,
+        Self::TestStorage,
         Self::QuietWith1,
         Self::QuietWith100,
         Self::QuietWith500,
@@ -170,6 +173,7 @@ impl Task {
             Self::ToS3 => "from GCS to S3, until Active: all hooks",
             Self::RunBackupGet => "run \"backup get\"",
             Self::VeleroBackupGet => "  velero backup get",
+            Self::TestStorage => "test-storage size=0",
             Self::QuietWith1 => "update-status, 1 application related",
             Self::QuietWith100 => "update-status, 100 applications related",
             Self::QuietWith500 => "update-status, 500 applications related",
@@ -220,7 +224,8 @@ impl Task {
             | Self::ToGcs
             | Self::ToS3
             | Self::RunBackupGet
-            | Self::VeleroBackupGet => Part::Charm,
+            | Self::VeleroBackupGet
+            | Self::TestStorage => Part::Charm,
         }
     }
 }
