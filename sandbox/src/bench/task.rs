@@ -112,7 +112,7 @@ impl Part {
 
 impl Task {
     /// All tasks, each of the charm's followed by what a user would do instead.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::Install,
         Self::Deploy,
         Self::VeleroInstall,
