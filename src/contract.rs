@@ -90,6 +90,8 @@ pub mod option {
     pub const RETENTION: ConfigOption<&str> = ConfigOption { name: "retention", default: "" };
     /// Whether the pods that use the volumes of an application are backed up with them, as is needed for their files.
     pub const ADD_PODS_TO_BACKUPS: ConfigOption<bool> = ConfigOption { name: "add-pods-to-backups", default: false };
+    /// Whether the storage is used as ever, or only restored from.
+    pub const STORAGE_MODE: ConfigOption<&str> = ConfigOption { name: "storage-mode", default: "normal" };
     /// The secret with the password that the files of volumes are encrypted with.
     pub const REPOSITORY_PASSWORD: &str = "repository-password";
 }
@@ -107,6 +109,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec::Text(option::DEFAULT_TTL),
     OptionSpec::Text(option::RETENTION),
     OptionSpec::Boolean(option::ADD_PODS_TO_BACKUPS),
+    OptionSpec::Text(option::STORAGE_MODE),
     OptionSpec::Secret(option::REPOSITORY_PASSWORD),
 ];
 
@@ -324,6 +327,9 @@ pub mod parameter {
     pub const SIZE: ParameterSpec = ParameterSpec { name: "size", value: ParameterType::Integer, required: false };
     /// A retention to try in place of the option.
     pub const RETENTION: ParameterSpec = text("retention");
+    /// Whether the storage is this application's from now on, whoever has written into it before.
+    pub const TAKE_OVER: ParameterSpec =
+        ParameterSpec { name: "take-over", value: ParameterType::Boolean, required: false };
     /// Whether the action goes on until what it has begun has ended.
     pub const WAIT: ParameterSpec = ParameterSpec { name: "wait", value: ParameterType::Boolean, required: false };
     /// The uid of a backup, as this cluster has it.
@@ -399,7 +405,11 @@ pub const ACTIONS: &[ActionSpec] = &[
             parameter::WAIT,
         ],
     },
-    ActionSpec { action: Action::TestStorage, name: "test-storage", parameters: &[parameter::SIZE] },
+    ActionSpec {
+        action: Action::TestStorage,
+        name: "test-storage",
+        parameters: &[parameter::SIZE, parameter::TAKE_OVER],
+    },
 ];
 
 /// The names of the hooks that belong to no relation, one constant each.

@@ -21,6 +21,9 @@ use crate::{
     },
 };
 
+/// What a user should know of a storage that is only read.
+const RECOVERY: &str = "storage-mode=recovery: backups can be restored, and none are made or deleted";
+
 /// The field of a secret with a password.
 const PASSWORD_FIELD: &str = "password";
 
@@ -118,8 +121,15 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
         held_back,
     };
     let notes = installation.backup_location().into_iter().flat_map(|location| location.storage.notes.iter().cloned());
-    let remarks =
-        agent.remark.into_iter().chain(notes).chain(refusals.iter().map(Refusal::remark)).chain(undercut).collect();
+    let is_read_only = installation.backup_location().is_some_and(|location| location.is_read_only);
+    let recovery = is_read_only.then(|| RECOVERY.to_owned());
+    let remarks = recovery
+        .into_iter()
+        .chain(agent.remark)
+        .chain(notes)
+        .chain(refusals.iter().map(Refusal::remark))
+        .chain(undercut)
+        .collect();
     Plan { installation: Some(installation), obstacles, remarks, refusals, publications, backups, retention }
 }
 
@@ -187,7 +197,9 @@ fn backups(snapshot: &Snapshot, obstacles: &mut Vec<Status>) -> Option<BackupPla
     };
     snapshot.looks_at_schedules().then(|| {
         let Declarations { declarations, unknown } = integrations::declarations(snapshot);
-        BackupPlan::of(declarations, unknown, &defaults)
+        let plan = BackupPlan::of(declarations, unknown, &defaults);
+        // Each backup would fail, as nothing can be written.
+        if storage_mode(&snapshot.config) == Ok(StorageMode::Recovery) { plan.paused() } else { plan }
     })
 }
 
@@ -247,7 +259,12 @@ fn storage(snapshot: &Snapshot, provider_ids: &[String]) -> StoragePlan {
             obstacle: Some(Status::Blocked(no_storage(&snapshot.application))),
         },
         [relation] => {
-            let (location, obstacle) = location(relation, provider_ids);
+            let (location, obstacle) = match storage_mode(&snapshot.config) {
+                Ok(mode) => location(relation, provider_ids, mode),
+                Err(status) => {
+                    (LocationPlan::Keep { provider: Some(relation.interface.provider().provider()) }, Some(status))
+                }
+            };
             StoragePlan {
                 provider: Some(relation.interface.provider().provider()),
                 is_ambiguous: false,
@@ -261,6 +278,26 @@ fn storage(snapshot: &Snapshot, provider_ids: &[String]) -> StoragePlan {
             location: LocationPlan::Keep { provider: None },
             obstacle: Some(Status::Blocked(too_many(several))),
         },
+    }
+}
+
+/// How the storage is used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum StorageMode {
+    /// Backups are written to it.
+    Normal,
+    /// It is only restored from: what is in it is another cluster's, or is to stay as it is.
+    Recovery,
+}
+
+fn storage_mode(config: &ConfigValues) -> Result<StorageMode, Status> {
+    let name = option::STORAGE_MODE.name;
+    match config.text(name).map(str::trim) {
+        None | Some("" | "normal") => Ok(StorageMode::Normal),
+        Some("recovery") => Ok(StorageMode::Recovery),
+        Some(other) => Err(Status::Blocked(format!(
+            "the option {name}: {other:?} is neither normal nor recovery; or juju config --reset {name}"
+        ))),
     }
 }
 
@@ -393,11 +430,16 @@ pub(crate) fn definitions_mismatch(application: &str, definitions: &Version, cli
     })
 }
 
-fn location(relation: &StorageRelation<'_>, provider_ids: &[String]) -> (LocationPlan, Option<Status>) {
+fn location(
+    relation: &StorageRelation<'_>,
+    provider_ids: &[String],
+    mode: StorageMode,
+) -> (LocationPlan, Option<Status>) {
     let provider = relation.interface.provider();
     let error = match provider.storage(&relation.fields, provider_ids) {
         Ok(storage) => {
-            let location = BackupLocation { provider: provider.provider(), storage };
+            let is_read_only = mode == StorageMode::Recovery;
+            let location = BackupLocation { provider: provider.provider(), storage, is_read_only };
             return (LocationPlan::Use(Box::new(location)), None);
         }
         Err(error) => error,

@@ -19,6 +19,7 @@ use crate::{
     plan,
     snapshot::{Snapshot, SnapshotError},
     status::{self, Status},
+    store::Owner,
     velero::{
         Expected, Facts, ImageOptions, Installation, Look, RepositoryPassword, RunningServer, Trouble, Velero,
         VeleroError, Version, VolumeCount,
@@ -244,6 +245,12 @@ impl Hook<'_> {
             return Ok(None);
         }
         Ok(Some(self.velero.repository_password().await? == RepositoryPassword::Public))
+    }
+
+    /// Returns by whom a storage is used that this application uses, if the cluster tells.
+    async fn owner(&self) -> Result<Option<Owner>, ReconcileError> {
+        let (model, application) = (self.velero.namespace().to_owned(), self.snapshot.application.clone());
+        Ok(self.velero.cluster_uid().await?.map(|cluster| Owner { cluster, model, application }))
     }
 
     fn definitions_mismatch(&self, definitions: Option<&Version>) -> Option<Status> {

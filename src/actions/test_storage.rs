@@ -2,13 +2,13 @@
 
 use jiff::SignedDuration;
 
-use super::{ActionError, SUCCESS, failed, output::harmless};
+use super::{ActionError, SUCCESS, connect, failed, output::harmless, refused};
 use crate::{
     contract::parameter,
     juju::{ActionParameters, Environment, HookTools},
     plan,
     snapshot::Snapshot,
-    store::{Heard, Proof, Rates, Store, StoreError, Verdict},
+    store::{Heard, Owner, Proof, Rates, Store, StoreError, Verdict},
 };
 
 /// How many MiB are written and read where nothing is said.
@@ -19,7 +19,8 @@ const MIB: usize = 1024 * 1024;
 
 /// Tries the storage.
 pub(super) async fn run(tools: &HookTools, environment: &Environment) -> Result<(), ActionError> {
-    let size = wanted(&tools.action_parameters().await?).map_err(failed)?;
+    let parameters = tools.action_parameters().await?;
+    let size = wanted(&parameters).map_err(failed)?;
     let snapshot = Snapshot::of_storage(tools, environment).await?;
     let storage = plan::backup_storage(&snapshot).map_err(|status| failed(status.message()))?;
     let store = Store::open(&storage).await.map_err(|error| failed(not_reached(&error)))?;
@@ -28,6 +29,7 @@ pub(super) async fn run(tools: &HookTools, environment: &Environment) -> Result<
     if let Verdict::Untried(error) = &verdict {
         return Err(failed(not_reached(error)));
     }
+    let takes_over = parameters.boolean(parameter::TAKE_OVER.name).unwrap_or_default();
     let rates = match &verdict {
         Verdict::Works | Verdict::Keeps(_) if size > 0 => Some(store.measure(size).await.map_err(|error| {
             failed(format!("the storage works with little, and not with {} MiB: {error}", size / MIB))
@@ -42,8 +44,31 @@ pub(super) async fn run(tools: &HookTools, environment: &Environment) -> Result<
             "the storage does not take backups, it does not let Velero {step} in {bucket}: {error}"
         ))));
     }
+    let owner = owner(&store, environment, takes_over).await?;
+    results.extend(owner.map(|owner| ("owner".to_owned(), harmless(&owner))));
     results.push((SUCCESS.0.to_owned(), SUCCESS.1.to_owned()));
     Ok(tools.set_action_results(&results).await?)
+}
+
+/// Finds out whose the place is, and makes it this application's own if that is asked for. Returns the owner as it is to be told.
+async fn owner(store: &Store, environment: &Environment, takes_over: bool) -> Result<Option<String>, ActionError> {
+    let velero = connect(environment)?;
+    let Some(cluster) = velero.cluster_uid().await.map_err(refused(environment))? else { return Ok(None) };
+    let (model, application) = (velero.namespace().to_owned(), environment.application().to_owned());
+    let own = Owner { cluster, model, application };
+    let unknown = |error: StoreError| failed(harmless(&format!("cannot find out whose the storage is: {error}")));
+    let before = store.owner().await.map_err(unknown)?;
+    let other = before.as_ref().filter(|before| !before.is(&own)).map(|before| before.told_to(&own));
+    if takes_over {
+        let kept = |error: StoreError| failed(harmless(&format!("cannot take the storage over: {error}")));
+        store.claim(&own).await.map_err(kept)?;
+    }
+    Ok(Some(match (other, before) {
+        (Some(other), _) if takes_over => format!("this application; before, {other}"),
+        (Some(other), _) => other,
+        (None, None) if !takes_over => "nobody yet".to_owned(),
+        (None, _) => "this application".to_owned(),
+    }))
 }
 
 /// Returns what is told where nothing has come of it.

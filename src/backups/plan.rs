@@ -91,6 +91,17 @@ impl BackupPlan {
         }
         plan
     }
+
+    /// Returns the same plan, by which no backup begins.
+    #[must_use]
+    pub(crate) fn paused(mut self) -> Self {
+        for spec in &mut self.specs {
+            if let SchedulePlan::Use(backup) = &mut spec.schedule {
+                backup.spec.paused = Some(true);
+            }
+        }
+        self
+    }
 }
 
 fn schedule(spec: BackupSpec, defaults: &Defaults) -> SchedulePlan {

@@ -14,7 +14,7 @@ use crate::{
     juju::UnitStatus,
     status::Status,
     storage::Storage,
-    store::{Step, Store, StoreError, Verdict},
+    store::{Owner, Step, Store, StoreError, Verdict},
     velero::{
         Applied, Assessment, DueUpdate, Expected, LocationUpdate, Manifests, Restart, ScheduleForecast, TestOutcome,
         Tested,
@@ -49,7 +49,9 @@ pub(super) async fn bring_about(
         changed: Vec::new(),
     };
     let applied = leader.install().await?;
-    if let Some(update) = leader.due_update(applied.server_refused).await? {
+    if let Some(update) = leader.due_update(applied.server_refused).await?
+        && !leader.is_of_others(&update).await?
+    {
         leader.update_locations(&update).await?;
     }
     let forecasts = if applied.lacks_kinds { Vec::new() } else { leader.apply_schedules().await? };
@@ -72,28 +74,55 @@ pub(super) async fn bring_about(
     })
 }
 
-/// Returns what a storage allows that takes backups.
+/// What has come of trying a storage that takes backups.
+enum Tried {
+    /// They can be made there.
+    Takes(TestOutcome),
+    /// Somebody else makes them there.
+    OfOthers(Owner),
+}
+
+/// Tries a storage, and marks it as the application's own unless it is somebody else's.
 ///
 /// # Errors
 ///
-/// When it takes none: what it refuses, and its words for it.
-async fn test(storage: &Storage) -> Result<TestOutcome, (Step, StoreError)> {
-    let verdict = match Store::open(storage).await {
-        Ok(store) => store.prove().await.verdict(),
-        Err(error) => Verdict::Untried(error),
+/// When it takes no backups: what it refuses, and its words for it.
+async fn test(storage: &Storage, own: &Owner) -> Result<Tried, (Step, StoreError)> {
+    let untried = |error: &StoreError| {
+        tracing::info!("Velero can list the storage, which the charm itself cannot try: {error}");
+        Ok(Tried::Takes(TestOutcome::Untried))
     };
-    match verdict {
-        Verdict::Works => Ok(TestOutcome::Works),
+    let store = match Store::open(storage).await {
+        Ok(store) => store,
+        Err(error) => return untried(&error),
+    };
+    let outcome = match store.prove().await.verdict() {
+        Verdict::Works => TestOutcome::Works,
         Verdict::Keeps(error) => {
             tracing::warn!("the storage lets nothing be deleted: {error}");
-            Ok(TestOutcome::Keeps)
+            TestOutcome::Keeps
         }
-        Verdict::Untried(error) => {
-            tracing::info!("Velero can list the storage, which the charm itself cannot try: {error}");
-            Ok(TestOutcome::Untried)
-        }
-        Verdict::Refused(step, error) => Err((step, error)),
+        Verdict::Untried(error) => return untried(&error),
+        Verdict::Refused(step, error) => return Err((step, error)),
+    };
+    match store.owner().await {
+        Ok(Some(owner)) if !owner.is(own) => return Ok(Tried::OfOthers(owner)),
+        Ok(Some(_)) => {}
+        Ok(None) => match store.claim(own).await {
+            Ok(()) => {}
+            Err(error) => return untried(&error),
+        },
+        Err(error) => return untried(&error),
     }
+    Ok(Tried::Takes(outcome))
+}
+
+fn of_others(owner: &Owner, own: &Owner) -> Status {
+    Status::Blocked(format!(
+        "the storage is that of {}: use another bucket or path; or storage-mode=recovery to restore from it; or, if that one is gone, \
+         run test-storage take-over=true",
+        owner.told_to(own)
+    ))
 }
 
 fn is_waiting(status: &Status) -> bool {
@@ -218,6 +247,25 @@ impl<'a> Leader<'a, '_> {
         Ok(seen)
     }
 
+    /// Whether the place that Velero is to be led to is somebody else's. What is not known is found out once Velero can list it.
+    async fn is_of_others(&mut self, update: &LocationUpdate<'_>) -> Result<bool, ReconcileError> {
+        let hook = self.hook;
+        let Some(location) = hook.installation.backup_location().filter(|location| !location.is_read_only) else {
+            return Ok(false);
+        };
+        if update.is_of_credentials_only() || update.confirms_only() {
+            return Ok(false);
+        }
+        let Some(own) = hook.owner().await? else { return Ok(false) };
+        let owner = match Store::open(&location.storage).await {
+            Ok(store) => store.owner().await,
+            Err(error) => Err(error),
+        };
+        let other = owner.ok().flatten().filter(|owner| !owner.is(&own));
+        self.statuses.extend(other.as_ref().map(|other| of_others(other, &own)));
+        Ok(other.is_some())
+    }
+
     /// Tries a storage by use that Velero has found available, once for its place and credentials. Returns what is known of one that
     /// takes backups.
     async fn test_storage(&mut self, tested: Option<&Tested>) -> Result<Option<TestOutcome>, ReconcileError> {
@@ -232,8 +280,13 @@ impl<'a> Leader<'a, '_> {
         if let Some(outcome) = tested.outcome.filter(|outcome| !is_retried(*outcome)) {
             return Ok(Some(outcome));
         }
-        match Box::pin(test(&location.storage)).await {
-            Ok(outcome) => {
+        let Some(own) = hook.owner().await? else { return Ok(None) };
+        match Box::pin(test(&location.storage, &own)).await {
+            Ok(Tried::OfOthers(owner)) => {
+                self.statuses.push(of_others(&owner, &own));
+                Ok(None)
+            }
+            Ok(Tried::Takes(outcome)) => {
                 if tested.outcome != Some(outcome) {
                     hook.velero.note_test(tested, outcome).await?;
                 }

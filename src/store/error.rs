@@ -12,6 +12,9 @@ pub(crate) enum StoreError {
     /// The store has answered, and refused.
     #[error("{0}")]
     Refused(Refusal),
+    /// There is no such object.
+    #[error("it is not there")]
+    Missing,
     /// It was not reached from here, which says nothing of Velero.
     #[error("{reason}")]
     Unreachable {
@@ -38,6 +41,11 @@ pub(crate) enum StoreError {
 impl StoreError {
     /// Returns the error for what the client says, and what the store said last.
     pub(super) fn of(error: &object_store::Error, refusal: Option<Refusal>) -> Self {
+        if matches!(error, object_store::Error::NotFound { .. })
+            && refusal.as_ref().is_none_or(|refusal| !refusal.is_of_bucket())
+        {
+            return Self::Missing;
+        }
         if let Some(refusal) = refusal {
             return Self::Refused(refusal);
         }
@@ -53,7 +61,7 @@ impl StoreError {
     pub(crate) fn is_refusal(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.is_lasting(),
-            Self::Different => true,
+            Self::Different | Self::Missing => true,
             Self::Unreachable { .. } | Self::Silent { .. } | Self::Unusable { .. } => false,
         }
     }

@@ -4,6 +4,7 @@
 
 mod error;
 mod open;
+mod owner;
 mod proof;
 mod refusal;
 mod wire;
@@ -16,6 +17,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload, path::Path};
 use tokio::time::timeout;
 
 pub(crate) use error::StoreError;
+pub(crate) use owner::Owner;
 pub(crate) use proof::{Proof, Rates, Step, Verdict};
 
 pub(crate) use self::wire::Heard;

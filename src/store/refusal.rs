@@ -49,6 +49,11 @@ impl Refusal {
         Self { status, code: first_line(&code), message: first_line(&message) }
     }
 
+    /// Whether it is about the bucket, or what the provider calls so, and not about an object in it.
+    pub(super) fn is_of_bucket(&self) -> bool {
+        ["NoSuchBucket", "ContainerNotFound"].contains(&self.code.as_str())
+    }
+
     /// Whether it is the store's word on what is asked for, and not about the moment.
     pub(super) fn is_lasting(&self) -> bool {
         // An answer without words is of something on the way to the store. The others are: too late, too many, and all that the store

@@ -60,7 +60,7 @@ pub(crate) fn location(bucket: &str) -> LocationPlan {
         certificate_authority: None,
         notes: Vec::new(),
     };
-    LocationPlan::Use(Box::new(BackupLocation { provider: "aws", storage }))
+    LocationPlan::Use(Box::new(BackupLocation { provider: "aws", storage, is_read_only: false }))
 }
 
 /// What an installation consists of in the namespace `velero`.

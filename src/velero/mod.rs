@@ -347,6 +347,11 @@ impl Velero {
         Ok(is_news.then(|| Assessment::of(expected, &observed)))
     }
 
+    /// Returns what tells this cluster from all others: the uid of its namespace `kube-system`.
+    pub(crate) async fn cluster_uid(&self) -> Result<Option<String>, VeleroError> {
+        Ok(namespace::cluster_uid(&self.cluster).await?)
+    }
+
     /// Notes on the location what has come of trying its store by use.
     pub(crate) async fn note_test(&self, tested: &Tested, outcome: TestOutcome) -> Result<(), VeleroError> {
         Ok(tested.note(&self.cluster, outcome).await?)

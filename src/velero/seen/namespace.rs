@@ -11,6 +11,9 @@ use kube::{Api, api::PartialObjectMeta};
 
 use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, call};
 
+/// The namespace of Kubernetes itself.
+const SYSTEM: &str = "kube-system";
+
 /// Labels with their values.
 pub(crate) type Labels = BTreeMap<String, String>;
 
@@ -24,6 +27,13 @@ pub(crate) async fn read(cluster: &Cluster) -> Result<Option<PartialObjectMeta<N
     let namespaces: Api<Namespace> = cluster.cluster_wide();
     let name = cluster.namespace();
     call("get", format!("Namespace {name}"), || namespaces.get_metadata_opt(name)).await
+}
+
+/// Returns the uid of the namespace that no cluster is without, and that lives as long as its cluster.
+pub(crate) async fn cluster_uid(cluster: &Cluster) -> Result<Option<String>, ClusterError> {
+    let namespaces: Api<Namespace> = cluster.cluster_wide();
+    let system = call("get", format!("Namespace {SYSTEM}"), || namespaces.get_metadata_opt(SYSTEM)).await?;
+    Ok(system.and_then(|system| system.metadata.uid))
 }
 
 /// Returns the labels that the charm has applied, with the values that they have now.

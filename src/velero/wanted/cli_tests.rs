@@ -42,7 +42,7 @@ fn with_storage() -> Installation {
         default_volumes_to_fs_backup: true,
         repository_password: None,
         plugin_image: Some("velero/velero-plugin-for-aws:v1.14.3".into()),
-        location: LocationPlan::Use(Box::new(BackupLocation { provider: "aws", storage })),
+        location: LocationPlan::Use(Box::new(BackupLocation { provider: "aws", storage, is_read_only: false })),
         ..without_storage()
     }
 }

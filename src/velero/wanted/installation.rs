@@ -57,6 +57,8 @@ pub(crate) struct BackupLocation {
     pub provider: &'static str,
     /// The store itself.
     pub storage: Storage,
+    /// Whether Velero only reads it.
+    pub is_read_only: bool,
 }
 
 impl Installation {

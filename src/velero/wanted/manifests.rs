@@ -179,9 +179,11 @@ fn labels(application: &str) -> BTreeMap<String, String> {
 fn complete_location(object: &mut DynamicObject, location: Option<&BackupLocation>) {
     let spec = &mut object.data["spec"];
     spec["credential"] = json!({"name": CREDENTIALS, "key": CREDENTIALS_KEY});
-    let (Some(location), Some(object_storage)) = (location, spec.get_mut("objectStorage")) else {
-        return;
-    };
+    let (Some(location), true) = (location, spec["objectStorage"].is_object()) else { return };
+    if location.is_read_only {
+        spec["accessMode"] = json!("ReadOnly");
+    }
+    let object_storage = &mut spec["objectStorage"];
     // Left out, a folder that somebody else wrote there would stay, and backups go to another place than planned.
     object_storage["prefix"] = json!(location.storage.prefix.as_deref().unwrap_or_default());
     if let Some(authority) = &location.storage.certificate_authority {

@@ -25,7 +25,7 @@ fn installation(certificate_authority: Option<&str>) -> Installation {
         default_volumes_to_fs_backup: false,
         repository_password: None,
         plugin_image: None,
-        location: LocationPlan::Use(Box::new(BackupLocation { provider: "aws", storage })),
+        location: LocationPlan::Use(Box::new(BackupLocation { provider: "aws", storage, is_read_only: false })),
     }
 }
 
