@@ -154,6 +154,7 @@ async fn a_leader_with_a_storage_applies_all_and_reports_an_interim_and_a_final_
         "BackupStorageLocation default",
         "ClusterRoleBinding velero",
         "Deployment velero",
+        "Namespace kube-system",
         "Namespace velero",
         "Pod velero-1",
         "Secret cloud-credentials",
@@ -377,7 +378,7 @@ async fn a_removal_that_may_succeed_later_fails_and_the_next_one_goes_on() {
     assert!(api.object("Deployment", "velero").is_none());
     api.refuse_nothing();
     unit.remove().await.unwrap();
-    assert_eq!(api.names(), ["Namespace velero", "Pod velero-1"]);
+    assert_eq!(api.names(), ["Namespace kube-system", "Namespace velero", "Pod velero-1"]);
 }
 
 #[tokio::test]
@@ -397,7 +398,7 @@ async fn a_removal_without_rights_does_not_fail_and_says_what_it_leaves() {
     assert!(api.object("Secret", "cloud-credentials").is_some());
     api.refuse_nothing();
     unit.remove().await.unwrap();
-    assert_eq!(api.names(), ["Namespace velero", "Pod velero-1"]);
+    assert_eq!(api.names(), ["Namespace kube-system", "Namespace velero", "Pod velero-1"]);
 }
 
 #[tokio::test]
@@ -415,7 +416,7 @@ async fn the_last_hook_of_the_last_unit_takes_velero_away() {
     let api = installed().await;
     Unit::of(&Model { goal: DYING, leader: false, ..LEADER }, &api).remove().await.unwrap();
     // The pod is its Deployment's, which a cluster would not leave.
-    assert_eq!(api.names(), ["Namespace velero", "Pod velero-1"]);
+    assert_eq!(api.names(), ["Namespace kube-system", "Namespace velero", "Pod velero-1"]);
 }
 
 #[tokio::test]
@@ -440,7 +441,10 @@ async fn where_the_application_ends_its_pod_takes_velero_away_without_juju() {
     assert_eq!(api.versions(), before);
     api.refuse_nothing();
     unit.stop().await;
-    assert_eq!(api.names(), ["Namespace velero", "Pod velero-1", "StatefulSet velero-operator"]);
+    assert_eq!(
+        api.names(),
+        ["Namespace kube-system", "Namespace velero", "Pod velero-1", "StatefulSet velero-operator"]
+    );
 }
 
 /// What the cluster has in the end, but for the version of the Secret that the location was validated with.
@@ -645,7 +649,7 @@ async fn the_last_hook_takes_the_schedules_away() {
     let api = empty_cluster();
     Unit::of(&RELATED, &api).hook().await.unwrap();
     Unit::of(&Model { goal: DYING, leader: false, ..RELATED }, &api).remove().await.unwrap();
-    assert_eq!(api.names(), ["Namespace velero", "Pod velero-1"]);
+    assert_eq!(api.names(), ["Namespace kube-system", "Namespace velero", "Pod velero-1"]);
 }
 
 #[tokio::test]

@@ -319,6 +319,8 @@ impl<'a> Leader<'a, '_> {
                 && update.confirms_only()
             {
                 velero.update_locations(&self.expected, &update, self.deadline).await?;
+                // By then it is known which place it was.
+                *seen = velero.assess_now(&self.expected).await?;
             }
         }
         Ok(())

@@ -142,7 +142,9 @@ cat \"${0%/*}/$agent-$bucket\"";
 /// A cluster with nothing but the namespace, in which what is applied comes to run at once.
 pub(crate) fn empty_cluster() -> TestApi {
     let api = TestApi::new();
-    api.put(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "velero"}}));
+    for name in ["kube-system", "velero"] {
+        api.put(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
+    }
     api.react(|object| match object["kind"].as_str() {
         Some("Deployment") => vec![
             with_status(object, &json!({"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1})),

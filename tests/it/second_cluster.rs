@@ -81,9 +81,23 @@ fn all_that_a_lost_cluster_has_backed_up_is_restored_into_an_empty_one_also_what
     let secret = deployed.model.add_user_secret("velero-repository", &content).unwrap();
     let records = deployed.model.grant_user_secret("velero-repository", APPLICATION).unwrap();
     deployed.after(records).configure("repository-password", &secret.to_string());
+    // The first cluster may live, for all that anybody here knows.
     deployed.relate_bucket(bucket);
-    deployed.configure_all(&[("use-node-agent", "true"), ("default-volumes-to-fs-backup", "true")]);
-    deployed.assert_becomes_active();
+    let of_the_first =
+        "blocked: the storage is that of velero-operator in model lost-cluster of another cluster: use another";
+    assert!(deployed.status().starts_with(of_the_first), "{}", deployed.status());
+    assert!(deployed.object("BackupStorageLocation", "default").is_none());
+    deployed.configure_all(&[
+        ("storage-mode", "recovery"),
+        ("use-node-agent", "true"),
+        ("default-volumes-to-fs-backup", "true"),
+    ]);
+    let recovers = "active: ready; storage-mode=recovery: backups can be restored, and none are made or deleted";
+    assert_eq!(deployed.status(), recovers);
+    assert_eq!(deployed.expect("BackupStorageLocation", "default")["spec"]["accessMode"], "ReadOnly");
+    let wanting = Client::relate(&mut deployed, "wanting");
+    wanting.declare(&mut deployed, &json!({"include_namespaces": ["default"], "schedule": "@daily"}));
+    assert_eq!(deployed.list("Schedule")[0]["spec"]["paused"], true);
     for backup in [OLDER, &remains.newer] {
         deployed.until("Backup", backup, |backup| backup.is_some());
     }
@@ -99,6 +113,16 @@ fn all_that_a_lost_cluster_has_backed_up_is_restored_into_an_empty_one_also_what
     let beside = "lost-cluster-shop-of-before";
     restore(&deployed, OLDER, ("namespace-mapping", &format!("{SHOP}:{beside}")));
     assert_eq!(Workload::restored(world, beside).digest(), remains.older_digest);
+
+    // It is gone for good, and this one goes on.
+    deployed.reset("storage-mode");
+    assert!(deployed.status().starts_with(of_the_first), "{}", deployed.status());
+    let taken = deployed.act_well("test-storage", &json!({"size": 0, "take-over": true}));
+    assert_eq!(taken["owner"], "this application; before, velero-operator in model lost-cluster of another cluster");
+    deployed.update_status();
+    deployed.assert_becomes_active();
+    assert_ne!(deployed.expect("BackupStorageLocation", "default")["spec"]["accessMode"], "ReadOnly");
+    assert_ne!(deployed.list("Schedule")[0]["spec"]["paused"], true);
 
     deployed.model.remove_application(APPLICATION, false).unwrap();
     removal::until_definitions_are_gone(world);

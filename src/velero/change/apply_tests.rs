@@ -47,6 +47,7 @@ async fn an_empty_cluster_gets_all_but_the_locations() {
         "ClusterRoleBinding velero",
         "DaemonSet node-agent",
         "Deployment velero",
+        "Namespace kube-system",
         "Namespace velero",
         "Pod velero-1",
         "Service velero-metrics",
