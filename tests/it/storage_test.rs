@@ -107,3 +107,26 @@ fn a_bucket_that_locks_its_objects_is_told_before_a_backup_ends_in_vain() {
     let blocked = format!("blocked: the storage does not take backups, it does not let Velero overwrite in {name}: ");
     assert!(status.starts_with(&blocked), "{status}");
 }
+
+#[test]
+fn two_models_do_not_write_into_one_place_unless_one_takes_it_over() {
+    let mut first = Deployed::new("first-owner");
+    let bucket = first.relate_s3();
+    assert_eq!(first.status(), "active: ready");
+    assert_eq!(try_all(&first)["owner"], "this application");
+    let mut second = Deployed::new("second-owner");
+    second.relate_bucket(&bucket);
+    let of_the_first =
+        "blocked: the storage is that of velero-operator in model first-owner: use another bucket or path; ";
+    assert!(second.status().starts_with(of_the_first), "{}", second.status());
+    assert!(second.object("BackupStorageLocation", "default").is_none());
+    let told = second.act_well("test-storage", &json!({"size": 0}));
+    assert_eq!(told["owner"], "velero-operator in model first-owner");
+    first.update_status();
+    assert_eq!(first.status(), "active: ready");
+
+    second.act_well("test-storage", &json!({"size": 0, "take-over": true}));
+    second.update_status();
+    second.assert_becomes_active();
+    assert_eq!(first.act_well("test-storage", &json!({"size": 0}))["owner"], "velero-operator in model second-owner");
+}
