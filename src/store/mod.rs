@@ -49,8 +49,12 @@ impl Store {
     }
 
     async fn read(&self, name: &str, size: usize) -> Result<Bytes, StoreError> {
+        self.read_within(patience(size), name).await
+    }
+
+    async fn read_within(&self, patience: Duration, name: &str) -> Result<Bytes, StoreError> {
         let path = self.path(name);
-        self.within(patience(size), async { self.objects.get(&path).await?.bytes().await }).await
+        self.within(patience, async { self.objects.get(&path).await?.bytes().await }).await
     }
 
     /// Whether an object of that name is listed.

@@ -1,5 +1,7 @@
 //! Whose a place is: a mark beside the backups, so that no two Veleros write into one place and delete each other's backups.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -7,8 +9,8 @@ use super::{Store, StoreError};
 
 /// What the mark is called.
 const MARK: &str = "velero-operator-owner.json";
-/// The longest that is read.
-const LONGEST: usize = 4096;
+/// How long its reading may take. Until then nothing is changed, and a store that is silent is told of only after that.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Who writes into a place.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -41,7 +43,7 @@ impl Store {
     ///
     /// When that cannot be read.
     pub(crate) async fn owner(&self) -> Result<Option<Owner>, StoreError> {
-        match self.read(MARK, LONGEST).await {
+        match self.read_within(PATIENCE, MARK).await {
             Ok(mark) => serde_json::from_slice(&mark).map(Some).map_err(|_| StoreError::Different),
             Err(StoreError::Missing) => Ok(None),
             Err(error) => Err(error),
