@@ -70,7 +70,7 @@ fn volumes_are_encrypted_with_the_users_password_and_read_with_it_alone() {
 
     // Another Velero on the same bucket reads nothing without it, and all with it.
     let (mut second, secret) = with_secret("password-second");
-    second.relate_bucket(&bucket);
+    second.configure("storage-mode", "recovery").relate_bucket(&bucket);
     second.until_phase("Backup", "kept", "Completed");
     workload.lose();
     let restore = |deployed: &Deployed| deployed.act("restore", &json!({"backup": "kept"}));
