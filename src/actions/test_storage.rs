@@ -2,13 +2,13 @@
 
 use jiff::SignedDuration;
 
-use super::{ActionError, SUCCESS, connect, failed, output::harmless, refused};
+use super::{ActionError, SUCCESS, connect, failed, output::harmless, refuse_while_dying, refused};
 use crate::{
     contract::parameter,
     juju::{ActionParameters, Environment, HookTools},
     plan,
     snapshot::Snapshot,
-    store::{Heard, Owner, Proof, Rates, Store, StoreError, Verdict},
+    store::{Heard, Owner, Proof, Rates, Store, StoreError, Verdict, takes_no_backups},
 };
 
 /// How many MiB are written and read where nothing is said.
@@ -21,6 +21,10 @@ const MIB: usize = 1024 * 1024;
 pub(super) async fn run(tools: &HookTools, environment: &Environment) -> Result<(), ActionError> {
     let parameters = tools.action_parameters().await?;
     let size = wanted(&parameters).map_err(failed)?;
+    let takes_over = parameters.boolean(parameter::TAKE_OVER.name).unwrap_or_default();
+    if takes_over {
+        refuse_while_dying(tools, environment).await?;
+    }
     let snapshot = Snapshot::of_storage(tools, environment).await?;
     let storage = plan::backup_storage(&snapshot).map_err(|status| failed(status.message()))?;
     let store = Store::open(&storage).await.map_err(|error| failed(not_reached(&error)))?;
@@ -29,7 +33,6 @@ pub(super) async fn run(tools: &HookTools, environment: &Environment) -> Result<
     if let Verdict::Untried(error) = &verdict {
         return Err(failed(not_reached(error)));
     }
-    let takes_over = parameters.boolean(parameter::TAKE_OVER.name).unwrap_or_default();
     let rates = match &verdict {
         Verdict::Works | Verdict::Keeps(_) if size > 0 => Some(store.measure(size).await.map_err(|error| {
             failed(format!("the storage works with little, and not with {} MiB: {error}", size / MIB))
@@ -39,10 +42,7 @@ pub(super) async fn run(tools: &HookTools, environment: &Environment) -> Result<
     let mut results = results(&proof, &store.heard(), rates);
     if let Verdict::Refused(step, error) = verdict {
         tools.set_action_results(&results).await?;
-        let bucket = &storage.bucket;
-        return Err(failed(harmless(&format!(
-            "the storage does not take backups, it does not let Velero {step} in {bucket}: {error}"
-        ))));
+        return Err(failed(harmless(&takes_no_backups(step, &storage.bucket, &error))));
     }
     let owner = owner(&store, environment, takes_over).await?;
     results.extend(owner.map(|owner| ("owner".to_owned(), harmless(&owner))));

@@ -14,7 +14,7 @@ use crate::{
     juju::UnitStatus,
     status::Status,
     storage::Storage,
-    store::{Owner, Step, Store, StoreError, Verdict},
+    store::{Owner, Step, Store, StoreError, Verdict, takes_no_backups},
     velero::{
         Applied, Assessment, DueUpdate, Expected, LocationUpdate, Manifests, Restart, ScheduleForecast, TestOutcome,
         Tested,
@@ -293,10 +293,7 @@ impl<'a> Leader<'a, '_> {
                 Ok(Some(outcome))
             }
             Err((step, error)) => {
-                let bucket = &location.storage.bucket;
-                self.statuses.push(Status::Blocked(format!(
-                    "the storage does not take backups, it does not let Velero {step} in {bucket}: {error}"
-                )));
+                self.statuses.push(Status::Blocked(takes_no_backups(step, &location.storage.bucket, &error)));
                 Ok(None)
             }
         }

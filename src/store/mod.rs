@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 pub(crate) use error::StoreError;
 pub(crate) use owner::Owner;
-pub(crate) use proof::{Proof, Rates, Step, Verdict};
+pub(crate) use proof::{Proof, Rates, Step, Verdict, takes_no_backups};
 
 pub(crate) use self::wire::Heard;
 use self::wire::Wire;

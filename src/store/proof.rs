@@ -70,6 +70,11 @@ pub(crate) enum Verdict {
     Untried(StoreError),
 }
 
+/// Returns what users are told of a store that takes no backups.
+pub(crate) fn takes_no_backups(step: Step, bucket: &str, error: &StoreError) -> String {
+    format!("the storage does not take backups, it does not let Velero {step} in {bucket}: {error}")
+}
+
 impl Proof {
     /// Adds what has come of a step. Returns whether there is more to be found out: what was not written cannot be read.
     fn adds(&mut self, step: Step, outcome: Result<(), StoreError>) -> bool {

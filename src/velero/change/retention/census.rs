@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use kube::api::DynamicObject;
 use serde::Deserialize;
 
 use crate::{
     backups::{PastBackup, Standing},
     cluster::{Cluster, ClusterError, Head, Listed},
     velero::{
-        change::schedules::is_own,
+        change::schedules::{Live, is_own},
         names::{LOCATION, SPEC},
         phase::Phase,
         wanted::{
@@ -47,26 +46,6 @@ pub(super) struct Counted {
 struct Schedules {
     own: BTreeSet<String>,
     others: BTreeSet<String>,
-}
-
-/// A Schedule of a list. The charm's own are known by their labels and annotations.
-#[derive(Deserialize)]
-#[serde(from = "DynamicObject")]
-struct Live {
-    head: Head,
-    object: DynamicObject,
-}
-
-impl From<DynamicObject> for Live {
-    fn from(object: DynamicObject) -> Self {
-        Self { head: Head::default(), object }
-    }
-}
-
-impl Listed for Live {
-    fn head(&self) -> &Head {
-        &self.head
-    }
 }
 
 /// What is read of each Backup.

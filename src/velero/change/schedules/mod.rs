@@ -41,9 +41,9 @@ pub(crate) struct SchedulesApplied {
 /// A Schedule of a list. Of each, the whole is needed.
 #[derive(Deserialize)]
 #[serde(from = "DynamicObject")]
-struct Live {
+pub(super) struct Live {
     head: Head,
-    object: DynamicObject,
+    pub(super) object: DynamicObject,
 }
 
 impl From<DynamicObject> for Live {
