@@ -4,6 +4,7 @@
 //! judges what runs. Nothing here knows of Juju or of relations.
 
 mod change;
+mod drill;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod forecast;
@@ -27,6 +28,7 @@ pub(crate) use change::{
     retention::{RetentionApplied, RetentionReview, ReviewedBackup},
     schedules::SchedulesApplied,
 };
+pub(crate) use drill::book::{DrillBook, DrillRecord, DrillResult, DrillsSince};
 #[cfg(test)]
 pub(crate) use forecast::Gap;
 pub(crate) use forecast::{Forecast, ScheduleForecast, VolumeCount};
