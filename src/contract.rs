@@ -263,6 +263,8 @@ pub enum Action {
     Restore,
     /// Finds out by use what the storage allows.
     TestStorage,
+    /// Restores a backup into scratch namespaces, and compares it with what was backed up.
+    VerifyBackup,
 }
 
 impl Action {
@@ -315,6 +317,15 @@ pub mod parameter {
     pub const COMMAND: ParameterSpec = ParameterSpec { name: "command", value: ParameterType::Text, required: true };
     /// What to back up: an application and its endpoint, with a colon between them.
     pub const TARGET: ParameterSpec = ParameterSpec { name: "target", value: ParameterType::Text, required: true };
+    /// The same, where a backup may be named in its place.
+    pub const DRILL_TARGET: ParameterSpec = text("target");
+    /// Whether what a drill has restored stays until the next one.
+    pub const KEEP: ParameterSpec = ParameterSpec { name: "keep", value: ParameterType::Boolean, required: false };
+    /// How long a drill may take.
+    pub const TIMEOUT: ParameterSpec = text("timeout");
+    /// Whether a drill waits until pods are ready that were.
+    pub const WAIT_FOR_PODS: ParameterSpec =
+        ParameterSpec { name: "wait-for-pods", value: ParameterType::Boolean, required: false };
     /// An application that has declared backups.
     pub const APP: ParameterSpec = text("app");
     /// The endpoint of that application.
@@ -409,6 +420,18 @@ pub const ACTIONS: &[ActionSpec] = &[
         action: Action::TestStorage,
         name: "test-storage",
         parameters: &[parameter::SIZE, parameter::TAKE_OVER],
+    },
+    ActionSpec {
+        action: Action::VerifyBackup,
+        name: "verify-backup",
+        parameters: &[
+            parameter::DRILL_TARGET,
+            parameter::MODEL,
+            parameter::BACKUP,
+            parameter::KEEP,
+            parameter::TIMEOUT,
+            parameter::WAIT_FOR_PODS,
+        ],
     },
 ];
 

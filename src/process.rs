@@ -1,7 +1,7 @@
 //! Child processes with a time limit and a cap on what is read from them.
 
 use std::{
-    io,
+    io::{self, PipeReader},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
@@ -121,6 +121,44 @@ pub(crate) async fn run(mut command: Command, input: Option<&[u8]>, limits: Limi
     match timeout(limits.time, conversation).await {
         Ok(finished) => finished,
         Err(_) => Err(ProcessError::TimedOut { program, limit: limits.time }),
+    }
+}
+
+/// Runs a command to its end, and gives `read` its standard output as it comes, on a thread that may block.
+///
+/// # Errors
+///
+/// When it cannot be started, its streams break, or it takes longer than `time`; it is killed then. An exit code other than 0 is
+/// no error here.
+pub(crate) async fn pipe<T: Send + 'static>(
+    mut command: Command,
+    time: Duration,
+    read: impl FnOnce(PipeReader) -> T + Send + 'static,
+) -> Result<(T, Finished), ProcessError> {
+    let program = program_name(&command);
+    let talk = |source| ProcessError::Talk { program: program.clone(), source };
+    let (reader, writer) = io::pipe().map_err(talk)?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|source| ProcessError::Start { program: program.clone(), source })?;
+    // It has this end of the pipe, too, which would never end.
+    drop(command);
+    let stderr = child.stderr.take();
+    let conversation = async {
+        let read =
+            async { tokio::task::spawn_blocking(move || read(reader)).await.map_err(|error| talk(error.into())) };
+        let read_errors = async { read_and_drop(stderr, STDERR_KEPT).await.map_err(talk) };
+        let wait = async { child.wait().await.map_err(talk) };
+        let (read, (stderr, stderr_dropped), status) = tokio::try_join!(read, read_errors, wait)?;
+        Ok((read, Finished { status, stdout: Vec::new(), stderr, stderr_dropped }))
+    };
+    match timeout(time, conversation).await {
+        Ok(finished) => finished,
+        Err(_) => Err(ProcessError::TimedOut { program, limit: time }),
     }
 }
 

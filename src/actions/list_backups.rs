@@ -63,7 +63,7 @@ pub(super) fn filter(parameters: &ActionParameters) -> Result<BackupFilter, Stri
     if application.is_none() && endpoint.is_some() {
         return Err("endpoint alone names no application: give app too".to_owned());
     }
-    Ok(BackupFilter { application, endpoint, model: text(parameter::MODEL) })
+    Ok(BackupFilter { application, endpoint, model: text(parameter::MODEL), completed_only: false })
 }
 
 /// Reads how many are listed at most.

@@ -15,6 +15,7 @@ mod show_retention;
 mod table;
 mod targets;
 mod test_storage;
+mod verify_backup;
 mod waiting;
 
 use std::error::Error;
@@ -58,6 +59,7 @@ pub(crate) async fn perform(action: Action, tools: &HookTools, environment: &Env
         Action::ShowRetention => Box::pin(show_retention::run(tools, environment)).await,
         Action::Restore => Box::pin(restore::run(tools, environment)).await,
         Action::TestStorage => Box::pin(test_storage::run(tools, environment)).await,
+        Action::VerifyBackup => Box::pin(verify_backup::run(tools, environment)).await,
     };
     match outcome {
         Err(ActionError::Failed(error)) => Ok(tools.fail_action(&ErrorChain(error.as_ref()).to_string()).await?),

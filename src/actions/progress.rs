@@ -95,7 +95,7 @@ fn line(run: &Run, volumes: &Volumes) -> String {
 }
 
 /// Returns a number of bytes as people read it.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     let mut whole = bytes;
     let mut tenths = 0;
     let mut units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"].into_iter().peekable();

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     contract::parameter,
     juju::{Environment, HookTools},
-    velero::{KnownRun, LOCATION, RunKind},
+    velero::{KnownRun, RunKind},
 };
 
 /// Why a backup is not restored.
@@ -39,11 +39,7 @@ pub(super) async fn run(tools: &HookTools, environment: &Environment) -> Result<
     };
     let found = found.map_err(refused(environment))?;
     let backup = restorable(&source, found).map_err(failed)?;
-    let location = match backup.run.spec.storage_location.as_str() {
-        "" => LOCATION,
-        location => location,
-    };
-    if let Some(trouble) = velero.location_trouble(location).await.map_err(refused(environment))? {
+    if let Some(trouble) = velero.location_trouble(backup.location()).await.map_err(refused(environment))? {
         return Err(failed(trouble));
     }
     if wait {
@@ -79,7 +75,7 @@ mod tests {
         let found = |phase: Phase| {
             let mut run = Run::default();
             run.status.phase = phase;
-            Some(KnownRun { name: "nightly".into(), uid: "0a".into(), run })
+            Some(KnownRun { name: "nightly".into(), uid: "0a".into(), run, target: None })
         };
         let source = Source::Name("nightly".into());
         for phase in [Phase::Completed, Phase::PartiallyFailed] {

@@ -149,6 +149,15 @@ impl Cluster {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
+    /// Returns the API of a typed kind in another namespace.
+    pub(crate) fn namespaced_in<K>(&self, namespace: &str) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
     /// Returns the API of a typed kind that has no namespace.
     pub(crate) fn cluster_wide<K>(&self) -> Api<K>
     where
@@ -201,11 +210,11 @@ impl Cluster {
         Api::namespaced_with(self.client.clone(), &self.namespace, &api_resource(kind))
     }
 
-    /// Returns the API that an object belongs to, by its kind and by whether it has a namespace.
+    /// Returns the API that an object belongs to, by its kind and its namespace.
     pub(super) fn api_of(&self, object: &DynamicObject) -> Api<DynamicObject> {
         let kind = object.types.clone().unwrap_or_default();
         match &object.metadata.namespace {
-            Some(_) => self.here(&kind),
+            Some(namespace) => self.there(&kind, namespace),
             None => self.everywhere(&kind),
         }
     }

@@ -28,7 +28,12 @@ pub(crate) use change::{
     retention::{RetentionApplied, RetentionReview, ReviewedBackup},
     schedules::SchedulesApplied,
 };
-pub(crate) use drill::book::{DrillBook, DrillRecord, DrillResult, DrillsSince};
+pub(crate) use drill::{
+    book::{DrillBook, DrillRecord, DrillResult, DrillsSince},
+    conduct::{DrillAudience, DrillError, DrillOrder},
+    network::Network,
+    report::{DrillReport, Finding},
+};
 #[cfg(test)]
 pub(crate) use forecast::Gap;
 pub(crate) use forecast::{Forecast, ScheduleForecast, VolumeCount};

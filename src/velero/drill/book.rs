@@ -165,6 +165,16 @@ impl DrillBook {
         write(cluster, application, None, json!({key(&record.target): text(record)})).await.map(drop)
     }
 
+    /// Deletes the book, if it is the application's.
+    pub(super) async fn delete(cluster: &Cluster, application: &str) -> Result<(), ClusterError> {
+        let live = cluster.find_metadata(&book(cluster)).await?;
+        let instance = live.as_ref().and_then(|live| live.metadata.labels.as_ref()?.get(INSTANCE));
+        if instance.is_some_and(|instance| *instance == label_value(application)) {
+            cluster.delete(&book(cluster)).await?;
+        }
+        Ok(())
+    }
+
     /// Ends what is under way.
     pub(super) async fn end(cluster: &Cluster, application: &str) -> Result<(), ClusterError> {
         write(cluster, application, None, json!({UNDER_WAY: Value::Null})).await.map(drop)

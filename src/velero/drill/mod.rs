@@ -1,3 +1,14 @@
 //! Restore drills: a backup is restored into scratch namespaces, and compared with what was backed up.
 
+mod archive;
 pub(crate) mod book;
+pub(crate) mod conduct;
+mod contents;
+mod door;
+mod kinds;
+pub(crate) mod network;
+mod quantity;
+pub(crate) mod report;
+mod run;
+mod scratch;
+mod volumes;

@@ -10,6 +10,8 @@ use crate::{
 
 /// The CLI itself waits half a minute for each of some files.
 const TIME_LIMIT: Duration = Duration::from_mins(3);
+/// How many errors are kept.
+const ERRORS: usize = 100;
 /// What a list of resources has above the claims of volumes.
 const CLAIMS: &str = "v1/PersistentVolumeClaim:";
 
@@ -17,6 +19,8 @@ const CLAIMS: &str = "v1/PersistentVolumeClaim:";
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Details {
     pub first_error: Option<String>,
+    /// The first errors.
+    pub errors: Vec<String>,
     pub first_warning: Option<String>,
     /// The claims in it, as `namespace/name`; `None` where there is no list.
     pub claims: Option<BTreeSet<String>>,
@@ -32,6 +36,20 @@ enum Section {
     Resources,
     #[default]
     Other,
+}
+
+/// Returns the message in a line of a result.
+fn message(text: &str) -> Option<String> {
+    let (head, rest) = text.split_once(':').map_or(("", text), |(head, rest)| (head.trim(), rest.trim()));
+    // The parts of a result, and the namespaces, are each followed by their first message or by nothing.
+    match head {
+        _ if rest == "<none>" => None,
+        "Velero" | "Cluster" if !rest.is_empty() => Some(rest.to_owned()),
+        "Namespaces" => None,
+        "" => Some(rest.to_owned()),
+        _ if rest.is_empty() => None,
+        _ => Some(text.split_whitespace().collect::<Vec<_>>().join(" ")),
+    }
 }
 
 impl LineSink for Details {
@@ -85,22 +103,15 @@ impl Details {
     }
 
     fn read_result(&mut self, text: &str) {
-        let (head, rest) = text.split_once(':').map_or(("", text), |(head, rest)| (head.trim(), rest.trim()));
-        let known = match self.section {
-            Section::Errors => &mut self.first_error,
-            _ => &mut self.first_warning,
-        };
-        if known.is_some() || rest == "<none>" {
+        let Some(message) = message(text) else { return };
+        if self.section != Section::Errors {
+            self.first_warning.get_or_insert(message);
             return;
         }
-        // The parts of a result, and the namespaces, are each followed by their first message or by nothing.
-        *known = match head {
-            "Velero" | "Cluster" if !rest.is_empty() => Some(rest.to_owned()),
-            "Namespaces" => None,
-            "" => Some(rest.to_owned()),
-            _ if rest.is_empty() => None,
-            _ => Some(text.split_whitespace().collect::<Vec<_>>().join(" ")),
-        };
+        self.first_error.get_or_insert_with(|| message.clone());
+        if self.errors.len() < ERRORS {
+            self.errors.push(message);
+        }
     }
 }
 

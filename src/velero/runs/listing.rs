@@ -26,6 +26,8 @@ pub(crate) struct BackupFilter {
     pub application: Option<String>,
     pub endpoint: Option<String>,
     pub model: Option<String>,
+    /// Whether only those are listed that are Completed.
+    pub completed_only: bool,
 }
 
 /// A backup of an application.
@@ -71,6 +73,9 @@ impl BackupFilter {
 pub(crate) async fn newest(cluster: &Cluster, filter: &BackupFilter, limit: usize) -> Result<BackupList, ClusterError> {
     let (mut kept, mut total) = (BinaryHeap::new(), 0);
     let add = |backup: Seen| {
+        if filter.completed_only && backup.status.phase != Phase::Completed {
+            return;
+        }
         total += 1;
         kept.push(Reverse(Entry { at: backup.at(), backup }));
         if kept.len() > limit {

@@ -8,7 +8,13 @@ use kube::{ResourceExt, api::DynamicObject};
 use super::run::{Run, RunKind};
 use crate::{
     cluster::{Cluster, ClusterError, Head, Listed, MetadataOnly, named},
-    velero::wanted::backup::new_name,
+    velero::{
+        names::LOCATION,
+        wanted::{
+            backup::new_name,
+            schedule::{TARGET_LABELS, target_of},
+        },
+    },
 };
 
 /// A Backup or a Restore that was made, or found.
@@ -17,11 +23,23 @@ pub(crate) struct KnownRun {
     pub name: String,
     pub uid: String,
     pub run: Run,
+    /// Of which application it is, if it is of one: application, endpoint, model.
+    pub target: Option<[String; 3]>,
 }
 
 impl KnownRun {
     fn of(object: &DynamicObject) -> Self {
-        Self { name: object.name_any(), uid: object.uid().unwrap_or_default(), run: Run::of(object) }
+        let is_of_target = TARGET_LABELS.iter().all(|label| object.labels().contains_key(*label));
+        let target = is_of_target.then(|| target_of(object.labels(), object.annotations()));
+        Self { name: object.name_any(), uid: object.uid().unwrap_or_default(), run: Run::of(object), target }
+    }
+
+    /// Returns the name of the location that a backup lies in.
+    pub(crate) fn location(&self) -> &str {
+        match self.run.spec.storage_location.as_str() {
+            "" => LOCATION,
+            location => location,
+        }
     }
 }
 

@@ -43,7 +43,7 @@ impl RunKind {
     }
 
     /// Returns the selector of what belongs to a run. Names are cut where a label cannot hold them; uids are not.
-    pub(super) fn belongings(self, uid: &str) -> String {
+    pub(crate) fn belongings(self, uid: &str) -> String {
         format!("velero.io/{}-uid={uid}", self.word())
     }
 }

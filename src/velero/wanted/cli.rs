@@ -71,6 +71,11 @@ impl Cli {
         Self { program, cache: None }
     }
 
+    /// Returns where the program is.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Returns the objects that `velero install` would make in `namespace`.
     ///
     /// # Errors

@@ -1,0 +1,284 @@
+//! The action `verify-backup`: a restore drill of the newest good backup of an application, or of a certain one.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::{
+    ActionError, SUCCESS, connect, failed,
+    output::harmless,
+    progress::{Progress, show, size},
+    refuse_while_dying, refused,
+};
+use crate::{
+    backups::Ttl,
+    contract::parameter,
+    juju::{ActionParameters, Environment, HookTools},
+    velero::{
+        Audience, BackupFilter, DrillAudience, DrillError, DrillOrder, DrillReport, DrillResult, KnownRun, Run, Velero,
+        VeleroError, Volumes,
+    },
+};
+
+/// How long a drill may take where nothing is said.
+const DEFAULT_TIMEOUT: Duration = Duration::from_hours(2);
+
+/// What is to be verified.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Wanted<'a> {
+    /// The newest good backup of an application's endpoint.
+    Target { application: &'a str, endpoint: &'a str, model: Option<&'a str> },
+    /// A backup by its name.
+    Backup(&'a str),
+}
+
+/// Why there is nothing to verify.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+enum WantedError {
+    #[error("give a target or a backup, and not both")]
+    NotOne,
+    #[error("target {0:?} is not of the form APP:ENDPOINT")]
+    Form(String),
+    #[error("model is for a target, and not for a backup")]
+    ModelOfBackup,
+    #[error("timeout {0}")]
+    Timeout(String),
+    #[error("there is no backup {0}: list-backups and run command=\"backup get\" show those that there are")]
+    NoBackup(String),
+    #[error("{0} has no backup that is Completed: list-backups shows those that there are")]
+    NoneGood(String),
+    #[error("{wanted} has backups in several models, name one of them by model=: {}", models.join(", "))]
+    Ambiguous { wanted: String, models: Vec<String> },
+    #[error("backup {name} is {phase}: only one that is Completed or PartiallyFailed can be restored")]
+    Phase { name: String, phase: String },
+}
+
+/// Conducts the drill.
+pub(super) async fn run(tools: &HookTools, environment: &Environment) -> Result<(), ActionError> {
+    let parameters = tools.action_parameters().await?;
+    let wanted = Wanted::read(&parameters).map_err(failed)?;
+    let timeout = timeout(&parameters).map_err(failed)?;
+    refuse_while_dying(tools, environment).await?;
+    let velero = connect(environment)?;
+    let backup = wanted.find(&velero).await.map_err(refused(environment))?.map_err(failed)?;
+    let location = backup.location().to_owned();
+    if let Some(trouble) = velero.location_trouble(&location).await.map_err(refused(environment))? {
+        return Err(failed(trouble));
+    }
+    tools.set_action_result("backup-name", &backup.name).await?;
+    let order = DrillOrder {
+        application: environment.application().to_owned(),
+        conductor: environment.unit.clone(),
+        target: backup.target.clone(),
+        backup,
+        keep: parameters.boolean(parameter::KEEP.name).unwrap_or_default(),
+        timeout,
+        waits_for_pods: parameters.boolean(parameter::WAIT_FOR_PODS.name).unwrap_or_default(),
+    };
+    let mut onlooker = Onlooker { progress: Progress::new(tools), tools };
+    let report = match velero.drill(&order, &mut onlooker).await {
+        Ok(report) => report,
+        Err(DrillError::Cluster(error)) => return Err(refused(environment)(VeleroError::Cluster(error))),
+        Err(error) => return Err(failed(error)),
+    };
+    for finding in &report.findings {
+        show(tools, &harmless(&finding.to_string())).await;
+    }
+    tools.set_action_results(&results(&report)).await?;
+    match report.findings.split_first() {
+        None => Ok(tools.set_action_result(SUCCESS.0, SUCCESS.1).await?),
+        Some((first, [])) => {
+            Err(failed(harmless(&format!("the drill of backup {} has failed: {first}", report.backup))))
+        }
+        Some((first, more)) => Err(failed(harmless(&format!(
+            "the drill of backup {} has failed: {first} (and {} more findings)",
+            report.backup,
+            more.len()
+        )))),
+    }
+}
+
+/// Shows the user what a drill does.
+struct Onlooker<'a> {
+    progress: Progress<'a>,
+    tools: &'a HookTools,
+}
+
+impl Audience for Onlooker<'_> {
+    async fn sees(&mut self, run: &Run, volumes: &Volumes) {
+        self.progress.sees(run, volumes).await;
+    }
+}
+
+impl DrillAudience for Onlooker<'_> {
+    async fn hears(&mut self, step: &str) {
+        show(self.tools, step).await;
+    }
+}
+
+impl<'a> Wanted<'a> {
+    fn read(parameters: &'a ActionParameters) -> Result<Self, WantedError> {
+        let text = |name: &str| parameters.text(name).filter(|text| !text.is_empty());
+        let (target, backup) = (text(parameter::DRILL_TARGET.name), text(parameter::BACKUP.name));
+        let model = text(parameter::MODEL.name);
+        match (target, backup) {
+            (Some(target), None) => match target.split_once(':') {
+                Some((application, endpoint)) if !application.is_empty() && !endpoint.is_empty() => {
+                    Ok(Self::Target { application, endpoint, model })
+                }
+                _ => Err(WantedError::Form(target.to_owned())),
+            },
+            (None, Some(_)) if model.is_some() => Err(WantedError::ModelOfBackup),
+            (None, Some(backup)) => Ok(Self::Backup(backup)),
+            _ => Err(WantedError::NotOne),
+        }
+    }
+
+    /// Finds the backup.
+    async fn find(&self, velero: &Velero) -> Result<Result<KnownRun, WantedError>, VeleroError> {
+        let found = match self {
+            Self::Backup(name) => {
+                velero.backup_named(name).await?.ok_or_else(|| WantedError::NoBackup((*name).to_owned()))
+            }
+            Self::Target { application, endpoint, model } => {
+                let filter = BackupFilter {
+                    application: Some((*application).to_owned()),
+                    endpoint: Some((*endpoint).to_owned()),
+                    model: model.map(str::to_owned),
+                    completed_only: true,
+                };
+                let listed = velero.newest_backups(&filter, LOOKED_THROUGH).await?.newest;
+                let models = listed.iter().map(|backup| backup.model.as_str()).collect::<Vec<_>>();
+                match self.choose(&models, velero.namespace()) {
+                    Ok(newest) => {
+                        let uid = &listed[newest].uid;
+                        velero.backup_of_uid(uid).await?.ok_or_else(|| WantedError::NoneGood(self.to_string()))
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+        };
+        Ok(found.and_then(|backup| {
+            let phase = &backup.run.status.phase;
+            if phase.can_be_restored() {
+                return Ok(backup);
+            }
+            Err(WantedError::Phase { phase: phase.to_string(), name: backup.name })
+        }))
+    }
+
+    /// Returns which of the backups is meant, whose models these are, the newest first.
+    fn choose(&self, models: &[&str], own: &str) -> Result<usize, WantedError> {
+        if let Some(newest) = models.iter().position(|model| *model == own) {
+            return Ok(newest);
+        }
+        let mut distinct: Vec<_> = models.iter().map(|model| (*model).to_owned()).collect();
+        distinct.sort();
+        distinct.dedup();
+        match distinct.len() {
+            0 => Err(WantedError::NoneGood(self.to_string())),
+            1 => Ok(0),
+            _ => Err(WantedError::Ambiguous { wanted: self.to_string(), models: distinct }),
+        }
+    }
+}
+
+/// Among how many of the newest backups of a target it is looked in which models it is.
+const LOOKED_THROUGH: usize = 1000;
+
+impl std::fmt::Display for Wanted<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Backup(name) => write!(formatter, "backup {name}"),
+            Self::Target { application, endpoint, model: None } => write!(formatter, "{application}:{endpoint}"),
+            Self::Target { application, endpoint, model: Some(model) } => {
+                write!(formatter, "{application}:{endpoint} of model {model}")
+            }
+        }
+    }
+}
+
+/// Reads how long the drill may take.
+fn timeout(parameters: &ActionParameters) -> Result<Duration, WantedError> {
+    let Some(text) = parameters.text(parameter::TIMEOUT.name) else { return Ok(DEFAULT_TIMEOUT) };
+    let parsed = Ttl::parse(text).map_err(|error| WantedError::Timeout(error.to_string()))?;
+    let duration = Duration::try_from(parsed.duration()).unwrap_or_default();
+    if duration.is_zero() { Err(WantedError::Timeout(format!("{text:?} is no time at all"))) } else { Ok(duration) }
+}
+
+/// Returns the results of the action.
+fn results(report: &DrillReport) -> Vec<(String, String)> {
+    let result = if report.result() == DrillResult::Good { "good" } else { "failed" };
+    let mut results = vec![
+        ("result", result.to_owned()),
+        ("objects-in-archive", report.objects_in_archive.to_string()),
+        ("objects-restored", report.objects_restored.to_string()),
+        ("volumes", report.volumes.to_string()),
+        ("volume-bytes", size(report.bytes)),
+        ("network", report.network.in_words().to_owned()),
+        ("duration", format!("{} s", report.duration.as_secs())),
+    ];
+    results.extend(report.pods_ready.map(|ready| ("pods-ready", ready.to_string())));
+    let lines = |lines: &[String]| lines.join("\n");
+    let findings: Vec<_> = report.findings.iter().map(ToString::to_string).collect();
+    let kept: Vec<_> = report.kept.iter().map(|(original, scratch)| format!("{scratch} (of {original})")).collect();
+    for (key, value) in [
+        ("findings", lines(&findings)),
+        ("not-checked", lines(&report.unchecked)),
+        ("kept-namespaces", lines(&kept)),
+        ("left-volumes", lines(&report.left_volumes)),
+    ] {
+        if !value.is_empty() {
+            results.push((key, value));
+        }
+    }
+    results.into_iter().map(|(key, value)| (key.to_owned(), harmless(&value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parameters(value: &serde_json::Value) -> ActionParameters {
+        serde_json::from_value(value.clone()).unwrap()
+    }
+
+    #[test]
+    fn a_target_or_a_backup_is_meant() {
+        let read = |value: serde_json::Value| {
+            let parameters = parameters(&value);
+            Wanted::read(&parameters).map(|wanted| wanted.to_string()).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(json!({"target": "ledger:backups"})).unwrap(), "ledger:backups");
+        assert_eq!(read(json!({"target": "ledger:backups", "model": "apps"})).unwrap(), "ledger:backups of model apps");
+        assert_eq!(read(json!({"backup": "nightly"})).unwrap(), "backup nightly");
+        for (value, told) in [
+            (json!({}), "give a target or a backup, and not both"),
+            (json!({"target": "a:b", "backup": "nightly"}), "give a target or a backup, and not both"),
+            (json!({"target": "ledger"}), "target \"ledger\" is not of the form APP:ENDPOINT"),
+            (json!({"backup": "nightly", "model": "apps"}), "model is for a target, and not for a backup"),
+        ] {
+            assert_eq!(read(value).unwrap_err(), told);
+        }
+    }
+
+    #[test]
+    fn the_own_model_or_the_only_one_is_meant() {
+        let wanted = Wanted::Target { application: "ledger", endpoint: "backups", model: None };
+        let choose = |models: &[&str]| wanted.choose(models, "own").map_err(|error| error.to_string());
+        assert_eq!((choose(&["apps", "own", "own"]), choose(&["apps", "apps"])), (Ok(1), Ok(0)));
+        let told = choose(&["b", "a", "b"]).unwrap_err();
+        assert_eq!(told, "ledger:backups has backups in several models, name one of them by model=: a, b");
+        assert!(choose(&[]).unwrap_err().starts_with("ledger:backups has no backup that is Completed"));
+    }
+
+    #[test]
+    fn a_time_is_read_as_velero_reads_it() {
+        let read = |text: &str| timeout(&parameters(&json!({"timeout": text}))).map_err(|error| error.to_string());
+        assert_eq!(read("90m"), Ok(Duration::from_mins(90)));
+        assert_eq!(timeout(&parameters(&json!({}))), Ok(DEFAULT_TIMEOUT));
+        assert!(read("2d").unwrap_err().starts_with("timeout \"2d\" is no duration"));
+    }
+}
