@@ -20,6 +20,7 @@ mod demo;
 mod deployed;
 mod documents;
 mod drift;
+mod drill;
 mod forecasts;
 mod gate;
 mod gcs;

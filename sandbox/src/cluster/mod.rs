@@ -131,7 +131,7 @@ pub enum ClusterError {
 }
 
 /// How many volumes a new cluster has.
-const VOLUMES: u16 = 40;
+const VOLUMES: u16 = 60;
 
 /// An embedded cluster that this process owns: it ends when this value is dropped, or when this process ends.
 #[derive(Debug)]

@@ -102,6 +102,25 @@ impl Bucket {
         fs::read(&path).map_err(failed("read", &path))
     }
 
+    /// Puts another content into the object `key` behind the server's back, as damage does. What the server notes of it stays.
+    ///
+    /// # Errors
+    /// When there is no such object.
+    pub fn damage(&self, key: &str, content: &[u8]) -> Result<(), BucketError> {
+        let path = self.folder.join(key);
+        let write = || io::Write::write_all(&mut fs::File::options().write(true).truncate(true).open(&path)?, content);
+        write().map_err(failed("damage", &path))
+    }
+
+    /// Loses the object `key`.
+    ///
+    /// # Errors
+    /// When there is no such object.
+    pub fn lose(&self, key: &str) -> Result<(), BucketError> {
+        let path = self.folder.join(key);
+        fs::remove_file(&path).map_err(failed("remove", &path))
+    }
+
     pub(super) fn moved_to(self, folder: PathBuf) -> Result<Self, BucketError> {
         // By name alone: what the server notes of an object is kept in the attributes of its file.
         fs::rename(&self.folder, &folder).map_err(failed("move a bucket to", &folder))?;

@@ -37,6 +37,7 @@ use crate::{
     cluster::{Cluster, ClusterError, Head, Listed, MetadataOnly, call, describe, found, named},
     error_chain::ErrorChain,
     velero::{
+        drill,
         names::{
             COMPONENT_SELECTOR, CREDENTIALS, INSTANCE, LOCATION, MANAGED_BY, METRICS, NODE_AGENT, REPOSITORY_SECRET,
             SERVER,
@@ -145,6 +146,9 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn all(&self, removal: &mut Removal) {
+        // While its server is there, which takes what a drill's restore has written out of the store.
+        let drills = drill::conduct::remove(self.cluster, self.application).await;
+        removal.note("what restore drills have made", drills);
         let PartlyRead { holdings, unread } = Holdings::read_at_the_end(self.cluster, self.application).await;
         if !unread.is_empty() {
             // It is not known whose Velero it is: only what certainly is this application's goes.

@@ -1,0 +1,128 @@
+//! Restore drills by the action `verify-backup`, on the real server: of good backups, and of such as are broken.
+
+use kube::api::{DynamicObject, ListParams, PostParams};
+use sandbox::juju::{ActionResult, ActionStatus};
+use serde_json::{Value, json};
+
+use crate::{
+    actions::{TARGET, log_of},
+    backups::Client,
+    deployed::Deployed,
+    objects,
+    workload::{Chosen, Workload},
+    world::World,
+};
+
+/// What acts outside of its namespace, and what does not.
+const STAGE: &str = include_str!("drill_stage.yaml");
+
+/// The charm with a node agent, and an application with a volume that has its namespace backed up on demand.
+fn with_ledger(name: &str) -> (Deployed, Workload, String) {
+    let mut deployed = Deployed::new(name);
+    let bucket = deployed.relate_s3();
+    deployed.configure_all(&[("use-node-agent", "true"), ("default-volumes-to-fs-backup", "true")]);
+    let workload = Workload::new(deployed.world, &format!("{name}-workload"), Chosen::ByDefault);
+    workload.write();
+    let ledger = Client::relate(&mut deployed, "ledger");
+    ledger.declare(&mut deployed, &json!({"include_namespaces": [workload.namespace()], "ttl": "72h"}));
+    (deployed, workload, bucket)
+}
+
+/// Makes the objects of a file in a namespace.
+fn make_all(world: &World, namespace: &str, stage: &str) {
+    for document in stage.split("\n---\n") {
+        let mut object: Value = serde_yaml::from_str(document).unwrap();
+        object["metadata"]["namespace"] = namespace.into();
+        let object: DynamicObject = serde_json::from_value(object).unwrap();
+        let types = object.types.clone().unwrap();
+        let (group, version) = types.api_version.split_once('/').unwrap_or(("", &types.api_version));
+        let kind = kube::core::GroupVersionKind::gvk(group, version, &types.kind);
+        let resource = kube::core::ApiResource::from_gvk(&kind);
+        let api = kube::Api::<DynamicObject>::namespaced_with(world.client.clone(), namespace, &resource);
+        world.runtime.block_on(api.create(&PostParams::default(), &object)).unwrap();
+    }
+}
+
+/// The scratch namespaces of a model's drills, but for those that are on their way out.
+fn scratch_namespaces(deployed: &Deployed) -> Vec<String> {
+    let selector = format!("velero-operator/drill-of={}", deployed.namespace());
+    let api = objects::api(deployed.world, "", "Namespace");
+    let listed = deployed.world.runtime.block_on(api.list(&ListParams::default().labels(&selector))).unwrap();
+    let stay = listed.items.into_iter().filter(|namespace| namespace.metadata.deletion_timestamp.is_none());
+    stay.map(|namespace| namespace.metadata.name.unwrap()).collect()
+}
+
+fn in_namespace(deployed: &Deployed, namespace: &str, group_version: (&str, &str), kind: &str, name: &str) -> Value {
+    let kind = kube::core::GroupVersionKind::gvk(group_version.0, group_version.1, kind);
+    let resource = kube::core::ApiResource::from_gvk(&kind);
+    let api = kube::Api::<DynamicObject>::namespaced_with(deployed.world.client.clone(), namespace, &resource);
+    serde_json::to_value(deployed.world.runtime.block_on(api.get(name)).unwrap()).unwrap()
+}
+
+fn back_up(deployed: &Deployed) -> String {
+    let result = deployed.act_well("create-backup", &json!({"target": TARGET}));
+    result["backup-name"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_good_backup_comes_back_and_nothing_of_it_acts_outside() {
+    let (mut deployed, workload, _) = with_ledger("drill");
+    make_all(deployed.world, workload.namespace(), STAGE);
+    let nothing = deployed.act_in_vain("verify-backup", &json!({"target": TARGET}));
+    assert!(nothing.starts_with("ledger:backups has no backup that is Completed"), "{nothing}");
+    let backup = back_up(&deployed);
+    let before = objects::everything(deployed.world, workload.namespace());
+
+    let drilled = deployed.act("verify-backup", &json!({"target": TARGET, "keep": true, "wait-for-pods": true}));
+    assert_eq!((drilled.status, drilled.message.as_str()), (ActionStatus::Completed, ""), "{drilled:?}");
+    let results = &drilled.results;
+    for (key, value) in [("result", "good"), ("backup-name", &backup), ("volumes", "1"), ("pods-ready", "1")] {
+        assert_eq!(results[key], value, "{drilled:?}");
+    }
+    assert_eq!(results["volume-bytes"], "97.6 KiB");
+    // The bridge of this cluster knows no policies.
+    assert!(results["network"].as_str().unwrap().starts_with("open: "), "{drilled:?}");
+    assert!(results["not-checked"].as_str().unwrap().contains("1 of v1/LimitRange"), "{drilled:?}");
+    assert!(log_of(&drilled).contains("comparing what came back"), "{drilled:?}");
+    let [scratch] = &scratch_namespaces(&deployed)[..] else { panic!("{:?}", scratch_namespaces(&deployed)) };
+    assert!(scratch.starts_with("drill-drill-workload-"), "{scratch}");
+    let get = |group_version, kind, name| in_namespace(&deployed, scratch, group_version, kind, name);
+    let (core, apps) = (("", "v1"), ("apps", "v1"));
+    for service in ["door", "balanced"] {
+        let spec = &get(core, "Service", service)["spec"];
+        assert_eq!(
+            (&spec["type"], &spec["clusterIP"], &spec["ports"]),
+            (&json!("ClusterIP"), &json!("None"), &json!(null))
+        );
+    }
+    assert_eq!(get(core, "Service", "inner")["spec"]["ports"][0]["port"], 80);
+    let ingress = get(("networking.k8s.io", "v1"), "Ingress", "web");
+    assert_eq!(ingress["spec"]["ingressClassName"], "velero-operator-drill");
+    assert_eq!(ingress["metadata"]["annotations"], json!(null));
+    assert_eq!(get(("batch", "v1"), "CronJob", "nightly")["spec"]["suspend"], true);
+    let policy = get(("networking.k8s.io", "v1"), "NetworkPolicy", "allow-all");
+    assert_eq!(policy["spec"]["podSelector"]["matchExpressions"][0]["key"], "velero-operator/no-pod");
+    let scaler = get(("autoscaling", "v2"), "HorizontalPodAutoscaler", "web");
+    assert_eq!(scaler["spec"]["behavior"]["scaleUp"]["selectPolicy"], "Disabled");
+    assert_eq!(get(("policy", "v1"), "PodDisruptionBudget", "web")["spec"]["maxUnavailable"], "100%");
+    assert_eq!(get(apps, "Deployment", "web")["spec"]["template"]["spec"]["priorityClassName"], json!(null));
+    let quota = get(core, "ResourceQuota", "velero-operator-drill");
+    assert_eq!(quota["spec"]["hard"]["services.nodeports"], "0");
+
+    // The next drill takes the former one's namespace away, and its own.
+    let again = deployed.act_well("verify-backup", &json!({"backup": backup}));
+    assert_eq!((&again["result"], &again["pods-ready"]), (&json!("good"), &json!(null)));
+    assert_eq!(scratch_namespaces(&deployed), [""; 0]);
+    assert_eq!(objects::everything(deployed.world, workload.namespace()), before);
+    assert!(deployed.list("Restore").is_empty());
+    let told = deployed.act_in_vain("verify-backup", &json!({"backup": "none-such"}));
+    assert!(told.starts_with("there is no backup none-such: "), "{told}");
+
+    // With the application goes all of it, kept or not.
+    deployed.act_well("verify-backup", &json!({"backup": backup, "keep": true}));
+    assert_eq!(scratch_namespaces(&deployed).len(), 1);
+    deployed.model.remove_application(crate::deployed::APPLICATION, false).unwrap();
+    assert_eq!(scratch_namespaces(&deployed), [""; 0]);
+    assert!(deployed.object("ConfigMap", "velero-operator-drills").is_none());
+    let _ = &mut deployed;
+}
