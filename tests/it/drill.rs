@@ -1,7 +1,11 @@
 //! Restore drills by the action `verify-backup`, on the real server: of good backups, and of such as are broken.
 
+use std::io::Read;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use kube::api::{DynamicObject, ListParams, PostParams};
-use sandbox::juju::{ActionResult, ActionStatus};
+use sandbox::{juju::ActionStatus, object_store::Bucket};
 use serde_json::{Value, json};
 
 use crate::{
@@ -15,6 +19,8 @@ use crate::{
 
 /// What acts outside of its namespace, and what does not.
 const STAGE: &str = include_str!("drill_stage.yaml");
+
+const STAGE_OF_ONE: &str = "{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}, data: {currency: EUR}}";
 
 /// The charm with a node agent, and an application with a volume that has its namespace backed up on demand.
 fn with_ledger(name: &str) -> (Deployed, Workload, String) {
@@ -66,7 +72,7 @@ fn back_up(deployed: &Deployed) -> String {
 
 #[test]
 fn a_good_backup_comes_back_and_nothing_of_it_acts_outside() {
-    let (mut deployed, workload, _) = with_ledger("drill");
+    let (deployed, workload, _) = with_ledger("drill");
     make_all(deployed.world, workload.namespace(), STAGE);
     let nothing = deployed.act_in_vain("verify-backup", &json!({"target": TARGET}));
     assert!(nothing.starts_with("ledger:backups has no backup that is Completed"), "{nothing}");
@@ -124,5 +130,96 @@ fn a_good_backup_comes_back_and_nothing_of_it_acts_outside() {
     deployed.model.remove_application(crate::deployed::APPLICATION, false).unwrap();
     assert_eq!(scratch_namespaces(&deployed), [""; 0]);
     assert!(deployed.object("ConfigMap", "velero-operator-drills").is_none());
-    let _ = &mut deployed;
+}
+
+/// Drills a backup that is broken. Returns what the action says.
+fn fails(deployed: &Deployed, backup: &str) -> String {
+    let told = deployed.act_in_vain("verify-backup", &json!({"backup": backup}));
+    assert_eq!(scratch_namespaces(deployed), [""; 0]);
+    let told = told.strip_prefix(&format!("the drill of backup {backup} has failed: ")).expect(&told);
+    told.to_owned()
+}
+
+/// The archive without the files whose paths end so.
+fn without(archive: &[u8], end: &str) -> Vec<u8> {
+    let mut files = tar::Archive::new(GzDecoder::new(archive));
+    let mut kept = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    for file in files.entries().unwrap() {
+        let mut file = file.unwrap();
+        let path = file.path().unwrap().into_owned();
+        if !path.to_string_lossy().ends_with(end) {
+            let (mut header, mut content) = (file.header().clone(), Vec::new());
+            file.read_to_end(&mut content).unwrap();
+            kept.append_data(&mut header, path, content.as_slice()).unwrap();
+        }
+    }
+    kept.into_inner().unwrap().finish().unwrap()
+}
+
+fn bucket(deployed: &Deployed, name: &str) -> Bucket {
+    deployed.world.s3().bucket(name).unwrap()
+}
+
+#[test]
+fn what_is_missing_of_the_objects_of_a_backup_is_told() {
+    let (deployed, workload, name) = with_ledger("drill-objects");
+    make_all(deployed.world, workload.namespace(), STAGE_OF_ONE);
+    let (backup, bucket) = (back_up(&deployed), bucket(&deployed, &name));
+    let archive = format!("backups/{backup}/{backup}.tar.gz");
+    let whole = bucket.read(&archive).unwrap();
+
+    bucket.damage(&archive, &without(&whole, "/settings.json")).unwrap();
+    let told = fails(&deployed, &backup);
+    let lacks = "its archive lacks 1 object that is on its own list: v1/ConfigMap drill-objects-workload/settings";
+    assert_eq!(told, lacks);
+
+    bucket.damage(&archive, &whole[..whole.len() / 2]).unwrap();
+    let told = fails(&deployed, &backup);
+    let cut = "the backup cannot be read: its archive cannot be read: it is damaged or cut off behind ";
+    assert!(told.starts_with(cut), "{told}");
+
+    bucket.damage(&archive, &whole).unwrap();
+    bucket.lose(&format!("backups/{backup}/{backup}-resource-list.json.gz")).unwrap();
+    let told = fails(&deployed, &backup);
+    assert!(told.starts_with("the backup cannot be read: the store has no list of what is in it: "), "{told}");
+    assert!(!told.contains("X-Amz"), "{told}");
+
+    // Completed, says Velero, and the claim has come without its data.
+    let namespace = workload.namespace();
+    deployed.run_well(&format!(
+        "backup create hollow --include-namespaces {namespace} --default-volumes-to-fs-backup=false --wait"
+    ));
+    assert_eq!(fails(&deployed, "hollow"), "1 claim has no data in it: drill-objects-workload/notes");
+}
+
+#[test]
+fn what_is_missing_of_the_volumes_of_a_backup_is_told() {
+    let (deployed, workload, name) = with_ledger("drill-volumes");
+    let (backup, bucket) = (back_up(&deployed), bucket(&deployed, &name));
+
+    let secret = deployed.expect("Secret", "velero-repo-credentials");
+    let password = secret["data"]["repository-password"].clone();
+    let set = |value: &Value| {
+        deployed.edit("Secret", "velero-repo-credentials", &json!({"data": {"repository-password": value}}));
+    };
+    set(&STANDARD.encode("another").into());
+    let told = fails(&deployed, &backup);
+    assert!(told.starts_with("its files of volumes are encrypted with another password: set the option "), "{told}");
+    set(&password);
+
+    let packs = format!("kopia/{}/p", workload.namespace());
+    let packs: Vec<_> = bucket.keys().unwrap().into_iter().filter(|key| key.starts_with(&packs)).collect();
+    assert!(!packs.is_empty(), "{:?}", bucket.keys());
+    let whole: Vec<_> = packs.iter().map(|key| bucket.read(key).unwrap()).collect();
+    let volume = "the files of volume drill-volumes-workload/notes were not restored: ";
+    for (key, content) in packs.iter().zip(&whole) {
+        bucket.damage(key, &vec![b'x'; content.len()]).unwrap();
+    }
+    let told = fails(&deployed, &backup);
+    assert!(told.starts_with(volume), "{told}");
+    for key in &packs {
+        bucket.lose(key).unwrap();
+    }
+    let told = fails(&deployed, &backup);
+    assert!(told.starts_with(volume), "{told}");
 }
