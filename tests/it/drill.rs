@@ -1,6 +1,10 @@
 //! Restore drills by the action `verify-backup`, on the real server: of good backups, and of such as are broken.
 
-use std::io::Read;
+use std::{
+    io::Read,
+    thread,
+    time::{Duration, Instant},
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
@@ -84,6 +88,14 @@ fn in_namespace(deployed: &Deployed, namespace: &str, group_version: (&str, &str
     let resource = kube::core::ApiResource::from_gvk(&kind);
     let api = kube::Api::<DynamicObject>::namespaced_with(deployed.world.client.clone(), namespace, &resource);
     serde_json::to_value(deployed.world.runtime.block_on(api.get(name)).unwrap()).unwrap()
+}
+
+fn until(is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_mins(2);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it does not come to that");
+        thread::sleep(Duration::from_millis(200));
+    }
 }
 
 fn back_up(deployed: &Deployed) -> String {
@@ -289,6 +301,20 @@ fn a_drill_that_cannot_end_is_given_up_and_blocks_nothing() {
     label(Value::Null);
     let told = deployed.act_in_vain("verify-backup", &json!({"backup": backup, "timeout": "25s"}));
     assert!(told.contains("it was not over within 25 s: pod picky cannot be scheduled: "), "{told}");
+    assert_eq!(scratch_namespaces(&deployed), [""; 0]);
+
+    // Whoever needs a restore does not wait behind a drill.
+    let told = thread::scope(|scope| {
+        let drill = scope.spawn(|| deployed.act_in_vain("verify-backup", &json!({"backup": backup})));
+        until(|| deployed.list("Restore").iter().any(|restore| restore["status"]["phase"] == "InProgress"));
+        let spec = json!({"backupName": backup, "includedNamespaces": ["none-such"]});
+        let urgent =
+            json!({"apiVersion": "velero.io/v1", "kind": "Restore", "metadata": {"name": "urgent"}, "spec": spec});
+        deployed.create("Restore", &urgent);
+        deployed.until_phase("Restore", "urgent", "Completed");
+        drill.join().unwrap()
+    });
+    assert!(told.starts_with("the drill was given up, as restore urgent would have had to wait for it"), "{told}");
     assert_eq!(scratch_namespaces(&deployed), [""; 0]);
     label("yes".into());
     let again = deployed.act_well("verify-backup", &json!({"backup": backup}));

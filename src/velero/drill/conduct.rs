@@ -1,6 +1,6 @@
 //! A drill from its beginning to its end: never two at once, never beside a backup or a restore, and always cleaned up after.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
 
 use jiff::Timestamp;
 use kube::api::{DynamicObject, TypeMeta};
@@ -12,7 +12,7 @@ use super::{
     book::{DrillBook, DrillRecord, DrillResult, UnderWay},
     kinds::{modifiers, resources},
     report::DrillReport,
-    run::Run,
+    run::{Run, cancel_volumes},
     scratch::{self, Whose},
 };
 use crate::{
@@ -20,8 +20,9 @@ use crate::{
     error_chain::ErrorChain,
     velero::{
         names::{INSTANCE, MANAGED_BY},
+        phase::Phase,
         runs::{follow::Audience, make::KnownRun},
-        seen::operations::operations_in_progress,
+        seen::operations::{Run as WaitingRun, operations_in_progress},
         wanted::{
             Cli,
             label_value::{label_value, short_hash},
@@ -63,6 +64,8 @@ pub(crate) enum DrillError {
     InProgress(String),
     #[error("another drill has been begun, as this one seemed to be abandoned")]
     Lost,
+    #[error("the drill was given up, as restore {0} would have had to wait for it: try again when that has ended")]
+    GaveWay(String),
     #[error(transparent)]
     Cluster(#[from] ClusterError),
 }
@@ -94,12 +97,14 @@ pub(crate) async fn conduct(
     let drilled = match leftovers {
         Ok(_) => tokio::select! {
             drilled = Box::pin(run.all(audience)) => drilled.map_err(DrillError::Cluster),
-            () = is_lost(cluster, order, &mut drill) => Err(DrillError::Lost),
+            error = is_to_end(cluster, order, &mut drill) => Err(error),
         },
         Err(error) => Err(error.into()),
     };
-    if matches!(drilled, Err(DrillError::Lost)) {
-        return drilled;
+    match &drilled {
+        Err(DrillError::Lost) => return drilled,
+        Err(DrillError::GaveWay(_)) => give_way(cluster, &order.application).await,
+        _ => {}
     }
     let mut drilled = drilled.map(|report| DrillReport { duration: began.elapsed(), ..report });
     if let Some(record) = &mut record {
@@ -107,7 +112,9 @@ pub(crate) async fn conduct(
     }
     // Known before anything else can go wrong.
     note(cluster, order, record.as_ref()).await;
-    audience.hears("taking away what was restored").await;
+    if !order.keep {
+        audience.hears("taking away what was restored").await;
+    }
     match clear(cluster, order, drilled.as_ref().ok()).await {
         Ok(left) => {
             if let Ok(report) = &mut drilled {
@@ -178,17 +185,56 @@ async fn begin(cluster: &Cluster, order: &DrillOrder) -> Result<UnderWay, DrillE
     }
 }
 
-/// Confirms every now and then that the drill is under way. Ends when it is another's turn.
-async fn is_lost(cluster: &Cluster, order: &DrillOrder, drill: &mut UnderWay) {
+/// Confirms every now and then that the drill is under way. Returns why it is to end, once it is another's turn.
+async fn is_to_end(cluster: &Cluster, order: &DrillOrder, drill: &mut UnderWay) -> DrillError {
     loop {
         sleep(HEARTBEAT).await;
         drill.confirmed = Timestamp::now();
         match DrillBook::confirm(cluster, &order.application, drill).await {
             Ok(true) => {}
-            Ok(false) => return,
+            Ok(false) => return DrillError::Lost,
             Err(error) => tracing::debug!("cannot confirm the drill: {}", ErrorChain(&error)),
         }
+        match waiting_restore(cluster).await {
+            Ok(None) => {}
+            Ok(Some(name)) => return DrillError::GaveWay(name),
+            Err(error) => tracing::debug!("cannot find out whether a restore waits: {}", ErrorChain(&error)),
+        }
     }
+}
+
+/// Returns a restore that has not begun, and is none of a drill's: Velero makes one after the other, and it is needed more.
+async fn waiting_restore(cluster: &Cluster) -> Result<Option<String>, ClusterError> {
+    let mut waiting = None;
+    let visit = |restore: WaitingRun| {
+        if restore.status.phase == Phase::New && !restore.metadata.labels.contains_key(DRILL) {
+            waiting = Some(restore.metadata.name);
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    };
+    cluster.walk(&cluster.here(&restore_kind()), "the restores", visit).await?;
+    Ok(waiting)
+}
+
+/// Has Velero end the restore of a drill at once.
+async fn give_way(cluster: &Cluster, application: &str) {
+    let cancel = async {
+        let restores =
+            cluster.list(&cluster.here(&restore_kind()), "the restores of drills", &selector(application)).await?;
+        for restore in restores {
+            cancel_volumes(cluster, restore.metadata.uid.as_deref().unwrap_or_default()).await?;
+        }
+        Ok::<_, ClusterError>(())
+    };
+    if let Err(error) = cancel.await {
+        tracing::warn!("cannot end the restore of a drill: {}", ErrorChain(&error));
+    }
+}
+
+/// Returns the selector of what an application's drills have in Velero's namespace.
+fn selector(application: &str) -> String {
+    format!("{DRILL},{INSTANCE}={}", label_value(application))
 }
 
 async fn note(cluster: &Cluster, order: &DrillOrder, record: Option<&DrillRecord>) {
@@ -223,7 +269,7 @@ async fn clear(
 
 /// Deletes the Restores and the rules of drills.
 async fn delete_objects(cluster: &Cluster, application: &str) -> Result<(), ClusterError> {
-    let selector = format!("{DRILL},{INSTANCE}={}", label_value(application));
+    let selector = selector(application);
     for kind in [restore_kind(), config_map_kind()] {
         let what = format!("the {}s of drills", kind.kind);
         cluster.delete_where::<MetadataOnly>(&cluster.here(&kind), &what, &selector, |_| true).await?;

@@ -57,7 +57,8 @@ pub(crate) struct DrillReport {
     pub bytes: u64,
     /// How many pods were ready and are so again, if that was looked at.
     pub pods_ready: Option<usize>,
-    pub network: Network,
+    /// Whether its pods could reach anything, if any were restored.
+    pub network: Option<Network>,
     /// What was not checked, and why.
     pub unchecked: Vec<String>,
     /// The scratch namespaces that are kept, by those that are restored into them.

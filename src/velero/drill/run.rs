@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// How long Velero may take to give up what it is told to give up.
-const GIVING_UP: Duration = Duration::from_secs(30);
+pub(super) const GIVING_UP: Duration = Duration::from_secs(30);
 /// How often pods are looked at that are to become ready.
 const PACE: Duration = Duration::from_secs(2);
 
@@ -102,10 +102,10 @@ impl Run<'_> {
         let first = mapping.values().next().map_or("", String::as_str);
         let (network, restored) =
             futures::future::join(network::probe(self.cluster, first), self.restore(&mapping, audience)).await;
-        report.network = network.unwrap_or_else(|error| {
+        report.network = Some(network.unwrap_or_else(|error| {
             tracing::warn!("cannot try the network of the drill: {}", ErrorChain(&error));
             Network::Unknown
-        });
+        }));
         let restored = restored?;
         audience.hears("comparing what came back with what was backed up").await;
         self.compare(&restorable, &archive, &mapping, &restored, &mut report).await?;
@@ -122,7 +122,7 @@ impl Run<'_> {
             volumes: 0,
             bytes: 0,
             pods_ready: None,
-            network: Network::Unknown,
+            network: None,
             unchecked: Vec::new(),
             kept: BTreeMap::new(),
             left_volumes: Vec::new(),
@@ -156,11 +156,9 @@ impl Run<'_> {
         Ok(Restored { uid: made.uid, run, errors, waiting_for })
     }
 
-    /// Has Velero give up the volumes that it still restores, so that no other restore waits behind this one.
+    /// Has Velero give up what it still restores, so that no other restore waits behind this one.
     async fn give_up(&self, made: &KnownRun, audience: &mut impl DrillAudience) -> Result<VeleroRun, ClusterError> {
-        for volume in self.of_restore(&made.uid).await? {
-            found(self.cluster.merge(&volume, &json!({"spec": {"cancel": true}})).await)?;
-        }
+        cancel_volumes(self.cluster, &made.uid).await?;
         let followed = follow(self.cluster, RunKind::Restore, &made.name, &made.uid, audience);
         match timeout_at(Instant::now() + GIVING_UP, followed).await {
             Ok(ended) => Ok(ended_run(ended?)),
@@ -175,28 +173,12 @@ impl Run<'_> {
             reasons.extend(why_not_running(&pod).map(|why| format!("pod {} {why}", pod.name_any())));
         }
         let going_on = |volume: &&DynamicObject| volume.data["status"]["phase"] == "InProgress";
-        let volumes = self.of_restore(&made.uid).await?;
+        let volumes = of_restore(self.cluster, &made.uid).await?;
         let count = volumes.iter().filter(going_on).count();
         if count > 0 {
             reasons.push(format!("{count} volumes are being restored"));
         }
         Ok(if reasons.is_empty() { "Velero's restore goes on".to_owned() } else { reasons.join("; ") })
-    }
-
-    /// Returns what tells of the volumes of a restore.
-    async fn of_restore(&self, uid: &str) -> Result<Vec<DynamicObject>, ClusterError> {
-        self.volumes([("v1", "PodVolumeRestore"), ("v2alpha1", "DataDownload")], &RunKind::Restore.belongings(uid))
-            .await
-    }
-
-    async fn volumes(&self, kinds: [(&str, &str); 2], selector: &str) -> Result<Vec<DynamicObject>, ClusterError> {
-        let mut volumes = Vec::new();
-        for (version, kind) in kinds {
-            let kind = velero_kind(version, kind);
-            let api = self.cluster.here(&kind);
-            volumes.extend(self.cluster.list_dynamic(&api, &kind, "the volumes", selector).await?);
-        }
-        Ok(volumes)
     }
 
     async fn pods(&self, mapping: &BTreeMap<String, String>) -> Result<Vec<Pod>, ClusterError> {
@@ -220,9 +202,9 @@ impl Run<'_> {
         let refused = refused_pods(archive, &restored.errors);
         let backup = &self.order.backup;
         let kinds = [("v1", "PodVolumeBackup"), ("v2alpha1", "DataUpload")];
-        let backed_up = self.volumes(kinds, &RunKind::Backup.belongings(&backup.uid)).await?;
+        let backed_up = volumes_of(self.cluster, kinds, &RunKind::Backup.belongings(&backup.uid)).await?;
         let Compared { volumes, bytes, claims, mut findings, unchecked } =
-            volumes::compare(&backed_up, &self.of_restore(&restored.uid).await?, &refused);
+            volumes::compare(&backed_up, &of_restore(self.cluster, &restored.uid).await?, &refused);
         (report.volumes, report.bytes) = (volumes, bytes);
         report
             .unchecked
@@ -337,6 +319,33 @@ impl Run<'_> {
             sleep(PACE).await;
         }
     }
+}
+
+/// Has Velero give up the volumes that a restore still writes.
+pub(super) async fn cancel_volumes(cluster: &Cluster, uid: &str) -> Result<(), ClusterError> {
+    for volume in of_restore(cluster, uid).await? {
+        found(cluster.merge(&volume, &json!({"spec": {"cancel": true}})).await)?;
+    }
+    Ok(())
+}
+
+/// Returns what tells of the volumes of a restore.
+async fn of_restore(cluster: &Cluster, uid: &str) -> Result<Vec<DynamicObject>, ClusterError> {
+    let kinds = [("v1", "PodVolumeRestore"), ("v2alpha1", "DataDownload")];
+    volumes_of(cluster, kinds, &RunKind::Restore.belongings(uid)).await
+}
+
+async fn volumes_of(
+    cluster: &Cluster,
+    kinds: [(&str, &str); 2],
+    selector: &str,
+) -> Result<Vec<DynamicObject>, ClusterError> {
+    let mut volumes = Vec::new();
+    for (version, kind) in kinds {
+        let kind = velero_kind(version, kind);
+        volumes.extend(cluster.list_dynamic(&cluster.here(&kind), &kind, "the volumes", selector).await?);
+    }
+    Ok(volumes)
 }
 
 fn ended_run(ended: Ended) -> VeleroRun {
