@@ -2,11 +2,13 @@
 
 mod archive;
 pub(crate) mod book;
+mod comparison;
 pub(crate) mod conduct;
 mod contents;
 mod door;
 mod kinds;
 pub(crate) mod network;
+mod pods;
 mod quantity;
 pub(crate) mod report;
 mod run;

@@ -15,10 +15,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     archive::{Archive, Objects},
+    comparison::{compare_archive, left_out, refused_pods, restorable, unexplained, unreadable},
     conduct::{DrillAudience, DrillOrder, objects},
-    contents::{self, ContentsError, without_queries},
-    kinds::{Treatment, treatment},
+    contents,
     network::{self, Network},
+    pods::{is_ready, why_not_running},
     report::{DrillReport, Finding},
     scratch::{self, OWN, Whose},
     volumes::{self, Compared},
@@ -240,7 +241,7 @@ impl Run<'_> {
             findings.retain(|finding| !matches!(finding, Finding::Volume { .. }));
             findings.push(Finding::TooLong { limit: self.order.timeout, waiting_for: waiting_for.clone() });
         } else {
-            findings.extend(unexplained(restored, &findings));
+            findings.extend(unexplained(&restored.run.status, &restored.errors, &findings));
         }
         if self.order.waits_for_pods {
             let (ready, not_ready) = self.wait_for_pods(archive, &refused, mapping).await?;
@@ -353,110 +354,4 @@ fn ended_run(ended: Ended) -> VeleroRun {
         Ended::Run(run, _) => *run,
         Ended::Gone => VeleroRun::default(),
     }
-}
-
-fn unreadable(error: &ContentsError) -> Finding {
-    Finding::Unreadable(without_queries(&ErrorChain(error).to_string()))
-}
-
-/// Compares the list of a backup with its archive.
-fn compare_archive(list: &Objects, archive: &Archive, report: &mut DrillReport) {
-    report.objects_in_archive = archive.count();
-    let nothing = BTreeSet::new();
-    let missing: Vec<_> = list
-        .iter()
-        .flat_map(|(kind, names)| {
-            let there = archive.objects.get(kind).unwrap_or(&nothing);
-            names.difference(there).map(move |name| format!("{kind} {name}"))
-        })
-        .collect();
-    if !missing.is_empty() {
-        report.findings.push(Finding::NotInArchive(missing));
-    }
-    if !archive.unreadable.is_empty() {
-        report.findings.push(Finding::NoObjects(archive.unreadable.clone()));
-    }
-}
-
-/// Returns the objects of a list that a drill restores.
-fn restorable(list: &Objects) -> Objects {
-    let is_restored = |(kind, _): &(&String, &BTreeSet<String>)| treatment(kind) == Treatment::Restored;
-    list.iter().filter(is_restored).map(|(kind, names)| (kind.clone(), names.clone())).collect()
-}
-
-/// Returns what of a list is not restored.
-fn left_out(list: &Objects) -> Option<String> {
-    let kinds: Vec<_> = list
-        .iter()
-        .filter(|(kind, _)| treatment(kind) == Treatment::LeftOut)
-        .map(|(kind, names)| format!("{} of {kind}", names.len()))
-        .collect();
-    (!kinds.is_empty()).then(|| {
-        format!("whether these can be restored, which are of the whole cluster or whose controllers would act on a copy: {}", kinds.join(", "))
-    })
-}
-
-/// Returns the pods that the scratch namespaces do not take.
-fn refused_pods(archive: &Archive, errors: &[String]) -> BTreeSet<String> {
-    let pods = archive.objects.get("v1/Pod").into_iter().flatten();
-    let is_refused = |pod: &&String| {
-        let name = pod.rsplit('/').next().unwrap_or_default();
-        errors.iter().any(|error| error.contains(&format!("pods \"{name}\" is forbidden")) && is_of_fence(error))
-    };
-    pods.filter(is_refused).cloned().collect()
-}
-
-/// Whether an error comes of what a scratch namespace does not take on purpose.
-fn is_of_fence(error: &str) -> bool {
-    error.contains("violates PodSecurity") || error.contains(&format!("exceeded quota: {OWN}"))
-}
-
-/// Returns what Velero says went wrong that no other finding tells.
-fn unexplained(restored: &Restored, findings: &[Finding]) -> Option<Finding> {
-    let status = &restored.run.status;
-    let phase = status.phase.to_string();
-    if !status.phase.has_ended() {
-        return Some(Finding::Restore {
-            phase: "unknown".to_owned(),
-            why: "it was deleted before it had ended".to_owned(),
-        });
-    }
-    if !status.phase.can_be_restored() {
-        let why = std::iter::once(&status.failure_reason).chain(&status.validation_errors).find(|why| !why.is_empty());
-        return Some(Finding::Restore { phase, why: why.cloned().unwrap_or_default() });
-    }
-    let is_of_volumes = |error: &str| error.contains("pod volume restore failed") || error.contains("PodVolumeRestore");
-    let tells_volumes = findings
-        .iter()
-        .any(|finding| matches!(finding, Finding::Volume { .. } | Finding::RepositoryPassword | Finding::Bytes { .. }));
-    let is_told = |error: &&String| is_of_fence(error) || tells_volumes && is_of_volumes(error);
-    let mut rest = restored.errors.iter().filter(|error| !is_told(error));
-    let why = rest.next()?.clone();
-    let why = match rest.count() {
-        0 => why,
-        more => format!("{why} (and {more} more)"),
-    };
-    Some(Finding::Restore { phase, why })
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-}
-
-/// Returns why a pod does not run, if that is known.
-fn why_not_running(pod: &Pod) -> Option<String> {
-    let status = pod.status.as_ref()?;
-    let unscheduled = status
-        .conditions
-        .iter()
-        .flatten()
-        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
-    if let Some(condition) = unscheduled {
-        return Some(format!("cannot be scheduled: {}", condition.message.as_deref().unwrap_or_default()));
-    }
-    let containers = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
-    let waiting = containers.filter_map(|container| container.state.as_ref()?.waiting.as_ref()?.reason.clone());
-    let mut reasons = waiting.filter(|reason| !matches!(reason.as_str(), "PodInitializing" | "ContainerCreating"));
-    reasons.next().map(|reason| format!("waits: {reason}"))
 }
