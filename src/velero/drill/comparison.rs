@@ -81,6 +81,10 @@ pub(super) fn unexplained(status: &RunStatus, errors: &[String], findings: &[Fin
         let why = std::iter::once(&status.failure_reason).chain(&status.validation_errors).find(|why| !why.is_empty());
         return Some(Finding::Restore { phase, why: why.cloned().unwrap_or_default() });
     }
+    if status.errors > 0 && errors.is_empty() && findings.is_empty() {
+        let why = format!("{} errors, whose words the store does not give", status.errors);
+        return Some(Finding::Restore { phase, why });
+    }
     let is_of_volumes = |error: &str| error.contains("pod volume restore failed") || error.contains("PodVolumeRestore");
     let tells_volumes = findings
         .iter()
@@ -138,6 +142,11 @@ mod tests {
         let told = unexplained(&status, &refused, &[]).unwrap().to_string();
         assert!(told.contains("pods \"web\" is forbidden") && !told.contains("more"), "{told}");
         assert_eq!(unexplained(&status, &refused[..2], &[]), None);
+        let told = unexplained(&status, &[], &[]).unwrap().to_string();
+        assert_eq!(
+            told,
+            "Velero's restore has ended as PartiallyFailed: 3 errors, whose words the store does not give"
+        );
     }
 
     #[test]

@@ -46,13 +46,10 @@ pub(super) async fn list(cli: &Cli, namespace: &str, backup: &str) -> Result<Obj
     check(&finished)?;
     let described: Value = text.ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
     let status = &described["status"];
-    match serde_json::from_value::<Objects>(status["resourceList"].clone()) {
-        Ok(objects) => Ok(objects),
-        Err(_) => {
-            let why = status["errorGettingResourceList"].as_str().unwrap_or("the CLI describes none");
-            Err(ContentsError::NoList(without_queries(why)))
-        }
-    }
+    serde_json::from_value(status["resourceList"].clone()).map_err(|_| {
+        let why = status["errorGettingResourceList"].as_str().unwrap_or("the CLI describes none");
+        ContentsError::NoList(without_queries(why))
+    })
 }
 
 /// Reads the archive of a backup. Nothing of it is kept but names, and none of it lies on disk: there are Secrets in it.

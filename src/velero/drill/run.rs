@@ -141,12 +141,11 @@ impl Run<'_> {
         let about = format!("drill-{}", self.order.backup.name);
         let made = make(self.cluster, RunKind::Restore, &about, &self.order.conductor, restore).await?;
         let followed = follow(self.cluster, RunKind::Restore, &made.name, &made.uid, audience);
-        let (run, waiting_for) = match timeout_at(self.deadline, followed).await {
-            Ok(ended) => (ended_run(ended?), None),
-            Err(_) => {
-                let waiting_for = self.waiting_for(&made, mapping).await?;
-                (self.give_up(&made, audience).await?, Some(waiting_for))
-            }
+        let (run, waiting_for) = if let Ok(ended) = timeout_at(self.deadline, followed).await {
+            (ended_run(ended?), None)
+        } else {
+            let waiting_for = self.waiting_for(&made, mapping).await?;
+            (self.give_up(&made, audience).await?, Some(waiting_for))
         };
         let errors = if run.status.errors > 0 {
             let details = Details::ask(self.cli, self.cluster.namespace(), RunKind::Restore, &made.name).await;

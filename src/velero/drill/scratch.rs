@@ -97,10 +97,9 @@ pub(super) async fn make(
     let owner =
         call("get", format!("Namespace {}", cluster.namespace()), || namespaces.get_metadata_opt(cluster.namespace()))
             .await?;
+    let owner = owner.and_then(|owner| owner.metadata.uid);
     for (original, scratch) in mapping {
-        cluster
-            .apply(&namespace(cluster, whose, original, scratch, owner.as_ref().and_then(|owner| owner.uid())))
-            .await?;
+        cluster.apply(&namespace(cluster, whose, original, scratch, owner.clone())).await?;
         // Nothing is restored before it is closed.
         for object in fence(scratch, share) {
             cluster.apply(&object).await?;
