@@ -30,8 +30,9 @@ pub(crate) use change::{
 };
 pub(crate) use drill::{
     book::{DrillBook, DrillRecord, DrillResult, DrillsSince},
-    conduct::{DrillAudience, DrillError, DrillOrder},
+    conduct::DrillError,
     network::Network,
+    order::{DrillAudience, DrillOrder},
     report::{DrillReport, Finding},
 };
 #[cfg(test)]

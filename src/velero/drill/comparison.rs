@@ -9,7 +9,10 @@ use super::{
     report::{DrillReport, Finding},
     scratch::OWN,
 };
-use crate::{error_chain::ErrorChain, velero::runs::run::RunStatus};
+use crate::{
+    error_chain::ErrorChain,
+    velero::runs::{make::KnownRun, run::RunStatus},
+};
 
 /// Returns what is wrong with a backup that cannot be read.
 pub(super) fn unreadable(error: &ContentsError) -> Finding {
@@ -39,6 +42,18 @@ pub(super) fn compare_archive(list: &Objects, archive: &Archive, report: &mut Dr
 pub(super) fn restorable(list: &Objects) -> Objects {
     let is_restored = |(kind, _): &(&String, &BTreeSet<String>)| treatment(kind) == Treatment::Restored;
     list.iter().filter(is_restored).map(|(kind, names)| (kind.clone(), names.clone())).collect()
+}
+
+/// Returns the namespaces that objects are in.
+pub(super) fn namespaces_of(objects: &Objects) -> BTreeSet<String> {
+    objects.values().flatten().filter_map(|name| Some(name.split_once('/')?.0.to_owned())).collect()
+}
+
+/// Returns the namespaces that a backup names itself: none where it is of all, or of those that fit a pattern.
+pub(super) fn named_namespaces(backup: &KnownRun) -> BTreeSet<String> {
+    let named = &backup.run.spec.included_namespaces;
+    let is_pattern = |name: &String| name.contains(['*', '?', '[', '{']);
+    if named.iter().any(is_pattern) { BTreeSet::new() } else { named.iter().cloned().collect() }
 }
 
 /// Returns what of a list is not restored.

@@ -1,59 +1,38 @@
 //! A drill from its beginning to its end: never two at once, never beside a backup or a restore, and always cleaned up after.
 
-use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
+use std::{ops::ControlFlow, time::Duration};
 
 use jiff::Timestamp;
-use kube::api::{DynamicObject, TypeMeta};
-use serde_json::json;
+use kube::api::TypeMeta;
 use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     book::{DrillBook, DrillRecord, DrillResult, UnderWay},
-    kinds::{modifiers, resources},
+    order::{DRILL, DrillAudience, DrillOrder},
     report::DrillReport,
     run::{Run, cancel_volumes},
     scratch::{self, Whose},
 };
 use crate::{
-    cluster::{Cluster, ClusterError, MetadataOnly, named},
+    cluster::{Cluster, ClusterError, MetadataOnly},
     error_chain::ErrorChain,
     velero::{
-        names::{INSTANCE, MANAGED_BY},
+        names::INSTANCE,
         phase::Phase,
-        runs::{follow::Audience, make::KnownRun},
         seen::operations::{Run as WaitingRun, operations_in_progress},
         wanted::{
             Cli,
             label_value::{label_value, short_hash},
-            restore::{RestoreOrder, restore_kind},
+            restore::restore_kind,
         },
     },
 };
 
-/// The label of the objects of a drill in Velero's namespace.
-pub(super) const DRILL: &str = "velero-operator/drill";
 /// How often it is confirmed that a drill is under way.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 /// How long the scratch namespaces may take to go before a drill counts as over.
 const CLEARING: Duration = Duration::from_mins(2);
-
-/// A drill that is to be conducted.
-#[derive(Clone, Debug)]
-pub(crate) struct DrillOrder {
-    pub application: String,
-    /// The unit that conducts it.
-    pub conductor: String,
-    /// Whose backup it is, if that is known: application, endpoint, model. What it shows is remembered then.
-    pub target: Option<[String; 3]>,
-    pub backup: KnownRun,
-    /// Whether the scratch namespaces stay until the next drill.
-    pub keep: bool,
-    /// How long all of it may take.
-    pub timeout: Duration,
-    /// Whether it is also seen that pods become ready again.
-    pub waits_for_pods: bool,
-}
 
 /// Why a drill was not conducted to its end.
 #[derive(Debug, Error)]
@@ -68,12 +47,6 @@ pub(crate) enum DrillError {
     GaveWay(String),
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-}
-
-/// Takes what is told of a drill.
-pub(crate) trait DrillAudience: Audience {
-    /// Takes what the drill goes on with.
-    fn hears(&mut self, step: &str) -> impl Future<Output = ()>;
 }
 
 /// Conducts a drill.
@@ -279,36 +252,6 @@ async fn delete_objects(cluster: &Cluster, application: &str) -> Result<(), Clus
 
 fn config_map_kind() -> TypeMeta {
     TypeMeta { api_version: "v1".to_owned(), kind: "ConfigMap".to_owned() }
-}
-
-/// Returns the ConfigMap with the rules by which a drill's objects are changed, and the Restore that goes by them.
-pub(super) fn objects(
-    cluster: &Cluster,
-    order: &DrillOrder,
-    whose: Whose<'_>,
-    mapping: &BTreeMap<String, String>,
-) -> [DynamicObject; 2] {
-    let labels = [
-        (MANAGED_BY.0, MANAGED_BY.1.into()),
-        (INSTANCE, label_value(whose.application)),
-        (DRILL, label_value(whose.id)),
-    ];
-    let labels: BTreeMap<_, _> = labels.into_iter().map(|(key, value)| (key.to_owned(), value.into_owned())).collect();
-    let name = format!("velero-operator-drill-{}", whose.id);
-    let mut rules = cluster.own(named("v1", "ConfigMap", &name));
-    rules.metadata.labels = Some(labels.clone());
-    rules.data = json!({"data": {"rules.yaml": modifiers().to_string()}});
-    let restored = RestoreOrder {
-        include_namespaces: mapping.keys().cloned().collect(),
-        include_resources: resources(),
-        namespace_mapping: mapping.clone(),
-        ..RestoreOrder::default()
-    };
-    let mut restore = restored.restore("", cluster.namespace(), &order.backup.name);
-    restore.metadata.labels = Some(labels);
-    restore.data["spec"]["includeClusterResources"] = false.into();
-    restore.data["spec"]["resourceModifier"] = json!({"kind": "ConfigMap", "name": name});
-    [rules, restore]
 }
 
 impl DrillRecord {

@@ -8,6 +8,7 @@ mod contents;
 mod door;
 mod kinds;
 pub(crate) mod network;
+pub(crate) mod order;
 mod pods;
 mod quantity;
 pub(crate) mod report;

@@ -17,6 +17,10 @@ const LONGEST_REASON: usize = 300;
 pub(crate) enum Finding {
     #[error("the backup cannot be read: {0}")]
     Unreadable(String),
+    #[error(
+        "there is nothing in it that a drill can restore: objects of a namespace, of kinds that are Kubernetes' own"
+    )]
+    NothingToRestore,
     #[error("its archive lacks {} that {} on its own list: {}", count(.0), are(.0), names(.0))]
     NotInArchive(Vec<String>),
     #[error("its archive has {} files that are no objects: {}", .0.len(), names(.0))]

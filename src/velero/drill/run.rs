@@ -15,10 +15,12 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     archive::{Archive, Objects},
-    comparison::{compare_archive, left_out, refused_pods, restorable, unexplained, unreadable},
-    conduct::{DrillAudience, DrillOrder, objects},
+    comparison::{
+        compare_archive, left_out, named_namespaces, namespaces_of, refused_pods, restorable, unexplained, unreadable,
+    },
     contents,
     network::{self, Network},
+    order::{DrillAudience, DrillOrder, objects},
     pods::{is_ready, why_not_running},
     report::{DrillReport, Finding},
     scratch::{self, OWN, Whose},
@@ -75,28 +77,41 @@ impl Run<'_> {
             contents::archive(self.cli, namespace, backup),
         )
         .await;
-        let (list, archive) = match (list, archive) {
-            (Ok(list), Ok(archive)) => (list, archive),
+        let contents = match (list, archive) {
+            (Ok(list), Ok(archive)) => Some((list, archive)),
+            (Err(error), _) | (_, Err(error)) if error.is_of_the_way() => {
+                let why = unreadable(&error);
+                report.unchecked.push(format!("its objects, as this unit cannot read the store as Velero does; {why}"));
+                None
+            }
             // What is in the archive says more than that its list is missing.
             (_, Err(error)) | (Err(error), Ok(_)) => {
                 report.findings.push(unreadable(&error));
                 return Ok(report);
             }
         };
-        compare_archive(&list, &archive, &mut report);
-        report.unchecked.extend(left_out(&list));
-        let restorable = restorable(&list);
-        let namespaces: BTreeSet<_> =
-            restorable.values().flatten().filter_map(|name| Some(name.split_once('/')?.0)).collect();
+        let pods = contents.as_ref().map(|(_, archive)| archive.pods);
+        let (restorable, archive) = match contents {
+            Some((list, archive)) => {
+                compare_archive(&list, &archive, &mut report);
+                report.unchecked.extend(left_out(&list));
+                (restorable(&list), archive)
+            }
+            None => (Objects::new(), Archive::default()),
+        };
+        let namespaces = match pods {
+            Some(_) => namespaces_of(&restorable),
+            None => named_namespaces(&self.order.backup),
+        };
         if namespaces.is_empty() {
-            report.unchecked.push("nothing in it is of a namespace and of a kind that a drill restores".to_owned());
+            report.findings.push(Finding::NothingToRestore);
             return Ok(report);
         }
-        let mapping = scratch::mapping(self.whose, namespaces.iter().copied());
+        let mapping = scratch::mapping(self.whose, namespaces.iter().map(String::as_str));
         audience
             .hears(&format!("restoring {backup} into {}", mapping.values().cloned().collect::<Vec<_>>().join(", ")))
             .await;
-        scratch::make(self.cluster, self.whose, &mapping, scratch::share(self.cluster, archive.pods).await?).await?;
+        scratch::make(self.cluster, self.whose, &mapping, scratch::share(self.cluster, pods).await?).await?;
         if self.order.keep {
             report.kept.clone_from(&mapping);
         }
