@@ -123,6 +123,14 @@ fn a_good_backup_comes_back_and_nothing_of_it_acts_outside() {
             "data": {"under-way": drill.to_string()}});
         deployed.apply_as_somebody("ConfigMap", BOOK, &book);
     };
+    let phase = |phase: &str| deployed.edit("Backup", &backup, &json!({"status": {"phase": phase}}));
+    phase("InProgress");
+    let told = deployed.act_in_vain("verify-backup", &json!({"target": TARGET}));
+    assert!(told.contains(" has no backup that is Completed"), "{told}");
+    deployed.run_well("backup create other --include-namespaces default --wait");
+    let told = deployed.act_in_vain("verify-backup", &json!({"backup": "other"}));
+    assert!(told.starts_with(&format!("backup {backup} is in progress, which a drill would disturb: ")), "{told}");
+    phase("Completed");
     under_way(&jiff::Timestamp::now().to_string());
     let told = deployed.act_in_vain("verify-backup", &json!({"backup": backup}));
     assert!(told.starts_with("velero-operator/7 conducts a drill of backup nightly already"), "{told}");
@@ -165,6 +173,7 @@ fn a_good_backup_comes_back_and_nothing_of_it_acts_outside() {
     assert_eq!(ingress["spec"]["ingressClassName"], "velero-operator-drill");
     assert_eq!(ingress["metadata"]["annotations"], json!(null));
     assert_eq!(get(("batch", "v1"), "CronJob", "nightly")["spec"]["suspend"], true);
+    assert_eq!(get(("batch", "v1"), "Job", "migration")["spec"]["suspend"], true);
     let policy = get(("networking.k8s.io", "v1"), "NetworkPolicy", "allow-all");
     assert_eq!(policy["spec"]["podSelector"]["matchExpressions"][0]["key"], "velero-operator/no-pod");
     let scaler = get(("autoscaling", "v2"), "HorizontalPodAutoscaler", "web");
