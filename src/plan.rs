@@ -11,13 +11,15 @@ use crate::{
     backups::{BackupPlan, Cron, Defaults, Retention, Ttl, undercut},
     contract::{ConfigOption, option},
     integrations::{self, Declarations, FieldSource, Publication, Refusal, STORAGE_INTERFACES, StorageRelation},
-    juju::ConfigValues,
+    juju::{ConfigValues, ModelProxies},
+    proxies::{self, Proxies},
     snapshot::{OptionSecret, Snapshot},
     status::Status,
     storage::{PROVIDERS, Storage, StorageError},
     velero::{
         BackupLocation, Conflict, CurrentRoot, Facts, FoundRoot, HeldBack, Holdings, ImageOptions, Installation,
-        KubeletRoot, LocationPlan, Needs, SeveralRoots, Version, check_image, reserved_name,
+        KubeletRoot, LocationPlan, Needs, PlannedProxies, ProxiesSecret, SeveralRoots, Version, check_image,
+        proxies_secret, reserved_name,
     },
 };
 
@@ -108,6 +110,12 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
         obstacles.push(status);
         None
     });
+    let proxies = planned_proxies(snapshot, facts).unwrap_or_else(|status| {
+        obstacles.push(status);
+        // What runs may still reach the store.
+        held_back = HeldBack { server: true, node_agent: true };
+        None
+    });
     let installation = Installation {
         application: snapshot.application.clone(),
         image,
@@ -116,6 +124,7 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
         kubelet_root: agent.kubelet_root,
         default_volumes_to_fs_backup,
         repository_password,
+        proxies,
         plugin_image,
         location: storage.location,
         held_back,
@@ -153,6 +162,28 @@ fn repository_password(snapshot: &Snapshot) -> Result<Option<SecretString>, Stat
             "the secret of the option {name} has no field {PASSWORD_FIELD}: juju update-secret SECRET {PASSWORD_FIELD}=…"
         ))
     })
+}
+
+/// Returns the proxies of the model, if it has any, or the status for one that cannot be used.
+pub(crate) fn proxies(model: &ModelProxies) -> Result<Option<Proxies>, Status> {
+    let ModelProxies { http, https, exceptions, api_server } = model;
+    let given = proxies::Given { http: http.as_ref(), https: https.as_ref(), exceptions, api_server };
+    Proxies::read(given).map_err(|error| {
+        let name = format!("juju-{}-proxy", error.scheme);
+        Status::Blocked(format!("the model's {name} is no URL of a proxy: juju model-config {name}=http://HOST:PORT"))
+    })
+}
+
+/// Returns the proxies that Velero is to go by.
+fn planned_proxies(snapshot: &Snapshot, facts: &Facts) -> Result<Option<PlannedProxies>, Status> {
+    match (proxies(&snapshot.proxies)?, facts.proxies.clone()) {
+        (Some(_), Some(ProxiesSecret::OfOthers)) => Err(Status::Blocked(format!(
+            "somebody else has made the Secret {} that is to hold the model's proxies: delete it",
+            proxies_secret(&snapshot.application)
+        ))),
+        (Some(proxies), Some(secret)) => Ok(Some(PlannedProxies { proxies, secret })),
+        _ => Ok(None),
+    }
 }
 
 /// What the options say of a backup that is made by hand.
@@ -238,6 +269,7 @@ pub(crate) fn needs(snapshot: &Snapshot) -> Needs {
         provider_ids: integrations::need_provider_ids(snapshot),
         kubelet_root: switch(&snapshot.config, option::USE_NODE_AGENT)
             && matches!(kubelet_root(&snapshot.config), Ok(None)),
+        proxies: proxies(&snapshot.proxies).ok().flatten(),
     }
 }
 

@@ -37,6 +37,7 @@ fn snapshot(settings: &[(&str, Value)], relations: Vec<(&'static str, Relation)>
         application: "velero-operator".into(),
         unit: "velero-operator/0".into(),
         model: ModelId::default(),
+        proxies: ModelProxies::default(),
         address: None,
         repository_password: OptionSecret::Unset,
         retention: None,
@@ -471,4 +472,28 @@ fn the_password_of_repositories_is_the_field_of_a_granted_secret() {
     let told = "the secret of the option repository-password is not granted to velero-operator, or is gone: \
                 juju grant-secret SECRET velero-operator";
     assert_eq!(of(OptionSecret::OutOfReach), (None, vec![Status::Blocked(told.into())]));
+}
+
+#[test]
+fn proxies_of_the_model_come_with_the_secret_that_holds_them() {
+    let of = |https: &str, secret: Option<ProxiesSecret>| {
+        let proxies = ModelProxies { https: Some(https.into()), ..ModelProxies::default() };
+        let snapshot = Snapshot { proxies, ..snapshot(&[], vec![relation("s3-credentials", S3)]) };
+        (super::plan(&snapshot, &Facts { proxies: secret, ..facts() }), super::needs(&snapshot).proxies.is_some())
+    };
+    let (plan, is_looked_for) = of("http://proxy.internal:3128", Some(ProxiesSecret::Current("first".into())));
+    assert!(is_looked_for && plan.obstacles.is_empty());
+    assert_eq!(installation(&plan).proxies.as_ref().unwrap().revision(), "first");
+    let (plan, is_looked_for) = of("", None);
+    assert!(!is_looked_for && plan.obstacles.is_empty() && installation(&plan).proxies.is_none());
+
+    let both = HeldBack { server: true, node_agent: true };
+    let (plan, _) = of("ftp://user:marked@proxy.internal", None);
+    let message =
+        "the model's juju-https-proxy is no URL of a proxy: juju model-config juju-https-proxy=http://HOST:PORT";
+    assert_eq!((plan.obstacles[0].message(), installation(&plan).held_back), (message.into(), both));
+    let (plan, _) = of("http://proxy.internal:3128", Some(ProxiesSecret::OfOthers));
+    let message =
+        "somebody else has made the Secret velero-operator-proxies that is to hold the model's proxies: delete it";
+    assert_eq!((plan.obstacles[0].message(), installation(&plan).held_back), (message.into(), both));
 }

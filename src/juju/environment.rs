@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use secrecy::SecretString;
 use thiserror::Error;
 
 use super::RelationId;
@@ -24,8 +25,21 @@ pub(crate) struct ModelId {
     pub uuid: String,
 }
 
+/// What the model says of proxies, which Juju gives to each hook. There may be passwords in the URLs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ModelProxies {
+    /// The URL of the proxy for `http`.
+    pub http: Option<SecretString>,
+    /// The URL of the proxy for `https`.
+    pub https: Option<SecretString>,
+    /// What is reached without them, with commas between.
+    pub exceptions: String,
+    /// The address of the API server, which is reached without them too; empty where it is not known.
+    pub api_server: String,
+}
+
 /// The part of Juju's environment that the charm reads.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Environment {
     /// What is to be done.
     pub dispatch: Dispatch,
@@ -37,6 +51,8 @@ pub(crate) struct Environment {
     pub charm_directory: PathBuf,
     /// The relation that the hook is for.
     pub relation: Option<RelationId>,
+    /// The proxies of the model.
+    pub proxies: ModelProxies,
 }
 
 /// Why the environment is not that of a charm process.
@@ -80,6 +96,12 @@ impl Environment {
             model: ModelId { name: required("JUJU_MODEL_NAME")?, uuid: required("JUJU_MODEL_UUID")? },
             charm_directory: required("JUJU_CHARM_DIR")?.into(),
             relation: get("JUJU_RELATION_ID").filter(|id| !id.is_empty()).map(RelationId::new),
+            proxies: ModelProxies {
+                http: get("JUJU_CHARM_HTTP_PROXY").map(SecretString::from),
+                https: get("JUJU_CHARM_HTTPS_PROXY").map(SecretString::from),
+                exceptions: get("JUJU_CHARM_NO_PROXY").unwrap_or_default(),
+                api_server: get("KUBERNETES_SERVICE_HOST").unwrap_or_default(),
+            },
         })
     }
 

@@ -43,6 +43,7 @@ pub(crate) fn installation() -> Installation {
         kubelet_root: None,
         default_volumes_to_fs_backup: false,
         repository_password: None,
+        proxies: None,
         plugin_image: None,
         location: location("backups"),
         held_back: HeldBack::default(),

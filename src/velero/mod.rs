@@ -34,7 +34,7 @@ pub(crate) use location::{
     tested::{TestOutcome, Tested},
     update::{DueUpdate, LocationUpdate, LocationsUpdated},
 };
-pub(crate) use names::{LOCATION, reserved_name};
+pub(crate) use names::{LOCATION, proxies_secret, reserved_name};
 pub(crate) use phase::Phase;
 pub(crate) use runs::{
     details::Details,
@@ -62,7 +62,7 @@ pub(crate) use seen::{
 };
 pub(crate) use wanted::{
     BackupLocation, Cli, CliError, Finish, HeldBack, Installation, KubeletRoot, LineSink, LocationPlan, Manifests,
-    Version, check_image, to_yaml,
+    PlannedProxies, ProxiesSecret, Version, check_image, to_yaml,
 };
 pub(crate) use wanted::{
     backup::OneBackup,
@@ -72,6 +72,7 @@ pub(crate) use wanted::{
 use crate::{
     backups::{BackupPlan, Retention},
     cluster::{Cluster, ClusterError},
+    proxies::Proxies,
     status::Status,
 };
 use change::{apply, definitions, removal, retention, schedules};
@@ -79,7 +80,7 @@ use location::{
     update,
     validation::{self, DueRestart},
 };
-use seen::{namespace, nodes, observed, readiness, repository, watch};
+use seen::{namespace, nodes, observed, proxies, readiness, repository, watch};
 
 /// How long a server may take that was restarted, and the validation that it begins with.
 const RESTART_PATIENCE: Duration = Duration::from_secs(25);
@@ -148,6 +149,11 @@ impl Velero {
         Self { cli, cluster }
     }
 
+    /// Returns the same Velero, whose store the CLI reaches by these proxies.
+    pub(crate) fn by_proxies(self, proxies: Option<Proxies>) -> Self {
+        Self { cli: self.cli.by_proxies(proxies), ..self }
+    }
+
     /// Returns the CLI, for the user's own commands.
     pub(crate) fn cli(&self) -> &Cli {
         &self.cli
@@ -168,7 +174,11 @@ impl Velero {
         } else {
             None
         };
-        Ok(Facts { provider_ids, cli, kubelet_root, holdings })
+        let proxies = match &needs.proxies {
+            Some(proxies) => Some(proxies::look(&self.cluster, &needs.application, proxies).await?),
+            None => None,
+        };
+        Ok(Facts { provider_ids, cli, kubelet_root, proxies, holdings })
     }
 
     /// Returns what an installation consists of.

@@ -98,6 +98,7 @@ mod tests {
             kubelet_root: None,
             default_volumes_to_fs_backup: false,
             repository_password: None,
+            proxies: None,
             plugin_image: None,
             location: LocationPlan::None,
         };

@@ -1,7 +1,10 @@
 //! What has to be known of the cluster before anything can be planned.
 
 use super::{holdings::Holdings, kubelet_root::FoundRoot};
-use crate::velero::wanted::Version;
+use crate::{
+    proxies::Proxies,
+    velero::wanted::{ProxiesSecret, Version},
+};
 
 /// What has to be found out for a plan.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +15,8 @@ pub(crate) struct Needs {
     pub provider_ids: bool,
     /// Whether a node agent is wanted, and nobody has said where kubelets keep the volumes of pods. Then the kubelets are asked.
     pub kubelet_root: bool,
+    /// The proxies by which the store is to be reached, whose Secret is looked at.
+    pub proxies: Option<Proxies>,
 }
 
 /// What a plan depends on beside what Juju says.
@@ -23,6 +28,8 @@ pub(crate) struct Facts {
     pub cli: Option<Version>,
     /// Where the kubelets keep the volumes of pods, if it was asked for.
     pub kubelet_root: Option<FoundRoot>,
+    /// The Secret with the proxies, if there are to be any.
+    pub proxies: Option<ProxiesSecret>,
     /// What is there under the names of Velero's objects, and whose it is.
     pub holdings: Holdings,
 }

@@ -12,6 +12,7 @@ pub(crate) mod namespace;
 pub(crate) mod nodes;
 pub(crate) mod observed;
 pub(crate) mod operations;
+pub(crate) mod proxies;
 pub(crate) mod readiness;
 pub(crate) mod reduced;
 pub(crate) mod repository;

@@ -18,7 +18,10 @@ use super::{
     installation::Installation,
     version::Version,
 };
-use crate::process::{self, Limits, ProcessError};
+use crate::{
+    process::{self, Limits, ProcessError},
+    proxies::Proxies,
+};
 
 /// A dry run takes a fraction of a second and prints some 200 KB; nothing that the charm asks for itself takes more.
 const OWN_LIMITS: Limits = Limits { time: Duration::from_mins(1), output: 16 * 1024 * 1024 };
@@ -39,6 +42,8 @@ pub(crate) struct Cli {
     pub(super) program: PathBuf,
     /// Where its answers are kept that are a pure function of the program and its arguments.
     cache: Option<DryRunCache>,
+    /// By which proxies the user's commands reach the store.
+    pub(super) proxies: Option<Proxies>,
 }
 
 /// Why the CLI gave no result.
@@ -63,12 +68,17 @@ impl Cli {
     /// Returns the program in the charm's directory, which keeps its dry runs there too.
     pub(crate) fn in_charm(charm_directory: &Path) -> Self {
         let cache = DryRunCache::new(charm_directory.join(".velero-dry-runs"));
-        Self { program: charm_directory.join("velero"), cache: Some(cache) }
+        Self { program: charm_directory.join("velero"), cache: Some(cache), proxies: None }
     }
 
     /// Returns a program anywhere.
     pub(crate) fn at(program: PathBuf) -> Self {
-        Self { program, cache: None }
+        Self { program, cache: None, proxies: None }
+    }
+
+    /// Returns the same program, whose user's commands reach the store by these proxies.
+    pub(crate) fn by_proxies(self, proxies: Option<Proxies>) -> Self {
+        Self { proxies, ..self }
     }
 
     /// Returns the objects that `velero install` would make in `namespace`.

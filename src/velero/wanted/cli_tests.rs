@@ -17,6 +17,7 @@ fn without_storage() -> Installation {
         kubelet_root: None,
         default_volumes_to_fs_backup: false,
         repository_password: None,
+        proxies: None,
         plugin_image: None,
         location: LocationPlan::None,
     }
@@ -41,6 +42,7 @@ fn with_storage() -> Installation {
         kubelet_root: Some("/var/lib/k0s/kubelet".parse().unwrap()),
         default_volumes_to_fs_backup: true,
         repository_password: None,
+        proxies: None,
         plugin_image: Some("velero/velero-plugin-for-aws:v1.14.3".into()),
         location: LocationPlan::Use(Box::new(BackupLocation { provider: "aws", storage, is_read_only: false })),
         ..without_storage()

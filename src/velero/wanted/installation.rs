@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use super::kubelet_root::KubeletRoot;
-use crate::storage::Storage;
+use crate::{proxies::Proxies, storage::Storage};
 
 /// A Velero, described by what the charm decides of it.
 #[derive(Clone, Debug)]
@@ -22,12 +22,42 @@ pub(crate) struct Installation {
     pub default_volumes_to_fs_backup: bool,
     /// The password that files of volumes are to be encrypted with; `None` for the one that there is.
     pub repository_password: Option<SecretString>,
+    /// By which proxies the store is reached, if by any.
+    pub proxies: Option<PlannedProxies>,
     /// The image of the plugin for the storage, if there is any.
     pub plugin_image: Option<String>,
     /// Where backups go.
     pub location: LocationPlan,
     /// The parts that stay as they are, whatever is planned here: a person has to mend an option first.
     pub held_back: HeldBack,
+}
+
+/// The proxies that the server and the node agent are to go by.
+#[derive(Clone, Debug)]
+pub(crate) struct PlannedProxies {
+    pub proxies: Proxies,
+    pub secret: ProxiesSecret,
+}
+
+/// The Secret with the URLs of proxies, as it was found.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum ProxiesSecret {
+    /// It is as it should be, and this is its revision.
+    Current(String),
+    /// It is not there, or not as it should be, and this is to be its revision.
+    Due(String),
+    /// Somebody else has made one of its name.
+    OfOthers,
+}
+
+impl PlannedProxies {
+    /// Returns what the pods are told so that they start anew when the proxies change.
+    pub(crate) fn revision(&self) -> &str {
+        match &self.secret {
+            ProxiesSecret::Current(revision) | ProxiesSecret::Due(revision) => revision,
+            ProxiesSecret::OfOthers => "",
+        }
+    }
 }
 
 /// The parts of an installation that could not be planned.

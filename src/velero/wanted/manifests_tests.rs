@@ -24,6 +24,7 @@ fn installation(certificate_authority: Option<&str>) -> Installation {
         kubelet_root: None,
         default_volumes_to_fs_backup: false,
         repository_password: None,
+        proxies: None,
         plugin_image: None,
         location: LocationPlan::Use(Box::new(BackupLocation { provider: "aws", storage, is_read_only: false })),
     }

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, io, mem, process::Stdio, time::Duration};
 
 use futures::future;
+use secrecy::ExposeSecret;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::Command,
@@ -65,6 +66,12 @@ impl Cli {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        if let Some(proxies) = &self.proxies {
+            // It fetches logs from the store. Juju has given the charm the same URLs in the same way.
+            let (name, exceptions) = proxies.plain_variable();
+            command.env(name, exceptions);
+            command.envs(proxies.secret_variables().map(|(name, url)| (name, url.expose_secret())));
+        }
         let program = process::program_name(&command);
         let mut child = command.spawn().map_err(|source| ProcessError::Start { program: program.clone(), source })?;
         let conversation = converse(child.stdout.take(), child.stderr.take(), sink);

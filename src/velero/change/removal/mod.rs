@@ -30,7 +30,7 @@ pub(crate) use ending::application_ends;
 use ownership::{bears_label, goes_with_velero};
 
 use super::{
-    namespace,
+    namespace, proxies,
     release::{self, Since},
 };
 use crate::{
@@ -39,7 +39,7 @@ use crate::{
     velero::{
         names::{
             COMPONENT_SELECTOR, CREDENTIALS, INSTANCE, LOCATION, MANAGED_BY, METRICS, NODE_AGENT, REPOSITORY_SECRET,
-            SERVER,
+            SERVER, proxies_secret,
         },
         seen::{
             holdings::{Claim, Holdings, PartlyRead},
@@ -201,6 +201,8 @@ impl Run<'_> {
         for object in [named("v1", "Secret", CREDENTIALS), named("v1", "ServiceAccount", SERVER)] {
             self.delete_own(&object, holdings, removal).await;
         }
+        let proxies = proxies::delete(self.cluster, self.application).await;
+        removal.note(&format!("Secret {}", proxies_secret(self.application)), proxies);
     }
 
     /// Deletes the objects of Velero in the namespace, of all kinds at once. Returns whether any of them is somebody else's and
