@@ -34,6 +34,7 @@ mod packaging;
 mod pins;
 mod predecessor;
 mod prometheus;
+mod proxies;
 mod readiness;
 mod removal;
 mod repository_password;
