@@ -70,6 +70,13 @@ pub mod option {
         ConfigOption { name: "default-volumes-to-fs-backup", default: false };
     /// Where the nodes' kubelets keep the volumes of pods; empty for finding it out.
     pub const KUBELET_ROOT_DIR: ConfigOption<&str> = ConfigOption { name: "kubelet-root-dir", default: "" };
+    /// Whether Velero makes snapshots of volumes by their CSI drivers.
+    pub const USE_CSI_SNAPSHOTS: ConfigOption<bool> = ConfigOption { name: "use-csi-snapshots", default: false };
+    /// Whether the data of such snapshots goes into the object store unless a backup says otherwise.
+    pub const DEFAULT_SNAPSHOT_MOVE_DATA: ConfigOption<bool> =
+        ConfigOption { name: "default-snapshot-move-data", default: false };
+    /// The Secrets by which images are pulled, with commas between their names.
+    pub const IMAGE_PULL_SECRETS: ConfigOption<&str> = ConfigOption { name: "image-pull-secrets", default: "" };
     /// The image of the Velero server and of the node agent.
     pub const VELERO_IMAGE: ConfigOption<&str> =
         ConfigOption { name: "velero-image", default: "velero/velero:v1.18.3" };
@@ -101,6 +108,9 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec::Boolean(option::USE_NODE_AGENT),
     OptionSpec::Boolean(option::DEFAULT_VOLUMES_TO_FS_BACKUP),
     OptionSpec::Text(option::KUBELET_ROOT_DIR),
+    OptionSpec::Boolean(option::USE_CSI_SNAPSHOTS),
+    OptionSpec::Boolean(option::DEFAULT_SNAPSHOT_MOVE_DATA),
+    OptionSpec::Text(option::IMAGE_PULL_SECRETS),
     OptionSpec::Text(option::VELERO_IMAGE),
     OptionSpec::Text(option::VELERO_AWS_PLUGIN_IMAGE),
     OptionSpec::Text(option::VELERO_AZURE_PLUGIN_IMAGE),

@@ -18,8 +18,8 @@ use crate::{
     storage::{PROVIDERS, Storage, StorageError},
     velero::{
         BackupLocation, Conflict, CurrentRoot, Facts, FoundRoot, HeldBack, Holdings, ImageOptions, Installation,
-        KubeletRoot, LocationPlan, Needs, PlannedProxies, ProxiesSecret, SeveralRoots, Version, check_image,
-        proxies_secret, reserved_name,
+        KubeletRoot, LocationPlan, Needs, PlannedProxies, ProxiesSecret, SeveralRoots, SnapshotClasses, Version,
+        check_image, proxies_secret, pull_secrets, reserved_name,
     },
 };
 
@@ -95,13 +95,25 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
     held_back.node_agent |= agent.is_held_back;
     obstacles.extend(agent.obstacle);
     let default_volumes_to_fs_backup = switch(&snapshot.config, option::DEFAULT_VOLUMES_TO_FS_BACKUP);
-    if default_volumes_to_fs_backup && !agent.wanted {
-        obstacles.push(Status::Blocked(format!(
-            "{} needs the node agent: set {}=true too",
-            option::DEFAULT_VOLUMES_TO_FS_BACKUP.name,
-            option::USE_NODE_AGENT.name
-        )));
+    let csi_snapshots = switch(&snapshot.config, option::USE_CSI_SNAPSHOTS);
+    let default_snapshot_move_data = switch(&snapshot.config, option::DEFAULT_SNAPSHOT_MOVE_DATA);
+    if default_snapshot_move_data && !csi_snapshots {
+        let (moves, makes) = (option::DEFAULT_SNAPSHOT_MOVE_DATA.name, option::USE_CSI_SNAPSHOTS.name);
+        obstacles.push(Status::Blocked(format!("{moves} needs snapshots: set {makes}=true too")));
     }
+    for (is_set, option) in [
+        (default_volumes_to_fs_backup, option::DEFAULT_VOLUMES_TO_FS_BACKUP),
+        (default_snapshot_move_data, option::DEFAULT_SNAPSHOT_MOVE_DATA),
+    ] {
+        if is_set && !agent.wanted {
+            let agent = option::USE_NODE_AGENT.name;
+            obstacles.push(Status::Blocked(format!("{} needs the node agent: set {agent}=true too", option.name)));
+        }
+    }
+    let image_pull_secrets = image_pull_secrets(&snapshot.config, &mut obstacles).unwrap_or_else(|()| {
+        held_back = HeldBack { server: true, node_agent: true };
+        Vec::new()
+    });
     obstacles.extend(storage.obstacle);
     let backups = backups(snapshot, &mut obstacles);
     let retention = retention(&snapshot.config, &mut obstacles).filter(|_| backups.is_some());
@@ -123,6 +135,9 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
         node_agent_is_adopted: agent.is_adopted,
         kubelet_root: agent.kubelet_root,
         default_volumes_to_fs_backup,
+        csi_snapshots,
+        default_snapshot_move_data,
+        image_pull_secrets,
         repository_password,
         proxies,
         plugin_image,
@@ -138,6 +153,11 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
         .chain(notes)
         .chain(refusals.iter().map(Refusal::remark))
         .chain(undercut)
+        .chain(facts.snapshot_classes.as_ref().and_then(SnapshotClasses::lack).map(|lack| {
+            let name = option::USE_CSI_SNAPSHOTS.name;
+            format!("{name}=true makes no snapshots: {lack}")
+        }))
+        .chain(without_pull_secrets(&facts.missing_pull_secrets))
         .collect();
     Plan { installation: Some(installation), obstacles, remarks, refusals, publications, backups, retention }
 }
@@ -162,6 +182,22 @@ fn repository_password(snapshot: &Snapshot) -> Result<Option<SecretString>, Stat
             "the secret of the option {name} has no field {PASSWORD_FIELD}: juju update-secret SECRET {PASSWORD_FIELD}=…"
         ))
     })
+}
+
+/// Returns the names of the Secrets by which images are pulled. An option that cannot be used is added to the obstacles.
+fn image_pull_secrets(config: &ConfigValues, obstacles: &mut Vec<Status>) -> Result<Vec<String>, ()> {
+    Ok(read_option(config, option::IMAGE_PULL_SECRETS, pull_secrets, obstacles)?.unwrap_or_default())
+}
+
+/// Returns what a user should know of Secrets that are not there. An image that is there already, or that anybody may pull, needs
+/// none.
+fn without_pull_secrets(missing: &[String]) -> Option<String> {
+    let name = option::IMAGE_PULL_SECRETS.name;
+    match missing {
+        [] => None,
+        [one] => Some(format!("{name} names the Secret {one}, which is not there")),
+        several => Some(format!("{name} names the Secrets {}, which are not there", several.join(", "))),
+    }
 }
 
 /// Returns the proxies of the model, if it has any, or the status for one that cannot be used.
@@ -270,6 +306,8 @@ pub(crate) fn needs(snapshot: &Snapshot) -> Needs {
         kubelet_root: switch(&snapshot.config, option::USE_NODE_AGENT)
             && matches!(kubelet_root(&snapshot.config), Ok(None)),
         proxies: proxies(&snapshot.proxies).ok().flatten(),
+        snapshot_classes: switch(&snapshot.config, option::USE_CSI_SNAPSHOTS),
+        pull_secrets: image_pull_secrets(&snapshot.config, &mut Vec::new()).unwrap_or_default(),
     }
 }
 

@@ -265,6 +265,48 @@ fn files_of_volumes_need_the_node_agent_which_goes_all_the_same_when_it_is_not_w
 }
 
 #[test]
+fn data_of_snapshots_needs_snapshots_and_the_node_agent() {
+    let told = |settings: &[(&str, Value)]| {
+        let plan = plan(&snapshot(settings, vec![relation("s3-credentials", S3)]));
+        plan.obstacles.iter().map(Status::message).collect::<Vec<_>>()
+    };
+    let (csi, moves, agent) = ("use-csi-snapshots", "default-snapshot-move-data", "use-node-agent");
+    let snapshots = "default-snapshot-move-data needs snapshots: set use-csi-snapshots=true too";
+    let nodes = "default-snapshot-move-data needs the node agent: set use-node-agent=true too";
+    assert_eq!(told(&[(moves, json!(true))]), [snapshots, nodes]);
+    assert_eq!(told(&[(moves, json!(true)), (csi, json!(true))]), [nodes]);
+    assert_eq!(told(&[(moves, json!(true)), (csi, json!(true)), (agent, json!(true))]), Vec::<String>::new());
+}
+
+#[test]
+fn what_keeps_options_from_their_effect_is_told_and_holds_nothing_up() {
+    let settings = [("use-csi-snapshots", json!(true)), ("image-pull-secrets", json!("b, a"))];
+    let snapshot = snapshot(&settings, vec![relation("s3-credentials", S3)]);
+    let needs = super::needs(&snapshot);
+    assert!(needs.snapshot_classes && needs.pull_secrets == ["a", "b"]);
+    let facts = Facts {
+        snapshot_classes: Some(SnapshotClasses::Undefined),
+        missing_pull_secrets: vec!["a".into(), "b".into()],
+        ..facts()
+    };
+    let plan = super::plan(&snapshot, &facts);
+    assert!(installation(&plan).csi_snapshots && installation(&plan).image_pull_secrets == ["a", "b"]);
+    let remarks = [
+        "use-csi-snapshots=true makes no snapshots: the cluster has no VolumeSnapshots: install their definitions and controller",
+        "image-pull-secrets names the Secrets a, b, which are not there",
+    ];
+    assert_eq!((plan.remarks.as_slice(), plan.obstacles.is_empty()), (&remarks.map(str::to_owned)[..], true));
+}
+
+#[test]
+fn a_name_that_no_secret_has_keeps_the_pods_as_they_are() {
+    let plan = plan(&snapshot(&[("image-pull-secrets", json!("my secret"))], vec![relation("s3-credentials", S3)]));
+    let message = "the option image-pull-secrets: \"my secret\" is no name of a Secret; or juju config --reset image-pull-secrets";
+    assert_eq!(plan.obstacles, [Status::Blocked(message.into())]);
+    assert_eq!(installation(&plan).held_back, HeldBack { server: true, node_agent: true });
+}
+
+#[test]
 fn nodes_with_different_directories_keep_their_agent_as_it_is() {
     let known = CurrentRoot::Known("/var/lib/kubelet".parse().unwrap());
     for (current, wanted, held_back) in

@@ -19,6 +19,8 @@ pub(crate) const REPOSITORY_SECRET: &str = "velero-repo-credentials";
 pub(crate) const REPOSITORY_KEY: &str = "repository-password";
 /// The password that Velero itself puts there, which everybody knows. Reference: `pkg/repository/keys/keys.go` of Velero.
 pub(crate) const PUBLIC_PASSWORD: &[u8] = b"static-passw0rd";
+/// The argument by which the server and the node agent make snapshots by CSI drivers.
+pub(crate) const CSI_FEATURE: &str = "--features=EnableCSI";
 /// The label that the CLI puts on all that belongs to Velero.
 pub(crate) const COMPONENT: (&str, &str) = ("component", "velero");
 /// The label by which the charm knows what charms of its kind made.

@@ -79,7 +79,7 @@ const VELERO: Modules<'_> = &[
     ("location", &["names", "phase", "seen", "wanted"]),
     ("change", &["location", "names", "phase", "seen", "wanted"]),
     ("runs", &["location", "names", "phase", "wanted"]),
-    ("forecast", &["location", "names", "wanted"]),
+    ("forecast", &["location", "names", "seen", "wanted"]),
 ];
 
 /// The modules of the sandbox. Its command line, `cli`, is above all of them: the library cannot name it.

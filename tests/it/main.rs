@@ -49,6 +49,7 @@ mod storage;
 mod storage_test;
 mod units;
 mod version;
+mod volume_options;
 mod volumes;
 mod watchers;
 mod workload;

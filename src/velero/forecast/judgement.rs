@@ -1,7 +1,7 @@
 //! Whether the data of a volume will be in a backup, and if not, why.
 //!
-//! Reference: `pkg/backup/item_backupper.go`, `internal/volumehelper` and `pkg/podvolume/backupper.go` of Velero 1.18. The charm does
-//! not enable Velero's CSI snapshots.
+//! Reference: `pkg/backup/item_backupper.go`, `pkg/backup/actions/csi/pvc_action.go`, `internal/volumehelper` and
+//! `pkg/podvolume/backupper.go` of Velero 1.18.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -77,7 +77,8 @@ impl Forecast {
             if !takes(selection, claim, uses) {
                 continue;
             }
-            match (Case { selection, means, kind: volumes.kind_of(claim), claim, uses }).gap() {
+            let (kind, driver) = (volumes.kind_of(claim), volumes.driver_of(claim));
+            match (Case { selection, means, kind, driver, claim, uses }).gap() {
                 None => forecast.with_data += 1,
                 Some(gap) => {
                     forecast.without_data.insert(format!("{}/{}", claim.namespace, claim.name), gap);
@@ -114,6 +115,7 @@ struct Case<'a> {
     means: &'a Means,
     claim: &'a Claim,
     kind: VolumeKind,
+    driver: Option<&'a str>,
     uses: &'a [Use],
 }
 
@@ -159,11 +161,21 @@ impl Case<'_> {
 
     /// Whether there is a snapshot. Velero makes none of a volume whose files are to be read, even if they are not.
     fn has_snapshot(&self) -> bool {
-        let VolumeKind::Disk { provider } = self.kind else { return false };
-        self.means.snapshots.as_deref() == Some(provider)
-            && self.selection.makes_snapshots()
-            && self.selection.brings_volumes()
+        let by_provider = match (&self.kind, &self.means.snapshot_classes, self.driver) {
+            // Velero's own plugin leaves them to the driver.
+            (_, Some(_), Some(_)) => false,
+            (VolumeKind::Disk { provider }, _, _) => {
+                self.means.snapshots.as_deref() == Some(*provider) && self.selection.brings_volumes()
+            }
+            _ => false,
+        };
+        let by_driver = || {
+            let (classes, driver) = (self.means.snapshot_classes.as_ref(), self.driver);
+            classes.zip(driver).is_some_and(|(classes, driver)| classes.are_for(driver))
+        };
+        self.selection.makes_snapshots()
             && !self.uses.iter().any(|used| self.is_read(used))
+            && (by_provider || by_driver())
     }
 
     fn is_read(&self, used: &Use) -> bool {

@@ -27,6 +27,8 @@ pub(super) struct Volumes {
     uses: BTreeMap<(String, String), Vec<Use>>,
     /// By the names of the volumes that claims are bound to.
     kinds: BTreeMap<String, VolumeKind>,
+    /// The CSI drivers of those that have one.
+    drivers: BTreeMap<String, String>,
 }
 
 /// A claim that is bound to a volume.
@@ -87,6 +89,7 @@ impl Volumes {
         let namespaces: BTreeSet<_> = claims.iter().map(|claim| claim.namespace.as_str()).collect();
         let bound: BTreeSet<_> = claims.iter().map(|claim| claim.volume.as_str()).collect();
         let (mut uses, mut kinds) = (BTreeMap::<_, Vec<Use>>::new(), BTreeMap::new());
+        let mut drivers = BTreeMap::new();
         let pods = collect(cluster, "Pod", Some(&namespaces), |pod: SeenPod| {
             for (claim, used) in pod.uses() {
                 uses.entry((pod.metadata.namespace.clone(), claim)).or_default().push(used);
@@ -95,14 +98,20 @@ impl Volumes {
         let volumes = collect(cluster, "PersistentVolume", None, |volume: SeenVolume| {
             if bound.contains(volume.metadata.name.as_str()) {
                 kinds.insert(volume.metadata.name.clone(), volume.kind());
+                drivers.extend(volume.spec.csi.map(|csi| (volume.metadata.name, csi.driver)));
             }
         });
         futures::try_join!(pods, volumes)?;
-        Ok(Self { claims, uses, kinds })
+        Ok(Self { claims, uses, kinds, drivers })
     }
 
     pub(super) fn kind_of(&self, claim: &Claim) -> VolumeKind {
         self.kinds.get(&claim.volume).copied().unwrap_or_default()
+    }
+
+    /// Returns the CSI driver of a claim's volume, if it has one.
+    pub(super) fn driver_of(&self, claim: &Claim) -> Option<&str> {
+        self.drivers.get(&claim.volume).map(String::as_str)
     }
 
     /// Returns the uses that pods make of a claim.

@@ -1,6 +1,6 @@
 //! What has to be known of the cluster before anything can be planned.
 
-use super::{holdings::Holdings, kubelet_root::FoundRoot};
+use super::{holdings::Holdings, kubelet_root::FoundRoot, snapshot_classes::SnapshotClasses};
 use crate::{
     proxies::Proxies,
     velero::wanted::{ProxiesSecret, Version},
@@ -17,6 +17,10 @@ pub(crate) struct Needs {
     pub kubelet_root: bool,
     /// The proxies by which the store is to be reached, whose Secret is looked at.
     pub proxies: Option<Proxies>,
+    /// Whether snapshots by CSI drivers are wanted, for which there have to be classes.
+    pub snapshot_classes: bool,
+    /// The names of the Secrets by which images are to be pulled.
+    pub pull_secrets: Vec<String>,
 }
 
 /// What a plan depends on beside what Juju says.
@@ -30,6 +34,10 @@ pub(crate) struct Facts {
     pub kubelet_root: Option<FoundRoot>,
     /// The Secret with the proxies, if there are to be any.
     pub proxies: Option<ProxiesSecret>,
+    /// The VolumeSnapshotClasses, if they were asked for.
+    pub snapshot_classes: Option<SnapshotClasses>,
+    /// The names of those Secrets for pulling images that are not there.
+    pub missing_pull_secrets: Vec<String>,
     /// What is there under the names of Velero's objects, and whose it is.
     pub holdings: Holdings,
 }

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     process::{self, Limits, ProcessError},
     proxies::Proxies,
+    velero::names::CSI_FEATURE,
 };
 
 /// A dry run takes a fraction of a second and prints some 200 KB; nothing that the charm asks for itself takes more.
@@ -168,6 +169,13 @@ fn install_arguments(namespace: &str, installation: &Installation) -> Vec<String
     // The CLI refuses it without the node agent.
     if installation.default_volumes_to_fs_backup && installation.node_agent {
         arguments.push("--default-volumes-to-fs-backup".to_owned());
+    }
+    if installation.csi_snapshots {
+        arguments.push(CSI_FEATURE.to_owned());
+        // The node agent moves it.
+        if installation.default_snapshot_move_data && installation.node_agent {
+            arguments.push("--default-snapshot-move-data".to_owned());
+        }
     }
     if let Some(image) = &installation.plugin_image {
         arguments.push(format!("--plugins={image}"));

@@ -16,6 +16,9 @@ fn without_storage() -> Installation {
         node_agent: false,
         kubelet_root: None,
         default_volumes_to_fs_backup: false,
+        csi_snapshots: false,
+        default_snapshot_move_data: false,
+        image_pull_secrets: Vec::new(),
         repository_password: None,
         proxies: None,
         plugin_image: None,
@@ -41,6 +44,9 @@ fn with_storage() -> Installation {
         node_agent: true,
         kubelet_root: Some("/var/lib/k0s/kubelet".parse().unwrap()),
         default_volumes_to_fs_backup: true,
+        csi_snapshots: false,
+        default_snapshot_move_data: false,
+        image_pull_secrets: Vec::new(),
         repository_password: None,
         proxies: None,
         plugin_image: Some("velero/velero-plugin-for-aws:v1.14.3".into()),
@@ -76,6 +82,16 @@ fn with_storage_every_value_becomes_a_flag_and_the_credentials_none() {
         assert!(arguments.iter().any(|argument| argument == flag), "{flag}");
     }
     assert!(!arguments.concat().contains("marked-secret"));
+}
+
+#[test]
+fn the_data_of_snapshots_is_moved_where_there_are_snapshots_and_a_node_agent() {
+    let flags = |csi_snapshots, node_agent| {
+        let moved = Installation { csi_snapshots, node_agent, default_snapshot_move_data: true, ..without_storage() };
+        let arguments = install_arguments("backups", &moved);
+        ["--features=EnableCSI", "--default-snapshot-move-data"].map(|flag| arguments.iter().any(|told| told == flag))
+    };
+    assert_eq!([flags(true, true), flags(true, false), flags(false, true)], [[true; 2], [true, false], [false; 2]]);
 }
 
 /// A stand-in for the program, for what does not depend on what the real one prints.

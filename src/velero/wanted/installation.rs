@@ -20,6 +20,12 @@ pub(crate) struct Installation {
     pub kubelet_root: Option<KubeletRoot>,
     /// Whether volumes are backed up by their files unless something says otherwise.
     pub default_volumes_to_fs_backup: bool,
+    /// Whether snapshots of volumes are made by their CSI drivers.
+    pub csi_snapshots: bool,
+    /// Whether the data of such snapshots goes into the store unless something says otherwise.
+    pub default_snapshot_move_data: bool,
+    /// The names of the Secrets by which images are pulled.
+    pub image_pull_secrets: Vec<String>,
     /// The password that files of volumes are to be encrypted with; `None` for the one that there is.
     pub repository_password: Option<SecretString>,
     /// By which proxies the store is reached, if by any.

@@ -16,7 +16,7 @@ pub(crate) mod user_command;
 pub(crate) mod version;
 
 pub(crate) use cli::{Cli, CliError};
-pub(crate) use image::check_image;
+pub(crate) use image::{check_image, pull_secrets};
 pub(crate) use installation::{BackupLocation, HeldBack, Installation, LocationPlan, PlannedProxies, ProxiesSecret};
 pub(crate) use kubelet_root::KubeletRoot;
 pub(crate) use manifests::{CredentialsSecret, Manifests, to_yaml};

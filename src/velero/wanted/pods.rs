@@ -62,6 +62,12 @@ pub(super) fn complete_node_agent(object: &mut DynamicObject, installation: &Ins
 
 fn complete_template(spec: &mut Value, installation: &Installation) {
     add_proxies(spec, installation);
+    let secrets = &installation.image_pull_secrets;
+    if !secrets.is_empty() {
+        // Those who run more of the same images take them over: maintenance jobs from the server, others from the node agent.
+        let named = secrets.iter().map(|name| json!({"name": name}));
+        spec["template"]["spec"]["imagePullSecrets"] = named.collect();
+    }
     // Hardened namespaces have it off on every ServiceAccount, and Velero needs its token.
     spec["template"]["spec"]["automountServiceAccountToken"] = json!(true);
     for container in containers(spec) {
@@ -127,6 +133,17 @@ mod tests {
             let context = at(&object, &format!("/spec/template/spec/{container}/securityContext"));
             assert_eq!(context["allowPrivilegeEscalation"], false, "{container}");
             assert_eq!(context["capabilities"], json!({"drop": ["ALL"]}), "{container}");
+        }
+    }
+
+    #[test]
+    fn the_images_of_all_pods_are_pulled_by_the_same_secrets() {
+        let installation = Installation { image_pull_secrets: vec!["a".into(), "b".into()], ..installation() };
+        let (mut server, mut agent) = (printed("Deployment"), printed("DaemonSet"));
+        complete_server(&mut server, &installation);
+        complete_node_agent(&mut agent, &installation);
+        for object in [server, agent] {
+            assert_eq!(at(&object, "/spec/template/spec/imagePullSecrets"), &json!([{"name": "a"}, {"name": "b"}]));
         }
     }
 
