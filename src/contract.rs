@@ -95,6 +95,8 @@ pub mod option {
     pub const DEFAULT_TTL: ConfigOption<&str> = ConfigOption { name: "default-ttl", default: "" };
     /// Which backups of applications are kept, however long they could be; empty for all.
     pub const RETENTION: ConfigOption<&str> = ConfigOption { name: "retention", default: "" };
+    /// What becomes of volumes in backups of applications, in Velero's own form; empty for nothing special.
+    pub const RESOURCE_POLICY: ConfigOption<&str> = ConfigOption { name: "resource-policy", default: "" };
     /// Whether the pods that use the volumes of an application are backed up with them, as is needed for their files.
     pub const ADD_PODS_TO_BACKUPS: ConfigOption<bool> = ConfigOption { name: "add-pods-to-backups", default: false };
     /// Whether the storage is used as ever, or only restored from.
@@ -118,6 +120,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec::Text(option::DEFAULT_SCHEDULE),
     OptionSpec::Text(option::DEFAULT_TTL),
     OptionSpec::Text(option::RETENTION),
+    OptionSpec::Text(option::RESOURCE_POLICY),
     OptionSpec::Boolean(option::ADD_PODS_TO_BACKUPS),
     OptionSpec::Text(option::STORAGE_MODE),
     OptionSpec::Secret(option::REPOSITORY_PASSWORD),

@@ -8,7 +8,7 @@ use std::fmt::Display;
 use secrecy::SecretString;
 
 use crate::{
-    backups::{BackupPlan, Cron, Defaults, Retention, Ttl, undercut},
+    backups::{BackupPlan, Cron, Defaults, PolicyPlan, Retention, Ttl, VolumePolicies, undercut},
     contract::{ConfigOption, option},
     integrations::{self, Declarations, FieldSource, Publication, Refusal, STORAGE_INTERFACES, StorageRelation},
     juju::{ConfigValues, ModelProxies},
@@ -230,18 +230,23 @@ pub(crate) struct BackupSettings {
     pub adds_pods: bool,
     /// How long it is kept where its application does not say so.
     pub ttl: Option<Ttl>,
+    /// Whether there are policies for volumes.
+    pub has_policies: bool,
 }
 
 /// Returns what the options say of backups that are made by hand, or the status for one that cannot be used.
 pub(crate) fn backup_settings(config: &ConfigValues) -> Result<BackupSettings, Status> {
     let mut obstacles = Vec::new();
-    match read_option(config, option::DEFAULT_TTL, Ttl::parse, &mut obstacles) {
-        Ok(ttl) => Ok(BackupSettings {
+    let ttl = read_option(config, option::DEFAULT_TTL, Ttl::parse, &mut obstacles);
+    let policies = read_option(config, option::RESOURCE_POLICY, VolumePolicies::parse, &mut obstacles);
+    match (ttl, policies) {
+        (Ok(ttl), Ok(policies)) => Ok(BackupSettings {
             default_volumes_to_fs_backup: switch(config, option::DEFAULT_VOLUMES_TO_FS_BACKUP),
             adds_pods: switch(config, option::ADD_PODS_TO_BACKUPS),
             ttl,
+            has_policies: policies.is_some(),
         }),
-        Err(()) => Err(obstacles.remove(0)),
+        _ => Err(obstacles.remove(0)),
     }
 }
 
@@ -261,10 +266,15 @@ fn backups(snapshot: &Snapshot, obstacles: &mut Vec<Status>) -> Option<BackupPla
         schedule: read_option(&snapshot.config, option::DEFAULT_SCHEDULE, Cron::parse, obstacles),
         ttl: read_option(&snapshot.config, option::DEFAULT_TTL, Ttl::parse, obstacles),
         adds_pods: switch(&snapshot.config, option::ADD_PODS_TO_BACKUPS),
+        policies: read_option(&snapshot.config, option::RESOURCE_POLICY, VolumePolicies::parse, obstacles),
     };
     snapshot.looks_at_schedules().then(|| {
         let Declarations { declarations, unknown } = integrations::declarations(snapshot);
-        let plan = BackupPlan::of(declarations, unknown, &defaults);
+        let mut plan = BackupPlan::of(declarations, unknown, &defaults);
+        // They end in the hook in which the option does.
+        if snapshot.periodic && plan.policies == PolicyPlan::None {
+            plan.policies = PolicyPlan::Keep;
+        }
         // Each backup would fail, as nothing can be written.
         if storage_mode(&snapshot.config) == Ok(StorageMode::Recovery) { plan.paused() } else { plan }
     })

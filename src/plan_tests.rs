@@ -480,7 +480,8 @@ fn a_retention_is_for_what_applications_declare_and_a_ttl_that_is_too_short_for_
 #[test]
 fn a_backup_by_hand_goes_by_the_options_too() {
     let settings = |option: &str, value: Value| backup_settings(&[(option.to_owned(), value)].into_iter().collect());
-    let by_default = BackupSettings { default_volumes_to_fs_backup: false, adds_pods: false, ttl: None };
+    let by_default =
+        BackupSettings { default_volumes_to_fs_backup: false, adds_pods: false, ttl: None, has_policies: false };
     assert_eq!(settings("default-ttl", json!("")), Ok(by_default.clone()));
     let with_files = BackupSettings { default_volumes_to_fs_backup: true, ..by_default.clone() };
     assert_eq!(settings("default-volumes-to-fs-backup", json!(true)), Ok(with_files));
@@ -488,6 +489,27 @@ fn a_backup_by_hand_goes_by_the_options_too() {
     assert_eq!(settings("default-ttl", json!("72h")), Ok(kept));
     let told = settings("default-ttl", json!("30d")).unwrap_err().message();
     assert!(told.starts_with("the option default-ttl: \"30d\""), "{told}");
+}
+
+#[test]
+fn policies_for_volumes_are_read_as_velero_does_and_end_with_the_option() {
+    let of = |text: &str, periodic: bool| {
+        let snapshot = Snapshot { periodic, ..snapshot(&[("resource-policy", json!(text))], with_ledger()) };
+        let plan = plan(&snapshot);
+        (plan.backups.unwrap().policies, plan.obstacles)
+    };
+    let (policies, obstacles) = of("version: v1\n", true);
+    assert!(
+        matches!(policies, PolicyPlan::Use(policies) if policies.as_str() == "version: v1\n") && obstacles.is_empty()
+    );
+    assert_eq!((of("", false).0, of("", true).0), (PolicyPlan::None, PolicyPlan::Keep));
+    let (policies, obstacles) = of("version: v2", false);
+    let told = "the option resource-policy: incompatible version number v2 with supported version v1; \
+                or juju config --reset resource-policy";
+    assert_eq!((policies, obstacles), (PolicyPlan::Keep, vec![Status::Blocked(told.into())]));
+    let settings = backup_settings(&config(&[("resource-policy", json!("version: v2"))]));
+    assert_eq!(settings.unwrap_err().message(), told);
+    assert!(backup_settings(&config(&[("resource-policy", json!("version: v1"))])).unwrap().has_policies);
 }
 
 #[test]

@@ -50,6 +50,11 @@ pub(crate) fn proxies_secret(application: &str) -> String {
     format!("{application}-proxies")
 }
 
+/// Returns the name of the ConfigMap with an application's policies for volumes. No other application would call one so.
+pub(crate) fn policies_name(application: &str) -> String {
+    format!("{application}-resource-policy")
+}
+
 /// Returns the kind of the BackupStorageLocation.
 pub(crate) fn backup_location_kind() -> TypeMeta {
     velero_kind("v1", "BackupStorageLocation")

@@ -38,6 +38,7 @@ mod proxies;
 mod readiness;
 mod removal;
 mod repository_password;
+mod resource_policy;
 mod retention;
 mod run_action;
 mod run_flags;

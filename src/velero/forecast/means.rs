@@ -1,6 +1,11 @@
 //! By what means the data of volumes can be backed up in a cluster.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::join_all;
+
 use crate::{
+    backups::VolumePolicies,
     cluster::{Cluster, ClusterError, named},
     velero::{
         location::snapshots::snapshot_provider,
@@ -18,15 +23,33 @@ pub(super) struct Means {
     pub snapshots: Option<String>,
     /// By which CSI drivers the server makes snapshots, where it makes any.
     pub snapshot_classes: Option<SnapshotClasses>,
+    /// What becomes of volumes, by the names of the ConfigMaps that say so.
+    pub policies: BTreeMap<String, VolumePolicies>,
 }
 
 impl Means {
-    pub(super) async fn read(cluster: &Cluster) -> Result<Self, ClusterError> {
-        let (node_agent, snapshots, csi) =
-            futures::try_join!(has_node_agent(cluster), snapshot_provider(cluster), has_csi_snapshots(cluster))?;
+    /// Reads them, with the policies of these names.
+    pub(super) async fn read(cluster: &Cluster, names: BTreeSet<&str>) -> Result<Self, ClusterError> {
+        let policies = join_all(names.into_iter().map(|name| policies(cluster, name)));
+        let policies = async { policies.await.into_iter().collect::<Result<Vec<_>, _>>() };
+        let (node_agent, snapshots, csi, policies) = futures::try_join!(
+            has_node_agent(cluster),
+            snapshot_provider(cluster),
+            has_csi_snapshots(cluster),
+            policies
+        )?;
         let snapshot_classes = if csi { Some(snapshot_classes::read(cluster).await?) } else { None };
-        Ok(Self { node_agent, snapshots, snapshot_classes })
+        let policies = policies.into_iter().flatten().collect();
+        Ok(Self { node_agent, snapshots, snapshot_classes, policies })
     }
+}
+
+/// Returns the policies in a ConfigMap, with its name. Backups fail by those that cannot be read.
+async fn policies(cluster: &Cluster, name: &str) -> Result<Option<(String, VolumePolicies)>, ClusterError> {
+    let found = cluster.find(&cluster.own(named("v1", "ConfigMap", name))).await?;
+    let text = found.as_ref().and_then(|found| found.data["data"].as_object()?.values().next()?.as_str());
+    let policies = text.and_then(|text| VolumePolicies::parse(text).ok());
+    Ok(policies.map(|policies| (name.to_owned(), policies)))
 }
 
 /// Whether the server makes snapshots by CSI drivers.

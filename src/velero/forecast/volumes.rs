@@ -11,13 +11,38 @@ use kube::api::TypeMeta;
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::selection::Selection;
-use crate::cluster::{Cluster, ClusterError, Head, Listed};
+use crate::{
+    backups::VolumeTraits,
+    cluster::{Cluster, ClusterError, Head, Listed},
+};
 
 /// Of how many namespaces each is asked for its objects. Above that, one list of the whole cluster is quicker.
 const MOST_NAMESPACES: usize = 8;
+/// The phase of a claim that has a volume.
+const BOUND: &str = "Bound";
 /// The annotations of a pod with the names of volumes whose files are to be read, and are not to be read.
 const READ: &str = "backup.velero.io/backup-volumes";
 const NOT_READ: &str = "backup.velero.io/backup-volumes-excludes";
+
+/// The fields of a volume's spec that say what it is, beside those that are read, and what policies call them.
+const KINDS: [(&str, &str); 16] = [
+    ("azureFile", "azureFile"),
+    ("cephfs", "cephfs"),
+    ("cinder", "cinder"),
+    ("fc", "fc"),
+    ("flocker", "flocker"),
+    ("flexVolume", "flexVolume"),
+    ("glusterfs", "glusterfs"),
+    ("iscsi", "iscsi"),
+    ("local", "local"),
+    ("photonPersistentDisk", "photonPersistentDisk"),
+    ("portworxVolume", "portworxVolume"),
+    ("quobyte", "quobyte"),
+    ("rbd", "rbd"),
+    ("scaleIO", "scaleIO"),
+    ("storageos", "storageOS"),
+    ("vsphereVolume", "vsphereVolume"),
+];
 
 /// The claims that backups may take, with all that decides whether their data comes along.
 #[derive(Debug, Default)]
@@ -29,6 +54,8 @@ pub(super) struct Volumes {
     kinds: BTreeMap<String, VolumeKind>,
     /// The CSI drivers of those that have one.
     drivers: BTreeMap<String, String>,
+    /// What policies may ask for, of those as well. Only read where there are policies.
+    traits: BTreeMap<String, VolumeTraits>,
 }
 
 /// A claim that is bound to a volume.
@@ -38,6 +65,7 @@ pub(super) struct Claim {
     pub name: String,
     pub labels: BTreeMap<String, String>,
     pub is_block_device: bool,
+    pub access_modes: BTreeSet<String>,
     volume: String,
 }
 
@@ -89,7 +117,8 @@ impl Volumes {
         let namespaces: BTreeSet<_> = claims.iter().map(|claim| claim.namespace.as_str()).collect();
         let bound: BTreeSet<_> = claims.iter().map(|claim| claim.volume.as_str()).collect();
         let (mut uses, mut kinds) = (BTreeMap::<_, Vec<Use>>::new(), BTreeMap::new());
-        let mut drivers = BTreeMap::new();
+        let (mut drivers, mut traits) = (BTreeMap::new(), BTreeMap::new());
+        let has_policies = selections.iter().any(|selection| selection.policies().is_some());
         let pods = collect(cluster, "Pod", Some(&namespaces), |pod: SeenPod| {
             for (claim, used) in pod.uses() {
                 uses.entry((pod.metadata.namespace.clone(), claim)).or_default().push(used);
@@ -98,15 +127,30 @@ impl Volumes {
         let volumes = collect(cluster, "PersistentVolume", None, |volume: SeenVolume| {
             if bound.contains(volume.metadata.name.as_str()) {
                 kinds.insert(volume.metadata.name.clone(), volume.kind());
+                if has_policies {
+                    traits.insert(volume.metadata.name.clone(), volume.traits());
+                }
                 drivers.extend(volume.spec.csi.map(|csi| (volume.metadata.name, csi.driver)));
             }
         });
         futures::try_join!(pods, volumes)?;
-        Ok(Self { claims, uses, kinds, drivers })
+        Ok(Self { claims, uses, kinds, drivers, traits })
     }
 
     pub(super) fn kind_of(&self, claim: &Claim) -> VolumeKind {
         self.kinds.get(&claim.volume).copied().unwrap_or_default()
+    }
+
+    /// Returns what policies may ask for of a claim.
+    pub(super) fn traits_of(&self, claim: &Claim) -> VolumeTraits {
+        VolumeTraits {
+            labels: claim.labels.clone(),
+            // Others have no data.
+            phase: BOUND.to_owned(),
+            mode: if claim.is_block_device { "Block" } else { "Filesystem" }.to_owned(),
+            access_modes: claim.access_modes.clone(),
+            ..self.traits.get(&claim.volume).cloned().unwrap_or_default()
+        }
     }
 
     /// Returns the CSI driver of a claim's volume, if it has one.
@@ -159,6 +203,7 @@ struct SeenClaim {
 struct SeenClaimSpec {
     volume_name: String,
     volume_mode: String,
+    access_modes: BTreeSet<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -177,11 +222,12 @@ impl SeenClaim {
     /// Returns the claim, if it has a volume: another has no data.
     fn claim(self) -> Option<Claim> {
         let Self { metadata: Head { namespace, name, labels, .. }, spec, status } = self;
-        (status.phase == "Bound" && !spec.volume_name.is_empty()).then(|| Claim {
+        (status.phase == BOUND && !spec.volume_name.is_empty()).then(|| Claim {
             namespace: namespace.unwrap_or_default(),
             name,
             labels,
             is_block_device: spec.volume_mode == "Block",
+            access_modes: spec.access_modes,
             volume: spec.volume_name,
         })
     }
@@ -286,11 +332,32 @@ struct SeenVolumeSpec {
     aws_elastic_block_store: Option<IgnoredAny>,
     gce_persistent_disk: Option<IgnoredAny>,
     azure_disk: Option<IgnoredAny>,
+    nfs: Option<Nfs>,
+    capacity: Size,
+    storage_class_name: String,
+    #[serde(flatten)]
+    others: BTreeMap<String, IgnoredAny>,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Csi {
     driver: String,
+    #[serde(default)]
+    volume_attributes: BTreeMap<String, String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Nfs {
+    server: String,
+    path: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Size {
+    storage: String,
 }
 
 impl Listed for SeenVolume {
@@ -300,6 +367,29 @@ impl Listed for SeenVolume {
 }
 
 impl SeenVolume {
+    /// Returns what policies may ask for of the volume itself.
+    fn traits(&self) -> VolumeTraits {
+        let spec = &self.spec;
+        let known = [
+            ("hostPath", spec.host_path.is_some()),
+            ("csi", spec.csi.is_some()),
+            ("awsElasticBlockStore", spec.aws_elastic_block_store.is_some()),
+            ("gcePersistentDisk", spec.gce_persistent_disk.is_some()),
+            ("azureDisk", spec.azure_disk.is_some()),
+            ("nfs", spec.nfs.is_some()),
+        ];
+        let known = known.into_iter().find(|(_, is_it)| *is_it).map(|(kind, _)| kind);
+        let other = || KINDS.into_iter().find(|(field, _)| spec.others.contains_key(*field)).map(|(_, kind)| kind);
+        VolumeTraits {
+            capacity: spec.capacity.storage.clone(),
+            storage_class: spec.storage_class_name.clone(),
+            kind: known.or_else(other).unwrap_or_default().to_owned(),
+            nfs: spec.nfs.as_ref().map(|nfs| (nfs.server.clone(), nfs.path.clone())),
+            csi: spec.csi.as_ref().map(|csi| (csi.driver.clone(), csi.volume_attributes.clone())),
+            ..VolumeTraits::default()
+        }
+    }
+
     /// Reference: `GetVolumeID` of Velero's plugins for AWS 1.14, GCP 1.14 and Azure 1.9.
     fn kind(&self) -> VolumeKind {
         let spec = &self.spec;

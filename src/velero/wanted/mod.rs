@@ -10,6 +10,7 @@ pub(crate) mod label_value;
 pub(crate) mod manifests;
 pub(crate) mod pod_security;
 pub(crate) mod pods;
+pub(crate) mod policies;
 pub(crate) mod restore;
 pub(crate) mod schedule;
 pub(crate) mod user_command;

@@ -30,7 +30,7 @@ pub(crate) use ending::application_ends;
 use ownership::{bears_label, goes_with_velero};
 
 use super::{
-    namespace, proxies,
+    namespace, policies, proxies,
     release::{self, Since},
 };
 use crate::{
@@ -39,7 +39,7 @@ use crate::{
     velero::{
         names::{
             COMPONENT_SELECTOR, CREDENTIALS, INSTANCE, LOCATION, MANAGED_BY, METRICS, NODE_AGENT, REPOSITORY_SECRET,
-            SERVER, proxies_secret,
+            SERVER, policies_name, proxies_secret,
         },
         seen::{
             holdings::{Claim, Holdings, PartlyRead},
@@ -203,6 +203,8 @@ impl Run<'_> {
         }
         let proxies = proxies::delete(self.cluster, self.application).await;
         removal.note(&format!("Secret {}", proxies_secret(self.application)), proxies);
+        let policies = policies::delete(self.cluster, self.application).await;
+        removal.note(&format!("ConfigMap {}", policies_name(self.application)), policies);
     }
 
     /// Deletes the objects of Velero in the namespace, of all kinds at once. Returns whether any of them is somebody else's and
