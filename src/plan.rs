@@ -3,6 +3,9 @@
 //! It is made by parts. What is wrong with one of them is an obstacle of that part alone: the part stays as it is, and the others
 //! go on.
 
+pub(crate) mod reach;
+mod volumes;
+
 use std::fmt::Display;
 
 use secrecy::SecretString;
@@ -11,15 +14,13 @@ use crate::{
     backups::{BackupPlan, Cron, Defaults, PolicyPlan, Retention, Ttl, VolumePolicies, undercut},
     contract::{ConfigOption, option},
     integrations::{self, Declarations, FieldSource, Publication, Refusal, STORAGE_INTERFACES, StorageRelation},
-    juju::{ConfigValues, ModelProxies},
-    proxies::{self, Proxies},
+    juju::ConfigValues,
     snapshot::{OptionSecret, Snapshot},
     status::Status,
     storage::{PROVIDERS, Storage, StorageError},
     velero::{
         BackupLocation, Conflict, CurrentRoot, Facts, FoundRoot, HeldBack, Holdings, ImageOptions, Installation,
-        KubeletRoot, LocationPlan, Needs, PlannedProxies, ProxiesSecret, SeveralRoots, SnapshotClasses, Version,
-        check_image, proxies_secret, pull_secrets, reserved_name,
+        KubeletRoot, LocationPlan, Needs, SeveralRoots, Version, check_image, reserved_name,
     },
 };
 
@@ -94,23 +95,9 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
     let agent = node_agent(&snapshot.config, facts);
     held_back.node_agent |= agent.is_held_back;
     obstacles.extend(agent.obstacle);
-    let default_volumes_to_fs_backup = switch(&snapshot.config, option::DEFAULT_VOLUMES_TO_FS_BACKUP);
-    let csi_snapshots = switch(&snapshot.config, option::USE_CSI_SNAPSHOTS);
-    let default_snapshot_move_data = switch(&snapshot.config, option::DEFAULT_SNAPSHOT_MOVE_DATA);
-    if default_snapshot_move_data && !csi_snapshots {
-        let (moves, makes) = (option::DEFAULT_SNAPSHOT_MOVE_DATA.name, option::USE_CSI_SNAPSHOTS.name);
-        obstacles.push(Status::Blocked(format!("{moves} needs snapshots: set {makes}=true too")));
-    }
-    for (is_set, option) in [
-        (default_volumes_to_fs_backup, option::DEFAULT_VOLUMES_TO_FS_BACKUP),
-        (default_snapshot_move_data, option::DEFAULT_SNAPSHOT_MOVE_DATA),
-    ] {
-        if is_set && !agent.wanted {
-            let agent = option::USE_NODE_AGENT.name;
-            obstacles.push(Status::Blocked(format!("{} needs the node agent: set {agent}=true too", option.name)));
-        }
-    }
-    let image_pull_secrets = image_pull_secrets(&snapshot.config, &mut obstacles).unwrap_or_else(|()| {
+    let volumes::VolumesPlan { default_volumes_to_fs_backup, csi_snapshots, default_snapshot_move_data } =
+        volumes::volumes(&snapshot.config, agent.wanted, &mut obstacles);
+    let image_pull_secrets = reach::image_pull_secrets(&snapshot.config, &mut obstacles).unwrap_or_else(|()| {
         held_back = HeldBack { server: true, node_agent: true };
         Vec::new()
     });
@@ -122,7 +109,7 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
         obstacles.push(status);
         None
     });
-    let proxies = planned_proxies(snapshot, facts).unwrap_or_else(|status| {
+    let proxies = reach::planned_proxies(snapshot, facts).unwrap_or_else(|status| {
         obstacles.push(status);
         // What runs may still reach the store.
         held_back = HeldBack { server: true, node_agent: true };
@@ -153,11 +140,8 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
         .chain(notes)
         .chain(refusals.iter().map(Refusal::remark))
         .chain(undercut)
-        .chain(facts.snapshot_classes.as_ref().and_then(SnapshotClasses::lack).map(|lack| {
-            let name = option::USE_CSI_SNAPSHOTS.name;
-            format!("{name}=true makes no snapshots: {lack}")
-        }))
-        .chain(without_pull_secrets(&facts.missing_pull_secrets))
+        .chain(volumes::without_snapshots(facts))
+        .chain(reach::without_pull_secrets(&facts.missing_pull_secrets))
         .collect();
     Plan { installation: Some(installation), obstacles, remarks, refusals, publications, backups, retention }
 }
@@ -182,44 +166,6 @@ fn repository_password(snapshot: &Snapshot) -> Result<Option<SecretString>, Stat
             "the secret of the option {name} has no field {PASSWORD_FIELD}: juju update-secret SECRET {PASSWORD_FIELD}=…"
         ))
     })
-}
-
-/// Returns the names of the Secrets by which images are pulled. An option that cannot be used is added to the obstacles.
-fn image_pull_secrets(config: &ConfigValues, obstacles: &mut Vec<Status>) -> Result<Vec<String>, ()> {
-    Ok(read_option(config, option::IMAGE_PULL_SECRETS, pull_secrets, obstacles)?.unwrap_or_default())
-}
-
-/// Returns what a user should know of Secrets that are not there. An image that is there already, or that anybody may pull, needs
-/// none.
-fn without_pull_secrets(missing: &[String]) -> Option<String> {
-    let name = option::IMAGE_PULL_SECRETS.name;
-    match missing {
-        [] => None,
-        [one] => Some(format!("{name} names the Secret {one}, which is not there")),
-        several => Some(format!("{name} names the Secrets {}, which are not there", several.join(", "))),
-    }
-}
-
-/// Returns the proxies of the model, if it has any, or the status for one that cannot be used.
-pub(crate) fn proxies(model: &ModelProxies) -> Result<Option<Proxies>, Status> {
-    let ModelProxies { http, https, exceptions, api_server } = model;
-    let given = proxies::Given { http: http.as_ref(), https: https.as_ref(), exceptions, api_server };
-    Proxies::read(given).map_err(|error| {
-        let name = format!("juju-{}-proxy", error.scheme);
-        Status::Blocked(format!("the model's {name} is no URL of a proxy: juju model-config {name}=http://HOST:PORT"))
-    })
-}
-
-/// Returns the proxies that Velero is to go by.
-fn planned_proxies(snapshot: &Snapshot, facts: &Facts) -> Result<Option<PlannedProxies>, Status> {
-    match (proxies(&snapshot.proxies)?, facts.proxies.clone()) {
-        (Some(_), Some(ProxiesSecret::OfOthers)) => Err(Status::Blocked(format!(
-            "somebody else has made the Secret {} that is to hold the model's proxies: delete it",
-            proxies_secret(&snapshot.application)
-        ))),
-        (Some(proxies), Some(secret)) => Ok(Some(PlannedProxies { proxies, secret })),
-        _ => Ok(None),
-    }
 }
 
 /// What the options say of a backup that is made by hand.
@@ -315,9 +261,9 @@ pub(crate) fn needs(snapshot: &Snapshot) -> Needs {
         provider_ids: integrations::need_provider_ids(snapshot),
         kubelet_root: switch(&snapshot.config, option::USE_NODE_AGENT)
             && matches!(kubelet_root(&snapshot.config), Ok(None)),
-        proxies: proxies(&snapshot.proxies).ok().flatten(),
+        proxies: reach::proxies(&snapshot.proxies).ok().flatten(),
         snapshot_classes: switch(&snapshot.config, option::USE_CSI_SNAPSHOTS),
-        pull_secrets: image_pull_secrets(&snapshot.config, &mut Vec::new()).unwrap_or_default(),
+        pull_secrets: reach::image_pull_secrets(&snapshot.config, &mut Vec::new()).unwrap_or_default(),
     }
 }
 

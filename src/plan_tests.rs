@@ -8,9 +8,9 @@ use crate::{
     backups::SchedulePlan,
     cluster::named,
     contract::{OPTIONS, OptionSpec},
-    juju::{Databag, ModelId, RelationId},
+    juju::{Databag, ModelId, ModelProxies, RelationId},
     snapshot::Relation,
-    velero::{Claim, Held},
+    velero::{Claim, Held, ProxiesSecret, SnapshotClasses},
 };
 
 fn config(settings: &[(&str, Value)]) -> ConfigValues {

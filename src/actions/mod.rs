@@ -83,7 +83,7 @@ fn refused(environment: &Environment) -> impl Fn(VeleroError) -> ActionError {
 fn connect(environment: &Environment) -> Result<Velero, ActionError> {
     let velero = Velero::in_cluster(&environment.charm_directory).map_err(failed)?;
     // Where they cannot be used, the unit's status says so.
-    Ok(velero.by_proxies(plan::proxies(&environment.proxies).ok().flatten()))
+    Ok(velero.by_proxies(plan::reach::proxies(&environment.proxies).ok().flatten()))
 }
 
 /// Fails where the unit goes away: nobody would wait for what it begins.

@@ -113,6 +113,8 @@ impl Environment {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
 
     const UUID: &str = "2f6d1f6e-58b1-4d27-9d0c-5f0a3c6b7e11";
@@ -154,6 +156,23 @@ mod tests {
         .unwrap();
         assert_eq!(environment.dispatch, Dispatch::Action("run-cli".into()));
         assert_eq!(environment.relation, None);
+    }
+
+    #[test]
+    fn the_models_proxies_are_read_and_their_passwords_not_printed() {
+        let environment = read(&[
+            ("JUJU_DISPATCH_PATH", "hooks/install"),
+            ("JUJU_UNIT_NAME", "velero-operator/0"),
+            ("JUJU_CHARM_DIR", "/charm"),
+            ("JUJU_CHARM_HTTPS_PROXY", "http://user:marked@proxy.internal:3128"),
+            ("JUJU_CHARM_NO_PROXY", "localhost"),
+            ("KUBERNETES_SERVICE_HOST", "10.152.183.1"),
+        ])
+        .unwrap();
+        let ModelProxies { http, https, exceptions, api_server } = &environment.proxies;
+        assert_eq!(https.as_ref().unwrap().expose_secret(), "http://user:marked@proxy.internal:3128");
+        assert_eq!((http.is_none(), exceptions.as_str(), api_server.as_str()), (true, "localhost", "10.152.183.1"));
+        assert!(!format!("{environment:?}").contains("marked"));
     }
 
     #[test]

@@ -7,13 +7,13 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::backups::VolumeAction;
-
 use super::{
     means::Means,
+    seen_volume::VolumeKind,
     selection::{Selection, is_left_out},
-    volumes::{Claim, Use, VolumeKind, Volumes},
+    volumes::{Claim, Use, Volumes},
 };
+use crate::backups::VolumeAction;
 
 /// What a backup is going to hold of volumes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -5,6 +5,7 @@
 
 mod judgement;
 mod means;
+mod seen_volume;
 mod selection;
 mod volumes;
 
