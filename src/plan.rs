@@ -95,7 +95,7 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
     let agent = node_agent(&snapshot.config, facts);
     held_back.node_agent |= agent.is_held_back;
     obstacles.extend(agent.obstacle);
-    let volumes::VolumesPlan { default_volumes_to_fs_backup, csi_snapshots, default_snapshot_move_data } =
+    let volumes::VolumesPlan { default_volumes_to_fs_backup, csi_snapshots } =
         volumes::volumes(&snapshot.config, agent.wanted, &mut obstacles);
     let image_pull_secrets = reach::image_pull_secrets(&snapshot.config, &mut obstacles).unwrap_or_else(|()| {
         held_back = HeldBack { server: true, node_agent: true };
@@ -123,7 +123,6 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
         kubelet_root: agent.kubelet_root,
         default_volumes_to_fs_backup,
         csi_snapshots,
-        default_snapshot_move_data,
         image_pull_secrets,
         repository_password,
         proxies,

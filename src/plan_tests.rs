@@ -10,7 +10,7 @@ use crate::{
     contract::{OPTIONS, OptionSpec},
     juju::{Databag, ModelId, ModelProxies, RelationId},
     snapshot::Relation,
-    velero::{Claim, Held, ProxiesSecret, SnapshotClasses},
+    velero::{Claim, CsiSnapshots, Held, ProxiesSecret, SnapshotClasses},
 };
 
 fn config(settings: &[(&str, Value)]) -> ConfigValues {
@@ -290,7 +290,10 @@ fn what_keeps_options_from_their_effect_is_told_and_holds_nothing_up() {
         ..facts()
     };
     let plan = super::plan(&snapshot, &facts);
-    assert!(installation(&plan).csi_snapshots && installation(&plan).image_pull_secrets == ["a", "b"]);
+    assert!(
+        installation(&plan).csi_snapshots == CsiSnapshots::InPlace
+            && installation(&plan).image_pull_secrets == ["a", "b"]
+    );
     let remarks = [
         "use-csi-snapshots=true makes no snapshots: the cluster has no VolumeSnapshots: install their definitions and controller",
         "image-pull-secrets names the Secrets a, b, which are not there",

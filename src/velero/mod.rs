@@ -62,8 +62,8 @@ pub(crate) use seen::{
     summary::{LocationState, Summary},
 };
 pub(crate) use wanted::{
-    BackupLocation, Cli, CliError, Finish, HeldBack, Installation, KubeletRoot, LineSink, LocationPlan, Manifests,
-    PlannedProxies, ProxiesSecret, Version, check_image, pull_secrets, to_yaml,
+    BackupLocation, Cli, CliError, CsiSnapshots, Finish, HeldBack, Installation, KubeletRoot, LineSink, LocationPlan,
+    Manifests, PlannedProxies, ProxiesSecret, Version, check_image, pull_secrets, to_yaml,
 };
 pub(crate) use wanted::{
     backup::OneBackup,

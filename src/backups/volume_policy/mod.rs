@@ -99,7 +99,7 @@ struct WrittenAction {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default, rename = "parameters")]
-    _parameters: Option<BTreeMap<String, IgnoredAny>>,
+    _parameters: Option<IgnoredAny>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]

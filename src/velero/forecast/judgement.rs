@@ -88,7 +88,7 @@ impl Forecast {
             if action == Some(VolumeAction::Skip) {
                 continue;
             }
-            match (Case { selection, means, kind, driver, claim, uses, action }).gap() {
+            match (Case { selection, means, claim, kind, driver, uses, action }).gap() {
                 None => forecast.with_data += 1,
                 Some(gap) => {
                     forecast.without_data.insert(format!("{}/{}", claim.namespace, claim.name), gap);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, de::IgnoredAny};
+use serde_json::Value;
 
 use crate::{
     backups::VolumeTraits,
@@ -59,7 +60,7 @@ struct SeenVolumeSpec {
     capacity: Size,
     storage_class_name: String,
     #[serde(flatten)]
-    others: BTreeMap<String, IgnoredAny>,
+    others: BTreeMap<String, Value>,
 }
 
 #[derive(Deserialize)]

@@ -15,7 +15,7 @@ use tokio::process::Command;
 
 use super::{
     cache::{DryRunCache, Key},
-    installation::Installation,
+    installation::{CsiSnapshots, Installation},
     version::Version,
 };
 use crate::{
@@ -170,12 +170,12 @@ fn install_arguments(namespace: &str, installation: &Installation) -> Vec<String
     if installation.default_volumes_to_fs_backup && installation.node_agent {
         arguments.push("--default-volumes-to-fs-backup".to_owned());
     }
-    if installation.csi_snapshots {
+    if installation.csi_snapshots != CsiSnapshots::None {
         arguments.push(CSI_FEATURE.to_owned());
-        // The node agent moves it.
-        if installation.default_snapshot_move_data && installation.node_agent {
-            arguments.push("--default-snapshot-move-data".to_owned());
-        }
+    }
+    // The node agent moves it.
+    if installation.csi_snapshots == CsiSnapshots::Moved && installation.node_agent {
+        arguments.push("--default-snapshot-move-data".to_owned());
     }
     if let Some(image) = &installation.plugin_image {
         arguments.push(format!("--plugins={image}"));

@@ -21,9 +21,7 @@ pub(crate) struct Installation {
     /// Whether volumes are backed up by their files unless something says otherwise.
     pub default_volumes_to_fs_backup: bool,
     /// Whether snapshots of volumes are made by their CSI drivers.
-    pub csi_snapshots: bool,
-    /// Whether the data of such snapshots goes into the store unless something says otherwise.
-    pub default_snapshot_move_data: bool,
+    pub csi_snapshots: CsiSnapshots,
     /// The names of the Secrets by which images are pulled.
     pub image_pull_secrets: Vec<String>,
     /// The password that files of volumes are to be encrypted with; `None` for the one that there is.
@@ -36,6 +34,18 @@ pub(crate) struct Installation {
     pub location: LocationPlan,
     /// The parts that stay as they are, whatever is planned here: a person has to mend an option first.
     pub held_back: HeldBack,
+}
+
+/// What is to happen with snapshots by CSI drivers.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum CsiSnapshots {
+    /// None are made.
+    #[default]
+    None,
+    /// They stay in the storage of the volume.
+    InPlace,
+    /// Their data goes into the store unless something says otherwise.
+    Moved,
 }
 
 /// The proxies that the server and the node agent are to go by.

@@ -1,4 +1,4 @@
-use super::super::installation::LocationPlan;
+use super::super::installation::{CsiSnapshots, LocationPlan};
 use super::*;
 use crate::storage::{Storage, StoreKeys};
 
@@ -23,8 +23,7 @@ fn installation(certificate_authority: Option<&str>) -> Installation {
         node_agent: false,
         kubelet_root: None,
         default_volumes_to_fs_backup: false,
-        csi_snapshots: false,
-        default_snapshot_move_data: false,
+        csi_snapshots: CsiSnapshots::None,
         image_pull_secrets: Vec::new(),
         repository_password: None,
         proxies: None,

@@ -18,7 +18,9 @@ pub(crate) mod version;
 
 pub(crate) use cli::{Cli, CliError};
 pub(crate) use image::{check_image, pull_secrets};
-pub(crate) use installation::{BackupLocation, HeldBack, Installation, LocationPlan, PlannedProxies, ProxiesSecret};
+pub(crate) use installation::{
+    BackupLocation, CsiSnapshots, HeldBack, Installation, LocationPlan, PlannedProxies, ProxiesSecret,
+};
 pub(crate) use kubelet_root::KubeletRoot;
 pub(crate) use manifests::{CredentialsSecret, Manifests, to_yaml};
 pub(crate) use schedule::{SCHEDULED_BY, TARGET_LABELS};

@@ -92,7 +92,7 @@ pub(crate) async fn apply(
     let listed = cluster.collect(&kind, "Schedules", "", add);
     let config_map =
         async { if plan.policies == PolicyPlan::Keep { Ok(None) } else { policies::read(cluster, application).await } };
-    let (_, config_map) = futures::try_join!(listed, config_map)?;
+    let ((), config_map) = futures::try_join!(listed, config_map)?;
     let mut applied = SchedulesApplied::default();
     // What there is of Schedules without the right policies is better than nothing, and stays.
     match policies::apply(cluster, application, &plan.policies, config_map.as_ref()).await {
