@@ -1,13 +1,13 @@
 //! A model whose clusters reach the outside by a proxy: Velero and the charm go by it, and not to the API server.
 
-use sandbox::{forward_proxy::ForwardProxy, object_store::S3_NAME};
+use sandbox::{forward_proxy::ForwardProxy, juju::DeployOptions, object_store::S3_NAME};
 use serde_json::json;
 
 use crate::{
-    deployed::Deployed,
+    deployed::{Deployed, trusted},
     secrecy::expect_kept,
     storage_test::try_all,
-    volumes::back_and_forth,
+    volumes::back_up,
     workload::{Chosen, Workload},
     world,
 };
@@ -22,7 +22,9 @@ fn a_store_to_which_only_a_proxy_leads_is_used_and_the_api_server_is_never_asked
     let starting = ForwardProxy::start(world.cluster.access(), &folder, &login, S3_NAME);
     let proxy = world.runtime.block_on(starting).unwrap();
     let url = format!("http://velero:{}@{}", PASSWORD.1, proxy.address());
-    let mut deployed = Deployed::new("proxied");
+    let settings = [("use-node-agent", "true"), ("default-volumes-to-fs-backup", "true")];
+    let config = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let mut deployed = Deployed::with(world, "proxied", &DeployOptions { config, ..trusted() });
     deployed.model.proxies(&url, &url, "127.0.0.1,localhost,::1").unwrap();
     let s3 = world.s3().clone();
     let (bucket, chain) = (world.bucket(), json!([s3.certificate_authority]).to_string());
@@ -40,12 +42,10 @@ fn a_store_to_which_only_a_proxy_leads_is_used_and_the_api_server_is_never_asked
     let relation = deployed.relate("s3-credentials", "s3", &fields);
     deployed.assert_becomes_active();
     try_all(&deployed);
-    deployed.configure_all(&[("use-node-agent", "true"), ("default-volumes-to-fs-backup", "true")]);
-    deployed.assert_becomes_active();
 
     // Files of volumes go by it, too, and logs to the unit: nobody but the proxy knows the name.
     let workload = Workload::new(world, "proxied-workload", Chosen::ByDefault);
-    back_and_forth(&deployed, &workload);
+    back_up(&deployed, &workload);
     let logs = deployed.run_well(&format!("backup logs {}", workload.namespace()));
     assert!(logs.contains("Backed up"), "{logs}");
 

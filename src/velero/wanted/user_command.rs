@@ -197,10 +197,12 @@ mod tests {
         task::{Context, Poll},
     };
 
+    use secrecy::SecretString;
     use tempfile::TempDir;
     use tokio::io::{AsyncReadExt, ReadBuf};
 
     use super::*;
+    use crate::proxies::{Given, Proxies};
 
     /// A stand-in for the program, for what does not depend on what the real one prints.
     fn scripted(script: &str) -> (TempDir, Cli) {
@@ -235,6 +237,19 @@ mod tests {
         assert_eq!(finish, Finish::Exited(Some(3)));
         lines.sort();
         assert_eq!(lines, ["", "--namespace backups --colorized=false backup get", "no newline", "oops"]);
+    }
+
+    #[tokio::test]
+    async fn the_store_is_reached_by_the_models_proxies() {
+        let url = SecretString::from("proxy.internal:3128");
+        let given = Given { http: None, https: Some(&url), exceptions: "stores.internal", api_server: "10.152.183.1" };
+        let (_directory, cli) = scripted("echo \"$HTTPS_PROXY\"; echo \"$NO_PROXY\"");
+        let mut collected = Collected::default();
+        let cli = cli.by_proxies(Proxies::read(given).unwrap());
+        cli.command("backups", &["backup".into()], LONG, &mut collected).await.unwrap();
+        let exceptions =
+            ".cluster.local,.svc,10.152.183.1,127.0.0.1,::1,kubernetes.default.svc,localhost,stores.internal";
+        assert_eq!(collected.0, ["http://proxy.internal:3128", exceptions]);
     }
 
     #[tokio::test]
