@@ -70,6 +70,13 @@ pub mod option {
         ConfigOption { name: "default-volumes-to-fs-backup", default: false };
     /// Where the nodes' kubelets keep the volumes of pods; empty for finding it out.
     pub const KUBELET_ROOT_DIR: ConfigOption<&str> = ConfigOption { name: "kubelet-root-dir", default: "" };
+    /// Whether Velero makes snapshots of volumes by their CSI drivers.
+    pub const USE_CSI_SNAPSHOTS: ConfigOption<bool> = ConfigOption { name: "use-csi-snapshots", default: false };
+    /// Whether the data of such snapshots goes into the object store unless a backup says otherwise.
+    pub const DEFAULT_SNAPSHOT_MOVE_DATA: ConfigOption<bool> =
+        ConfigOption { name: "default-snapshot-move-data", default: false };
+    /// The Secrets by which images are pulled, with commas between their names.
+    pub const IMAGE_PULL_SECRETS: ConfigOption<&str> = ConfigOption { name: "image-pull-secrets", default: "" };
     /// The image of the Velero server and of the node agent.
     pub const VELERO_IMAGE: ConfigOption<&str> =
         ConfigOption { name: "velero-image", default: "velero/velero:v1.18.3" };
@@ -88,6 +95,8 @@ pub mod option {
     pub const DEFAULT_TTL: ConfigOption<&str> = ConfigOption { name: "default-ttl", default: "" };
     /// Which backups of applications are kept, however long they could be; empty for all.
     pub const RETENTION: ConfigOption<&str> = ConfigOption { name: "retention", default: "" };
+    /// What becomes of volumes in backups of applications, in Velero's own form; empty for nothing special.
+    pub const RESOURCE_POLICY: ConfigOption<&str> = ConfigOption { name: "resource-policy", default: "" };
     /// Whether the pods that use the volumes of an application are backed up with them, as is needed for their files.
     pub const ADD_PODS_TO_BACKUPS: ConfigOption<bool> = ConfigOption { name: "add-pods-to-backups", default: false };
     /// Whether the storage is used as ever, or only restored from.
@@ -101,6 +110,9 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec::Boolean(option::USE_NODE_AGENT),
     OptionSpec::Boolean(option::DEFAULT_VOLUMES_TO_FS_BACKUP),
     OptionSpec::Text(option::KUBELET_ROOT_DIR),
+    OptionSpec::Boolean(option::USE_CSI_SNAPSHOTS),
+    OptionSpec::Boolean(option::DEFAULT_SNAPSHOT_MOVE_DATA),
+    OptionSpec::Text(option::IMAGE_PULL_SECRETS),
     OptionSpec::Text(option::VELERO_IMAGE),
     OptionSpec::Text(option::VELERO_AWS_PLUGIN_IMAGE),
     OptionSpec::Text(option::VELERO_AZURE_PLUGIN_IMAGE),
@@ -108,6 +120,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec::Text(option::DEFAULT_SCHEDULE),
     OptionSpec::Text(option::DEFAULT_TTL),
     OptionSpec::Text(option::RETENTION),
+    OptionSpec::Text(option::RESOURCE_POLICY),
     OptionSpec::Boolean(option::ADD_PODS_TO_BACKUPS),
     OptionSpec::Text(option::STORAGE_MODE),
     OptionSpec::Secret(option::REPOSITORY_PASSWORD),

@@ -19,6 +19,7 @@ mod observability;
 mod observer;
 mod plan;
 mod process;
+mod proxies;
 mod reconcile;
 mod snapshot;
 mod status;

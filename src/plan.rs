@@ -3,12 +3,15 @@
 //! It is made by parts. What is wrong with one of them is an obstacle of that part alone: the part stays as it is, and the others
 //! go on.
 
+pub(crate) mod reach;
+mod volumes;
+
 use std::fmt::Display;
 
 use secrecy::SecretString;
 
 use crate::{
-    backups::{BackupPlan, Cron, Defaults, Retention, Ttl, undercut},
+    backups::{BackupPlan, Cron, Defaults, PolicyPlan, Retention, Ttl, VolumePolicies, undercut},
     contract::{ConfigOption, option},
     integrations::{self, Declarations, FieldSource, Publication, Refusal, STORAGE_INTERFACES, StorageRelation},
     juju::ConfigValues,
@@ -92,20 +95,24 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
     let agent = node_agent(&snapshot.config, facts);
     held_back.node_agent |= agent.is_held_back;
     obstacles.extend(agent.obstacle);
-    let default_volumes_to_fs_backup = switch(&snapshot.config, option::DEFAULT_VOLUMES_TO_FS_BACKUP);
-    if default_volumes_to_fs_backup && !agent.wanted {
-        obstacles.push(Status::Blocked(format!(
-            "{} needs the node agent: set {}=true too",
-            option::DEFAULT_VOLUMES_TO_FS_BACKUP.name,
-            option::USE_NODE_AGENT.name
-        )));
-    }
+    let volumes::VolumesPlan { default_volumes_to_fs_backup, csi_snapshots } =
+        volumes::volumes(&snapshot.config, agent.wanted, &mut obstacles);
+    let image_pull_secrets = reach::image_pull_secrets(&snapshot.config, &mut obstacles).unwrap_or_else(|()| {
+        held_back = HeldBack { server: true, node_agent: true };
+        Vec::new()
+    });
     obstacles.extend(storage.obstacle);
     let backups = backups(snapshot, &mut obstacles);
     let retention = retention(&snapshot.config, &mut obstacles).filter(|_| backups.is_some());
     let undercut = retention.as_ref().zip(backups.as_ref()).and_then(|(retention, plan)| undercut(retention, plan));
     let repository_password = repository_password(snapshot).unwrap_or_else(|status| {
         obstacles.push(status);
+        None
+    });
+    let proxies = reach::planned_proxies(snapshot, facts).unwrap_or_else(|status| {
+        obstacles.push(status);
+        // What runs may still reach the store.
+        held_back = HeldBack { server: true, node_agent: true };
         None
     });
     let installation = Installation {
@@ -115,7 +122,10 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
         node_agent_is_adopted: agent.is_adopted,
         kubelet_root: agent.kubelet_root,
         default_volumes_to_fs_backup,
+        csi_snapshots,
+        image_pull_secrets,
         repository_password,
+        proxies,
         plugin_image,
         location: storage.location,
         held_back,
@@ -129,6 +139,8 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
         .chain(notes)
         .chain(refusals.iter().map(Refusal::remark))
         .chain(undercut)
+        .chain(volumes::without_snapshots(facts))
+        .chain(reach::without_pull_secrets(&facts.missing_pull_secrets))
         .collect();
     Plan { installation: Some(installation), obstacles, remarks, refusals, publications, backups, retention }
 }
@@ -163,18 +175,23 @@ pub(crate) struct BackupSettings {
     pub adds_pods: bool,
     /// How long it is kept where its application does not say so.
     pub ttl: Option<Ttl>,
+    /// Whether there are policies for volumes.
+    pub has_policies: bool,
 }
 
 /// Returns what the options say of backups that are made by hand, or the status for one that cannot be used.
 pub(crate) fn backup_settings(config: &ConfigValues) -> Result<BackupSettings, Status> {
     let mut obstacles = Vec::new();
-    match read_option(config, option::DEFAULT_TTL, Ttl::parse, &mut obstacles) {
-        Ok(ttl) => Ok(BackupSettings {
+    let ttl = read_option(config, option::DEFAULT_TTL, Ttl::parse, &mut obstacles);
+    let policies = read_option(config, option::RESOURCE_POLICY, VolumePolicies::parse, &mut obstacles);
+    match (ttl, policies) {
+        (Ok(ttl), Ok(policies)) => Ok(BackupSettings {
             default_volumes_to_fs_backup: switch(config, option::DEFAULT_VOLUMES_TO_FS_BACKUP),
             adds_pods: switch(config, option::ADD_PODS_TO_BACKUPS),
             ttl,
+            has_policies: policies.is_some(),
         }),
-        Err(()) => Err(obstacles.remove(0)),
+        _ => Err(obstacles.remove(0)),
     }
 }
 
@@ -194,10 +211,15 @@ fn backups(snapshot: &Snapshot, obstacles: &mut Vec<Status>) -> Option<BackupPla
         schedule: read_option(&snapshot.config, option::DEFAULT_SCHEDULE, Cron::parse, obstacles),
         ttl: read_option(&snapshot.config, option::DEFAULT_TTL, Ttl::parse, obstacles),
         adds_pods: switch(&snapshot.config, option::ADD_PODS_TO_BACKUPS),
+        policies: read_option(&snapshot.config, option::RESOURCE_POLICY, VolumePolicies::parse, obstacles),
     };
     snapshot.looks_at_schedules().then(|| {
         let Declarations { declarations, unknown } = integrations::declarations(snapshot);
-        let plan = BackupPlan::of(declarations, unknown, &defaults);
+        let mut plan = BackupPlan::of(declarations, unknown, &defaults);
+        // They end in the hook in which the option does.
+        if snapshot.periodic && plan.policies == PolicyPlan::None {
+            plan.policies = PolicyPlan::Keep;
+        }
         // Each backup would fail, as nothing can be written.
         if storage_mode(&snapshot.config) == Ok(StorageMode::Recovery) { plan.paused() } else { plan }
     })
@@ -238,6 +260,9 @@ pub(crate) fn needs(snapshot: &Snapshot) -> Needs {
         provider_ids: integrations::need_provider_ids(snapshot),
         kubelet_root: switch(&snapshot.config, option::USE_NODE_AGENT)
             && matches!(kubelet_root(&snapshot.config), Ok(None)),
+        proxies: reach::proxies(&snapshot.proxies).ok().flatten(),
+        snapshot_classes: switch(&snapshot.config, option::USE_CSI_SNAPSHOTS),
+        pull_secrets: reach::image_pull_secrets(&snapshot.config, &mut Vec::new()).unwrap_or_default(),
     }
 }
 

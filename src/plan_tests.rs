@@ -8,9 +8,9 @@ use crate::{
     backups::SchedulePlan,
     cluster::named,
     contract::{OPTIONS, OptionSpec},
-    juju::{Databag, ModelId, RelationId},
+    juju::{Databag, ModelId, ModelProxies, RelationId},
     snapshot::Relation,
-    velero::{Claim, Held},
+    velero::{Claim, CsiSnapshots, Held, ProxiesSecret, SnapshotClasses},
 };
 
 fn config(settings: &[(&str, Value)]) -> ConfigValues {
@@ -37,6 +37,7 @@ fn snapshot(settings: &[(&str, Value)], relations: Vec<(&'static str, Relation)>
         application: "velero-operator".into(),
         unit: "velero-operator/0".into(),
         model: ModelId::default(),
+        proxies: ModelProxies::default(),
         address: None,
         repository_password: OptionSecret::Unset,
         retention: None,
@@ -264,6 +265,51 @@ fn files_of_volumes_need_the_node_agent_which_goes_all_the_same_when_it_is_not_w
 }
 
 #[test]
+fn data_of_snapshots_needs_snapshots_and_the_node_agent() {
+    let told = |settings: &[(&str, Value)]| {
+        let plan = plan(&snapshot(settings, vec![relation("s3-credentials", S3)]));
+        plan.obstacles.iter().map(Status::message).collect::<Vec<_>>()
+    };
+    let (csi, moves, agent) = ("use-csi-snapshots", "default-snapshot-move-data", "use-node-agent");
+    let snapshots = "default-snapshot-move-data needs snapshots: set use-csi-snapshots=true too";
+    let nodes = "default-snapshot-move-data needs the node agent: set use-node-agent=true too";
+    assert_eq!(told(&[(moves, json!(true))]), [snapshots, nodes]);
+    assert_eq!(told(&[(moves, json!(true)), (csi, json!(true))]), [nodes]);
+    assert_eq!(told(&[(moves, json!(true)), (csi, json!(true)), (agent, json!(true))]), Vec::<String>::new());
+}
+
+#[test]
+fn what_keeps_options_from_their_effect_is_told_and_holds_nothing_up() {
+    let settings = [("use-csi-snapshots", json!(true)), ("image-pull-secrets", json!("b, a"))];
+    let snapshot = snapshot(&settings, vec![relation("s3-credentials", S3)]);
+    let needs = super::needs(&snapshot);
+    assert!(needs.snapshot_classes && needs.pull_secrets == ["a", "b"]);
+    let facts = Facts {
+        snapshot_classes: Some(SnapshotClasses::Undefined),
+        missing_pull_secrets: vec!["a".into(), "b".into()],
+        ..facts()
+    };
+    let plan = super::plan(&snapshot, &facts);
+    assert!(
+        installation(&plan).csi_snapshots == CsiSnapshots::InPlace
+            && installation(&plan).image_pull_secrets == ["a", "b"]
+    );
+    let remarks = [
+        "use-csi-snapshots=true makes no snapshots: the cluster has no VolumeSnapshots: install their definitions and controller",
+        "image-pull-secrets names the Secrets a, b, which are not there",
+    ];
+    assert_eq!((plan.remarks.as_slice(), plan.obstacles.is_empty()), (&remarks.map(str::to_owned)[..], true));
+}
+
+#[test]
+fn a_name_that_no_secret_has_keeps_the_pods_as_they_are() {
+    let plan = plan(&snapshot(&[("image-pull-secrets", json!("my secret"))], vec![relation("s3-credentials", S3)]));
+    let message = "the option image-pull-secrets: \"my secret\" is no name of a Secret; or juju config --reset image-pull-secrets";
+    assert_eq!(plan.obstacles, [Status::Blocked(message.into())]);
+    assert_eq!(installation(&plan).held_back, HeldBack { server: true, node_agent: true });
+}
+
+#[test]
 fn nodes_with_different_directories_keep_their_agent_as_it_is() {
     let known = CurrentRoot::Known("/var/lib/kubelet".parse().unwrap());
     for (current, wanted, held_back) in
@@ -437,7 +483,8 @@ fn a_retention_is_for_what_applications_declare_and_a_ttl_that_is_too_short_for_
 #[test]
 fn a_backup_by_hand_goes_by_the_options_too() {
     let settings = |option: &str, value: Value| backup_settings(&[(option.to_owned(), value)].into_iter().collect());
-    let by_default = BackupSettings { default_volumes_to_fs_backup: false, adds_pods: false, ttl: None };
+    let by_default =
+        BackupSettings { default_volumes_to_fs_backup: false, adds_pods: false, ttl: None, has_policies: false };
     assert_eq!(settings("default-ttl", json!("")), Ok(by_default.clone()));
     let with_files = BackupSettings { default_volumes_to_fs_backup: true, ..by_default.clone() };
     assert_eq!(settings("default-volumes-to-fs-backup", json!(true)), Ok(with_files));
@@ -445,6 +492,27 @@ fn a_backup_by_hand_goes_by_the_options_too() {
     assert_eq!(settings("default-ttl", json!("72h")), Ok(kept));
     let told = settings("default-ttl", json!("30d")).unwrap_err().message();
     assert!(told.starts_with("the option default-ttl: \"30d\""), "{told}");
+}
+
+#[test]
+fn policies_for_volumes_are_read_as_velero_does_and_end_with_the_option() {
+    let of = |text: &str, periodic: bool| {
+        let snapshot = Snapshot { periodic, ..snapshot(&[("resource-policy", json!(text))], with_ledger()) };
+        let plan = plan(&snapshot);
+        (plan.backups.unwrap().policies, plan.obstacles)
+    };
+    let (policies, obstacles) = of("version: v1\n", true);
+    assert!(
+        matches!(policies, PolicyPlan::Use(policies) if policies.as_str() == "version: v1\n") && obstacles.is_empty()
+    );
+    assert_eq!((of("", false).0, of("", true).0), (PolicyPlan::None, PolicyPlan::Keep));
+    let (policies, obstacles) = of("version: v2", false);
+    let told = "the option resource-policy: incompatible version number v2 with supported version v1; \
+                or juju config --reset resource-policy";
+    assert_eq!((policies, obstacles), (PolicyPlan::Keep, vec![Status::Blocked(told.into())]));
+    let settings = backup_settings(&config(&[("resource-policy", json!("version: v2"))]));
+    assert_eq!(settings.unwrap_err().message(), told);
+    assert!(backup_settings(&config(&[("resource-policy", json!("version: v1"))])).unwrap().has_policies);
 }
 
 #[test]
@@ -471,4 +539,28 @@ fn the_password_of_repositories_is_the_field_of_a_granted_secret() {
     let told = "the secret of the option repository-password is not granted to velero-operator, or is gone: \
                 juju grant-secret SECRET velero-operator";
     assert_eq!(of(OptionSecret::OutOfReach), (None, vec![Status::Blocked(told.into())]));
+}
+
+#[test]
+fn proxies_of_the_model_come_with_the_secret_that_holds_them() {
+    let of = |https: &str, secret: Option<ProxiesSecret>| {
+        let proxies = ModelProxies { https: Some(https.into()), ..ModelProxies::default() };
+        let snapshot = Snapshot { proxies, ..snapshot(&[], vec![relation("s3-credentials", S3)]) };
+        (super::plan(&snapshot, &Facts { proxies: secret, ..facts() }), super::needs(&snapshot).proxies.is_some())
+    };
+    let (plan, is_looked_for) = of("http://proxy.internal:3128", Some(ProxiesSecret::Current("first".into())));
+    assert!(is_looked_for && plan.obstacles.is_empty());
+    assert_eq!(installation(&plan).proxies.as_ref().unwrap().revision(), "first");
+    let (plan, is_looked_for) = of("", None);
+    assert!(!is_looked_for && plan.obstacles.is_empty() && installation(&plan).proxies.is_none());
+
+    let both = HeldBack { server: true, node_agent: true };
+    let (plan, _) = of("ftp://user:marked@proxy.internal", None);
+    let message =
+        "the model's juju-https-proxy is no URL of a proxy: juju model-config juju-https-proxy=http://HOST:PORT";
+    assert_eq!((plan.obstacles[0].message(), installation(&plan).held_back), (message.into(), both));
+    let (plan, _) = of("http://proxy.internal:3128", Some(ProxiesSecret::OfOthers));
+    let message =
+        "somebody else has made the Secret velero-operator-proxies that is to hold the model's proxies: delete it";
+    assert_eq!((plan.obstacles[0].message(), installation(&plan).held_back), (message.into(), both));
 }

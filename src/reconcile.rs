@@ -17,6 +17,7 @@ use crate::{
     integrations::Publication,
     juju::{Dispatch, Environment, HookTools, ToolError, UnitStatus},
     plan,
+    proxies::Proxies,
     snapshot::{Snapshot, SnapshotError},
     status::{self, Status},
     store::Owner,
@@ -237,6 +238,11 @@ impl Hook<'_> {
             let status = trouble.status(&self.options);
             if trouble.is_of_storage() { status.with_remarks(notes) } else { status }
         })
+    }
+
+    /// Returns the proxies by which the store is reached, if by any.
+    fn proxies(&self) -> Option<&Proxies> {
+        self.installation.proxies.as_ref().map(|planned| &planned.proxies)
     }
 
     /// Whether files of volumes are encrypted with the password that everybody knows, if there is a node agent that reads them.

@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     cluster::test_api::{TestApi, Verb},
     contract::OPTIONS,
-    juju::{Databag, JujuLog, ModelId, RelationId, ScriptedTools},
+    juju::{Databag, JujuLog, ModelId, ModelProxies, RelationId, ScriptedTools},
     snapshot::Relation,
     velero::{
         Cli,
@@ -98,6 +98,7 @@ printf '{\"status\":\"%s\",\"message\":\"%s\"}' \"$1\" \"$text\" >\"${0%/*}/stat
             model: ModelId { name: "velero".to_owned(), uuid: "2f6d1f6e-58b1-4d27-9d0c-5f0a3c6b7e11".to_owned() },
             charm_directory: PathBuf::from(charm.path()),
             relation: None,
+            proxies: ModelProxies::default(),
         };
         Self { juju, api: api.clone(), cli, environment, _charm: charm }
     }

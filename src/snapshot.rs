@@ -10,8 +10,8 @@ use thiserror::Error;
 use crate::{
     contract::{self, EndpointSpec, Role, endpoint, hook, option},
     juju::{
-        ConfigValues, Databag, Dispatch, Environment, GoalState, HookTools, ModelId, RelationId, SecretContent,
-        ToolError,
+        ConfigValues, Databag, Dispatch, Environment, GoalState, HookTools, ModelId, ModelProxies, RelationId,
+        SecretContent, ToolError,
     },
 };
 
@@ -31,6 +31,8 @@ pub(crate) struct Snapshot {
     /// The name of this unit.
     pub unit: String,
     pub model: ModelId,
+    /// The proxies of the model.
+    pub proxies: ModelProxies,
     /// Whether this unit speaks for the application.
     pub leader: bool,
     /// Whether this is `update-status`: by then an integrator has had time to answer.
@@ -138,11 +140,12 @@ impl Snapshot {
             }
         };
         let (application, unit) = (environment.application().to_owned(), environment.unit.clone());
-        let model = environment.model.clone();
+        let (model, proxies) = (environment.model.clone(), environment.proxies.clone());
         Ok(Self {
             application,
             unit,
             model,
+            proxies,
             leader,
             periodic,
             config,
@@ -198,6 +201,7 @@ impl Snapshot {
             application: environment.application().to_owned(),
             unit: environment.unit.clone(),
             model: environment.model.clone(),
+            proxies: environment.proxies.clone(),
             leader: false,
             periodic: false,
             config,

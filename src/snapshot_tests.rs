@@ -10,6 +10,7 @@ pub(super) fn environment(dispatch: &str, relation: Option<&str>) -> Environment
         model: ModelId { name: "backups".to_owned(), uuid: "2f6d1f6e-58b1-4d27-9d0c-5f0a3c6b7e11".to_owned() },
         charm_directory: "/charm".into(),
         relation: relation.map(RelationId::new),
+        proxies: ModelProxies::default(),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod dashboard;
 pub mod demo;
 pub mod entra_id;
 pub mod error;
+pub mod forward_proxy;
 mod host;
 pub mod images;
 pub mod juju;

@@ -11,7 +11,7 @@ use crate::{
     juju::{Environment, HookTools},
     plan,
     snapshot::Snapshot,
-    velero::{LOCATION, OneBackup, RunKind},
+    velero::{LOCATION, OneBackup, RunKind, policies_name},
 };
 
 /// Makes the backup, and waits until it has ended.
@@ -37,8 +37,9 @@ pub(super) async fn run(tools: &HookTools, environment: &Environment) -> Result<
     if let Some(trouble) = velero.location_trouble(LOCATION).await.map_err(refused(environment))? {
         return Err(failed(trouble));
     }
+    let policies = settings.has_policies.then(|| policies_name(environment.application()));
     let planned = velero
-        .plan_backup(&environment.unit, &order, settings.default_volumes_to_fs_backup)
+        .plan_backup(&environment.unit, &order, settings.default_volumes_to_fs_backup, policies.as_deref())
         .await
         .map_err(refused(environment))?;
     // What is not known now is found out of the backup once it has ended.

@@ -24,6 +24,7 @@ use crate::{
     contract::Action,
     error_chain::ErrorChain,
     juju::{Environment, HookTools, ToolError},
+    plan,
     snapshot::SnapshotError,
     velero::{Velero, VeleroError},
 };
@@ -82,7 +83,9 @@ fn refused(environment: &Environment) -> impl Fn(VeleroError) -> ActionError {
 }
 
 fn connect(environment: &Environment) -> Result<Velero, ActionError> {
-    Velero::in_cluster(&environment.charm_directory).map_err(failed)
+    let velero = Velero::in_cluster(&environment.charm_directory).map_err(failed)?;
+    // Where they cannot be used, the unit's status says so.
+    Ok(velero.by_proxies(plan::reach::proxies(&environment.proxies).ok().flatten()))
 }
 
 /// Fails where the unit goes away: nobody would wait for what it begins.
@@ -97,12 +100,19 @@ async fn refuse_while_dying(tools: &HookTools, environment: &Environment) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::juju::{Dispatch, ModelId, ScriptedTools};
+    use crate::juju::{Dispatch, ModelId, ModelProxies, ScriptedTools};
 
     fn environment(unit: &str) -> Environment {
         let dispatch = Dispatch::Action("create-backup".to_owned());
         let model = ModelId { name: "backups".to_owned(), uuid: "2f6d1f6e-58b1-4d27-9d0c-5f0a3c6b7e11".to_owned() };
-        Environment { dispatch, unit: unit.to_owned(), model, charm_directory: "/charm".into(), relation: None }
+        Environment {
+            dispatch,
+            unit: unit.to_owned(),
+            model,
+            charm_directory: "/charm".into(),
+            relation: None,
+            proxies: ModelProxies::default(),
+        }
     }
 
     #[tokio::test]

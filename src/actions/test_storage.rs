@@ -27,7 +27,8 @@ pub(super) async fn run(tools: &HookTools, environment: &Environment) -> Result<
     }
     let snapshot = Snapshot::of_storage(tools, environment).await?;
     let storage = plan::backup_storage(&snapshot).map_err(|status| failed(status.message()))?;
-    let store = Store::open(&storage).await.map_err(|error| failed(not_reached(&error)))?;
+    let proxies = plan::reach::proxies(&environment.proxies).map_err(|status| failed(status.message()))?;
+    let store = Store::open(&storage, proxies.as_ref()).await.map_err(|error| failed(not_reached(&error)))?;
     let proof = store.prove().await;
     let verdict = proof.verdict();
     if let Verdict::Untried(error) = &verdict {

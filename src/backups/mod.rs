@@ -13,12 +13,14 @@ mod resource;
 mod retention;
 mod spec;
 mod ttl;
+mod volume_policy;
 
 pub(crate) use cron::Cron;
 pub(crate) use declaration::{Declaration, SpecId, Target};
 pub(crate) use label::{LONGEST_LABEL, is_label_key, is_label_value};
-pub(crate) use plan::{BackupPlan, Defaults, PlannedSpec, SchedulePlan, ScheduledBackup};
+pub(crate) use plan::{BackupPlan, Defaults, PlannedSpec, PolicyPlan, SchedulePlan, ScheduledBackup};
 pub(crate) use resource::ResourceKind;
 pub(crate) use retention::{PastBackup, Retention, Standing, Verdict, judge, undercut};
 pub(crate) use spec::BackupSpec;
 pub(crate) use ttl::Ttl;
+pub(crate) use volume_policy::{VolumeAction, VolumePolicies, VolumeTraits};

@@ -7,6 +7,7 @@ use super::{
     declaration::{Declaration, SpecId, Target},
     spec::BackupSpec,
     ttl::Ttl,
+    volume_policy::VolumePolicies,
 };
 
 /// An option of the charm, read: `Err` for one that cannot be used, whatever was to come of it.
@@ -19,6 +20,8 @@ pub(crate) struct Defaults {
     pub ttl: Choice<Ttl>,
     /// Whether the pods are backed up, too, that use the claims which a spec includes, and the volumes of these.
     pub adds_pods: bool,
+    /// What becomes of volumes.
+    pub policies: Choice<VolumePolicies>,
 }
 
 /// The schedules that there should be.
@@ -26,10 +29,24 @@ pub(crate) struct Defaults {
 pub(crate) struct BackupPlan {
     /// In the order of their ids.
     pub specs: Vec<PlannedSpec>,
+    /// What becomes of the policies for volumes that all of them follow.
+    pub policies: PolicyPlan,
     /// The numbers of relations of which it is not known what they declare: what was made for them stays.
     pub unknown: BTreeSet<u32>,
     /// What keeps applications from being backed up as they declare it, one sentence each.
     pub problems: Vec<String>,
+}
+
+/// What is to happen with the policies for volumes.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) enum PolicyPlan {
+    /// There are none.
+    None,
+    /// Those that are there stay as they are, as long as it is not known what they should be, or cannot have changed.
+    #[default]
+    Keep,
+    /// There are these.
+    Use(Box<VolumePolicies>),
 }
 
 /// What becomes of a spec.
@@ -70,7 +87,12 @@ impl BackupPlan {
     ) -> Self {
         declarations.sort_by_key(|declaration| declaration.id);
         let mut holders: BTreeMap<Target, SpecId> = BTreeMap::new();
-        let mut plan = Self { unknown: unknown.keys().copied().collect(), ..Self::default() };
+        let policies = match &defaults.policies {
+            Ok(Some(policies)) => PolicyPlan::Use(Box::new(policies.clone())),
+            Ok(None) => PolicyPlan::None,
+            Err(()) => PolicyPlan::Keep,
+        };
+        let mut plan = Self { unknown: unknown.keys().copied().collect(), policies, ..Self::default() };
         plan.problems.extend(unknown.into_values().flatten());
         for Declaration { id, target, name, spec } in declarations {
             let holder = target.as_ref().map(|target| *holders.entry(target.clone()).or_insert(id));
@@ -115,6 +137,9 @@ fn schedule(spec: BackupSpec, defaults: &Defaults) -> SchedulePlan {
         (None, Ok(ttl)) => ttl.clone(),
         (None, Err(())) => return SchedulePlan::Keep,
     };
+    if defaults.policies.is_err() {
+        return SchedulePlan::Keep;
+    }
     let spec = if defaults.adds_pods { spec.with_pods() } else { spec };
     SchedulePlan::Use(Box::new(ScheduledBackup { cron, ttl, spec }))
 }
@@ -144,6 +169,7 @@ mod tests {
             schedule: schedule.map(|text| text.map(|text| Cron::parse(text).unwrap())),
             ttl: ttl.map(|text| text.map(|text| Ttl::parse(text).unwrap())),
             adds_pods: false,
+            policies: Ok(None),
         }
     }
 
@@ -181,6 +207,19 @@ mod tests {
         assert_eq!(schedules(&plan(Ok(Some("@weekly")), Err(()))), ["@daily 72h", "keep"]);
         assert_eq!(schedules(&plan(Ok(None), Err(()))), ["@daily 72h", "none"]);
         assert_eq!(plan(Err(()), Err(())).problems, Vec::<String>::new());
+    }
+
+    #[test]
+    fn policies_that_cannot_be_read_leave_all_schedules_as_they_are() {
+        let plan = |policies| {
+            let defaults = Defaults { policies, ..defaults(Ok(None), Ok(None)) };
+            BackupPlan::of(vec![declaration(1, "a", Ok(every_day()))], BTreeMap::new(), &defaults)
+        };
+        let (kept, none) = (plan(Err(())), plan(Ok(None)));
+        assert_eq!((schedules(&kept), kept.policies), (vec!["keep".to_owned()], PolicyPlan::Keep));
+        assert_eq!((schedules(&none), none.policies), (vec!["@daily -".to_owned()], PolicyPlan::None));
+        let policies = VolumePolicies::parse("version: v1").unwrap();
+        assert_eq!(plan(Ok(Some(policies.clone()))).policies, PolicyPlan::Use(Box::new(policies)));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{Declarations, Publication, declarations, publications, storage_relat
 use crate::{
     backups::{BackupSpec, Cron, SpecId, Target, Ttl},
     contract,
-    juju::{Databag, ModelId, RelationId, SecretContent},
+    juju::{Databag, ModelId, ModelProxies, RelationId, SecretContent},
     snapshot::{OptionSecret, Relation, Snapshot},
     storage::{Storage, StorageError, StorageFields},
 };
@@ -72,6 +72,7 @@ fn snapshot(relations: &[&Recorded]) -> Snapshot {
         application: "velero-operator".to_owned(),
         unit: "velero-operator/0".to_owned(),
         model: ModelId::default(),
+        proxies: ModelProxies::default(),
         address: None,
         repository_password: OptionSecret::Unset,
         retention: None,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Publication, publications};
 use crate::{
     contract::endpoint::{GRAFANA_DASHBOARD, METRICS_ENDPOINT},
-    juju::{Bag, Databag, ModelId, RelationId},
+    juju::{Bag, Databag, ModelId, ModelProxies, RelationId},
     snapshot::{OptionSecret, Relation, Snapshot},
 };
 
@@ -25,6 +25,7 @@ pub(super) fn snapshot(leader: bool, relations: &[(&'static str, &[&str])]) -> S
         application: "velero-operator".to_owned(),
         unit: "velero-operator/1".to_owned(),
         model: ModelId { name: "backups-prod".to_owned(), uuid: "2f6d1f6e-58b1-4d27-9d0c-5f0a3c6b7e11".to_owned() },
+        proxies: ModelProxies::default(),
         leader,
         periodic: false,
         config: BTreeMap::<String, Value>::new().into_iter().collect(),

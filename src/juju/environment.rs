@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use secrecy::SecretString;
 use thiserror::Error;
 
 use super::RelationId;
@@ -24,8 +25,21 @@ pub(crate) struct ModelId {
     pub uuid: String,
 }
 
+/// What the model says of proxies, which Juju gives to each hook. There may be passwords in the URLs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ModelProxies {
+    /// The URL of the proxy for `http`.
+    pub http: Option<SecretString>,
+    /// The URL of the proxy for `https`.
+    pub https: Option<SecretString>,
+    /// What is reached without them, with commas between.
+    pub exceptions: String,
+    /// The address of the API server, which is reached without them too; empty where it is not known.
+    pub api_server: String,
+}
+
 /// The part of Juju's environment that the charm reads.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Environment {
     /// What is to be done.
     pub dispatch: Dispatch,
@@ -37,6 +51,8 @@ pub(crate) struct Environment {
     pub charm_directory: PathBuf,
     /// The relation that the hook is for.
     pub relation: Option<RelationId>,
+    /// The proxies of the model.
+    pub proxies: ModelProxies,
 }
 
 /// Why the environment is not that of a charm process.
@@ -80,6 +96,12 @@ impl Environment {
             model: ModelId { name: required("JUJU_MODEL_NAME")?, uuid: required("JUJU_MODEL_UUID")? },
             charm_directory: required("JUJU_CHARM_DIR")?.into(),
             relation: get("JUJU_RELATION_ID").filter(|id| !id.is_empty()).map(RelationId::new),
+            proxies: ModelProxies {
+                http: get("JUJU_CHARM_HTTP_PROXY").map(SecretString::from),
+                https: get("JUJU_CHARM_HTTPS_PROXY").map(SecretString::from),
+                exceptions: get("JUJU_CHARM_NO_PROXY").unwrap_or_default(),
+                api_server: get("KUBERNETES_SERVICE_HOST").unwrap_or_default(),
+            },
         })
     }
 
@@ -91,6 +113,8 @@ impl Environment {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
 
     const UUID: &str = "2f6d1f6e-58b1-4d27-9d0c-5f0a3c6b7e11";
@@ -132,6 +156,23 @@ mod tests {
         .unwrap();
         assert_eq!(environment.dispatch, Dispatch::Action("run-cli".into()));
         assert_eq!(environment.relation, None);
+    }
+
+    #[test]
+    fn the_models_proxies_are_read_and_their_passwords_not_printed() {
+        let environment = read(&[
+            ("JUJU_DISPATCH_PATH", "hooks/install"),
+            ("JUJU_UNIT_NAME", "velero-operator/0"),
+            ("JUJU_CHARM_DIR", "/charm"),
+            ("JUJU_CHARM_HTTPS_PROXY", "http://user:marked@proxy.internal:3128"),
+            ("JUJU_CHARM_NO_PROXY", "localhost"),
+            ("KUBERNETES_SERVICE_HOST", "10.152.183.1"),
+        ])
+        .unwrap();
+        let ModelProxies { http, https, exceptions, api_server } = &environment.proxies;
+        assert_eq!(https.as_ref().unwrap().expose_secret(), "http://user:marked@proxy.internal:3128");
+        assert_eq!((http.is_none(), exceptions.as_str(), api_server.as_str()), (true, "localhost", "10.152.183.1"));
+        assert!(!format!("{environment:?}").contains("marked"));
     }
 
     #[test]

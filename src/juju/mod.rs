@@ -18,7 +18,7 @@ mod tool;
 
 pub(crate) use action::ActionParameters;
 pub(crate) use config::ConfigValues;
-pub(crate) use environment::{Dispatch, Environment, EnvironmentError, ModelId};
+pub(crate) use environment::{Dispatch, Environment, EnvironmentError, ModelId, ModelProxies};
 pub(crate) use goal_state::GoalState;
 pub(crate) use log::JujuLog;
 pub(crate) use relation::{Bag, Databag, RelationId};

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     error_chain::ErrorChain,
     juju::UnitStatus,
+    proxies::Proxies,
     status::Status,
     storage::Storage,
     store::{Owner, Step, Store, StoreError, Verdict, takes_no_backups},
@@ -87,12 +88,12 @@ enum Tried {
 /// # Errors
 ///
 /// When it takes no backups: what it refuses, and its words for it.
-async fn test(storage: &Storage, own: &Owner) -> Result<Tried, (Step, StoreError)> {
+async fn test(storage: &Storage, proxies: Option<&Proxies>, own: &Owner) -> Result<Tried, (Step, StoreError)> {
     let untried = |error: &StoreError| {
         tracing::info!("Velero can list the storage, which the charm itself cannot try: {error}");
         Ok(Tried::Takes(TestOutcome::Untried))
     };
-    let store = match Store::open(storage).await {
+    let store = match Store::open(storage, proxies).await {
         Ok(store) => store,
         Err(error) => return untried(&error),
     };
@@ -257,7 +258,7 @@ impl<'a> Leader<'a, '_> {
             return Ok(false);
         }
         let Some(own) = hook.owner().await? else { return Ok(false) };
-        let owner = match Store::open(&location.storage).await {
+        let owner = match Store::open(&location.storage, hook.proxies()).await {
             Ok(store) => store.owner().await,
             Err(error) => Err(error),
         };
@@ -281,7 +282,7 @@ impl<'a> Leader<'a, '_> {
             return Ok(Some(outcome));
         }
         let Some(own) = hook.owner().await? else { return Ok(None) };
-        match Box::pin(test(&location.storage, &own)).await {
+        match Box::pin(test(&location.storage, hook.proxies(), &own)).await {
             Ok(Tried::OfOthers(owner)) => {
                 self.statuses.push(of_others(&owner, &own));
                 Ok(None)

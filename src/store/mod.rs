@@ -2,6 +2,7 @@
 //!
 //! Velero validates a location by listing it. Keys that may list and not write pass for good until the first backup fails.
 
+mod detour;
 mod error;
 mod open;
 mod owner;

@@ -13,7 +13,10 @@ use object_store::{
 use secrecy::ExposeSecret;
 
 use super::{FOLDER, Store, StoreError, wire::Wire};
-use crate::storage::{Storage, StoreKeys};
+use crate::{
+    proxies::Proxies,
+    storage::{Storage, StoreKeys},
+};
 
 /// Where those of another cloud than the public one sign in, by what the names of its stores end with.
 const AUTHORITIES: [(&str, &str); 2] = [
@@ -22,14 +25,14 @@ const AUTHORITIES: [(&str, &str); 2] = [
 ];
 
 impl Store {
-    /// Opens a store.
+    /// Opens a store, which is reached by these proxies.
     ///
     /// # Errors
     ///
     /// When the charm has no way to use it, or a bucket of AWS's is looked for and not found.
-    pub(crate) async fn open(storage: &Storage) -> Result<Self, StoreError> {
+    pub(crate) async fn open(storage: &Storage, proxies: Option<&Proxies>) -> Result<Self, StoreError> {
         let unusable = |error: &dyn std::error::Error| StoreError::Unusable { reason: error.to_string() };
-        let wire = Wire::new(storage.certificate_authority.as_deref()).map_err(|error| unusable(&error))?;
+        let wire = Wire::new(storage.certificate_authority.as_deref(), proxies).map_err(|error| unusable(&error))?;
         let objects = match &storage.keys {
             StoreKeys::S3 { access_key, secret_key } => {
                 let region = match storage.backup_location_config.get("region") {

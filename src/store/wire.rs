@@ -8,6 +8,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body_util::{BodyExt, Collected, Full, Limited};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -24,7 +25,8 @@ use object_store::{
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
 use rustls_pki_types::pem::PemObject;
 
-use super::refusal::Refusal;
+use super::{detour::Detour, refusal::Refusal};
+use crate::proxies::Proxies;
 
 /// The longest answer of a refusal that is read.
 const LONGEST_REFUSAL: usize = 64 * 1024;
@@ -52,12 +54,14 @@ struct Ear {
 #[derive(Clone, Debug)]
 pub(super) struct Wire {
     client: Client<HttpsConnector<HttpConnector>, HttpRequestBody>,
+    detour: Option<Detour>,
     ear: Arc<Mutex<Ear>>,
 }
 
 impl Wire {
-    /// Returns a client that trusts the certificate authorities of this system, and these certificates in PEM.
-    pub(super) fn new(certificates: Option<&str>) -> Result<Self, rustls::Error> {
+    /// Returns a client that trusts the certificate authorities of this system, and these certificates in PEM, and goes by these
+    /// proxies.
+    pub(super) fn new(certificates: Option<&str>, proxies: Option<&Proxies>) -> Result<Self, rustls::Error> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         let given = certificates.map(|pem| CertificateDer::pem_slice_iter(pem.as_bytes())).into_iter().flatten();
@@ -70,9 +74,11 @@ impl Wire {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(CONNECT_PATIENCE));
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http().enable_http1();
+        let connector = connector.wrap_connector(tcp);
         Ok(Self {
-            client: Client::builder(TokioExecutor::new()).build(connector.wrap_connector(tcp)),
+            detour: proxies.map(|proxies| Detour::new(proxies.clone(), connector.clone(), &tls)),
+            client: Client::builder(TokioExecutor::new()).build(connector),
             ear: Arc::default(),
         })
     }
@@ -94,6 +100,19 @@ impl Wire {
         note(&mut self.ear.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Makes a request, by a proxy if it is to take one.
+    async fn request(&self, request: HttpRequest) -> Result<Response<Incoming>, HttpError> {
+        let detour = self.detour.as_ref().and_then(|detour| Some((detour, detour.of(&request)?)));
+        if let Some((detour, proxy)) = detour {
+            let answer = detour.request(proxy, request).await;
+            return answer.map_err(|error| HttpError::new(HttpErrorKind::Connect, error));
+        }
+        self.client.request(request).await.map_err(|error| {
+            let kind = if error.is_connect() { HttpErrorKind::Connect } else { HttpErrorKind::Request };
+            HttpError::new(kind, error)
+        })
+    }
+
     fn listen(&self, headers: &HeaderMap) {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let clock = text("date").and_then(|date| rfc2822::parse(date).ok()).map(|date| date.timestamp());
@@ -108,10 +127,7 @@ impl Wire {
 #[async_trait::async_trait]
 impl HttpService for Wire {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let answer = self.client.request(request).await.map_err(|error| {
-            let kind = if error.is_connect() { HttpErrorKind::Connect } else { HttpErrorKind::Request };
-            HttpError::new(kind, error)
-        })?;
+        let answer = self.request(request).await?;
         self.listen(answer.headers());
         let (parts, body) = answer.into_parts();
         if !(parts.status.is_client_error() || parts.status.is_server_error()) {

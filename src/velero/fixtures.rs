@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     names::{INSTANCE, MANAGED_BY},
-    wanted::{BackupLocation, Cli, HeldBack, Installation, LocationPlan, Manifests, Version},
+    wanted::{BackupLocation, Cli, CsiSnapshots, HeldBack, Installation, LocationPlan, Manifests, Version},
 };
 use crate::{
     cluster::test_api::TestApi,
@@ -42,7 +42,10 @@ pub(crate) fn installation() -> Installation {
         node_agent_is_adopted: false,
         kubelet_root: None,
         default_volumes_to_fs_backup: false,
+        csi_snapshots: CsiSnapshots::None,
+        image_pull_secrets: Vec::new(),
         repository_password: None,
+        proxies: None,
         plugin_image: None,
         location: location("backups"),
         held_back: HeldBack::default(),

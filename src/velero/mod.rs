@@ -17,7 +17,7 @@ mod wanted;
 
 use std::{path::Path, time::Duration};
 
-use futures::{StreamExt, stream::BoxStream};
+use futures::{StreamExt, future::try_join_all, stream::BoxStream};
 use thiserror::Error;
 use tokio::time::Instant;
 
@@ -42,7 +42,7 @@ pub(crate) use location::{
     tested::{TestOutcome, Tested},
     update::{DueUpdate, LocationUpdate, LocationsUpdated},
 };
-pub(crate) use names::{LOCATION, reserved_name};
+pub(crate) use names::{LOCATION, policies_name, proxies_secret, reserved_name};
 pub(crate) use phase::Phase;
 pub(crate) use runs::{
     details::Details,
@@ -66,11 +66,12 @@ pub(crate) use seen::{
     repository::RepositoryPassword,
     restart::Restart,
     server::{RunningServer, ServerVersion},
+    snapshot_classes::SnapshotClasses,
     summary::{LocationState, Summary},
 };
 pub(crate) use wanted::{
-    BackupLocation, Cli, CliError, Finish, HeldBack, Installation, KubeletRoot, LineSink, LocationPlan, Manifests,
-    Version, check_image, to_yaml,
+    BackupLocation, Cli, CliError, CsiSnapshots, Finish, HeldBack, Installation, KubeletRoot, LineSink, LocationPlan,
+    Manifests, PlannedProxies, ProxiesSecret, Version, check_image, pull_secrets, to_yaml,
 };
 pub(crate) use wanted::{
     backup::OneBackup,
@@ -79,7 +80,8 @@ pub(crate) use wanted::{
 
 use crate::{
     backups::{BackupPlan, Retention},
-    cluster::{Cluster, ClusterError},
+    cluster::{Cluster, ClusterError, named},
+    proxies::Proxies,
     status::Status,
 };
 use change::{apply, definitions, removal, retention, schedules};
@@ -87,7 +89,7 @@ use location::{
     update,
     validation::{self, DueRestart},
 };
-use seen::{namespace, nodes, observed, readiness, repository, watch};
+use seen::{namespace, nodes, observed, proxies, readiness, repository, snapshot_classes, watch};
 
 /// How long a server may take that was restarted, and the validation that it begins with.
 const RESTART_PATIENCE: Duration = Duration::from_secs(25);
@@ -145,6 +147,15 @@ impl Assessment {
     }
 }
 
+/// Returns those of the Secrets that are not in the namespace.
+async fn missing_secrets(cluster: &Cluster, names: &[String]) -> Result<Vec<String>, ClusterError> {
+    let looked_at = names.iter().map(|name| async move {
+        let live = cluster.find_metadata(&cluster.own(named("v1", "Secret", name))).await?;
+        Ok::<_, ClusterError>(live.is_none().then(|| name.clone()))
+    });
+    Ok(try_join_all(looked_at).await?.into_iter().flatten().collect())
+}
+
 impl Velero {
     /// Velero on the cluster that the charm itself runs in, with the CLI that lies in the charm's directory.
     pub(crate) fn in_cluster(charm_directory: &Path) -> Result<Self, ClusterError> {
@@ -154,6 +165,11 @@ impl Velero {
     /// Velero on a cluster, by a CLI.
     pub(crate) fn of(cli: Cli, cluster: Cluster) -> Self {
         Self { cli, cluster }
+    }
+
+    /// Returns the same Velero, whose store the CLI reaches by these proxies.
+    pub(crate) fn by_proxies(self, proxies: Option<Proxies>) -> Self {
+        Self { cli: self.cli.by_proxies(proxies), ..self }
     }
 
     /// Returns the CLI, for the user's own commands.
@@ -176,7 +192,14 @@ impl Velero {
         } else {
             None
         };
-        Ok(Facts { provider_ids, cli, kubelet_root, holdings })
+        let proxies = match &needs.proxies {
+            Some(proxies) => Some(proxies::look(&self.cluster, &needs.application, proxies).await?),
+            None => None,
+        };
+        let snapshot_classes =
+            if needs.snapshot_classes { Some(snapshot_classes::read(&self.cluster).await?) } else { None };
+        let missing_pull_secrets = missing_secrets(&self.cluster, &needs.pull_secrets).await?;
+        Ok(Facts { provider_ids, cli, kubelet_root, proxies, snapshot_classes, missing_pull_secrets, holdings })
     }
 
     /// Returns what an installation consists of.

@@ -19,6 +19,8 @@ pub(crate) const REPOSITORY_SECRET: &str = "velero-repo-credentials";
 pub(crate) const REPOSITORY_KEY: &str = "repository-password";
 /// The password that Velero itself puts there, which everybody knows. Reference: `pkg/repository/keys/keys.go` of Velero.
 pub(crate) const PUBLIC_PASSWORD: &[u8] = b"static-passw0rd";
+/// The argument by which the server and the node agent make snapshots by CSI drivers.
+pub(crate) const CSI_FEATURE: &str = "--features=EnableCSI";
 /// The label that the CLI puts on all that belongs to Velero.
 pub(crate) const COMPONENT: (&str, &str) = ("component", "velero");
 /// The label by which the charm knows what charms of its kind made.
@@ -27,6 +29,8 @@ pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "ve
 pub(crate) const INSTANCE: &str = "app.kubernetes.io/instance";
 /// The annotation of a node agent that was there before the charm, and stays although no option asks for it.
 pub(crate) const ADOPTED: &str = "velero-operator/adopted";
+/// The annotation of the Secret with the proxies, and of the pods that read it, with the name that its content has.
+pub(crate) const PROXIES: &str = "velero-operator/proxies";
 /// The annotation of a Schedule with the spec that it is of.
 pub(crate) const SPEC: &str = "velero-operator/backup-spec";
 /// The annotation of the Secret with the keys that were in it when it was adopted, and stay there.
@@ -39,6 +43,16 @@ pub(crate) const COMPONENT_SELECTOR: &str = "component=velero";
 /// Returns the name of the ClusterRoleBinding of a namespace's server, as `velero install` has it.
 pub(crate) fn cluster_role_binding(namespace: &str) -> String {
     if namespace == "velero" { "velero".to_owned() } else { format!("velero-{namespace}") }
+}
+
+/// Returns the name of the Secret with the URLs of proxies. No other application would call one so.
+pub(crate) fn proxies_secret(application: &str) -> String {
+    format!("{application}-proxies")
+}
+
+/// Returns the name of the ConfigMap with an application's policies for volumes. No other application would call one so.
+pub(crate) fn policies_name(application: &str) -> String {
+    format!("{application}-resource-policy")
 }
 
 /// Returns the kind of the BackupStorageLocation.

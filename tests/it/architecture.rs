@@ -19,12 +19,13 @@ const CHARM: Modules<'_> = &[
     ("juju", &["contract", "process", "status", "text"]),
     ("snapshot", &["contract", "juju"]),
     ("storage", &["contract"]),
-    ("store", &["storage"]),
+    ("proxies", &[]),
+    ("store", &["proxies", "storage"]),
     ("backups", &[]),
     ("observability", &[]),
     ("integrations", &["backups", "contract", "juju", "observability", "snapshot", "storage", "text"]),
-    ("velero", &["backups", "cluster", "error_chain", "process", "status", "storage", "text"]),
-    ("plan", &["backups", "contract", "integrations", "juju", "snapshot", "status", "storage", "velero"]),
+    ("velero", &["backups", "cluster", "error_chain", "process", "proxies", "status", "storage", "text"]),
+    ("plan", &["backups", "contract", "integrations", "juju", "proxies", "snapshot", "status", "storage", "velero"]),
     (
         "reconcile",
         &[
@@ -35,6 +36,7 @@ const CHARM: Modules<'_> = &[
             "integrations",
             "juju",
             "plan",
+            "proxies",
             "snapshot",
             "status",
             "storage",
@@ -78,7 +80,7 @@ const VELERO: Modules<'_> = &[
     ("runs", &["location", "names", "phase", "wanted"]),
     ("drill", &["names", "phase", "runs", "seen", "wanted"]),
     ("change", &["drill", "location", "names", "phase", "seen", "wanted"]),
-    ("forecast", &["location", "names", "wanted"]),
+    ("forecast", &["location", "names", "seen", "wanted"]),
 ];
 
 /// The modules of the sandbox. Its command line, `cli`, is above all of them: the library cannot name it.
@@ -92,7 +94,8 @@ const SANDBOX: Modules<'_> = &[
     ("images", &["host", "progress", "tools"]),
     ("preparation", &["charm", "host", "images", "progress", "tools"]),
     ("entra_id", &["host", "tls"]),
-    ("cluster", &["entra_id", "error", "host", "images", "preparation", "progress", "tls", "tools"]),
+    ("forward_proxy", &["host"]),
+    ("cluster", &["entra_id", "error", "forward_proxy", "host", "images", "preparation", "progress", "tls", "tools"]),
     ("pod_additions", &["cluster"]),
     ("object_store", &["cluster", "host", "pod_additions", "progress", "tls", "tools"]),
     ("prometheus", &["cluster", "host", "progress", "tools"]),

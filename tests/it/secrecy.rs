@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Makes errors and output of all kinds, and looks for the secrets in them. The last of `secrets` must be where it belongs.
-fn expect_kept(deployed: &mut Deployed, secrets: &[&str]) {
+pub fn expect_kept(deployed: &mut Deployed, secrets: &[&str]) {
     deployed.run("backup create fails --wait");
     deployed.run("backup get");
     deployed.update_status();

@@ -16,7 +16,7 @@ pub fn back_and_forth(deployed: &Deployed, workload: &Workload) {
 }
 
 /// Backs a workload up with its volume. Returns the digest of what is in it.
-fn back_up(deployed: &Deployed, workload: &Workload) -> Vec<u8> {
+pub fn back_up(deployed: &Deployed, workload: &Workload) -> Vec<u8> {
     let namespace = workload.namespace();
     let digest = workload.write();
     deployed.run_well(&format!("backup create {namespace} --include-namespaces {namespace} --wait"));

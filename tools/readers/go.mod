@@ -16,6 +16,9 @@ require github.com/netresearch/go-cron v0.15.0
 // As Velero v1.18.1 requires it.
 require github.com/robfig/cron/v3 v3.0.1
 
+// As Velero v1.18.3 requires it.
+require golang.org/x/net v0.58.0
+
 // As the Velero that the charm bundles is built with.
 require k8s.io/apimachinery v0.33.13
 
@@ -40,7 +43,6 @@ require (
 	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
 	github.com/modern-go/reflect2 v1.0.2 // indirect
 	github.com/x448/float16 v0.8.4 // indirect
-	golang.org/x/net v0.58.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
 	gopkg.in/inf.v0 v0.9.1 // indirect
 	k8s.io/api v0.33.12 // indirect

@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -23,6 +24,7 @@ import (
 	oldercron "github.com/robfig/cron/v3"
 	velero "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	"github.com/vmware-tanzu/velero/pkg/util/dotenv"
+	"golang.org/x/net/http/httpproxy"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -115,6 +117,30 @@ func object(text string) (map[string]string, error) {
 	return map[string]string{"ttl": strconv.FormatInt(int64(decoded.Spec.Template.TTL.Duration), 10)}, nil
 }
 
+// By which proxy a program in Go reaches a URL, and what it tells the proxy of itself, as net/http does.
+func proxy(text string) (map[string]string, error) {
+	var asked struct{ No, Proxy, URL string }
+	if err := json.Unmarshal([]byte(text), &asked); err != nil {
+		return nil, err
+	}
+	destination, err := url.Parse(asked.URL)
+	if err != nil {
+		return nil, err
+	}
+	config := httpproxy.Config{HTTPProxy: asked.Proxy, HTTPSProxy: asked.Proxy, NoProxy: asked.No}
+	found, err := config.ProxyFunc()(destination)
+	if err != nil || found == nil {
+		return map[string]string{"proxy": ""}, err
+	}
+	values := map[string]string{"proxy": found.Redacted(), "host": found.Host}
+	if found.User != nil {
+		password, _ := found.User.Password()
+		login := base64.StdEncoding.EncodeToString([]byte(found.User.Username() + ":" + password))
+		values["authorization"] = "Basic " + login
+	}
+	return values, nil
+}
+
 // A reader may panic, which is an answer, too.
 func read(folder string, asked question) (values map[string]string, err error) {
 	defer func() {
@@ -131,6 +157,8 @@ func read(folder string, asked question) (values map[string]string, err error) {
 		return duration(asked.Text)
 	case "schedule":
 		return object(asked.Text)
+	case "proxy":
+		return proxy(asked.Text)
 	}
 	path := filepath.Join(folder, "credentials")
 	if err := os.WriteFile(path, []byte(asked.Text), 0o600); err != nil {

@@ -1,6 +1,10 @@
 //! The commands by which the sandbox runs parts of itself: not for people.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use clap::Subcommand;
 
@@ -10,7 +14,10 @@ use super::{
     init::{self, InitError},
     options::ClusterOptions,
 };
-use crate::entra_id::{self, ServeError};
+use crate::{
+    entra_id::{self, ServeError},
+    forward_proxy,
+};
 
 /// A part of an embedded cluster, or of what runs beside it, that is a process of its own.
 #[derive(Debug, Subcommand)]
@@ -51,6 +58,16 @@ pub enum HiddenCommand {
         #[arg(long)]
         folder: PathBuf,
     },
+    /// Is a forward proxy for the pods of a cluster.
+    #[command(hide = true)]
+    ForwardProxy {
+        /// Where it listens.
+        #[arg(long)]
+        address: SocketAddr,
+        /// The folder with what it is told, and what it was asked.
+        #[arg(long)]
+        folder: PathBuf,
+    },
 }
 
 /// Why a part of a cluster ended.
@@ -65,6 +82,9 @@ pub enum HiddenCommandError {
     /// The stand-in for Entra ID did.
     #[error(transparent)]
     EntraId(#[from] ServeError),
+    /// The forward proxy did.
+    #[error("the forward proxy does not run")]
+    ForwardProxy(#[source] io::Error),
 }
 
 impl HiddenCommand {
@@ -80,6 +100,9 @@ impl HiddenCommand {
             }
             Self::ClusterInit { folder, node } => Ok(init::run(&folder, NodeNumber(node))?),
             Self::EntraId { address, folder } => Ok(entra_id::serve(address, &folder).await?),
+            Self::ForwardProxy { address, folder } => {
+                forward_proxy::serve(address, &folder).await.map_err(HiddenCommandError::ForwardProxy)
+            }
         }
     }
 }

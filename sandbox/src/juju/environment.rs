@@ -111,6 +111,7 @@ pub fn environment(
     ] {
         variables.insert(empty.to_owned(), String::new());
     }
+    variables.extend(model.proxies.iter().map(|(name, url)| (format!("JUJU_CHARM_{name}"), url.clone())));
     if model.series.has_meters() {
         let meters = [("JUJU_SLA", "unsupported"), ("JUJU_METER_STATUS", "AMBER"), ("JUJU_METER_INFO", "not set")];
         variables.extend(meters.map(|(name, value)| (name.to_owned(), value.to_owned())));

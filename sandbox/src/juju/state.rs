@@ -65,6 +65,9 @@ pub struct ModelState {
     /// Whether the pod of a unit that is removed is told to end before the unit's last hooks.
     #[serde(default)]
     pub pods_end_with_removal: bool,
+    /// The proxies that its hooks are told of, by the end of their variable's name: `HTTP_PROXY`.
+    #[serde(default)]
+    pub proxies: BTreeMap<String, String>,
     /// What runs in it, by name.
     pub applications: BTreeMap<String, Application>,
     /// The relations, by number.
@@ -249,6 +252,7 @@ impl ModelState {
             ending_order: EndingOrder::default(),
             pod_grace: POD_GRACE,
             pods_end_with_removal: false,
+            proxies: BTreeMap::new(),
             applications: BTreeMap::new(),
             relations: BTreeMap::new(),
             secrets: BTreeMap::new(),

@@ -9,4 +9,4 @@ pub use crate::host::daemon::DaemonError;
 pub use azure::{AzureAccess, AzureError, AzureRequestError, AzureServer};
 pub use bucket::{Bucket, BucketError};
 pub use gcs::{GcsAccess, GcsError, GcsServer, service_account_key};
-pub use s3::{S3Access, S3Error, S3Server};
+pub use s3::{S3_NAME, S3Access, S3Error, S3Server};

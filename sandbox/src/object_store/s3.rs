@@ -33,6 +33,9 @@ const BUCKETS: &str = "buckets";
 /// The user who may do everything.
 const ROOT: (&str, &str) = ("sandbox-access", "sandbox-secret-key");
 
+/// A name that the server's certificate is for, and that no DNS knows.
+pub const S3_NAME: &str = "store.sandbox.test";
+
 /// Why there is no S3 server, or it does not do what it should.
 #[derive(Debug, thiserror::Error)]
 pub enum S3Error {
@@ -148,7 +151,7 @@ impl S3Server {
         let failed = |source| S3Error::Folder { folder: folder.to_owned(), source };
         let address = cluster.server_address;
         let authority = Authority::new("velero-operator sandbox S3")?;
-        let certified = authority.server("S3", &["localhost"], &[address])?;
+        let certified = authority.server("S3", &["localhost", S3_NAME], &[address])?;
         let buckets = folder.join(BUCKETS);
         for path in [&buckets, &folder.join("users")] {
             fs::create_dir_all(path).map_err(failed)?;

@@ -53,6 +53,15 @@ fn the_environment_is_made_from_nothing() {
 }
 
 #[test]
+fn the_models_proxies_are_told_to_each_hook() {
+    let fixture = Fixture::new();
+    fixture.model.proxies("http://one:1", "http://two:2", "localhost").unwrap();
+    let found = variables(&fixture.deploy("exec /usr/bin/env")[0].stdout);
+    let told = ["HTTP", "HTTPS", "NO"].map(|kind| found[&format!("JUJU_CHARM_{kind}_PROXY")].as_str());
+    assert_eq!(told, ["http://one:1", "http://two:2", "localhost"]);
+}
+
+#[test]
 fn an_action_is_told_apart() {
     let fixture = Fixture::new();
     fixture.deploy(EVALUATE);

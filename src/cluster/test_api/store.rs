@@ -51,7 +51,8 @@ impl Store {
 
     /// Whether there can be objects of the kind of a key.
     pub(super) fn is_known(&self, key: &Key) -> bool {
-        let built_in = !key.group.contains('.') || key.group.ends_with(".k8s.io");
+        let is_of_snapshots = key.group == "snapshot.storage.k8s.io";
+        let built_in = !key.group.contains('.') || key.group.ends_with(".k8s.io") && !is_of_snapshots;
         built_in || self.objects.contains_key(&definition_of(key))
     }
 

@@ -6,7 +6,7 @@ use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::{Value, json};
 
-use super::{applied::Applied, definitions, namespace, prune, repository};
+use super::{applied::Applied, definitions, namespace, proxies, prune, repository};
 use crate::{
     cluster::{Cluster, ClusterError, FieldOwners, MANIFEST_ANNOTATION, contains, describe, differs, named},
     error_chain::ErrorChain,
@@ -38,6 +38,7 @@ pub(crate) async fn apply(
         // A server that starts without one makes the public one.
         repository::apply(cluster, &installation.application, password, &mut applied).await?;
     }
+    proxies::apply(cluster, installation, &mut applied).await?;
     let labels = &manifests.namespace_labels;
     // They come before the pods that would not be admitted without them, and go after these.
     if !labels.is_empty() {
@@ -167,7 +168,10 @@ async fn objects(
     let account = desired.iter().find(|object| is_account(object)).and_then(|account| holdings.find(account));
     let account_made = account.and_then(|held| held.object.creation_timestamp());
     let mut changes = changes(cluster, installation, desired, holdings).await?;
-    applied.postponed.extend(hold_back_restarts(cluster, &mut changes).await?);
+    match hold_back_restarts(cluster, &mut changes).await? {
+        Some(status) => applied.postponed.push(status),
+        None => proxies::forget(cluster, installation, holdings, applied).await?,
+    }
     cluster.adopt_predecessors_fields(changes.iter().filter_map(|change| change.live)).await?;
     let outcomes = join_all(changes.iter().map(|change| apply_or_remake(cluster, change))).await;
     let mut made = Vec::new();

@@ -4,6 +4,8 @@ pub(crate) mod applied;
 pub(crate) mod apply;
 pub(crate) mod definitions;
 pub(crate) mod namespace;
+mod policies;
+mod proxies;
 pub(crate) mod prune;
 mod release;
 pub(crate) mod removal;

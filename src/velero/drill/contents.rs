@@ -7,7 +7,6 @@ use std::{
 
 use serde_json::Value;
 use thiserror::Error;
-use tokio::process::Command;
 
 use super::archive::{Archive, ArchiveError, Objects};
 use crate::{
@@ -59,7 +58,7 @@ pub(super) async fn list(cli: &Cli, namespace: &str, backup: &str) -> Result<Obj
         let mut text = Vec::new();
         output.take(LONGEST_DESCRIPTION).read_to_end(&mut text).map(|_| text)
     };
-    let (text, finished) = process::pipe(command(cli, namespace, &arguments), DESCRIPTION, read).await?;
+    let (text, finished) = process::pipe(cli.on(namespace, arguments), DESCRIPTION, read).await?;
     check(&finished)?;
     let described: Value = text.ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
     let status = &described["status"];
@@ -79,15 +78,9 @@ pub(super) async fn archive(cli: &Cli, namespace: &str, backup: &str) -> Result<
         std::io::copy(&mut output, &mut std::io::sink()).ok();
         archive
     };
-    let (archive, finished) = process::pipe(command(cli, namespace, &arguments), DOWNLOAD, read).await?;
+    let (archive, finished) = process::pipe(cli.on(namespace, arguments), DOWNLOAD, read).await?;
     check(&finished)?;
     Ok(archive?)
-}
-
-fn command(cli: &Cli, namespace: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(cli.program());
-    command.args(["--namespace", namespace, "--colorized=false"]).args(arguments);
-    command
 }
 
 fn check(finished: &Finished) -> Result<(), ContentsError> {

@@ -1,7 +1,7 @@
 //! Whether the data of a volume will be in a backup, and if not, why.
 //!
-//! Reference: `pkg/backup/item_backupper.go`, `internal/volumehelper` and `pkg/podvolume/backupper.go` of Velero 1.18. The charm does
-//! not enable Velero's CSI snapshots.
+//! Reference: `pkg/backup/item_backupper.go`, `pkg/backup/actions/csi/pvc_action.go`, `internal/volumehelper` and
+//! `pkg/podvolume/backupper.go` of Velero 1.18.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     means::Means,
+    seen_volume::VolumeKind,
     selection::{Selection, is_left_out},
-    volumes::{Claim, Use, VolumeKind, Volumes},
+    volumes::{Claim, Use, Volumes},
 };
+use crate::backups::VolumeAction;
 
 /// What a backup is going to hold of volumes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -43,6 +45,7 @@ pub(crate) enum Gap {
     NotMounted,
     VolumesLeftOut,
     VolumesExcluded,
+    NoSnapshot,
 }
 
 impl fmt::Display for Gap {
@@ -60,6 +63,7 @@ impl fmt::Display for Gap {
             Self::VolumesLeftOut => {
                 "claims are not restored without their PersistentVolumes: set add-pods-to-backups=true"
             }
+            Self::NoSnapshot => "resource-policy wants a snapshot, and nothing makes one",
             Self::VolumesExcluded => "its spec excludes PersistentVolumes, without which claims are not restored",
         })
     }
@@ -77,7 +81,14 @@ impl Forecast {
             if !takes(selection, claim, uses) {
                 continue;
             }
-            match (Case { selection, means, kind: volumes.kind_of(claim), claim, uses }).gap() {
+            let (kind, driver) = (volumes.kind_of(claim), volumes.driver_of(claim));
+            let policies = selection.policies().and_then(|name| means.policies.get(name));
+            let action = policies.and_then(|policies| policies.action(&volumes.traits_of(claim)));
+            // That is what somebody wants.
+            if action == Some(VolumeAction::Skip) {
+                continue;
+            }
+            match (Case { selection, means, claim, kind, driver, uses, action }).gap() {
                 None => forecast.with_data += 1,
                 Some(gap) => {
                     forecast.without_data.insert(format!("{}/{}", claim.namespace, claim.name), gap);
@@ -114,13 +125,23 @@ struct Case<'a> {
     means: &'a Means,
     claim: &'a Claim,
     kind: VolumeKind,
+    driver: Option<&'a str>,
     uses: &'a [Use],
+    /// What policies say, which goes before all else that says whether files are read.
+    action: Option<VolumeAction>,
 }
 
 impl Case<'_> {
     fn gap(&self) -> Option<Gap> {
-        let gap = self.gap_of_files()?;
-        (!self.has_snapshot()).then_some(gap)
+        match self.action {
+            Some(VolumeAction::Skip | VolumeAction::Custom) => None,
+            Some(VolumeAction::Snapshot) => (!self.can_have_snapshot()).then_some(Gap::NoSnapshot),
+            Some(VolumeAction::Files) => self.gap_of_files(),
+            None => {
+                let gap = self.gap_of_files()?;
+                (!self.has_snapshot()).then_some(gap)
+            }
+        }
     }
 
     /// Returns why the files are not read.
@@ -159,14 +180,30 @@ impl Case<'_> {
 
     /// Whether there is a snapshot. Velero makes none of a volume whose files are to be read, even if they are not.
     fn has_snapshot(&self) -> bool {
-        let VolumeKind::Disk { provider } = self.kind else { return false };
-        self.means.snapshots.as_deref() == Some(provider)
-            && self.selection.makes_snapshots()
-            && self.selection.brings_volumes()
-            && !self.uses.iter().any(|used| self.is_read(used))
+        self.selection.makes_snapshots() && !self.uses.iter().any(|used| self.is_read(used)) && self.can_have_snapshot()
+    }
+
+    /// Whether there is something to make one with.
+    fn can_have_snapshot(&self) -> bool {
+        let by_provider = match (&self.kind, &self.means.snapshot_classes, self.driver) {
+            // Velero's own plugin leaves them to the driver.
+            (_, Some(_), Some(_)) => false,
+            (VolumeKind::Disk { provider }, _, _) => {
+                self.means.snapshots.as_deref() == Some(*provider) && self.selection.brings_volumes()
+            }
+            _ => false,
+        };
+        let by_driver = || {
+            let (classes, driver) = (self.means.snapshot_classes.as_ref(), self.driver);
+            classes.zip(driver).is_some_and(|(classes, driver)| classes.are_for(driver))
+        };
+        by_provider || by_driver()
     }
 
     fn is_read(&self, used: &Use) -> bool {
+        if self.action == Some(VolumeAction::Files) {
+            return true;
+        }
         if self.selection.reads_files_by_default() { !used.wish.is_excluded } else { used.wish.is_chosen }
     }
 }

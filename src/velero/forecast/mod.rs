@@ -5,6 +5,7 @@
 
 mod judgement;
 mod means;
+mod seen_volume;
 mod selection;
 mod volumes;
 
@@ -78,7 +79,8 @@ async fn forecast(cluster: &Cluster, selections: &[&Selection]) -> Result<Vec<Fo
     if !selections.iter().any(|selection| selection.takes_claims()) {
         return Ok(vec![Forecast::default(); selections.len()]);
     }
-    let (means, volumes) = futures::try_join!(Means::read(cluster), Volumes::read(cluster, selections))?;
+    let policies = selections.iter().filter_map(|selection| selection.policies()).collect();
+    let (means, volumes) = futures::try_join!(Means::read(cluster, policies), Volumes::read(cluster, selections))?;
     Ok(selections.iter().map(|selection| Forecast::of(selection, &means, &volumes)).collect())
 }
 

@@ -33,6 +33,13 @@ struct Spec {
     label_selector: LabelSelector,
     default_volumes_to_fs_backup: bool,
     snapshot_volumes: Option<bool>,
+    resource_policy: Option<PolicyReference>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct PolicyReference {
+    name: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -99,6 +106,11 @@ impl Selection {
     /// Whether volumes are read by their files unless something says otherwise.
     pub(super) fn reads_files_by_default(&self) -> bool {
         self.spec.default_volumes_to_fs_backup
+    }
+
+    /// Returns the name of the ConfigMap that says what becomes of volumes, if one does.
+    pub(super) fn policies(&self) -> Option<&str> {
+        self.spec.resource_policy.as_ref().map(|policy| policy.name.as_str())
     }
 
     pub(super) fn takes_namespace(&self, name: &str) -> bool {

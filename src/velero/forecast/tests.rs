@@ -154,6 +154,69 @@ async fn a_snapshot_holds_the_data_where_the_provider_makes_one() {
 }
 
 #[tokio::test]
+async fn a_snapshot_by_the_driver_holds_the_data_where_there_is_a_class_for_it() {
+    let world = World::without_agent();
+    let mut spec = claims_alone();
+    spec["defaultVolumesToFsBackup"] = json!(false);
+    world.api.put(&json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "velero", "namespace": "velero"},
+        "spec": {"template": {"spec": {"containers": [{"args": ["server", "--features=EnableCSI"]}]}}}}));
+    assert_eq!(world.gap(&spec).await, Some(Gap::NoNodeAgent));
+    world.api.put(&json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "volumesnapshotclasses.snapshot.storage.k8s.io"}}));
+    let class = |driver: &str| {
+        json!({"apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshotClass", "driver": driver,
+            "metadata": {"name": driver}})
+    };
+    world.api.put(&class("another"));
+    assert_eq!(world.gap(&spec).await, Some(Gap::NoNodeAgent));
+    world.api.put(&class("any"));
+    assert_eq!(world.gap(&spec).await, None);
+    // Where files are to be read there is none.
+    world.put_pod(&json!({"annotations": {"backup.velero.io/backup-volumes": "disk"}}), &json!({}));
+    assert_eq!(world.gap(&spec).await, Some(Gap::NoNodeAgent));
+    world.put_pod(&json!({}), &json!({}));
+    spec["snapshotVolumes"] = json!(false);
+    assert_eq!(world.gap(&spec).await, Some(Gap::NoNodeAgent));
+}
+
+#[tokio::test]
+async fn policies_decide_before_all_else_what_becomes_of_a_volume() {
+    let world = World::new();
+    let mut spec = with_pods();
+    spec["defaultVolumesToFsBackup"] = json!(false);
+    spec["resourcePolicy"] = json!({"kind": "configmap", "name": "policies"});
+    let follow = |action: &str| {
+        let text = format!(
+            "version: v1\nvolumePolicies: [{{conditions: {{capacity: '1Gi,', storageClass: [fast], \
+            volumeTypes: [csi], pvcLabels: {{app: minio}}, pvcVolumeMode: Filesystem}}, action: {{type: {action}}}}}]"
+        );
+        world.api.put(
+            &json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "policies", "namespace": "velero"},
+            "data": {"any": text}}),
+        );
+    };
+    follow("fs-backup");
+    // The volume does not fit, so that all is as without policies.
+    assert_eq!(world.gap(&spec).await, Some(Gap::NotChosen));
+    let volume = json!({"csi": {"driver": "any"}, "capacity": {"storage": "2Gi"}, "storageClassName": "fast"});
+    world.put_volume("data", &volume);
+    assert_eq!(world.gap(&spec).await, None);
+    follow("snapshot");
+    assert_eq!(world.gap(&spec).await, Some(Gap::NoSnapshot));
+    follow("custom");
+    assert_eq!(world.gap(&spec).await, None);
+    follow("skip");
+    assert_eq!(world.forecast(&spec).await, Forecast::default());
+    // What cannot be read is nothing that a forecast could go by.
+    follow("nothing");
+    assert_eq!(world.gap(&spec).await, Some(Gap::NotChosen));
+    follow("fs-backup");
+    world.put_volume("data", &json!({"storageos": {}, "capacity": {"storage": "2Gi"}, "storageClassName": "fast"}));
+    assert_eq!(world.gap(&spec).await, Some(Gap::NotChosen));
+}
+
+#[tokio::test]
 async fn claims_are_taken_by_their_labels_or_brought_by_a_pod() {
     let world = World::new();
     world.put_claim("shop", "other", "web");

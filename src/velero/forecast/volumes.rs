@@ -8,13 +8,21 @@ use std::{
 use futures::{TryStreamExt, stream};
 use jiff::Timestamp;
 use kube::api::TypeMeta;
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 
-use super::selection::Selection;
-use crate::cluster::{Cluster, ClusterError, Head, Listed};
+use super::{
+    seen_volume::{SeenVolume, VolumeKind},
+    selection::Selection,
+};
+use crate::{
+    backups::VolumeTraits,
+    cluster::{Cluster, ClusterError, Head, Listed},
+};
 
 /// Of how many namespaces each is asked for its objects. Above that, one list of the whole cluster is quicker.
 const MOST_NAMESPACES: usize = 8;
+/// The phase of a claim that has a volume.
+const BOUND: &str = "Bound";
 /// The annotations of a pod with the names of volumes whose files are to be read, and are not to be read.
 const READ: &str = "backup.velero.io/backup-volumes";
 const NOT_READ: &str = "backup.velero.io/backup-volumes-excludes";
@@ -27,6 +35,10 @@ pub(super) struct Volumes {
     uses: BTreeMap<(String, String), Vec<Use>>,
     /// By the names of the volumes that claims are bound to.
     kinds: BTreeMap<String, VolumeKind>,
+    /// The CSI drivers of those that have one.
+    drivers: BTreeMap<String, String>,
+    /// What policies may ask for, of those as well. Only read where there are policies.
+    traits: BTreeMap<String, VolumeTraits>,
 }
 
 /// A claim that is bound to a volume.
@@ -36,6 +48,7 @@ pub(super) struct Claim {
     pub name: String,
     pub labels: BTreeMap<String, String>,
     pub is_block_device: bool,
+    pub access_modes: BTreeSet<String>,
     volume: String,
 }
 
@@ -58,17 +71,6 @@ pub(super) struct Wish {
     pub is_excluded: bool,
 }
 
-/// What a volume is.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) enum VolumeKind {
-    /// A folder of a node.
-    HostPath,
-    /// What a provider can make a snapshot of, by Velero's plugin for it.
-    Disk { provider: &'static str },
-    #[default]
-    Other,
-}
-
 impl Volumes {
     /// Reads what any of these selections may take.
     pub(super) async fn read(cluster: &Cluster, selections: &[&Selection]) -> Result<Self, ClusterError> {
@@ -87,6 +89,8 @@ impl Volumes {
         let namespaces: BTreeSet<_> = claims.iter().map(|claim| claim.namespace.as_str()).collect();
         let bound: BTreeSet<_> = claims.iter().map(|claim| claim.volume.as_str()).collect();
         let (mut uses, mut kinds) = (BTreeMap::<_, Vec<Use>>::new(), BTreeMap::new());
+        let (mut drivers, mut traits) = (BTreeMap::new(), BTreeMap::new());
+        let has_policies = selections.iter().any(|selection| selection.policies().is_some());
         let pods = collect(cluster, "Pod", Some(&namespaces), |pod: SeenPod| {
             for (claim, used) in pod.uses() {
                 uses.entry((pod.metadata.namespace.clone(), claim)).or_default().push(used);
@@ -95,14 +99,35 @@ impl Volumes {
         let volumes = collect(cluster, "PersistentVolume", None, |volume: SeenVolume| {
             if bound.contains(volume.metadata.name.as_str()) {
                 kinds.insert(volume.metadata.name.clone(), volume.kind());
+                if has_policies {
+                    traits.insert(volume.metadata.name.clone(), volume.traits());
+                }
+                drivers.extend(volume.into_driver());
             }
         });
         futures::try_join!(pods, volumes)?;
-        Ok(Self { claims, uses, kinds })
+        Ok(Self { claims, uses, kinds, drivers, traits })
     }
 
     pub(super) fn kind_of(&self, claim: &Claim) -> VolumeKind {
         self.kinds.get(&claim.volume).copied().unwrap_or_default()
+    }
+
+    /// Returns what policies may ask for of a claim.
+    pub(super) fn traits_of(&self, claim: &Claim) -> VolumeTraits {
+        VolumeTraits {
+            labels: claim.labels.clone(),
+            // Others have no data.
+            phase: BOUND.to_owned(),
+            mode: if claim.is_block_device { "Block" } else { "Filesystem" }.to_owned(),
+            access_modes: claim.access_modes.clone(),
+            ..self.traits.get(&claim.volume).cloned().unwrap_or_default()
+        }
+    }
+
+    /// Returns the CSI driver of a claim's volume, if it has one.
+    pub(super) fn driver_of(&self, claim: &Claim) -> Option<&str> {
+        self.drivers.get(&claim.volume).map(String::as_str)
     }
 
     /// Returns the uses that pods make of a claim.
@@ -150,6 +175,7 @@ struct SeenClaim {
 struct SeenClaimSpec {
     volume_name: String,
     volume_mode: String,
+    access_modes: BTreeSet<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -168,11 +194,12 @@ impl SeenClaim {
     /// Returns the claim, if it has a volume: another has no data.
     fn claim(self) -> Option<Claim> {
         let Self { metadata: Head { namespace, name, labels, .. }, spec, status } = self;
-        (status.phase == "Bound" && !spec.volume_name.is_empty()).then(|| Claim {
+        (status.phase == BOUND && !spec.volume_name.is_empty()).then(|| Claim {
             namespace: namespace.unwrap_or_default(),
             name,
             labels,
             is_block_device: spec.volume_mode == "Block",
+            access_modes: spec.access_modes,
             volume: spec.volume_name,
         })
     }
@@ -259,54 +286,5 @@ impl SeenPod {
             };
             Some((claim.claim_name.clone(), used))
         })
-    }
-}
-
-#[derive(Deserialize)]
-struct SeenVolume {
-    metadata: Head,
-    #[serde(default)]
-    spec: SeenVolumeSpec,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct SeenVolumeSpec {
-    host_path: Option<IgnoredAny>,
-    csi: Option<Csi>,
-    aws_elastic_block_store: Option<IgnoredAny>,
-    gce_persistent_disk: Option<IgnoredAny>,
-    azure_disk: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-struct Csi {
-    driver: String,
-}
-
-impl Listed for SeenVolume {
-    fn head(&self) -> &Head {
-        &self.metadata
-    }
-}
-
-impl SeenVolume {
-    /// Reference: `GetVolumeID` of Velero's plugins for AWS 1.14, GCP 1.14 and Azure 1.9.
-    fn kind(&self) -> VolumeKind {
-        let spec = &self.spec;
-        let driver = spec.csi.as_ref().map(|csi| csi.driver.as_str());
-        if spec.host_path.is_some() {
-            VolumeKind::HostPath
-        } else if spec.aws_elastic_block_store.is_some() || driver == Some("ebs.csi.aws.com") {
-            VolumeKind::Disk { provider: "aws" }
-        } else if spec.gce_persistent_disk.is_some()
-            || matches!(driver, Some("pd.csi.storage.gke.io" | "gcp.csi.confidential.cloud"))
-        {
-            VolumeKind::Disk { provider: "gcp" }
-        } else if spec.azure_disk.is_some() || driver == Some("disk.csi.azure.com") {
-            VolumeKind::Disk { provider: "azure" }
-        } else {
-            VolumeKind::Other
-        }
     }
 }

@@ -49,18 +49,21 @@ impl Velero {
         Ok(usable::trouble(found.as_ref(), location, self.namespace()))
     }
 
-    /// Returns the backup of what an application has declared, as its Schedule would make it. `unit` is who asks for it.
+    /// Returns the backup of what an application has declared, as its Schedule would make it. `unit` is who asks for it, and
+    /// `policies` the ConfigMap with the policies for volumes.
     pub(crate) async fn plan_backup(
         &self,
         unit: &str,
         order: &OneBackup<'_>,
         default_volumes_to_fs_backup: bool,
+        policies: Option<&str>,
     ) -> Result<PlannedBackup, VeleroError> {
         let settings = ScheduleSettings {
             application: unit,
             namespace: self.namespace(),
             default_volumes_to_fs_backup,
             has_snapshot_location: has_snapshot_location(&self.cluster).await?,
+            policies,
         };
         let about = format!("{}-{}", order.target.application, order.target.endpoint);
         Ok(PlannedBackup { about, maker: unit.to_owned(), object: settings.backup(order) })

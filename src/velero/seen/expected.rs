@@ -76,7 +76,7 @@ mod tests {
     use super::*;
     use crate::{
         cluster::named,
-        velero::wanted::{HeldBack, LocationPlan},
+        velero::wanted::{CsiSnapshots, HeldBack, LocationPlan},
     };
 
     fn applied_from(hash: Option<&str>) -> Deployment {
@@ -97,7 +97,10 @@ mod tests {
             node_agent,
             kubelet_root: None,
             default_volumes_to_fs_backup: false,
+            csi_snapshots: CsiSnapshots::None,
+            image_pull_secrets: Vec::new(),
             repository_password: None,
+            proxies: None,
             plugin_image: None,
             location: LocationPlan::None,
         };

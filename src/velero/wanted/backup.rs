@@ -66,6 +66,7 @@ mod tests {
             namespace: "backups",
             default_volumes_to_fs_backup: true,
             has_snapshot_location: false,
+            policies: None,
         };
         let id = SpecId { relation: 11, position: 0 };
         let target = Target { application: "ledger".into(), endpoint: "a".repeat(70), model: Some("apps".into()) };

@@ -15,10 +15,14 @@ use tokio::process::Command;
 
 use super::{
     cache::{DryRunCache, Key},
-    installation::Installation,
+    installation::{CsiSnapshots, Installation},
     version::Version,
 };
-use crate::process::{self, Limits, ProcessError};
+use crate::{
+    process::{self, Limits, ProcessError},
+    proxies::Proxies,
+    velero::names::CSI_FEATURE,
+};
 
 /// A dry run takes a fraction of a second and prints some 200 KB; nothing that the charm asks for itself takes more.
 const OWN_LIMITS: Limits = Limits { time: Duration::from_mins(1), output: 16 * 1024 * 1024 };
@@ -39,6 +43,8 @@ pub(crate) struct Cli {
     pub(super) program: PathBuf,
     /// Where its answers are kept that are a pure function of the program and its arguments.
     cache: Option<DryRunCache>,
+    /// By which proxies the user's commands reach the store.
+    pub(super) proxies: Option<Proxies>,
 }
 
 /// Why the CLI gave no result.
@@ -63,17 +69,17 @@ impl Cli {
     /// Returns the program in the charm's directory, which keeps its dry runs there too.
     pub(crate) fn in_charm(charm_directory: &Path) -> Self {
         let cache = DryRunCache::new(charm_directory.join(".velero-dry-runs"));
-        Self { program: charm_directory.join("velero"), cache: Some(cache) }
+        Self { program: charm_directory.join("velero"), cache: Some(cache), proxies: None }
     }
 
     /// Returns a program anywhere.
     pub(crate) fn at(program: PathBuf) -> Self {
-        Self { program, cache: None }
+        Self { program, cache: None, proxies: None }
     }
 
-    /// Returns where the program is.
-    pub(crate) fn program(&self) -> &Path {
-        &self.program
+    /// Returns the same program, whose user's commands reach the store by these proxies.
+    pub(crate) fn by_proxies(self, proxies: Option<Proxies>) -> Self {
+        Self { proxies, ..self }
     }
 
     /// Returns the objects that `velero install` would make in `namespace`.
@@ -163,6 +169,13 @@ fn install_arguments(namespace: &str, installation: &Installation) -> Vec<String
     // The CLI refuses it without the node agent.
     if installation.default_volumes_to_fs_backup && installation.node_agent {
         arguments.push("--default-volumes-to-fs-backup".to_owned());
+    }
+    if installation.csi_snapshots != CsiSnapshots::None {
+        arguments.push(CSI_FEATURE.to_owned());
+    }
+    // The node agent moves it.
+    if installation.csi_snapshots == CsiSnapshots::Moved && installation.node_agent {
+        arguments.push("--default-snapshot-move-data".to_owned());
     }
     if let Some(image) = &installation.plugin_image {
         arguments.push(format!("--plugins={image}"));

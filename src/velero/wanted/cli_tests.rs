@@ -16,7 +16,10 @@ fn without_storage() -> Installation {
         node_agent: false,
         kubelet_root: None,
         default_volumes_to_fs_backup: false,
+        csi_snapshots: CsiSnapshots::None,
+        image_pull_secrets: Vec::new(),
         repository_password: None,
+        proxies: None,
         plugin_image: None,
         location: LocationPlan::None,
     }
@@ -40,7 +43,10 @@ fn with_storage() -> Installation {
         node_agent: true,
         kubelet_root: Some("/var/lib/k0s/kubelet".parse().unwrap()),
         default_volumes_to_fs_backup: true,
+        csi_snapshots: CsiSnapshots::None,
+        image_pull_secrets: Vec::new(),
         repository_password: None,
+        proxies: None,
         plugin_image: Some("velero/velero-plugin-for-aws:v1.14.3".into()),
         location: LocationPlan::Use(Box::new(BackupLocation { provider: "aws", storage, is_read_only: false })),
         ..without_storage()
@@ -74,6 +80,17 @@ fn with_storage_every_value_becomes_a_flag_and_the_credentials_none() {
         assert!(arguments.iter().any(|argument| argument == flag), "{flag}");
     }
     assert!(!arguments.concat().contains("marked-secret"));
+}
+
+#[test]
+fn the_data_of_snapshots_is_moved_where_there_are_snapshots_and_a_node_agent() {
+    let flags = |csi_snapshots, node_agent| {
+        let installation = Installation { node_agent, csi_snapshots, ..without_storage() };
+        let arguments = install_arguments("backups", &installation);
+        ["--features=EnableCSI", "--default-snapshot-move-data"].map(|flag| arguments.iter().any(|told| told == flag))
+    };
+    assert_eq!([flags(CsiSnapshots::Moved, true), flags(CsiSnapshots::None, true)], [[true; 2], [false; 2]]);
+    assert_eq!([flags(CsiSnapshots::Moved, false), flags(CsiSnapshots::InPlace, true)], [[true, false]; 2]);
 }
 
 /// A stand-in for the program, for what does not depend on what the real one prints.

@@ -1,5 +1,7 @@
 //! References of container images, as the nodes' container runtimes read them.
 
+use std::collections::BTreeSet;
+
 use container_image_dist_ref::ImgRef;
 
 /// The tag that a reference without one stands for. What it names changes.
@@ -21,6 +23,27 @@ pub(crate) fn check_image(text: &str) -> Result<(), &'static str> {
         return Err("has capital letters, which names of images do not have");
     }
     Ok(())
+}
+
+/// Returns the names of Secrets that stand in a list with commas, each once, or the first text that is none.
+///
+/// # Errors
+///
+/// When one is no name that Kubernetes gives.
+pub(crate) fn pull_secrets(text: &str) -> Result<Vec<String>, String> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let names: BTreeSet<_> = names.map(str::to_owned).collect();
+    let fits = |name: &String| {
+        let is_part = |part: &str| {
+            let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            !part.is_empty() && !part.starts_with('-') && !part.ends_with('-') && part.bytes().all(fits)
+        };
+        name.len() <= 253 && name.split('.').all(is_part)
+    };
+    match names.iter().find(|name| !fits(name)) {
+        Some(other) => Err(format!("{other:?} is no name of a Secret")),
+        None => Ok(names.into_iter().collect()),
+    }
 }
 
 /// Returns the pull policy of an image: `IfNotPresent` for a fixed tag or a digest, so that a restart of the backup server needs
@@ -58,6 +81,15 @@ mod tests {
             &format!("registry.internal:5000/velero/velero:v1.18.3@{DIGEST}"),
         ] {
             assert_eq!(check_image(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_named_with_commas_between() {
+        assert_eq!(pull_secrets(" b.c ,a, b.c,"), Ok(vec!["a".to_owned(), "b.c".to_owned()]));
+        assert_eq!(pull_secrets(" "), Ok(Vec::new()));
+        for text in ["A", "a b", "a/b", "-a", "a..b", "a;b", &"a".repeat(254)] {
+            assert_eq!(pull_secrets(text), Err(format!("{text:?} is no name of a Secret")));
         }
     }
 

@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use super::kubelet_root::KubeletRoot;
-use crate::storage::Storage;
+use crate::{proxies::Proxies, storage::Storage};
 
 /// A Velero, described by what the charm decides of it.
 #[derive(Clone, Debug)]
@@ -20,14 +20,60 @@ pub(crate) struct Installation {
     pub kubelet_root: Option<KubeletRoot>,
     /// Whether volumes are backed up by their files unless something says otherwise.
     pub default_volumes_to_fs_backup: bool,
+    /// Whether snapshots of volumes are made by their CSI drivers.
+    pub csi_snapshots: CsiSnapshots,
+    /// The names of the Secrets by which images are pulled.
+    pub image_pull_secrets: Vec<String>,
     /// The password that files of volumes are to be encrypted with; `None` for the one that there is.
     pub repository_password: Option<SecretString>,
+    /// By which proxies the store is reached, if by any.
+    pub proxies: Option<PlannedProxies>,
     /// The image of the plugin for the storage, if there is any.
     pub plugin_image: Option<String>,
     /// Where backups go.
     pub location: LocationPlan,
     /// The parts that stay as they are, whatever is planned here: a person has to mend an option first.
     pub held_back: HeldBack,
+}
+
+/// What is to happen with snapshots by CSI drivers.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum CsiSnapshots {
+    /// None are made.
+    #[default]
+    None,
+    /// They stay in the storage of the volume.
+    InPlace,
+    /// Their data goes into the store unless something says otherwise.
+    Moved,
+}
+
+/// The proxies that the server and the node agent are to go by.
+#[derive(Clone, Debug)]
+pub(crate) struct PlannedProxies {
+    pub proxies: Proxies,
+    pub secret: ProxiesSecret,
+}
+
+/// The Secret with the URLs of proxies, as it was found.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum ProxiesSecret {
+    /// It is as it should be, and this is its revision.
+    Current(String),
+    /// It is not there, or not as it should be, and this is to be its revision.
+    Due(String),
+    /// Somebody else has made one of its name.
+    OfOthers,
+}
+
+impl PlannedProxies {
+    /// Returns what the pods are told so that they start anew when the proxies change.
+    pub(crate) fn revision(&self) -> &str {
+        match &self.secret {
+            ProxiesSecret::Current(revision) | ProxiesSecret::Due(revision) => revision,
+            ProxiesSecret::OfOthers => "",
+        }
+    }
 }
 
 /// The parts of an installation that could not be planned.

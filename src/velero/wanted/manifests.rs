@@ -101,11 +101,11 @@ impl Manifests {
                     &mut manifests.locations
                 }
                 "Deployment" => {
-                    complete_server(&mut object);
+                    complete_server(&mut object, installation);
                     &mut manifests.objects
                 }
                 "DaemonSet" => {
-                    complete_node_agent(&mut object);
+                    complete_node_agent(&mut object, installation);
                     if installation.node_agent_is_adopted {
                         object.annotations_mut().insert(ADOPTED.to_owned(), true.to_string());
                     }

@@ -1,4 +1,4 @@
-use super::super::installation::LocationPlan;
+use super::super::installation::{CsiSnapshots, LocationPlan};
 use super::*;
 use crate::storage::{Storage, StoreKeys};
 
@@ -23,7 +23,10 @@ fn installation(certificate_authority: Option<&str>) -> Installation {
         node_agent: false,
         kubelet_root: None,
         default_volumes_to_fs_backup: false,
+        csi_snapshots: CsiSnapshots::None,
+        image_pull_secrets: Vec::new(),
         repository_password: None,
+        proxies: None,
         plugin_image: None,
         location: LocationPlan::Use(Box::new(BackupLocation { provider: "aws", storage, is_read_only: false })),
     }

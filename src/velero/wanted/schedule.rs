@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{
     label_value::{hashed_name, label_value, short_hash},
     manifests::finish,
+    policies::reference,
 };
 use crate::{
     backups::{BackupSpec, ScheduledBackup, SpecId, Target, Ttl},
@@ -31,6 +32,8 @@ pub(crate) struct ScheduleSettings<'a> {
     pub default_volumes_to_fs_backup: bool,
     /// Whether there is a place for snapshots of volumes.
     pub has_snapshot_location: bool,
+    /// The name of the ConfigMap with the policies for volumes, if there are any.
+    pub policies: Option<&'a str>,
 }
 
 impl ScheduleSettings<'_> {
@@ -124,6 +127,7 @@ impl ScheduleSettings<'_> {
             "labelSelector": selector.map(|labels| json!({"matchLabels": labels})),
             "ttl": ttl.map(Ttl::as_str),
             "defaultVolumesToFsBackup": self.default_volumes_to_fs_backup,
+            "resourcePolicy": self.policies.map(reference),
         })
     }
 }

@@ -15,6 +15,7 @@ const SETTINGS: ScheduleSettings<'_> = ScheduleSettings {
     namespace: "backups",
     default_volumes_to_fs_backup: false,
     has_snapshot_location: false,
+    policies: None,
 };
 
 fn target(application: &str, endpoint: &str) -> Target {

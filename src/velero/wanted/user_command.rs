@@ -1,8 +1,9 @@
 //! A command of the user's: run to its end, with its lines handed over as they come.
 
-use std::{collections::VecDeque, io, mem, process::Stdio, time::Duration};
+use std::{collections::VecDeque, ffi::OsStr, io, mem, process::Stdio, time::Duration};
 
 use futures::future;
+use secrecy::ExposeSecret;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::Command,
@@ -45,6 +46,19 @@ pub(crate) trait LineSink {
 }
 
 impl Cli {
+    /// Returns the program with a command on Velero in `namespace`, as it is to be run in the charm's own pod.
+    pub(crate) fn on(&self, namespace: &str, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(["--namespace", namespace, "--colorized=false"]).args(arguments);
+        if let Some(proxies) = &self.proxies {
+            // It fetches from the store. Juju has given the charm the same URLs in the same way.
+            let (name, exceptions) = proxies.plain_variable();
+            command.env(name, exceptions);
+            command.envs(proxies.secret_variables().map(|(name, url)| (name, url.expose_secret())));
+        }
+        command
+    }
+
     /// Runs a command of the user's on Velero in `namespace`, and hands its lines over as they come.
     ///
     /// # Errors
@@ -57,14 +71,8 @@ impl Cli {
         time: Duration,
         sink: &mut impl LineSink,
     ) -> Result<Finish, ProcessError> {
-        let mut command = Command::new(&self.program);
-        command
-            .args(["--namespace", namespace, "--colorized=false"])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
+        let mut command = self.on(namespace, arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let program = process::program_name(&command);
         let mut child = command.spawn().map_err(|source| ProcessError::Start { program: program.clone(), source })?;
         let conversation = converse(child.stdout.take(), child.stderr.take(), sink);
@@ -190,10 +198,12 @@ mod tests {
         task::{Context, Poll},
     };
 
+    use secrecy::SecretString;
     use tempfile::TempDir;
     use tokio::io::{AsyncReadExt, ReadBuf};
 
     use super::*;
+    use crate::proxies::{Given, Proxies};
 
     /// A stand-in for the program, for what does not depend on what the real one prints.
     fn scripted(script: &str) -> (TempDir, Cli) {
@@ -228,6 +238,19 @@ mod tests {
         assert_eq!(finish, Finish::Exited(Some(3)));
         lines.sort();
         assert_eq!(lines, ["", "--namespace backups --colorized=false backup get", "no newline", "oops"]);
+    }
+
+    #[tokio::test]
+    async fn the_store_is_reached_by_the_models_proxies() {
+        let url = SecretString::from("proxy.internal:3128");
+        let given = Given { http: None, https: Some(&url), exceptions: "stores.internal", api_server: "10.152.183.1" };
+        let (_directory, cli) = scripted("echo \"$HTTPS_PROXY\"; echo \"$NO_PROXY\"");
+        let mut collected = Collected::default();
+        let cli = cli.by_proxies(Proxies::read(given).unwrap());
+        cli.command("backups", &["backup".into()], LONG, &mut collected).await.unwrap();
+        let exceptions =
+            ".cluster.local,.svc,10.152.183.1,127.0.0.1,::1,kubernetes.default.svc,localhost,stores.internal";
+        assert_eq!(collected.0, ["http://proxy.internal:3128", exceptions]);
     }
 
     #[tokio::test]

@@ -60,6 +60,16 @@ impl Model {
         self.set(|state| state.pods_end_with_removal = on)
     }
 
+    /// Which proxies the model has: its options `juju-http-proxy`, `juju-https-proxy` and `juju-no-proxy`.
+    ///
+    /// # Errors
+    /// When the model's files cannot be used.
+    pub fn proxies(&self, http: &str, https: &str, except: &str) -> Result<(), Error> {
+        let proxies = [("HTTP_PROXY", http), ("HTTPS_PROXY", https), ("NO_PROXY", except)];
+        let proxies = proxies.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        self.set(|state| state.proxies = proxies.into())
+    }
+
     fn set(&self, change: impl FnOnce(&mut ModelState)) -> Result<(), Error> {
         let mut session = self.begin()?;
         change(&mut session.state);

@@ -30,7 +30,7 @@ pub(crate) use ending::application_ends;
 use ownership::{bears_label, goes_with_velero};
 
 use super::{
-    namespace,
+    namespace, policies, proxies,
     release::{self, Since},
 };
 use crate::{
@@ -40,7 +40,7 @@ use crate::{
         drill,
         names::{
             COMPONENT_SELECTOR, CREDENTIALS, INSTANCE, LOCATION, MANAGED_BY, METRICS, NODE_AGENT, REPOSITORY_SECRET,
-            SERVER,
+            SERVER, policies_name, proxies_secret,
         },
         seen::{
             holdings::{Claim, Holdings, PartlyRead},
@@ -205,6 +205,10 @@ impl Run<'_> {
         for object in [named("v1", "Secret", CREDENTIALS), named("v1", "ServiceAccount", SERVER)] {
             self.delete_own(&object, holdings, removal).await;
         }
+        let proxies = proxies::delete(self.cluster, self.application).await;
+        removal.note(&format!("Secret {}", proxies_secret(self.application)), proxies);
+        let policies = policies::delete(self.cluster, self.application).await;
+        removal.note(&format!("ConfigMap {}", policies_name(self.application)), policies);
     }
 
     /// Deletes the objects of Velero in the namespace, of all kinds at once. Returns whether any of them is somebody else's and

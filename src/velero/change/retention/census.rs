@@ -107,6 +107,7 @@ impl Census {
             namespace: cluster.namespace(),
             default_volumes_to_fs_backup: false,
             has_snapshot_location: false,
+            policies: None,
         };
         let mut census = Self::default();
         let add = |backup: Seen| {

@@ -16,6 +16,7 @@ fn settings(application: &str) -> ScheduleSettings<'_> {
         namespace: NAMESPACE,
         default_volumes_to_fs_backup: false,
         has_snapshot_location: false,
+        policies: None,
     }
 }
 

@@ -12,13 +12,15 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use self::matching::{Match, Origin, match_up, origin};
+use super::policies::{self, PoliciesState};
 use crate::{
-    backups::{BackupPlan, SchedulePlan},
+    backups::{BackupPlan, PolicyPlan, SchedulePlan},
     cluster::{Cluster, ClusterError, Head, Listed, describe, differs},
     error_chain::ErrorChain,
     status::Status,
     velero::{
         location::snapshots::has_snapshot_location,
+        names::policies_name,
         wanted::{
             Installation,
             schedule::{ScheduleSettings, schedule_kind},
@@ -86,19 +88,41 @@ pub(crate) async fn apply(
             live.push(schedule.object);
         }
     };
-    cluster.collect(&cluster.here(&schedule_kind()), "Schedules", "", add).await?;
+    let kind = cluster.here(&schedule_kind());
+    let listed = cluster.collect(&kind, "Schedules", "", add);
+    let config_map =
+        async { if plan.policies == PolicyPlan::Keep { Ok(None) } else { policies::read(cluster, application).await } };
+    let ((), config_map) = futures::try_join!(listed, config_map)?;
+    let mut applied = SchedulesApplied::default();
+    // What there is of Schedules without the right policies is better than nothing, and stays.
+    match policies::apply(cluster, application, &plan.policies, config_map.as_ref()).await {
+        Ok(PoliciesState::Same) => {}
+        Ok(PoliciesState::Changed(name)) => applied.changed.push(name),
+        Ok(PoliciesState::OfOthers(name)) => {
+            let told = format!("somebody else has made the {name} that is to hold resource-policy: delete it");
+            applied.refused.push(Status::Blocked(told));
+            return Ok(applied);
+        }
+        Err(error) if error.is_refusal() && !error.is_forbidden() => {
+            tracing::warn!("{}", ErrorChain(&error));
+            applied.refused.push(Status::Blocked(error.in_the_servers_words()));
+            return Ok(applied);
+        }
+        Err(error) => return Err(error),
+    }
     let is_wanted = |plan: &SchedulePlan| matches!(plan, SchedulePlan::Use(_));
+    let policies_name = policies_name(application);
     let settings = ScheduleSettings {
         application,
         namespace: cluster.namespace(),
         default_volumes_to_fs_backup: installation.default_volumes_to_fs_backup,
         has_snapshot_location: plan.specs.iter().any(|spec| is_wanted(&spec.schedule))
             && has_snapshot_location(cluster).await?,
+        policies: matches!(plan.policies, PolicyPlan::Use(_)).then_some(policies_name.as_str()),
     };
     let writes = due(&live, names, plan, &settings);
     let written = stream::iter(writes).map(|due| async move { (describe(due.object()), write(cluster, &due).await) });
     let mut written = written.buffer_unordered(AT_ONCE);
-    let mut applied = SchedulesApplied::default();
     while let Some((name, outcome)) = written.next().await {
         match outcome {
             Ok(()) => applied.changed.push(name),
@@ -109,6 +133,10 @@ pub(crate) async fn apply(
             }
             Err(error) => return Err(error),
         }
+    }
+    if applied.refused.is_empty() {
+        let forgotten = policies::forget(cluster, application, &plan.policies, config_map.as_ref()).await?;
+        applied.changed.extend(forgotten);
     }
     Ok(applied)
 }

@@ -4,10 +4,10 @@ use http::StatusCode;
 
 use super::*;
 use crate::{
-    backups::{BackupSpec, Cron, PlannedSpec, ScheduledBackup, SpecId, Target},
+    backups::{BackupSpec, Cron, PlannedSpec, ScheduledBackup, SpecId, Target, VolumePolicies},
     cluster::test_api::{TestApi, Verb},
     velero::{
-        fixtures::{APPLICATION, installation},
+        fixtures::{APPLICATION, backup_in_progress, installation},
         names::{INSTANCE, MANAGED_BY},
     },
 };
@@ -101,6 +101,74 @@ async fn each_spec_gets_a_schedule_and_a_second_run_only_reads() {
     // The Schedules, and whether there is a place for snapshots.
     assert_eq!(api.requests().len(), 2);
     assert_eq!(api.versions(), before);
+}
+
+/// A plan with policies for volumes.
+fn with_policies(action: &str) -> BackupPlan {
+    let text = format!("version: v1\nvolumePolicies: [{{action: {{type: {action}}}}}]");
+    let policies = PolicyPlan::Use(Box::new(VolumePolicies::parse(&text).unwrap()));
+    BackupPlan { policies, ..plan([spec(3, "ledger", daily())]) }
+}
+
+fn without_policies() -> BackupPlan {
+    BackupPlan { policies: PolicyPlan::None, ..plan([spec(3, "ledger", daily())]) }
+}
+
+const POLICIES: &str = "velero-operator-resource-policy";
+
+#[tokio::test]
+async fn policies_are_there_before_the_schedules_that_name_them_and_go_after_them() {
+    let api = api();
+    for kind in ["Backup", "Restore"] {
+        api.define("v1", kind);
+    }
+    api.writes();
+    let changed = apply_to(&api, &with_policies("skip")).await.changed;
+    assert_eq!((changed[0].as_str(), changed.len()), ("ConfigMap velero-operator-resource-policy", 2));
+    assert!(api.writes()[0].contains(POLICIES));
+    let named = json!({"kind": "configmap", "name": POLICIES});
+    assert_eq!(only(&api).1["template"]["resourcePolicy"], named);
+    let before = api.versions();
+    assert_eq!(apply_to(&api, &with_policies("skip")).await.changed, Vec::<String>::new());
+    assert_eq!(api.versions(), before);
+    // One key more, and Velero would read none.
+    let mut edited = api.object("ConfigMap", POLICIES).unwrap();
+    edited["data"]["more"] = json!("text");
+    api.put(&edited);
+    assert_eq!(apply_to(&api, &with_policies("snapshot")).await.changed, ["ConfigMap velero-operator-resource-policy"]);
+    let text = json!({"resource-policy.yaml": "version: v1\nvolumePolicies: [{action: {type: snapshot}}]\n"});
+    assert_eq!(api.object("ConfigMap", POLICIES).unwrap()["data"], text);
+
+    // A backup reads them as long as it is in progress.
+    let state = json!({"running": {"startedAt": "2026-01-31T10:30:00Z"}});
+    api.put(&json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "velero-1", "namespace": "velero", "labels": {"component": "velero", "deploy": "velero"}},
+        "status": {"containerStatuses": [{"name": "velero", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": state}]}}));
+    let backup = backup_in_progress("ledger-backups-1");
+    api.put(&backup);
+    let changed = apply_to(&api, &without_policies()).await.changed;
+    assert!(matches!(&changed[..], [one] if one.starts_with("Schedule ")), "{changed:?}");
+    assert_eq!(only(&api).1["template"].get("resourcePolicy"), None);
+    assert!(api.object("ConfigMap", POLICIES).is_some());
+    let mut ended = backup;
+    ended["status"]["phase"] = json!("Completed");
+    api.put(&ended);
+    assert_eq!(apply_to(&api, &without_policies()).await.changed, ["ConfigMap velero-operator-resource-policy"]);
+    assert_eq!(api.object("ConfigMap", POLICIES), None);
+}
+
+#[tokio::test]
+async fn policies_that_cannot_be_written_leave_the_schedules_as_they_are() {
+    let api = api();
+    apply_to(&api, &without_policies()).await;
+    let before = only(&api);
+    api.put(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": POLICIES, "namespace": "velero"}}));
+    let refused = apply_to(&api, &with_policies("skip")).await.refused;
+    let told = "somebody else has made the ConfigMap velero-operator-resource-policy that is to hold resource-policy: delete it";
+    assert_eq!(refused, [Status::Blocked(told.into())]);
+    assert_eq!(only(&api), before);
+    apply_to(&api, &without_policies()).await;
+    assert!(api.object("ConfigMap", POLICIES).is_some());
 }
 
 #[tokio::test]
