@@ -20,6 +20,7 @@ mod observer;
 mod plan;
 mod process;
 mod reconcile;
+mod settings;
 mod snapshot;
 mod status;
 mod storage;

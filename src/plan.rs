@@ -3,6 +3,8 @@
 //! It is made by parts. What is wrong with one of them is an obstacle of that part alone: the part stays as it is, and the others
 //! go on.
 
+mod settings;
+
 use std::fmt::Display;
 
 use secrecy::SecretString;
@@ -100,6 +102,7 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
             option::USE_NODE_AGENT.name
         )));
     }
+    let settings = settings::settings(snapshot, &facts.holdings, agent.wanted, &mut held_back, &mut obstacles);
     obstacles.extend(storage.obstacle);
     let backups = backups(snapshot, &mut obstacles);
     let retention = retention(&snapshot.config, &mut obstacles).filter(|_| backups.is_some());
@@ -116,6 +119,7 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
         kubelet_root: agent.kubelet_root,
         default_volumes_to_fs_backup,
         repository_password,
+        settings,
         plugin_image,
         location: storage.location,
         held_back,

@@ -27,6 +27,8 @@ pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "ve
 pub(crate) const INSTANCE: &str = "app.kubernetes.io/instance";
 /// The annotation of a node agent that was there before the charm, and stays although no option asks for it.
 pub(crate) const ADOPTED: &str = "velero-operator/adopted";
+/// The annotation of pods with a hash of the ConfigMap that they have read.
+pub(crate) const SETTINGS: &str = "velero-operator/settings";
 /// The annotation of a Schedule with the spec that it is of.
 pub(crate) const SPEC: &str = "velero-operator/backup-spec";
 /// The annotation of the Secret with the keys that were in it when it was adopted, and stay there.
@@ -39,6 +41,16 @@ pub(crate) const COMPONENT_SELECTOR: &str = "component=velero";
 /// Returns the name of the ClusterRoleBinding of a namespace's server, as `velero install` has it.
 pub(crate) fn cluster_role_binding(namespace: &str) -> String {
     if namespace == "velero" { "velero".to_owned() } else { format!("velero-{namespace}") }
+}
+
+/// Returns the name of the ConfigMap that the node agent reads. No other application would call one so.
+pub(crate) fn node_agent_config(application: &str) -> String {
+    format!("{application}-node-agent")
+}
+
+/// Returns the name of the ConfigMap that the server reads for its repositories and their maintenance.
+pub(crate) fn repository_config(application: &str) -> String {
+    format!("{application}-repository")
 }
 
 /// Returns the kind of the BackupStorageLocation.

@@ -21,10 +21,11 @@ const CHARM: Modules<'_> = &[
     ("storage", &["contract"]),
     ("store", &["storage"]),
     ("backups", &[]),
+    ("settings", &["backups"]),
     ("observability", &[]),
     ("integrations", &["backups", "contract", "juju", "observability", "snapshot", "storage", "text"]),
-    ("velero", &["backups", "cluster", "error_chain", "process", "status", "storage", "text"]),
-    ("plan", &["backups", "contract", "integrations", "juju", "snapshot", "status", "storage", "velero"]),
+    ("velero", &["backups", "cluster", "error_chain", "process", "settings", "status", "storage", "text"]),
+    ("plan", &["backups", "contract", "integrations", "juju", "settings", "snapshot", "status", "storage", "velero"]),
     (
         "reconcile",
         &[

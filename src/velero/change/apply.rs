@@ -169,9 +169,12 @@ async fn objects(
     let mut changes = changes(cluster, installation, desired, holdings).await?;
     applied.postponed.extend(hold_back_restarts(cluster, &mut changes).await?);
     cluster.adopt_predecessors_fields(changes.iter().filter_map(|change| change.live)).await?;
-    let outcomes = join_all(changes.iter().map(|change| apply_or_remake(cluster, change))).await;
+    // A server exits where a ConfigMap is missing that its flags name.
+    let (first, rest): (Vec<_>, Vec<_>) = changes.iter().partition(|change| is_of_kind(change.desired, "ConfigMap"));
+    let mut outcomes = join_all(first.iter().map(|change| apply_or_remake(cluster, change))).await;
+    outcomes.extend(join_all(rest.iter().map(|change| apply_or_remake(cluster, change))).await);
     let mut made = Vec::new();
-    for (change, outcome) in changes.iter().zip(outcomes) {
+    for (change, outcome) in first.iter().chain(&rest).zip(outcomes) {
         match outcome {
             Ok(object) => {
                 applied.changed.push(describe(change.desired));

@@ -76,6 +76,7 @@ mod tests {
     use super::*;
     use crate::{
         cluster::named,
+        settings::Settings,
         velero::wanted::{HeldBack, LocationPlan},
     };
 
@@ -98,6 +99,7 @@ mod tests {
             kubelet_root: None,
             default_volumes_to_fs_backup: false,
             repository_password: None,
+            settings: Settings::default(),
             plugin_image: None,
             location: LocationPlan::None,
         };

@@ -16,6 +16,7 @@ use tokio::process::Command;
 use super::{
     cache::{DryRunCache, Key},
     installation::Installation,
+    settings,
     version::Version,
 };
 use crate::process::{self, Limits, ProcessError};
@@ -164,6 +165,7 @@ fn install_arguments(namespace: &str, installation: &Installation) -> Vec<String
     if installation.default_volumes_to_fs_backup && installation.node_agent {
         arguments.push("--default-volumes-to-fs-backup".to_owned());
     }
+    arguments.extend(settings::install_arguments(installation));
     if let Some(image) = &installation.plugin_image {
         arguments.push(format!("--plugins={image}"));
     }

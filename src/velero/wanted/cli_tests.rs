@@ -5,7 +5,10 @@ use tempfile::TempDir;
 
 use super::super::installation::{BackupLocation, LocationPlan};
 use super::*;
-use crate::storage::{Storage, StoreKeys};
+use crate::{
+    settings::Settings,
+    storage::{Storage, StoreKeys},
+};
 
 fn without_storage() -> Installation {
     Installation {
@@ -17,6 +20,7 @@ fn without_storage() -> Installation {
         kubelet_root: None,
         default_volumes_to_fs_backup: false,
         repository_password: None,
+        settings: Settings::default(),
         plugin_image: None,
         location: LocationPlan::None,
     }

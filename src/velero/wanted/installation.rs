@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use super::kubelet_root::KubeletRoot;
-use crate::storage::Storage;
+use crate::{settings::Settings, storage::Storage};
 
 /// A Velero, described by what the charm decides of it.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub(crate) struct Installation {
     pub default_volumes_to_fs_backup: bool,
     /// The password that files of volumes are to be encrypted with; `None` for the one that there is.
     pub repository_password: Option<SecretString>,
+    /// How the parts are to run, as far as somebody says it.
+    pub settings: Settings,
     /// The image of the plugin for the storage, if there is any.
     pub plugin_image: Option<String>,
     /// Where backups go.

@@ -1,6 +1,9 @@
 use super::super::installation::LocationPlan;
 use super::*;
-use crate::storage::{Storage, StoreKeys};
+use crate::{
+    settings::Settings,
+    storage::{Storage, StoreKeys},
+};
 
 const MARKED: &str = "[default]\naws_secret_access_key=marked-secret\n";
 
@@ -24,6 +27,7 @@ fn installation(certificate_authority: Option<&str>) -> Installation {
         kubelet_root: None,
         default_volumes_to_fs_backup: false,
         repository_password: None,
+        settings: Settings::default(),
         plugin_image: None,
         location: LocationPlan::Use(Box::new(BackupLocation { provider: "aws", storage, is_read_only: false })),
     }

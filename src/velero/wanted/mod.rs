@@ -12,6 +12,7 @@ pub(crate) mod pod_security;
 pub(crate) mod pods;
 pub(crate) mod restore;
 pub(crate) mod schedule;
+pub(crate) mod settings;
 pub(crate) mod user_command;
 pub(crate) mod version;
 

@@ -40,7 +40,7 @@ use crate::{
         drill,
         names::{
             COMPONENT_SELECTOR, CREDENTIALS, INSTANCE, LOCATION, MANAGED_BY, METRICS, NODE_AGENT, REPOSITORY_SECRET,
-            SERVER,
+            SERVER, node_agent_config, repository_config,
         },
         seen::{
             holdings::{Claim, Holdings, PartlyRead},
@@ -199,6 +199,9 @@ impl Run<'_> {
     async fn programs(&self, holdings: &Holdings, removal: &mut Removal) {
         for object in [named("apps/v1", "Deployment", SERVER), named("apps/v1", "DaemonSet", NODE_AGENT)] {
             self.delete_own(&object, holdings, removal).await;
+        }
+        for name in [node_agent_config(self.application), repository_config(self.application)] {
+            self.delete_own(&named("v1", "ConfigMap", &name), holdings, removal).await;
         }
         let bindings = self.delete_bindings(holdings).await;
         removal.note("ClusterRoleBinding of Velero", bindings);
