@@ -171,7 +171,7 @@ pub(crate) fn to_keep(live: &Secret) -> BTreeMap<String, ByteString> {
     entries.map(|(key, value)| (if key == CREDENTIALS_KEY { format!("{key}.adopted") } else { key }, value)).collect()
 }
 
-pub(super) fn named(name: &str, namespace: &str) -> ObjectMeta {
+fn named(name: &str, namespace: &str) -> ObjectMeta {
     ObjectMeta { name: Some(name.to_owned()), namespace: Some(namespace.to_owned()), ..ObjectMeta::default() }
 }
 

@@ -4,11 +4,12 @@
 //! and for each maintenance job. So their content changes without a restart. The node agent reads its own only when it starts, and
 //! its pods bear a hash of it. The CLI would look for the ConfigMaps in a cluster, even in a dry run, so it is not told of them.
 
-use kube::api::{DynamicObject, TypeMeta};
+use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use super::{installation::Installation, label_value::short_hash};
 use crate::{
+    cluster::named,
     settings::{Flag, PodSettings},
     velero::names::{SETTINGS, node_agent_config, repository_config},
 };
@@ -95,16 +96,15 @@ pub(crate) fn config_maps(installation: &Installation, namespace: &str) -> Vec<D
                 .into_iter()
                 .filter_map(|(key, value)| Some((key.to_owned(), json!(value?.to_string()))))
                 .collect();
-            (!data.is_empty()).then(|| config_map(name, namespace, data.into()))
+            (!data.is_empty()).then(|| config_map(&name, namespace, data.into()))
         })
         .collect()
 }
 
-fn config_map(name: String, namespace: &str, data: Value) -> DynamicObject {
-    let types = TypeMeta { api_version: "v1".to_owned(), kind: "ConfigMap".to_owned() };
-    let mut object =
-        DynamicObject { types: Some(types), metadata: super::manifests::named(&name, namespace), data: json!({}) };
-    object.data["data"] = data;
+fn config_map(name: &str, namespace: &str, data: Value) -> DynamicObject {
+    let mut object = named("v1", "ConfigMap", name);
+    object.metadata.namespace = Some(namespace.to_owned());
+    object.data = json!({"data": data});
     object
 }
 

@@ -2,7 +2,6 @@ use serde_json::from_str;
 
 use super::*;
 use crate::{
-    cluster::named,
     settings::{Group, NodeAgentSettings, RepositorySettings, ServerSettings, Settings},
     velero::fixtures::installation,
 };
