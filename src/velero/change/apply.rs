@@ -170,8 +170,13 @@ async fn objects(
     applied.postponed.extend(hold_back_restarts(cluster, &mut changes).await?);
     cluster.adopt_predecessors_fields(changes.iter().filter_map(|change| change.live)).await?;
     // A server exits where a ConfigMap is missing that its flags name.
-    let (first, rest): (Vec<_>, Vec<_>) = changes.iter().partition(|change| is_of_kind(change.desired, "ConfigMap"));
+    let (first, mut rest): (Vec<_>, Vec<_>) =
+        changes.iter().partition(|change| is_of_kind(change.desired, "ConfigMap"));
     let mut outcomes = join_all(first.iter().map(|change| apply_or_remake(cluster, change))).await;
+    if outcomes.iter().any(Result::is_err) {
+        rest.retain(|change| change.desired.data.pointer("/spec/template").is_none());
+        applied.server_refused = true;
+    }
     outcomes.extend(join_all(rest.iter().map(|change| apply_or_remake(cluster, change))).await);
     let mut made = Vec::new();
     for (change, outcome) in first.iter().chain(&rest).zip(outcomes) {

@@ -295,6 +295,24 @@ async fn config_maps_come_before_the_pods_that_read_them_and_go_after_these() {
 }
 
 #[tokio::test]
+async fn pods_do_not_start_without_config_maps_that_the_cluster_refuses() {
+    let api = empty_cluster();
+    apply_to(&api, &installation()).await;
+    let before = api.versions();
+    api.refuse(|call| (call.key.plural == "configmaps" && call.verb == Verb::Apply).then_some(StatusCode::BAD_REQUEST));
+    let applied = apply_to(&api, &set_up()).await;
+    assert_eq!((applied.refused.len(), applied.server_refused), (2, true));
+    assert_eq!(api.versions(), before);
+    api.refuse_nothing();
+    let all = ["velero-operator-node-agent", "velero-operator-repository"].map(|name| format!("ConfigMap {name}"));
+    let changed = apply_to(&api, &set_up()).await.changed;
+    assert_eq!(
+        (&changed[..2], &changed[2..]),
+        (&all[..], &["Deployment velero".into(), "DaemonSet node-agent".into()][..])
+    );
+}
+
+#[tokio::test]
 async fn config_maps_of_what_is_held_back_stay_as_they_are() {
     let api = empty_cluster();
     apply_to(&api, &set_up()).await;
