@@ -341,3 +341,24 @@ async fn what_somebody_else_has_added_to_pods_stays_where_nothing_is_said_of_it(
     assert_eq!(apply_to(&api, &installation()).await.changed, Vec::<String>::new());
     assert_eq!(api.object("Deployment", "velero").unwrap()["spec"], server["spec"]);
 }
+
+#[tokio::test]
+async fn what_is_to_have_a_priority_class_that_there_is_not_stays_as_it_is() {
+    let api = empty_cluster();
+    apply_to(&api, &installation()).await;
+    let (cluster, before) = (api.cluster("velero"), api.versions());
+    let mut wanted = manifests(&installation());
+    let server = wanted.objects.iter_mut().find(|object| is_of_kind(object, "Deployment")).unwrap();
+    server.data["spec"]["template"]["spec"]["priorityClassName"] = json!("high");
+    let attempt = || async {
+        let holdings = Holdings::read(&cluster, APPLICATION).await.unwrap();
+        apply(&cluster, &installation(), &wanted, &holdings).await.unwrap()
+    };
+    let applied = attempt().await;
+    let told =
+        "the cluster has no PriorityClass high, which Deployment velero is to have: name another one, or create it";
+    assert_eq!((applied.refused, applied.server_refused), (vec![Status::Blocked(told.to_owned())], true));
+    assert_eq!(api.versions(), before);
+    api.put(&json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "high"}, "value": 1}));
+    assert_eq!(attempt().await.changed, ["Deployment velero"]);
+}
