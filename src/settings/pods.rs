@@ -55,11 +55,7 @@ impl Resources {
 
 /// A taint that a pod bears, with Kubernetes' own names.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(
-    rename_all = "camelCase",
-    deny_unknown_fields,
-    expecting = "a toleration such as {key: backup, operator: Exists}"
-)]
+#[serde(deny_unknown_fields, expecting = "a toleration such as {key: backup, operator: Exists}")]
 pub(super) struct Toleration {
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<LabelKey>,
@@ -69,8 +65,8 @@ pub(super) struct Toleration {
     value: Option<LabelValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     effect: Option<Effect>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    toleration_seconds: Option<i64>,
+    #[serde(rename = "tolerationSeconds", skip_serializing_if = "Option::is_none")]
+    seconds: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -93,7 +89,7 @@ impl Toleration {
             Some("one without a key bears every taint, and needs operator: Exists")
         } else if exists && self.value.is_some() {
             Some("Exists takes no value")
-        } else if self.toleration_seconds.is_some() && self.effect != Some(Effect::NoExecute) {
+        } else if self.seconds.is_some() && self.effect != Some(Effect::NoExecute) {
             Some("tolerationSeconds is for effect: NoExecute alone")
         } else {
             None

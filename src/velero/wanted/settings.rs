@@ -96,12 +96,12 @@ pub(crate) fn config_maps(installation: &Installation, namespace: &str) -> Vec<D
                 .into_iter()
                 .filter_map(|(key, value)| Some((key.to_owned(), json!(value?.to_string()))))
                 .collect();
-            (!data.is_empty()).then(|| config_map(&name, namespace, data.into()))
+            (!data.is_empty()).then(|| config_map(&name, namespace, &data.into()))
         })
         .collect()
 }
 
-fn config_map(name: &str, namespace: &str, data: Value) -> DynamicObject {
+fn config_map(name: &str, namespace: &str, data: &Value) -> DynamicObject {
     let mut object = named("v1", "ConfigMap", name);
     object.metadata.namespace = Some(namespace.to_owned());
     object.data = json!({"data": data});

@@ -200,12 +200,14 @@ impl Run<'_> {
         for object in [named("apps/v1", "Deployment", SERVER), named("apps/v1", "DaemonSet", NODE_AGENT)] {
             self.delete_own(&object, holdings, removal).await;
         }
-        for name in [node_agent_config(self.application), repository_config(self.application)] {
-            self.delete_own(&named("v1", "ConfigMap", &name), holdings, removal).await;
-        }
         let bindings = self.delete_bindings(holdings).await;
         removal.note("ClusterRoleBinding of Velero", bindings);
-        for object in [named("v1", "Secret", CREDENTIALS), named("v1", "ServiceAccount", SERVER)] {
+        for object in [
+            named("v1", "Secret", CREDENTIALS),
+            named("v1", "ServiceAccount", SERVER),
+            named("v1", "ConfigMap", &node_agent_config(self.application)),
+            named("v1", "ConfigMap", &repository_config(self.application)),
+        ] {
             self.delete_own(&object, holdings, removal).await;
         }
     }
