@@ -119,7 +119,7 @@ fn velero_runs_as_the_options_say_and_without_them_as_before() {
     // What the real server and node agent do not take, they do not start with.
     for (pod, text) in [(&server, SERVER), (&agent, NODE_AGENT)] {
         let arguments = pod["containers"][0]["args"].as_array().unwrap();
-        for line in text.lines().filter(|line| line.contains("-") && !line.contains(['{', '['])) {
+        for line in text.lines().filter(|line| line.contains('-') && !line.contains(['{', '['])) {
             let (key, value) = line.split_once(": ").unwrap();
             let is_flag = key != "priority-class";
             assert_eq!(arguments.contains(&json!(format!("--{key}={value}"))), is_flag, "{line}: {arguments:?}");
