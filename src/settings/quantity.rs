@@ -5,12 +5,13 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, de};
 
 /// The suffixes of a quantity, with how many billionths one of it is.
-const SUFFIXES: [(&str, u128); 15] = [
+const SUFFIXES: [(&str, u128); 16] = [
     ("Ki", NANO << 10),
     ("Mi", NANO << 20),
     ("Gi", NANO << 30),
     ("Ti", NANO << 40),
     ("Pi", NANO << 50),
+    ("Ei", NANO << 60),
     ("n", 1),
     ("u", 1_000),
     ("m", 1_000_000),
@@ -105,7 +106,15 @@ impl<'de> Deserialize<'de> for Quantity {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::test_readers::{Readers, runner};
+
+    /// The most that Kubernetes has: what is more it takes for that, in some forms.
+    const MOST: u128 = i64::MAX as u128 * NANO;
 
     fn amount(text: &str) -> Option<u128> {
         Quantity::parse(text).map(|quantity| quantity.amount)
@@ -138,6 +147,32 @@ mod tests {
         }
         assert_eq!(amount(&"9".repeat(60)), None);
         assert_eq!(amount(&format!("0.{}", "1".repeat(60))), None);
+    }
+
+    #[test]
+    fn what_is_read_is_what_kubernetes_reads() {
+        let (readers, accepted) = (RefCell::new(Readers::start()), RefCell::new(0));
+        let property = |text: String| {
+            let read = readers.borrow_mut().read("quantity", &text).ok().map(|values| values["amount"].clone());
+            *accepted.borrow_mut() += usize::from(read.is_some());
+            let theirs = read.and_then(|read| amount(&read));
+            let capped = |amount: Option<u128>| amount.map(|amount| amount.min(MOST));
+            prop_assert_eq!(capped(amount(&text)), capped(theirs), "{}", text);
+            Ok(())
+        };
+        runner().run(&quantity(), property).unwrap();
+        assert!(accepted.into_inner() > 100);
+    }
+
+    /// Quantities, and what comes near them, but for signs, exponents and many digits, which are refused, and for a suffix alone,
+    /// which Kubernetes reads as nothing.
+    fn quantity() -> impl Strategy<Value = String> {
+        let number = ("[0-9]{1,4}", prop_oneof![Just(String::new()), "\\.[0-9]{0,6}".prop_map(String::from)]);
+        let suffix = prop::sample::select(vec![
+            "", "", "m", "n", "u", "k", "K", "Ki", "ki", "M", "Mi", "G", "Gi", "T", "Ti", "P", "Pi", "E", "Ei", "i",
+            " ", "B",
+        ]);
+        (number, suffix).prop_map(|((whole, fraction), suffix)| format!("{whole}{fraction}{suffix}"))
     }
 
     #[test]

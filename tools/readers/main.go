@@ -23,6 +23,7 @@ import (
 	oldercron "github.com/robfig/cron/v3"
 	velero "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	"github.com/vmware-tanzu/velero/pkg/util/dotenv"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -101,6 +102,15 @@ func duration(text string) (map[string]string, error) {
 	return map[string]string{"nanoseconds": strconv.FormatInt(int64(parsed), 10)}, nil
 }
 
+// What Kubernetes makes of a quantity, as a number without a suffix.
+func quantity(text string) (map[string]string, error) {
+	parsed, err := resource.ParseQuantity(text)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"amount": parsed.AsDec().String()}, nil
+}
+
 // What Velero's server makes of an object of the kind Schedule. Fields that it does not know are an error here.
 func object(text string) (map[string]string, error) {
 	decoder := json.NewDecoder(strings.NewReader(text))
@@ -129,6 +139,8 @@ func read(folder string, asked question) (values map[string]string, err error) {
 		return schedule(asked.Text)
 	case "duration":
 		return duration(asked.Text)
+	case "quantity":
+		return quantity(asked.Text)
 	case "schedule":
 		return object(asked.Text)
 	}
