@@ -101,6 +101,12 @@ pub mod option {
     pub const ADD_PODS_TO_BACKUPS: ConfigOption<bool> = ConfigOption { name: "add-pods-to-backups", default: false };
     /// Whether the storage is used as ever, or only restored from.
     pub const STORAGE_MODE: ConfigOption<&str> = ConfigOption { name: "storage-mode", default: "normal" };
+    /// How the server runs, in YAML; empty for how `velero install` has it. So are the two others.
+    pub const SERVER: ConfigOption<&str> = ConfigOption { name: "server", default: "" };
+    /// How the node agent runs.
+    pub const NODE_AGENT: ConfigOption<&str> = ConfigOption { name: "node-agent", default: "" };
+    /// How the repositories with the files of volumes are kept.
+    pub const REPOSITORY: ConfigOption<&str> = ConfigOption { name: "repository", default: "" };
     /// The secret with the password that the files of volumes are encrypted with.
     pub const REPOSITORY_PASSWORD: &str = "repository-password";
 }
@@ -123,6 +129,9 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec::Text(option::RESOURCE_POLICY),
     OptionSpec::Boolean(option::ADD_PODS_TO_BACKUPS),
     OptionSpec::Text(option::STORAGE_MODE),
+    OptionSpec::Text(option::SERVER),
+    OptionSpec::Text(option::NODE_AGENT),
+    OptionSpec::Text(option::REPOSITORY),
     OptionSpec::Secret(option::REPOSITORY_PASSWORD),
 ];
 

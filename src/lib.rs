@@ -21,6 +21,7 @@ mod plan;
 mod process;
 mod proxies;
 mod reconcile;
+mod settings;
 mod snapshot;
 mod status;
 mod storage;

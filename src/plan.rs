@@ -4,6 +4,7 @@
 //! go on.
 
 pub(crate) mod reach;
+mod settings;
 mod volumes;
 
 use std::fmt::Display;
@@ -101,6 +102,7 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
         held_back = HeldBack { server: true, node_agent: true };
         Vec::new()
     });
+    let settings = settings::settings(snapshot, &facts.holdings, agent.wanted, &mut held_back, &mut obstacles);
     obstacles.extend(storage.obstacle);
     let backups = backups(snapshot, &mut obstacles);
     let retention = retention(&snapshot.config, &mut obstacles).filter(|_| backups.is_some());
@@ -126,6 +128,7 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
         image_pull_secrets,
         repository_password,
         proxies,
+        settings,
         plugin_image,
         location: storage.location,
         held_back,

@@ -7,11 +7,11 @@ const LARGEST: u64 = 1 << 63;
 
 /// A length of time as Go has it, in nanoseconds.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct GoDuration(i64);
+pub(crate) struct GoDuration(i64);
 
 /// Why a text is no duration of Go's.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub(super) enum GoDurationError {
+pub(crate) enum GoDurationError {
     #[error("it is not of numbers with the units h, m, s, ms, us and ns, as 24h30m is")]
     Malformed,
     #[error("a number has no unit: h, m, s, ms, us or ns")]
@@ -24,12 +24,12 @@ pub(super) enum GoDurationError {
 
 impl GoDuration {
     /// No time at all.
-    pub(super) const ZERO: Self = Self(0);
+    pub(crate) const ZERO: Self = Self(0);
     /// A second.
     pub(super) const SECOND: Self = Self(1_000_000_000);
 
     /// Returns the duration that Go reads in a text.
-    pub(super) fn parse(text: &str) -> Result<Self, GoDurationError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, GoDurationError> {
         let (negative, mut rest) = match text.as_bytes().first() {
             Some(sign @ (b'-' | b'+')) => (*sign == b'-', &text[1..]),
             _ => (false, text),

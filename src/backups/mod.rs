@@ -17,6 +17,7 @@ mod volume_policy;
 
 pub(crate) use cron::Cron;
 pub(crate) use declaration::{Declaration, SpecId, Target};
+pub(crate) use go_duration::GoDuration;
 pub(crate) use label::{LONGEST_LABEL, is_label_key, is_label_value};
 pub(crate) use plan::{BackupPlan, Defaults, PlannedSpec, PolicyPlan, SchedulePlan, ScheduledBackup};
 pub(crate) use resource::ResourceKind;

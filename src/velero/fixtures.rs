@@ -12,6 +12,7 @@ use super::{
 use crate::{
     cluster::test_api::TestApi,
     process::tests::write_program,
+    settings::Settings,
     storage::{Storage, StoreKeys},
 };
 
@@ -46,6 +47,7 @@ pub(crate) fn installation() -> Installation {
         image_pull_secrets: Vec::new(),
         repository_password: None,
         proxies: None,
+        settings: Settings::default(),
         plugin_image: None,
         location: location("backups"),
         held_back: HeldBack::default(),
@@ -79,7 +81,7 @@ fn dry_run(image: &str, node_agent: bool, bucket: Option<&str>) -> Vec<Value> {
     let metadata = |name: &str| json!({"name": name, "namespace": "velero", "creationTimestamp": null, "labels": {"component": "velero"}});
     let template = |label: &str, name: &str, container: &str| {
         json!({"metadata": {"creationTimestamp": null, "labels": {"component": "velero", label: name}},
-            "spec": {"serviceAccountName": "velero", "containers": [{"name": container, "image": image}]}})
+            "spec": {"serviceAccountName": "velero", "containers": [{"name": container, "image": image, "args": ["server"]}]}})
     };
     let mut objects: Vec<_> = KINDS.into_iter().map(definition).collect();
     objects.extend([

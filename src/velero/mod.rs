@@ -42,7 +42,7 @@ pub(crate) use location::{
     tested::{TestOutcome, Tested},
     update::{DueUpdate, LocationUpdate, LocationsUpdated},
 };
-pub(crate) use names::{LOCATION, policies_name, proxies_secret, reserved_name};
+pub(crate) use names::{LOCATION, node_agent_config, policies_name, proxies_secret, repository_config, reserved_name};
 pub(crate) use phase::Phase;
 pub(crate) use runs::{
     details::Details,

@@ -31,6 +31,8 @@ pub(crate) const INSTANCE: &str = "app.kubernetes.io/instance";
 pub(crate) const ADOPTED: &str = "velero-operator/adopted";
 /// The annotation of the Secret with the proxies, and of the pods that read it, with the name that its content has.
 pub(crate) const PROXIES: &str = "velero-operator/proxies";
+/// The annotation of pods with a hash of the ConfigMap that they have read.
+pub(crate) const SETTINGS: &str = "velero-operator/settings";
 /// The annotation of a Schedule with the spec that it is of.
 pub(crate) const SPEC: &str = "velero-operator/backup-spec";
 /// The annotation of the Secret with the keys that were in it when it was adopted, and stay there.
@@ -53,6 +55,16 @@ pub(crate) fn proxies_secret(application: &str) -> String {
 /// Returns the name of the ConfigMap with an application's policies for volumes. No other application would call one so.
 pub(crate) fn policies_name(application: &str) -> String {
     format!("{application}-resource-policy")
+}
+
+/// Returns the name of the ConfigMap that the node agent reads. No other application would call one so.
+pub(crate) fn node_agent_config(application: &str) -> String {
+    format!("{application}-node-agent")
+}
+
+/// Returns the name of the ConfigMap that the server reads for its repositories and their maintenance.
+pub(crate) fn repository_config(application: &str) -> String {
+    format!("{application}-repository")
 }
 
 /// Returns the kind of the BackupStorageLocation.

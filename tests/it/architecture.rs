@@ -22,10 +22,25 @@ const CHARM: Modules<'_> = &[
     ("proxies", &[]),
     ("store", &["proxies", "storage"]),
     ("backups", &[]),
+    ("settings", &["backups"]),
     ("observability", &[]),
     ("integrations", &["backups", "contract", "juju", "observability", "snapshot", "storage", "text"]),
-    ("velero", &["backups", "cluster", "error_chain", "process", "proxies", "status", "storage", "text"]),
-    ("plan", &["backups", "contract", "integrations", "juju", "proxies", "snapshot", "status", "storage", "velero"]),
+    ("velero", &["backups", "cluster", "error_chain", "process", "proxies", "settings", "status", "storage", "text"]),
+    (
+        "plan",
+        &[
+            "backups",
+            "contract",
+            "integrations",
+            "juju",
+            "proxies",
+            "settings",
+            "snapshot",
+            "status",
+            "storage",
+            "velero",
+        ],
+    ),
     (
         "reconcile",
         &[

@@ -46,6 +46,7 @@ mod run_flags;
 mod second_cluster;
 mod secrecy;
 mod server_pod;
+mod settings;
 mod silence;
 mod storage;
 mod storage_test;

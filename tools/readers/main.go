@@ -25,6 +25,7 @@ import (
 	velero "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	"github.com/vmware-tanzu/velero/pkg/util/dotenv"
 	"golang.org/x/net/http/httpproxy"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -103,6 +104,15 @@ func duration(text string) (map[string]string, error) {
 	return map[string]string{"nanoseconds": strconv.FormatInt(int64(parsed), 10)}, nil
 }
 
+// What Kubernetes makes of a quantity, as a number without a suffix.
+func quantity(text string) (map[string]string, error) {
+	parsed, err := resource.ParseQuantity(text)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"amount": parsed.AsDec().String()}, nil
+}
+
 // What Velero's server makes of an object of the kind Schedule. Fields that it does not know are an error here.
 func object(text string) (map[string]string, error) {
 	decoder := json.NewDecoder(strings.NewReader(text))
@@ -155,6 +165,8 @@ func read(folder string, asked question) (values map[string]string, err error) {
 		return schedule(asked.Text)
 	case "duration":
 		return duration(asked.Text)
+	case "quantity":
+		return quantity(asked.Text)
 	case "schedule":
 		return object(asked.Text)
 	case "proxy":

@@ -172,10 +172,19 @@ async fn objects(
         Some(status) => applied.postponed.push(status),
         None => proxies::forget(cluster, installation, holdings, applied).await?,
     }
+    refuse_unknown_priorities(cluster, &mut changes, applied).await?;
     cluster.adopt_predecessors_fields(changes.iter().filter_map(|change| change.live)).await?;
-    let outcomes = join_all(changes.iter().map(|change| apply_or_remake(cluster, change))).await;
+    // A server exits where a ConfigMap is missing that its flags name.
+    let (first, mut rest): (Vec<_>, Vec<_>) =
+        changes.iter().partition(|change| is_of_kind(change.desired, "ConfigMap"));
+    let mut outcomes = join_all(first.iter().map(|change| apply_or_remake(cluster, change))).await;
+    if outcomes.iter().any(Result::is_err) {
+        rest.retain(|change| change.desired.data.pointer("/spec/template").is_none());
+        applied.server_refused = true;
+    }
+    outcomes.extend(join_all(rest.iter().map(|change| apply_or_remake(cluster, change))).await);
     let mut made = Vec::new();
-    for (change, outcome) in changes.iter().zip(outcomes) {
+    for (change, outcome) in first.iter().chain(&rest).zip(outcomes) {
         match outcome {
             Ok(object) => {
                 applied.changed.push(describe(change.desired));
@@ -195,6 +204,31 @@ async fn objects(
     if let Some(account_made) = account_made {
         applied.changed.extend(delete_orphaned_pods(cluster, account_made).await?);
     }
+    Ok(())
+}
+
+/// Takes out of the changes what is to have a priority class that there is not: its pods would not be admitted, and those that there
+/// are would be gone by then.
+async fn refuse_unknown_priorities(
+    cluster: &Cluster,
+    changes: &mut Vec<Change<'_>>,
+    applied: &mut Applied,
+) -> Result<(), ClusterError> {
+    let mut unknown = Vec::new();
+    for change in &*changes {
+        let class = change.desired.data.pointer("/spec/template/spec/priorityClassName").and_then(Value::as_str);
+        if let Some(class) = class
+            && cluster.find(&named("scheduling.k8s.io/v1", "PriorityClass", class)).await?.is_none()
+        {
+            let object = describe(change.desired);
+            applied.server_refused |= is_of_kind(change.desired, "Deployment");
+            applied.refused.push(Status::Blocked(format!(
+                "the cluster has no PriorityClass {class}, which {object} is to have: name another one, or create it"
+            )));
+            unknown.push(object);
+        }
+    }
+    changes.retain(|change| !unknown.contains(&describe(change.desired)));
     Ok(())
 }
 

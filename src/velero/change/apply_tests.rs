@@ -4,6 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     cluster::test_api::{TestApi, Verb},
+    settings::{Group, NodeAgentSettings, RepositorySettings, Settings},
     velero::{
         fixtures::{APPLICATION, backup_in_progress, empty_cluster, installation, manifests},
         names::INSTANCE,
@@ -252,4 +253,112 @@ async fn killed_at_any_request_of_an_installation_the_next_run_reaches_the_same_
 async fn killed_at_any_request_of_a_change_the_next_run_reaches_the_same_end() {
     let changed = Installation { node_agent: false, location: LocationPlan::None, ..of_image("velero/velero:v1.18.4") };
     assert_ends_alike_wherever_it_is_killed(Some(&installation()), &changed, 15).await;
+}
+
+fn set_up() -> Installation {
+    let settings = Settings {
+        node_agent: NodeAgentSettings::parse("load-concurrency: {global: 2}").unwrap(),
+        repository: RepositorySettings::parse("cache-limit: 1Gi").unwrap(),
+        ..Settings::default()
+    };
+    Installation { settings, ..installation() }
+}
+
+fn config_maps(api: &TestApi) -> Vec<String> {
+    api.names().into_iter().filter(|name| name.starts_with("ConfigMap ")).collect()
+}
+
+#[tokio::test]
+async fn config_maps_come_before_the_pods_that_read_them_and_go_after_these() {
+    let api = empty_cluster();
+    apply_to(&api, &installation()).await;
+    api.writes();
+    apply_to(&api, &set_up()).await;
+    let both = ["ConfigMap velero-operator-node-agent", "ConfigMap velero-operator-repository"];
+    assert_eq!(config_maps(&api), both);
+    let kinds = |writes: Vec<String>| -> Vec<_> {
+        writes.iter().map(|write| write.split('/').rev().nth(1).unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(kinds(api.writes()), ["configmaps", "configmaps", "deployments", "daemonsets"]);
+    assert_eq!(apply_to(&api, &set_up()).await.changed, Vec::<String>::new());
+    // The server would not start again without what it has been told to read.
+    let mut backup = backup_in_progress("nightly");
+    api.put(&backup);
+    assert_eq!(apply_to(&api, &installation()).await.changed, Vec::<String>::new());
+    assert_eq!(config_maps(&api), both);
+    backup["status"]["phase"] = json!("Completed");
+    api.put(&backup);
+    api.writes();
+    apply_to(&api, &installation()).await;
+    assert_eq!(kinds(api.writes()), ["deployments", "daemonsets", "configmaps", "configmaps"]);
+    assert_eq!(config_maps(&api), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn pods_do_not_start_without_config_maps_that_the_cluster_refuses() {
+    let api = empty_cluster();
+    apply_to(&api, &installation()).await;
+    let before = api.versions();
+    api.refuse(|call| (call.key.plural == "configmaps" && call.verb == Verb::Apply).then_some(StatusCode::BAD_REQUEST));
+    let applied = apply_to(&api, &set_up()).await;
+    assert_eq!((applied.refused.len(), applied.server_refused), (2, true));
+    assert_eq!(api.versions(), before);
+    api.refuse_nothing();
+    let all = ["velero-operator-node-agent", "velero-operator-repository"].map(|name| format!("ConfigMap {name}"));
+    let changed = apply_to(&api, &set_up()).await.changed;
+    assert_eq!(
+        (&changed[..2], &changed[2..]),
+        (&all[..], &["Deployment velero".into(), "DaemonSet node-agent".into()][..])
+    );
+}
+
+#[tokio::test]
+async fn config_maps_of_what_is_held_back_stay_as_they_are() {
+    let api = empty_cluster();
+    apply_to(&api, &set_up()).await;
+    let before = api.versions();
+    let held_back = HeldBack { server: true, node_agent: true };
+    apply_to(&api, &Installation { held_back, ..installation() }).await;
+    assert_eq!(api.versions(), before);
+}
+
+#[tokio::test]
+async fn killed_at_any_request_of_a_change_of_settings_the_next_run_reaches_the_same_end() {
+    assert_ends_alike_wherever_it_is_killed(Some(&installation()), &set_up(), 15).await;
+    assert_ends_alike_wherever_it_is_killed(Some(&set_up()), &installation(), 15).await;
+}
+
+#[tokio::test]
+async fn what_somebody_else_has_added_to_pods_stays_where_nothing_is_said_of_it() {
+    let api = empty_cluster();
+    apply_to(&api, &installation()).await;
+    let mut server = api.object("Deployment", "velero").unwrap();
+    let added =
+        json!({"nodeSelector": {"disk": "ssd"}, "priorityClassName": "high", "tolerations": [{"operator": "Exists"}]});
+    let spec = server["spec"]["template"]["spec"].as_object_mut().unwrap();
+    spec.extend(added.as_object().unwrap().clone());
+    api.put(&server);
+    assert_eq!(apply_to(&api, &installation()).await.changed, Vec::<String>::new());
+    assert_eq!(api.object("Deployment", "velero").unwrap()["spec"], server["spec"]);
+}
+
+#[tokio::test]
+async fn what_is_to_have_a_priority_class_that_there_is_not_stays_as_it_is() {
+    let api = empty_cluster();
+    apply_to(&api, &installation()).await;
+    let (cluster, before) = (api.cluster("velero"), api.versions());
+    let mut wanted = manifests(&installation());
+    let server = wanted.objects.iter_mut().find(|object| is_of_kind(object, "Deployment")).unwrap();
+    server.data["spec"]["template"]["spec"]["priorityClassName"] = json!("high");
+    let attempt = || async {
+        let holdings = Holdings::read(&cluster, APPLICATION).await.unwrap();
+        apply(&cluster, &installation(), &wanted, &holdings).await.unwrap()
+    };
+    let applied = attempt().await;
+    let told =
+        "the cluster has no PriorityClass high, which Deployment velero is to have: name another one, or create it";
+    assert_eq!((applied.refused, applied.server_refused), (vec![Status::Blocked(told.to_owned())], true));
+    assert_eq!(api.versions(), before);
+    api.put(&json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "high"}, "value": 1}));
+    assert_eq!(attempt().await.changed, ["Deployment velero"]);
 }

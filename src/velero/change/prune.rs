@@ -15,12 +15,12 @@ use crate::{
     status::Status,
     velero::{
         location::{records, update},
-        names::{CREDENTIALS, LOCATION, NODE_AGENT, SERVER},
+        names::{CREDENTIALS, LOCATION, NODE_AGENT, SERVER, node_agent_config, repository_config},
         seen::{
             holdings::{Claim, Holdings},
             operations::operations_in_progress,
         },
-        wanted::{Installation, LocationPlan, manifests::is_backup_location},
+        wanted::{Installation, LocationPlan, manifests::is_backup_location, settings::config_maps},
     },
 };
 
@@ -37,8 +37,11 @@ pub(crate) async fn prune(
 ) -> Result<(), ClusterError> {
     let own =
         |object: DynamicObject| holdings.find(&object).filter(|held| held.claim == Claim::Own).map(|held| &held.object);
+    // A server that still runs with the flags of before would not start again without what these name.
+    let is_applied = applied.postponed.is_empty() && applied.refused.is_empty();
     let unwanted: Vec<_> = unwanted(installation, locations, is_kept(&installation.location, holdings))
         .into_iter()
+        .filter(|object| !is_config_map(object) || is_applied)
         .filter_map(own)
         .collect();
     if holdings.location().is_none() && installation.backup_location().is_none() {
@@ -55,7 +58,9 @@ pub(crate) async fn prune(
     .await?;
     let unwanted: Vec<_> = unwanted.into_iter().flatten().collect();
     let Some(first) = unwanted.first() else { return Ok(()) };
-    if !unwanted.iter().any(|object| update::is_unusable(object))
+    let may_be_used = unwanted.iter().any(|object| !is_config_map(object));
+    if may_be_used
+        && !unwanted.iter().any(|object| update::is_unusable(object))
         && let Some(operation) = operations_in_progress(cluster).await?.first()
     {
         let message = operation.holds(&format!("to remove {}", describe(first)), Timestamp::now());
@@ -80,6 +85,10 @@ async fn forget_the_rest(cluster: &Cluster, holdings: &Holdings) -> Result<(), C
     Ok(())
 }
 
+fn is_config_map(object: &DynamicObject) -> bool {
+    object.types.as_ref().is_some_and(|types| types.kind == "ConfigMap")
+}
+
 /// Whether to leave the existing locations alone. Those of another provider are not left.
 fn is_kept(plan: &LocationPlan, holdings: &Holdings) -> bool {
     match plan {
@@ -96,6 +105,16 @@ fn unwanted(installation: &Installation, locations: &[DynamicObject], locations_
     let mut unwanted = Vec::new();
     if !installation.node_agent {
         unwanted.push(named("apps/v1", "DaemonSet", NODE_AGENT));
+    }
+    let wanted = config_maps(installation, "");
+    let is_wanted = |name: &str| wanted.iter().any(|map| map.metadata.name.as_deref() == Some(name));
+    for (name, is_held_back) in [
+        (node_agent_config(&installation.application), installation.held_back.node_agent),
+        (repository_config(&installation.application), installation.held_back.server),
+    ] {
+        if !is_held_back && !is_wanted(&name) {
+            unwanted.push(named("v1", "ConfigMap", &name));
+        }
     }
     if !locations_kept {
         let wanted = |kind: &str| {

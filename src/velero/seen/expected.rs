@@ -76,6 +76,7 @@ mod tests {
     use super::*;
     use crate::{
         cluster::named,
+        settings::Settings,
         velero::wanted::{CsiSnapshots, HeldBack, LocationPlan},
     };
 
@@ -101,6 +102,7 @@ mod tests {
             image_pull_secrets: Vec::new(),
             repository_password: None,
             proxies: None,
+            settings: Settings::default(),
             plugin_image: None,
             location: LocationPlan::None,
         };

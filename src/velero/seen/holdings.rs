@@ -17,7 +17,7 @@ use crate::{
     cluster::{Cluster, ClusterError, FieldOwners, call, describe, named},
     velero::names::{
         ADOPTED, COMPONENT_SELECTOR, CREDENTIALS, INSTANCE, LOCATION, MANAGED_BY, METRICS, NODE_AGENT, SERVER,
-        cluster_role_binding,
+        cluster_role_binding, node_agent_config, repository_config,
     },
 };
 
@@ -106,7 +106,7 @@ pub(crate) struct PartlyRead {
 impl Holdings {
     /// Reads what is there.
     pub(crate) async fn read(cluster: &Cluster, application: &str) -> Result<Self, ClusterError> {
-        let (objects, unread) = read_objects(cluster).await;
+        let (objects, unread) = read_objects(cluster, application).await;
         if let Some((_, error)) = unread.into_iter().next() {
             return Err(error);
         }
@@ -122,7 +122,7 @@ impl Holdings {
 
     /// Reads what is there for an application that ends, and whose rights may have ended already: as much as can be read.
     pub(crate) async fn read_at_the_end(cluster: &Cluster, application: &str) -> PartlyRead {
-        let (mut objects, mut unread) = read_objects(cluster).await;
+        let (mut objects, mut unread) = read_objects(cluster, application).await;
         let mut origins = origins(&objects, cluster.namespace());
         let mut applications = Applications::default();
         if !origins.iter().all(|origin| is_clear(origin, application)) {
@@ -170,7 +170,7 @@ impl Holdings {
 
     /// Returns the first object that is somebody else's.
     pub(crate) fn others(&self) -> Option<Conflict<'_>> {
-        self.0.iter().find_map(|held| match &held.claim {
+        self.of_velero().find_map(|held| match &held.claim {
             Claim::Others(holder) => Some(Conflict {
                 object: describe(&held.object),
                 is_cluster_wide: held.object.metadata.namespace.is_none(),
@@ -191,7 +191,18 @@ impl Holdings {
 
     /// Whether there is a Velero that nobody says is theirs, and nothing of it is this application's yet.
     pub(crate) fn is_unclaimed(&self) -> bool {
-        !self.0.is_empty() && self.0.iter().all(|held| held.claim == Claim::Unclaimed)
+        self.of_velero().next().is_some() && self.of_velero().all(|held| held.claim == Claim::Unclaimed)
+    }
+
+    /// Returns what any Velero has. A ConfigMap with a name of the charm's own says nothing of one.
+    fn of_velero(&self) -> impl Iterator<Item = &Held> {
+        let is_config_map = |held: &&Held| held.object.types.as_ref().is_some_and(|types| types.kind == "ConfigMap");
+        self.0.iter().filter(move |held| !is_config_map(held))
+    }
+
+    /// Whether there is a ConfigMap of that name which is not this application's.
+    pub(crate) fn has_others_config_map(&self, name: &str) -> bool {
+        self.find(&named("v1", "ConfigMap", name)).is_some_and(|held| held.claim != Claim::Own)
     }
 
     /// Returns the BackupStorageLocation `default`, if there is one.
@@ -215,7 +226,7 @@ impl Holdings {
 
     /// Returns the objects, as messages name them.
     pub(crate) fn names(&self) -> Vec<String> {
-        self.0.iter().map(|held| describe(&held.object)).collect()
+        self.of_velero().map(|held| describe(&held.object)).collect()
     }
 }
 
@@ -226,7 +237,7 @@ impl FromIterator<Held> for Holdings {
 }
 
 /// Returns the objects whose names this application would use, all but the CustomResourceDefinitions, which belong to all.
-fn held_names(namespace: &str) -> Vec<DynamicObject> {
+fn held_names(namespace: &str, application: &str) -> Vec<DynamicObject> {
     let mut objects = vec![
         named("apps/v1", "Deployment", SERVER),
         named("apps/v1", "DaemonSet", NODE_AGENT),
@@ -235,6 +246,8 @@ fn held_names(namespace: &str) -> Vec<DynamicObject> {
         named("velero.io/v1", "VolumeSnapshotLocation", LOCATION),
         named("v1", "Service", METRICS),
         named("v1", "ServiceAccount", SERVER),
+        named("v1", "ConfigMap", &node_agent_config(application)),
+        named("v1", "ConfigMap", &repository_config(application)),
     ];
     for object in &mut objects {
         object.metadata.namespace = Some(namespace.to_owned());
@@ -244,8 +257,8 @@ fn held_names(namespace: &str) -> Vec<DynamicObject> {
 }
 
 /// Reads the objects that an application has to know of. Returns also what could not be read, as messages name it.
-async fn read_objects(cluster: &Cluster) -> (Vec<DynamicObject>, Vec<(String, ClusterError)>) {
-    let names = held_names(cluster.namespace());
+async fn read_objects(cluster: &Cluster, application: &str) -> (Vec<DynamicObject>, Vec<(String, ClusterError)>) {
+    let names = held_names(cluster.namespace(), application);
     let reading = join_all(names.iter().map(|object| async {
         // The credentials themselves are of no interest here.
         if object.types.as_ref().is_some_and(|types| types.kind == "Secret") {

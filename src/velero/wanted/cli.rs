@@ -16,6 +16,7 @@ use tokio::process::Command;
 use super::{
     cache::{DryRunCache, Key},
     installation::{CsiSnapshots, Installation},
+    settings,
     version::Version,
 };
 use crate::{
@@ -177,6 +178,7 @@ fn install_arguments(namespace: &str, installation: &Installation) -> Vec<String
     if installation.csi_snapshots == CsiSnapshots::Moved && installation.node_agent {
         arguments.push("--default-snapshot-move-data".to_owned());
     }
+    arguments.extend(settings::install_arguments(installation));
     if let Some(image) = &installation.plugin_image {
         arguments.push(format!("--plugins={image}"));
     }

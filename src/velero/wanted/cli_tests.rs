@@ -5,7 +5,10 @@ use tempfile::TempDir;
 
 use super::super::installation::{BackupLocation, LocationPlan};
 use super::*;
-use crate::storage::{Storage, StoreKeys};
+use crate::{
+    settings::Settings,
+    storage::{Storage, StoreKeys},
+};
 
 fn without_storage() -> Installation {
     Installation {
@@ -20,6 +23,7 @@ fn without_storage() -> Installation {
         image_pull_secrets: Vec::new(),
         repository_password: None,
         proxies: None,
+        settings: Settings::default(),
         plugin_image: None,
         location: LocationPlan::None,
     }

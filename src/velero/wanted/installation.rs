@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use super::kubelet_root::KubeletRoot;
-use crate::{proxies::Proxies, storage::Storage};
+use crate::{proxies::Proxies, settings::Settings, storage::Storage};
 
 /// A Velero, described by what the charm decides of it.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub(crate) struct Installation {
     pub repository_password: Option<SecretString>,
     /// By which proxies the store is reached, if by any.
     pub proxies: Option<PlannedProxies>,
+    /// How the parts are to run, as far as somebody says it.
+    pub settings: Settings,
     /// The image of the plugin for the storage, if there is any.
     pub plugin_image: Option<String>,
     /// Where backups go.

@@ -18,6 +18,7 @@ use super::{
     installation::{BackupLocation, Installation},
     pod_security::pod_security,
     pods::{METRICS_PORT, complete_node_agent, complete_server},
+    settings::{config_maps, set_up_node_agent, set_up_server},
     version::Version,
 };
 use crate::{
@@ -72,7 +73,7 @@ impl Manifests {
             namespace: namespace.to_owned(),
             namespace_labels: BTreeMap::new(),
             definitions: Vec::new(),
-            objects: vec![metrics_service(&installation.application, namespace)],
+            objects: config_maps(installation, namespace),
             credentials: location.map(|location| CredentialsSecret {
                 application: installation.application.clone(),
                 namespace: namespace.to_owned(),
@@ -80,6 +81,7 @@ impl Manifests {
             }),
             locations: Vec::new(),
         };
+        manifests.objects.push(metrics_service(&installation.application, namespace));
         for mut object in dry_run {
             let kind = object.types.as_ref().map_or("", |types| types.kind.as_str());
             let destination = match kind {
@@ -102,10 +104,12 @@ impl Manifests {
                 }
                 "Deployment" => {
                     complete_server(&mut object, installation);
+                    set_up_server(&mut object, installation);
                     &mut manifests.objects
                 }
                 "DaemonSet" => {
                     complete_node_agent(&mut object, installation);
+                    set_up_node_agent(&mut object, installation);
                     if installation.node_agent_is_adopted {
                         object.annotations_mut().insert(ADOPTED.to_owned(), true.to_string());
                     }

@@ -1,6 +1,9 @@
 use super::super::installation::{CsiSnapshots, LocationPlan};
 use super::*;
-use crate::storage::{Storage, StoreKeys};
+use crate::{
+    settings::Settings,
+    storage::{Storage, StoreKeys},
+};
 
 const MARKED: &str = "[default]\naws_secret_access_key=marked-secret\n";
 
@@ -27,6 +30,7 @@ fn installation(certificate_authority: Option<&str>) -> Installation {
         image_pull_secrets: Vec::new(),
         repository_password: None,
         proxies: None,
+        settings: Settings::default(),
         plugin_image: None,
         location: LocationPlan::Use(Box::new(BackupLocation { provider: "aws", storage, is_read_only: false })),
     }

@@ -13,6 +13,7 @@ pub(crate) mod pods;
 pub(crate) mod policies;
 pub(crate) mod restore;
 pub(crate) mod schedule;
+pub(crate) mod settings;
 pub(crate) mod user_command;
 pub(crate) mod version;
 

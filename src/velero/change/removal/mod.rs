@@ -40,7 +40,7 @@ use crate::{
         drill,
         names::{
             COMPONENT_SELECTOR, CREDENTIALS, INSTANCE, LOCATION, MANAGED_BY, METRICS, NODE_AGENT, REPOSITORY_SECRET,
-            SERVER, policies_name, proxies_secret,
+            SERVER, node_agent_config, policies_name, proxies_secret, repository_config,
         },
         seen::{
             holdings::{Claim, Holdings, PartlyRead},
@@ -202,7 +202,12 @@ impl Run<'_> {
         }
         let bindings = self.delete_bindings(holdings).await;
         removal.note("ClusterRoleBinding of Velero", bindings);
-        for object in [named("v1", "Secret", CREDENTIALS), named("v1", "ServiceAccount", SERVER)] {
+        for object in [
+            named("v1", "Secret", CREDENTIALS),
+            named("v1", "ServiceAccount", SERVER),
+            named("v1", "ConfigMap", &node_agent_config(self.application)),
+            named("v1", "ConfigMap", &repository_config(self.application)),
+        ] {
             self.delete_own(&object, holdings, removal).await;
         }
         let proxies = proxies::delete(self.cluster, self.application).await;

@@ -75,6 +75,9 @@ async fn remove_from(api: &TestApi) -> Removal {
 async fn all_of_the_own_velero_goes_and_nothing_else() {
     let api = installed(OURS);
     api.put_all(&others());
+    for name in [node_agent_config(OURS), repository_config(OURS)] {
+        api.put(&object("v1", "ConfigMap", &name, of(OURS)));
+    }
     api.finishes("Restore");
     assert_eq!(remove_from(&api).await, Removal::default());
     let left = ["Deployment wordpress", "Namespace velero", "Secret modeloperator", "Service wordpress"];
