@@ -18,6 +18,7 @@ use thiserror::Error;
 
 pub(crate) use node_agent::NodeAgentSettings;
 pub(crate) use pods::PodSettings;
+pub(crate) use quantity::Quantity;
 pub(crate) use repository::RepositorySettings;
 pub(crate) use server::ServerSettings;
 

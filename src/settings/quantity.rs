@@ -29,7 +29,7 @@ const NANO: u128 = 1_000_000_000;
 ///
 /// The forms with an exponent (`1e3`) are left out: nobody writes them.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Quantity {
+pub(crate) struct Quantity {
     text: String,
     /// In billionths.
     amount: u128,
@@ -37,7 +37,7 @@ pub(super) struct Quantity {
 
 impl Quantity {
     /// Returns the quantity that Kubernetes reads in a text.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (number, one) = SUFFIXES.iter().find_map(|(suffix, one)| Some((text.strip_suffix(suffix)?, *one)))?;
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         if whole.is_empty() && fraction.is_empty() {
@@ -65,6 +65,16 @@ impl Quantity {
     /// Whether it is more than another one.
     pub(super) fn exceeds(&self, other: &Self) -> bool {
         self.amount > other.amount
+    }
+
+    /// Returns how many thousandths it is: of processors what Kubernetes calls millicores.
+    pub(crate) fn thousandths(&self) -> u64 {
+        u64::try_from(self.amount / (NANO / 1_000)).unwrap_or(u64::MAX)
+    }
+
+    /// Returns how many whole ones it is: of memory, bytes.
+    pub(crate) fn whole(&self) -> u64 {
+        u64::try_from(self.amount / NANO).unwrap_or(u64::MAX)
     }
 
     /// Returns how many whole units of 2^20 it is.
@@ -138,6 +148,17 @@ mod tests {
         ] {
             assert_eq!(amount(text), Some(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn what_nodes_tell_is_counted_in_whole_numbers() {
+        let counted = |text: &str| Quantity::parse(text).map(|quantity| (quantity.thousandths(), quantity.whole()));
+        assert_eq!(counted("3920m"), Some((3920, 3)));
+        assert_eq!(counted("16284Ki"), Some((16_674_816_000, 16_674_816)));
+        assert_eq!(
+            counted("9E"),
+            Some((9_000_000_000_000_000_000_u64.saturating_mul(1000), 9_000_000_000_000_000_000))
+        );
     }
 
     #[test]

@@ -10,7 +10,6 @@ mod kinds;
 pub(crate) mod network;
 pub(crate) mod order;
 mod pods;
-mod quantity;
 pub(crate) mod report;
 mod run;
 mod scratch;

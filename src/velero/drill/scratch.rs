@@ -9,9 +9,9 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::quantity::{bytes, thousandths};
 use crate::{
     cluster::{Cluster, ClusterError, MetadataOnly, call, found, named},
+    settings::Quantity,
     velero::{
         names::{INSTANCE, MANAGED_BY},
         wanted::label_value::{hashed_name, label_value, short_hash},
@@ -72,18 +72,18 @@ pub(super) fn mapping<'a>(whose: Whose<'_>, namespaces: impl IntoIterator<Item =
 /// Returns half of what the nodes of the cluster have, which is the most that a drill takes.
 pub(super) async fn share(cluster: &Cluster, pods: Option<usize>) -> Result<Share, ClusterError> {
     let nodes = cluster.list(&cluster.cluster_wide::<Node>(), "the nodes", "").await?;
-    let allocatable = |resource: &str, read: fn(&str) -> Option<u64>| -> u64 {
+    let allocatable = |resource: &str, amount: fn(&Quantity) -> u64| {
         let quantities = nodes.iter().filter_map(|node| {
             let quantity = node.status.as_ref()?.allocatable.as_ref()?.get(resource)?;
-            read(&quantity.0)
+            Some(amount(&Quantity::parse(&quantity.0)?))
         });
-        quantities.sum::<u64>() / 2
+        quantities.fold(0, u64::saturating_add) / 2
     };
     Ok(Share {
         // Controllers may replace pods before the old ones have gone.
         pods: pods.map(|pods| pods * 2 + 2),
-        processors: allocatable("cpu", thousandths),
-        memory: allocatable("memory", bytes),
+        processors: allocatable("cpu", Quantity::thousandths),
+        memory: allocatable("memory", Quantity::whole),
     })
 }
 
