@@ -32,6 +32,7 @@ pub(crate) use drill::{
     book::{DrillBook, DrillRecord, DrillResult, DrillsSince},
     conduct::{DrillAudience, DrillError, DrillOrder},
     network::Network,
+    orders::DrillOrders,
     report::{DrillReport, Finding},
 };
 #[cfg(test)]

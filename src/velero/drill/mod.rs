@@ -7,6 +7,7 @@ mod contents;
 mod door;
 mod kinds;
 pub(crate) mod network;
+pub(crate) mod orders;
 mod quantity;
 pub(crate) mod report;
 mod run;
