@@ -1,10 +1,14 @@
 //! A hook, from start to end.
 
+mod drills;
 mod forecasts;
 mod leader;
 mod retention;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use thiserror::Error;
 use tokio::time::Instant;
@@ -16,13 +20,13 @@ use crate::{
     error_chain::ErrorChain,
     integrations::Publication,
     juju::{Dispatch, Environment, HookTools, ToolError, UnitStatus},
-    plan,
+    plan::{self, Drills},
     snapshot::{Snapshot, SnapshotError},
     status::{self, Status},
     store::Owner,
     velero::{
-        Expected, Facts, ImageOptions, Installation, Look, RepositoryPassword, RunningServer, Trouble, Velero,
-        VeleroError, Version, VolumeCount,
+        DrillOrders, Expected, Facts, ImageOptions, Installation, Look, RepositoryPassword, RunningServer, Trouble,
+        Velero, VeleroError, Version, VolumeCount,
     },
 };
 
@@ -75,6 +79,10 @@ pub(crate) struct Prospect {
     /// Whether files of volumes are encrypted with the password that everybody knows, where there is a node agent that reads them.
     /// Only the leader knows.
     pub public_password: Option<bool>,
+    /// By what this unit is to conduct restore drills, if it is to.
+    pub drills: Option<DrillOrders>,
+    /// Which drills have failed, where that was looked at. Only the leader does.
+    pub failed_drills: Option<BTreeSet<String>>,
 }
 
 /// What has come of a hook.
@@ -179,6 +187,7 @@ async fn plan_and_bring_about(
         options: plan::image_options(snapshot),
         backups: plan.backups.as_ref(),
         retention: plan.retention.as_ref(),
+        drills: &plan.drills,
     };
     // Both wait for many things, and would make each future above them as large.
     let Outcome { statuses, remarks, prospect } = if snapshot.leader {
@@ -202,6 +211,7 @@ struct Hook<'a> {
     options: ImageOptions,
     backups: Option<&'a BackupPlan>,
     retention: Option<&'a Retention>,
+    drills: &'a Drills,
 }
 
 impl Hook<'_> {
@@ -225,8 +235,15 @@ impl Hook<'_> {
         if let Some(version) = seen.server.as_ref().and_then(RunningServer::known_version) {
             statuses.extend(self.server_mismatch(seen.server.as_ref(), version.release()));
         }
-        let prospect =
-            Prospect { look: seen.look, waits, leads: false, volumes: BTreeMap::new(), public_password: None };
+        let prospect = Prospect {
+            look: seen.look,
+            waits,
+            leads: false,
+            volumes: BTreeMap::new(),
+            public_password: None,
+            drills: None,
+            failed_drills: None,
+        };
         Ok(Outcome { statuses, remarks: Vec::new(), prospect })
     }
 
