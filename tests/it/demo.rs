@@ -46,6 +46,8 @@ fn comes_to_its_good_end(arguments: &[&str], storage: &str, container: &str) {
         "its Schedule is gone with it, and its backups stay",
         "$ juju run velero-operator/0 restore backup=notes-backups-",
         ": the same as before",
+        "$ juju run velero-operator/0 verify-backup backup=notes-backups-",
+        "1 volume of 1.0 MiB came back into a scratch namespace",
         "$ juju remove-application velero-operator",
         "namespace demo is empty",
         &format!("in the {container}: still"),

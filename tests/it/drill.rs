@@ -4,7 +4,10 @@ use std::io::Read;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
-use kube::api::{DynamicObject, ListParams, PostParams};
+use kube::{
+    api::{DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    runtime::wait::await_condition,
+};
 use sandbox::{juju::ActionStatus, object_store::Bucket};
 use serde_json::{Value, json};
 
@@ -19,6 +22,24 @@ use crate::{
 
 /// What acts outside of its namespace, and what does not.
 const STAGE: &str = include_str!("drill_stage.yaml");
+
+/// A pod that shares a folder with its node.
+const ON_NODE: &str = r#"{apiVersion: v1, kind: Pod, metadata: {name: on-node}, spec: {terminationGracePeriodSeconds: 0,
+  containers: [{name: a, image: "busybox:1.36", command: [sleep, "3600"]}], volumes: [{name: a, hostPath: {path: /tmp}}]}}"#;
+
+/// A pod with a volume that only a node with a certain label takes.
+const PICKY: &str = r#"{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: picky}, spec: {accessModes: [ReadWriteOnce],
+  resources: {requests: {storage: 16Mi}}}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: picky}, spec: {terminationGracePeriodSeconds: 0, nodeSelector: {for-drills: "yes"},
+  containers: [{name: a, image: "busybox:1.36", command: [sleep, "3600"], volumeMounts: [{name: a, mountPath: /a}]}],
+  volumes: [{name: a, persistentVolumeClaim: {claimName: picky}}]}}"#;
+
+/// What stands in a Secret of the stage.
+const MARKED: &str = "marked-secret-of-the-stage";
+
+/// What the charm remembers of drills.
+const BOOK: &str = "velero-operator-drills";
 
 const STAGE_OF_ONE: &str = "{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}, data: {currency: EUR}}";
 
@@ -76,8 +97,30 @@ fn a_good_backup_comes_back_and_nothing_of_it_acts_outside() {
     make_all(deployed.world, workload.namespace(), STAGE);
     let nothing = deployed.act_in_vain("verify-backup", &json!({"target": TARGET}));
     assert!(nothing.starts_with("ledger:backups has no backup that is Completed"), "{nothing}");
+    make_all(deployed.world, workload.namespace(), ON_NODE);
     let backup = back_up(&deployed);
     let before = objects::everything(deployed.world, workload.namespace());
+
+    // Another unit conducts one; and then it seems that it does so no more.
+    let mut labels =
+        json!({"app.kubernetes.io/managed-by": "velero-operator", "app.kubernetes.io/instance": "velero-operator"});
+    let own = labels.clone();
+    let under_way = |confirmed: &str| {
+        let drill = json!({"id": "0a", "conductor": "velero-operator/7", "confirmed": confirmed, "backup": "nightly"});
+        let book = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": BOOK, "labels": own},
+            "data": {"under-way": drill.to_string()}});
+        deployed.apply_as_somebody("ConfigMap", BOOK, &book);
+    };
+    under_way(&jiff::Timestamp::now().to_string());
+    let told = deployed.act_in_vain("verify-backup", &json!({"backup": backup}));
+    assert!(told.starts_with("velero-operator/7 conducts a drill of backup nightly already"), "{told}");
+    under_way("2026-01-01T00:00:00Z");
+    labels["velero-operator/drill-of"] = deployed.namespace().into();
+    let left =
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "drill-left-behind", "labels": labels}});
+    let api = objects::api(deployed.world, "", "Namespace");
+    let left: DynamicObject = serde_json::from_value(left).unwrap();
+    deployed.world.runtime.block_on(api.create(&PostParams::default(), &left)).unwrap();
 
     let drilled = deployed.act("verify-backup", &json!({"target": TARGET, "keep": true, "wait-for-pods": true}));
     assert_eq!((drilled.status, drilled.message.as_str()), (ActionStatus::Completed, ""), "{drilled:?}");
@@ -88,7 +131,11 @@ fn a_good_backup_comes_back_and_nothing_of_it_acts_outside() {
     assert_eq!(results["volume-bytes"], "97.6 KiB");
     // The bridge of this cluster knows no policies.
     assert!(results["network"].as_str().unwrap().starts_with("open: "), "{drilled:?}");
-    assert!(results["not-checked"].as_str().unwrap().contains("1 of v1/LimitRange"), "{drilled:?}");
+    let not_checked = results["not-checked"].as_str().unwrap();
+    let on_node = "pod drill-workload/on-node: it reaches its node";
+    assert!(not_checked.contains("1 of v1/LimitRange") && not_checked.contains(on_node), "{not_checked}");
+    let all = format!("{drilled:?}");
+    assert!(!all.contains(MARKED), "{all}");
     assert!(log_of(&drilled).contains("comparing what came back"), "{drilled:?}");
     let [scratch] = &scratch_namespaces(&deployed)[..] else { panic!("{:?}", scratch_namespaces(&deployed)) };
     assert!(scratch.starts_with("drill-drill-workload-"), "{scratch}");
@@ -129,7 +176,7 @@ fn a_good_backup_comes_back_and_nothing_of_it_acts_outside() {
     assert_eq!(scratch_namespaces(&deployed).len(), 1);
     deployed.model.remove_application(crate::deployed::APPLICATION, false).unwrap();
     assert_eq!(scratch_namespaces(&deployed), [""; 0]);
-    assert!(deployed.object("ConfigMap", "velero-operator-drills").is_none());
+    assert!(deployed.object("ConfigMap", BOOK).is_none());
 }
 
 /// Drills a backup that is broken. Returns what the action says.
@@ -222,4 +269,29 @@ fn what_is_missing_of_the_volumes_of_a_backup_is_told() {
     }
     let told = fails(&deployed, &backup);
     assert!(told.starts_with(volume), "{told}");
+}
+
+#[test]
+fn a_drill_that_cannot_end_is_given_up_and_blocks_nothing() {
+    let (deployed, workload, _) = with_ledger("drill-time");
+    let label = |value: Value| {
+        let nodes = objects::api(deployed.world, "", "Node");
+        let patch = Patch::Merge(json!({"metadata": {"labels": {"for-drills": value}}}));
+        let node = deployed.world.cluster.node().name();
+        deployed.world.runtime.block_on(nodes.patch(node, &PatchParams::default(), &patch)).unwrap();
+    };
+    label("yes".into());
+    make_all(deployed.world, workload.namespace(), PICKY);
+    let pod = objects::api(deployed.world, workload.namespace(), "Pod");
+    let is_running = |pod: Option<&DynamicObject>| pod.is_some_and(|pod| pod.data["status"]["phase"] == "Running");
+    deployed.world.runtime.block_on(await_condition(pod, "picky", is_running)).unwrap();
+    let backup = back_up(&deployed);
+    label(Value::Null);
+    let told = deployed.act_in_vain("verify-backup", &json!({"backup": backup, "timeout": "25s"}));
+    assert!(told.contains("it was not over within 25 s: pod picky cannot be scheduled: "), "{told}");
+    assert_eq!(scratch_namespaces(&deployed), [""; 0]);
+    label("yes".into());
+    let again = deployed.act_well("verify-backup", &json!({"backup": backup}));
+    assert_eq!((&again["result"], &again["volumes"]), (&json!("good"), &json!("2")));
+    label(Value::Null);
 }

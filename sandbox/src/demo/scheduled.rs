@@ -120,6 +120,24 @@ impl Story<'_> {
         expect("volumes that were restored with their data", "1", &restored)?;
         self.expect_restored(&scheduled.written).await
     }
+
+    /// Proves the backup without touching the application: it is restored into a scratch namespace, and compared.
+    pub(super) async fn drill(&self, scheduled: &Scheduled) -> Result<(), DemoError> {
+        self.narrator.step("Prove the backup by a restore drill, before it is needed again");
+        let results = self.act("verify-backup", "backup", &scheduled.backup).await?;
+        let told = |key: &str| results.get(key).and_then(serde_json::Value::as_str).unwrap_or("none").to_owned();
+        expect("what the drill has shown", "good", &told("result"))?;
+        expect("volumes that came back with all their bytes", "1", &told("volumes"))?;
+        self.narrator.so(&format!(
+            "{} objects and 1 volume of {} came back into a scratch namespace, which is gone again",
+            told("objects-restored"),
+            told("volume-bytes")
+        ));
+        self.narrator.so(&format!("the network was {}", told("network")));
+        let namespaces = self.stage.kubectl.run("get namespaces --output name").await?;
+        let left: Vec<_> = namespaces.lines().filter(|name| name.starts_with("namespace/drill-")).collect();
+        expect("scratch namespaces", "", &left.join(", "))
+    }
 }
 
 fn name_of(object: &serde_json::Value) -> String {

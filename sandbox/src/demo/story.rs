@@ -47,6 +47,7 @@ impl<'a> Story<'a> {
         let scheduled = self.let_schedule_back_up(relation).await?;
         self.lose_application(&scheduled).await?;
         self.restore_application(&scheduled).await?;
+        self.drill(&scheduled).await?;
         self.remove(&before).await
     }
 
@@ -236,6 +237,17 @@ impl<'a> Story<'a> {
         value: &str,
         result: &str,
     ) -> Result<String, DemoError> {
+        let results = self.act(action, parameter, value).await?;
+        Ok(results.get(result).and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
+    /// Runs an action of the charm's with one parameter, and returns its results.
+    pub(super) async fn act(
+        &self,
+        action: &'static str,
+        parameter: &str,
+        value: &str,
+    ) -> Result<Map<String, Value>, DemoError> {
         let quote = if value.contains(' ') { "\"" } else { "" };
         self.narrator.command(&format!("juju run {} {action} {parameter}={quote}{value}{quote}", Stage::unit()));
         let model = self.stage.model.clone();
@@ -244,7 +256,7 @@ impl<'a> Story<'a> {
         let ran = tokio::task::spawn_blocking(run).await.map_err(std::io::Error::other)??;
         let found = if ran.status == ActionStatus::Completed { "completed" } else { &ran.message };
         expect(&format!("the action {action} with {value:?}"), "completed", found)?;
-        Ok(ran.results.get(result).and_then(Value::as_str).unwrap_or_default().to_owned())
+        Ok(ran.results)
     }
 
     pub(super) async fn expect_phase(&self, kind: &str, name: &str) -> Result<(), DemoError> {

@@ -47,7 +47,7 @@ pub(super) async fn probe(cluster: &Cluster, scratch: &str) -> Result<Network, C
     };
     let network = judge(&told);
     if network != Network::Denied {
-        tracing::info!("a pod of the drill, which may reach nothing, says: {told}");
+        tracing::info!("a pod of the drill, which may reach nothing, says: {}", told.trim());
     }
     cluster.delete(&pod(scratch, image)).await?;
     Ok(network)

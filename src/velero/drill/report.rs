@@ -21,6 +21,8 @@ pub(crate) enum Finding {
     NotInArchive(Vec<String>),
     #[error("its archive has {} files that are no objects: {}", .0.len(), names(.0))]
     NoObjects(Vec<String>),
+    #[error("it was not over within {} s: {}", limit.as_secs(), shorten(waiting_for, LONGEST_REASON))]
+    TooLong { limit: Duration, waiting_for: String },
     #[error(
         "its files of volumes are encrypted with another password: set the option repository-password to the one that they were \
          backed up with"
@@ -36,8 +38,6 @@ pub(crate) enum Finding {
     NotRestored(Vec<String>),
     #[error("Velero's restore has ended as {phase}: {}", shorten(why, LONGEST_REASON))]
     Restore { phase: String, why: String },
-    #[error("it was not over within {} s: {}", limit.as_secs(), shorten(waiting_for, LONGEST_REASON))]
-    TooLong { limit: Duration, waiting_for: String },
     #[error("{} that {} ready {} not become so again: {}", pods(.0), were(.0), have(.0), names(.0))]
     NotReady(Vec<String>),
 }

@@ -254,6 +254,8 @@ impl Run<'_> {
             findings.push(Finding::NotRestored(missing));
         }
         if let Some(waiting_for) = &restored.waiting_for {
+            // That is the drill's own doing.
+            findings.retain(|finding| !matches!(finding, Finding::Volume { .. }));
             findings.push(Finding::TooLong { limit: self.order.timeout, waiting_for: waiting_for.clone() });
         } else {
             findings.extend(unexplained(restored, &findings));
