@@ -29,7 +29,9 @@ const RECOVERY: &str = "storage-mode=recovery: backups can be restored, and none
 /// The field of a secret with a password.
 const PASSWORD_FIELD: &str = "password";
 
-pub(crate) use drills::{DrillPlan, Drills};
+#[cfg(test)]
+pub(crate) use drills::DrillPlan;
+pub(crate) use drills::Drills;
 
 /// What the charm has to do.
 #[derive(Clone, Debug)]

@@ -104,6 +104,11 @@ impl DrillBook {
         book
     }
 
+    /// Whether there is nothing in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.schedule.is_none() && self.under_way.is_none()
+    }
+
     /// Returns the record of an application.
     pub(crate) fn record(&self, target: &[String; 3]) -> Option<&DrillRecord> {
         self.records.iter().find(|record| record.target == *target)
