@@ -215,11 +215,11 @@ fn results(report: &DrillReport) -> Vec<(String, String)> {
         ("objects-restored", report.objects_restored.to_string()),
         ("volumes", report.volumes.to_string()),
         ("volume-bytes", size(report.bytes)),
-        ("network", report.network.in_words().to_owned()),
         ("duration", format!("{} s", report.duration.as_secs())),
     ];
+    results.extend(report.network.map(|network| ("network", network.in_words().to_owned())));
     results.extend(report.pods_ready.map(|ready| ("pods-ready", ready.to_string())));
-    let lines = |lines: &[String]| lines.join("\n");
+    let lines = |lines: &[String]| lines.iter().map(|line| harmless(line)).collect::<Vec<_>>().join("\n");
     let findings: Vec<_> = report.findings.iter().map(ToString::to_string).collect();
     let kept: Vec<_> = report.kept.iter().map(|(original, scratch)| format!("{scratch} (of {original})")).collect();
     for (key, value) in [
@@ -232,7 +232,7 @@ fn results(report: &DrillReport) -> Vec<(String, String)> {
             results.push((key, value));
         }
     }
-    results.into_iter().map(|(key, value)| (key.to_owned(), harmless(&value))).collect()
+    results.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 #[cfg(test)]

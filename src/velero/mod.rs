@@ -30,8 +30,8 @@ pub(crate) use change::{
 };
 pub(crate) use drill::{
     book::{DrillBook, DrillRecord, DrillResult, DrillsSince},
-    conduct::{DrillAudience, DrillError, DrillOrder},
-    orders::DrillOrders,
+    conduct::DrillError,
+    order::{DrillAudience, DrillOrder, DrillOrders},
     report::DrillReport,
 };
 #[cfg(test)]

@@ -75,8 +75,9 @@ const VELERO: Modules<'_> = &[
     ("wanted", &["names"]),
     ("seen", &["names", "phase", "wanted"]),
     ("location", &["names", "phase", "seen", "wanted"]),
-    ("change", &["location", "names", "phase", "seen", "wanted"]),
     ("runs", &["location", "names", "phase", "wanted"]),
+    ("drill", &["names", "phase", "runs", "seen", "wanted"]),
+    ("change", &["drill", "location", "names", "phase", "seen", "wanted"]),
     ("forecast", &["location", "names", "wanted"]),
 ];
 
@@ -184,6 +185,7 @@ const BENCH: Modules<'_> = &[
     ("recorder", &["audit", "cost", "objects", "storage", "user"]),
     ("trouble", &["cost", "obstacles", "recorder", "storage"]),
     ("hooks", &["cost", "recorder", "storage", "task"]),
+    ("drill", &["command", "cost", "hooks", "recorder", "task"]),
     ("crowd", &["cost", "hooks", "objects", "recorder", "storage", "task"]),
     ("observer", &["cost", "recorder", "task", "user"]),
     ("news", &["cost", "objects", "recorder"]),

@@ -122,6 +122,15 @@ fn a_bucket_takes_backups_and_gives_them_and_their_logs_back() {
     for prefix in ["backups/nightly/", "restores/again/"] {
         assert!(keys.iter().any(|key| key.starts_with(prefix)), "{prefix}: {keys:?}");
     }
+
+    let drilled = deployed.act_well("verify-backup", &json!({"backup": "nightly"}));
+    assert!(drilled["objects-restored"] != "0", "{drilled}");
+    // A unit that has no way to the store that Velero has says what it could not look at.
+    deployed.model = deployed.model.clone().trusting(&deployed.world.s3().certificate_authority);
+    let drilled = deployed.act_well("verify-backup", &json!({"backup": "nightly"}));
+    let not_checked = drilled["not-checked"].as_str().unwrap();
+    assert!(not_checked.starts_with("its objects, as this unit cannot read the store as Velero does; "), "{drilled}");
+    assert_eq!((&drilled["result"], &drilled["objects-restored"]), (&json!("good"), &json!("0")));
 }
 
 #[test]

@@ -45,6 +45,7 @@ impl World {
 
         act(&model, "test-storage", &Map::from_iter([("size".to_owned(), Value::from(0))]))?;
         costs.push((Task::TestStorage, total(recorder.take()?)));
+        costs.extend(self.drill(&name, &model, &recorder)?);
 
         self.renew_keys(&model, round)?;
         costs.push((Task::Rotate, total(recorder.take()?)));

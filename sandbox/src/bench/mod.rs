@@ -5,6 +5,7 @@ mod by_hand;
 mod command;
 mod cost;
 mod crowd;
+mod drill;
 mod hooks;
 mod machine;
 mod news;

@@ -43,6 +43,10 @@ pub enum Task {
     VeleroBackupGet,
     /// The action `test-storage` without the megabytes: what the charm tries by itself with a new place or new credentials.
     TestStorage,
+    /// The action `verify-backup` of a backup with 100 objects and no volume.
+    VerifyBackup,
+    /// A restore of the same into another namespace by Velero's own CLI, and the end of that namespace: nothing is compared.
+    RestoreByHand,
     /// The hook `update-status` with nothing changed, where one application is related that is backed up.
     QuietWith1,
     /// The same with 100 of them.
@@ -112,7 +116,7 @@ impl Part {
 
 impl Task {
     /// All tasks, each of the charm's followed by what a user would do instead.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::Install,
         Self::Deploy,
         Self::VeleroInstall,
@@ -133,6 +137,8 @@ impl Task {
         Self::RunBackupGet,
         Self::VeleroBackupGet,
         Self::TestStorage,
+        Self::VerifyBackup,
+        Self::RestoreByHand,
         Self::QuietWith1,
         Self::QuietWith100,
         Self::QuietWith500,
@@ -174,6 +180,8 @@ impl Task {
             Self::RunBackupGet => "run \"backup get\"",
             Self::VeleroBackupGet => "  velero backup get",
             Self::TestStorage => "test-storage size=0",
+            Self::VerifyBackup => "verify-backup, 100 objects",
+            Self::RestoreByHand => "  velero restore --wait, kubectl delete",
             Self::QuietWith1 => "update-status, 1 application related",
             Self::QuietWith100 => "update-status, 100 applications related",
             Self::QuietWith500 => "update-status, 500 applications related",
@@ -225,7 +233,9 @@ impl Task {
             | Self::ToS3
             | Self::RunBackupGet
             | Self::VeleroBackupGet
-            | Self::TestStorage => Part::Charm,
+            | Self::TestStorage
+            | Self::VerifyBackup
+            | Self::RestoreByHand => Part::Charm,
         }
     }
 }

@@ -81,6 +81,10 @@ impl Stage {
         let (address, container) = (storage.address(), kind.container());
         narrator.so(&format!("{article} {server} listens at {address}, with an empty {container} {BUCKET}"));
         let model = Model::new(access, &options.model, &folder.join("juju"), &program::path().await?)?;
+        let model = match storage.authority() {
+            Some(authority) => model.trusting(authority),
+            None => model,
+        };
         let model = model.with_progress(narrator.of_juju());
         Ok(Self { cluster, charm, _temporary: temporary, folder, kubectl, model, kind, storage })
     }

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, Read},
+    path::Path,
 };
 
 use flate2::read::GzDecoder;
@@ -159,7 +160,9 @@ impl Archive {
 fn is_object(path: &str) -> bool {
     let parts: Vec<_> = path.trim_start_matches("./").split('/').collect();
     match parts.as_slice() {
-        ["resources", _, "namespaces", _, file] | ["resources", _, "cluster", file] => file.ends_with(".json"),
+        ["resources", _, "namespaces", _, file] | ["resources", _, "cluster", file] => {
+            Path::new(file).extension().is_some_and(|extension| extension == "json")
+        }
         _ => false,
     }
 }

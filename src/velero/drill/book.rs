@@ -158,7 +158,7 @@ impl DrillBook {
         application: &str,
         schedule: Option<&DrillsSince>,
     ) -> Result<(), ClusterError> {
-        let entry = schedule.map_or(Value::Null, |schedule| text(schedule));
+        let entry = schedule.map_or(Value::Null, text);
         write(cluster, application, None, json!({SCHEDULE: entry})).await.map(drop)
     }
 

@@ -1,37 +1,34 @@
 //! A drill from its beginning to its end: never two at once, never beside a backup or a restore, and always cleaned up after.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{ops::ControlFlow, time::Duration};
 
 use jiff::Timestamp;
-use kube::api::{DynamicObject, TypeMeta};
-use serde_json::json;
+use kube::api::TypeMeta;
 use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     book::{DrillBook, DrillRecord, DrillResult, UnderWay},
-    kinds::{modifiers, resources},
+    order::{DRILL, DrillAudience, DrillOrder},
     report::DrillReport,
-    run::Run,
+    run::{Run, cancel_volumes},
     scratch::{self, Whose},
 };
 use crate::{
-    cluster::{Cluster, ClusterError, MetadataOnly, named},
+    cluster::{Cluster, ClusterError, MetadataOnly},
     error_chain::ErrorChain,
     velero::{
-        names::{INSTANCE, MANAGED_BY},
-        runs::{follow::Audience, make::KnownRun},
-        seen::operations::operations_in_progress,
+        names::INSTANCE,
+        phase::Phase,
+        seen::operations::{Run as WaitingRun, operations_in_progress},
         wanted::{
             Cli,
             label_value::{label_value, short_hash},
-            restore::{RestoreOrder, restore_kind},
+            restore::restore_kind,
         },
     },
 };
 
-/// The label of the objects of a drill in Velero's namespace.
-pub(super) const DRILL: &str = "velero-operator/drill";
 /// How often it is confirmed that a drill is under way.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 /// How long the scratch namespaces may take to go before a drill counts as over.
@@ -39,23 +36,6 @@ const CLEARING: Duration = Duration::from_mins(2);
 
 /// How many findings are remembered of a drill.
 const MOST_FINDINGS: usize = 20;
-
-/// A drill that is to be conducted.
-#[derive(Clone, Debug)]
-pub(crate) struct DrillOrder {
-    pub application: String,
-    /// The unit that conducts it.
-    pub conductor: String,
-    /// Whose backup it is, if that is known: application, endpoint, model. What it shows is remembered then.
-    pub target: Option<[String; 3]>,
-    pub backup: KnownRun,
-    /// Whether the scratch namespaces stay until the next drill.
-    pub keep: bool,
-    /// How long all of it may take.
-    pub timeout: Duration,
-    /// Whether it is also seen that pods become ready again.
-    pub waits_for_pods: bool,
-}
 
 /// Why a drill was not conducted to its end.
 #[derive(Debug, Error)]
@@ -66,14 +46,10 @@ pub(crate) enum DrillError {
     InProgress(String),
     #[error("another drill has been begun, as this one seemed to be abandoned")]
     Lost,
+    #[error("the drill was given up, as restore {0} would have had to wait for it: try again when that has ended")]
+    GaveWay(String),
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-}
-
-/// Takes what is told of a drill.
-pub(crate) trait DrillAudience: Audience {
-    /// Takes what the drill goes on with.
-    fn hears(&mut self, step: &str) -> impl Future<Output = ()>;
 }
 
 /// Conducts a drill.
@@ -96,12 +72,14 @@ pub(crate) async fn conduct(
     let drilled = match leftovers {
         Ok(_) => tokio::select! {
             drilled = Box::pin(run.all(audience)) => drilled.map_err(DrillError::Cluster),
-            () = is_lost(cluster, order, &mut drill) => Err(DrillError::Lost),
+            error = is_to_end(cluster, order, &mut drill) => Err(error),
         },
         Err(error) => Err(error.into()),
     };
-    if matches!(drilled, Err(DrillError::Lost)) {
-        return drilled;
+    match &drilled {
+        Err(DrillError::Lost) => return drilled,
+        Err(DrillError::GaveWay(_)) => give_way(cluster, &order.application).await,
+        _ => {}
     }
     let mut drilled = drilled.map(|report| DrillReport { duration: began.elapsed(), ..report });
     let (result, findings) = drilled.as_ref().map_or((DrillResult::Stopped, Vec::new()), |report| {
@@ -109,7 +87,9 @@ pub(crate) async fn conduct(
     });
     // Known before anything else can go wrong.
     note(cluster, order, drill.record(result, findings, last_good).as_ref()).await;
-    audience.hears("taking away what was restored").await;
+    if !order.keep {
+        audience.hears("taking away what was restored").await;
+    }
     match clear(cluster, order, drilled.as_ref().ok()).await {
         Ok(left) => {
             if let Ok(report) = &mut drilled {
@@ -180,17 +160,56 @@ async fn begin(cluster: &Cluster, order: &DrillOrder) -> Result<UnderWay, DrillE
     }
 }
 
-/// Confirms every now and then that the drill is under way. Ends when it is another's turn.
-async fn is_lost(cluster: &Cluster, order: &DrillOrder, drill: &mut UnderWay) {
+/// Confirms every now and then that the drill is under way. Returns why it is to end, once it is another's turn.
+async fn is_to_end(cluster: &Cluster, order: &DrillOrder, drill: &mut UnderWay) -> DrillError {
     loop {
         sleep(HEARTBEAT).await;
         drill.confirmed = Timestamp::now();
         match DrillBook::confirm(cluster, &order.application, drill).await {
             Ok(true) => {}
-            Ok(false) => return,
+            Ok(false) => return DrillError::Lost,
             Err(error) => tracing::debug!("cannot confirm the drill: {}", ErrorChain(&error)),
         }
+        match waiting_restore(cluster).await {
+            Ok(None) => {}
+            Ok(Some(name)) => return DrillError::GaveWay(name),
+            Err(error) => tracing::debug!("cannot find out whether a restore waits: {}", ErrorChain(&error)),
+        }
     }
+}
+
+/// Returns a restore that has not begun, and is none of a drill's: Velero makes one after the other, and it is needed more.
+async fn waiting_restore(cluster: &Cluster) -> Result<Option<String>, ClusterError> {
+    let mut waiting = None;
+    let visit = |restore: WaitingRun| {
+        if restore.status.phase == Phase::New && !restore.metadata.labels.contains_key(DRILL) {
+            waiting = Some(restore.metadata.name);
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    };
+    cluster.walk(&cluster.here(&restore_kind()), "the restores", visit).await?;
+    Ok(waiting)
+}
+
+/// Has Velero end the restore of a drill at once.
+async fn give_way(cluster: &Cluster, application: &str) {
+    let cancel = async {
+        let restores =
+            cluster.list(&cluster.here(&restore_kind()), "the restores of drills", &selector(application)).await?;
+        for restore in restores {
+            cancel_volumes(cluster, restore.metadata.uid.as_deref().unwrap_or_default()).await?;
+        }
+        Ok::<_, ClusterError>(())
+    };
+    if let Err(error) = cancel.await {
+        tracing::warn!("cannot end the restore of a drill: {}", ErrorChain(&error));
+    }
+}
+
+/// Returns the selector of what an application's drills have in Velero's namespace.
+fn selector(application: &str) -> String {
+    format!("{DRILL},{INSTANCE}={}", label_value(application))
 }
 
 async fn note(cluster: &Cluster, order: &DrillOrder, record: Option<&DrillRecord>) {
@@ -225,7 +244,7 @@ async fn clear(
 
 /// Deletes the Restores and the rules of drills.
 async fn delete_objects(cluster: &Cluster, application: &str) -> Result<(), ClusterError> {
-    let selector = format!("{DRILL},{INSTANCE}={}", label_value(application));
+    let selector = selector(application);
     for kind in [restore_kind(), config_map_kind()] {
         let what = format!("the {}s of drills", kind.kind);
         cluster.delete_where::<MetadataOnly>(&cluster.here(&kind), &what, &selector, |_| true).await?;
@@ -235,34 +254,4 @@ async fn delete_objects(cluster: &Cluster, application: &str) -> Result<(), Clus
 
 fn config_map_kind() -> TypeMeta {
     TypeMeta { api_version: "v1".to_owned(), kind: "ConfigMap".to_owned() }
-}
-
-/// Returns the ConfigMap with the rules by which a drill's objects are changed, and the Restore that goes by them.
-pub(super) fn objects(
-    cluster: &Cluster,
-    order: &DrillOrder,
-    whose: Whose<'_>,
-    mapping: &BTreeMap<String, String>,
-) -> [DynamicObject; 2] {
-    let labels = [
-        (MANAGED_BY.0, MANAGED_BY.1.into()),
-        (INSTANCE, label_value(whose.application)),
-        (DRILL, label_value(whose.id)),
-    ];
-    let labels: BTreeMap<_, _> = labels.into_iter().map(|(key, value)| (key.to_owned(), value.into_owned())).collect();
-    let name = format!("velero-operator-drill-{}", whose.id);
-    let mut rules = cluster.own(named("v1", "ConfigMap", &name));
-    rules.metadata.labels = Some(labels.clone());
-    rules.data = json!({"data": {"rules.yaml": modifiers().to_string()}});
-    let restored = RestoreOrder {
-        include_namespaces: mapping.keys().cloned().collect(),
-        include_resources: resources(),
-        namespace_mapping: mapping.clone(),
-        ..RestoreOrder::default()
-    };
-    let mut restore = restored.restore("", cluster.namespace(), &order.backup.name);
-    restore.metadata.labels = Some(labels);
-    restore.data["spec"]["includeClusterResources"] = false.into();
-    restore.data["spec"]["resourceModifier"] = json!({"kind": "ConfigMap", "name": name});
-    [rules, restore]
 }

@@ -19,6 +19,11 @@ use crate::{
 const DESCRIPTION: Duration = Duration::from_mins(3);
 /// How long the archive may take.
 const DOWNLOAD: Duration = Duration::from_mins(30);
+/// Standard output by a name that cannot be removed. When a download fails, the CLI removes the file that it writes: of `/dev/stdout` there
+/// would be a file of that name the next time.
+const OUTPUT: &str = "/proc/self/fd/1";
+/// What the CLI says of an object that the store has not.
+const NOT_FOUND: &str = "file not found";
 /// How much of a description is read.
 const LONGEST_DESCRIPTION: u64 = 256 * 1024 * 1024;
 
@@ -35,6 +40,18 @@ pub(super) enum ContentsError {
     Archive(#[from] ArchiveError),
 }
 
+impl ContentsError {
+    /// Whether it was the way to the store that failed, which says nothing of the backup: Velero itself may have another one.
+    pub(super) fn is_of_the_way(&self) -> bool {
+        match self {
+            Self::Process(_) => true,
+            Self::Cli(told) => !told.contains(NOT_FOUND),
+            Self::NoList(told) => told.contains("error getting backup resource list"),
+            Self::Archive(_) => false,
+        }
+    }
+}
+
 /// Returns the objects that a backup has by its own list.
 pub(super) async fn list(cli: &Cli, namespace: &str, backup: &str) -> Result<Objects, ContentsError> {
     let arguments = ["backup", "describe", backup, "--details", "--output", "json"];
@@ -46,18 +63,16 @@ pub(super) async fn list(cli: &Cli, namespace: &str, backup: &str) -> Result<Obj
     check(&finished)?;
     let described: Value = text.ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
     let status = &described["status"];
-    match serde_json::from_value::<Objects>(status["resourceList"].clone()) {
-        Ok(objects) => Ok(objects),
-        Err(_) => {
-            let why = status["errorGettingResourceList"].as_str().unwrap_or("the CLI describes none");
-            Err(ContentsError::NoList(without_queries(why)))
-        }
-    }
+    serde_json::from_value(status["resourceList"].clone()).map_err(|_| {
+        let why = status["errorGettingResourceList"].as_str().unwrap_or("the CLI describes none");
+        ContentsError::NoList(without_queries(why))
+    })
 }
 
 /// Reads the archive of a backup. Nothing of it is kept but names, and none of it lies on disk: there are Secrets in it.
 pub(super) async fn archive(cli: &Cli, namespace: &str, backup: &str) -> Result<Archive, ContentsError> {
-    let arguments = ["backup", "download", backup, "--force", "--output", "/dev/stdout"];
+    let time = format!("{}s", DOWNLOAD.as_secs());
+    let arguments = ["backup", "download", backup, "--force", "--timeout", &time, "--output", OUTPUT];
     // What the CLI says behind the archive is read, too, or it would wait.
     let read = |mut output: PipeReader| {
         let archive = Archive::read(&mut output);
@@ -101,6 +116,17 @@ pub(super) fn without_queries(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_that_is_not_reached_says_nothing_of_a_backup() {
+        let unknown =
+            "<error getting backup resource list: Get \"https://store/b\": tls: failed to verify certificate>";
+        assert!(ContentsError::NoList(unknown.into()).is_of_the_way());
+        assert!(ContentsError::Cli("Get \"https://store/b\": dial tcp: i/o timeout".into()).is_of_the_way());
+        assert!(!ContentsError::NoList("<backup resource list not found>".into()).is_of_the_way());
+        assert!(!ContentsError::Cli("velero: file not found".into()).is_of_the_way());
+        assert!(!ContentsError::Archive(ArchiveError::Empty).is_of_the_way());
+    }
 
     #[test]
     fn what_lets_others_read_is_not_told() {

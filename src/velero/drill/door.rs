@@ -2,7 +2,8 @@
 
 use super::{
     book::{DrillBook, DrillsSince},
-    conduct::{self, DrillAudience, DrillError, DrillOrder},
+    conduct::{self, DrillError},
+    order::{DrillAudience, DrillOrder},
     report::DrillReport,
 };
 use crate::velero::{Velero, VeleroError};

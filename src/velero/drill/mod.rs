@@ -2,12 +2,14 @@
 
 mod archive;
 pub(crate) mod book;
+mod comparison;
 pub(crate) mod conduct;
 mod contents;
 mod door;
 mod kinds;
 pub(crate) mod network;
-pub(crate) mod orders;
+pub(crate) mod order;
+mod pods;
 mod quantity;
 pub(crate) mod report;
 mod run;

@@ -19,7 +19,7 @@ use crate::{
 
 /// How long the pod may try, and how long it may take in all.
 const ATTEMPT: u32 = 20;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What is known of the network of a scratch namespace.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

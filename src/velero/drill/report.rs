@@ -17,6 +17,10 @@ const LONGEST_REASON: usize = 300;
 pub(crate) enum Finding {
     #[error("the backup cannot be read: {0}")]
     Unreadable(String),
+    #[error(
+        "there is nothing in it that a drill can restore: objects of a namespace, of kinds that are Kubernetes' own"
+    )]
+    NothingToRestore,
     #[error("its archive lacks {} that {} on its own list: {}", count(.0), are(.0), names(.0))]
     NotInArchive(Vec<String>),
     #[error("its archive has {} files that are no objects: {}", .0.len(), names(.0))]
@@ -57,7 +61,8 @@ pub(crate) struct DrillReport {
     pub bytes: u64,
     /// How many pods were ready and are so again, if that was looked at.
     pub pods_ready: Option<usize>,
-    pub network: Network,
+    /// Whether its pods could reach anything, if any were restored.
+    pub network: Option<Network>,
     /// What was not checked, and why.
     pub unchecked: Vec<String>,
     /// The scratch namespaces that are kept, by those that are restored into them.

@@ -15,10 +15,13 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     archive::{Archive, Objects},
-    conduct::{DrillAudience, DrillOrder, objects},
-    contents::{self, ContentsError, without_queries},
-    kinds::{Treatment, treatment},
+    comparison::{
+        compare_archive, left_out, named_namespaces, namespaces_of, refused_pods, restorable, unexplained, unreadable,
+    },
+    contents,
     network::{self, Network},
+    order::{DrillAudience, DrillOrder, objects},
+    pods::{is_ready, why_not_running},
     report::{DrillReport, Finding},
     scratch::{self, OWN, Whose},
     volumes::{self, Compared},
@@ -39,7 +42,7 @@ use crate::{
 };
 
 /// How long Velero may take to give up what it is told to give up.
-const GIVING_UP: Duration = Duration::from_secs(30);
+pub(super) const GIVING_UP: Duration = Duration::from_secs(30);
 /// How often pods are looked at that are to become ready.
 const PACE: Duration = Duration::from_secs(2);
 
@@ -74,38 +77,51 @@ impl Run<'_> {
             contents::archive(self.cli, namespace, backup),
         )
         .await;
-        let (list, archive) = match (list, archive) {
-            (Ok(list), Ok(archive)) => (list, archive),
+        let contents = match (list, archive) {
+            (Ok(list), Ok(archive)) => Some((list, archive)),
+            (Err(error), _) | (_, Err(error)) if error.is_of_the_way() => {
+                let why = unreadable(&error);
+                report.unchecked.push(format!("its objects, as this unit cannot read the store as Velero does; {why}"));
+                None
+            }
             // What is in the archive says more than that its list is missing.
             (_, Err(error)) | (Err(error), Ok(_)) => {
                 report.findings.push(unreadable(&error));
                 return Ok(report);
             }
         };
-        compare_archive(&list, &archive, &mut report);
-        report.unchecked.extend(left_out(&list));
-        let restorable = restorable(&list);
-        let namespaces: BTreeSet<_> =
-            restorable.values().flatten().filter_map(|name| Some(name.split_once('/')?.0)).collect();
+        let pods = contents.as_ref().map(|(_, archive)| archive.pods);
+        let (restorable, archive) = match contents {
+            Some((list, archive)) => {
+                compare_archive(&list, &archive, &mut report);
+                report.unchecked.extend(left_out(&list));
+                (restorable(&list), archive)
+            }
+            None => (Objects::new(), Archive::default()),
+        };
+        let namespaces = match pods {
+            Some(_) => namespaces_of(&restorable),
+            None => named_namespaces(&self.order.backup),
+        };
         if namespaces.is_empty() {
-            report.unchecked.push("nothing in it is of a namespace and of a kind that a drill restores".to_owned());
+            report.findings.push(Finding::NothingToRestore);
             return Ok(report);
         }
-        let mapping = scratch::mapping(self.whose, namespaces.iter().copied());
+        let mapping = scratch::mapping(self.whose, namespaces.iter().map(String::as_str));
         audience
             .hears(&format!("restoring {backup} into {}", mapping.values().cloned().collect::<Vec<_>>().join(", ")))
             .await;
-        scratch::make(self.cluster, self.whose, &mapping, scratch::share(self.cluster, archive.pods).await?).await?;
+        scratch::make(self.cluster, self.whose, &mapping, scratch::share(self.cluster, pods).await?).await?;
         if self.order.keep {
             report.kept.clone_from(&mapping);
         }
         let first = mapping.values().next().map_or("", String::as_str);
         let (network, restored) =
             futures::future::join(network::probe(self.cluster, first), self.restore(&mapping, audience)).await;
-        report.network = network.unwrap_or_else(|error| {
+        report.network = Some(network.unwrap_or_else(|error| {
             tracing::warn!("cannot try the network of the drill: {}", ErrorChain(&error));
             Network::Unknown
-        });
+        }));
         let restored = restored?;
         audience.hears("comparing what came back with what was backed up").await;
         self.compare(&restorable, &archive, &mapping, &restored, &mut report).await?;
@@ -122,7 +138,7 @@ impl Run<'_> {
             volumes: 0,
             bytes: 0,
             pods_ready: None,
-            network: Network::Unknown,
+            network: None,
             unchecked: Vec::new(),
             kept: BTreeMap::new(),
             left_volumes: Vec::new(),
@@ -140,12 +156,11 @@ impl Run<'_> {
         let about = format!("drill-{}", self.order.backup.name);
         let made = make(self.cluster, RunKind::Restore, &about, &self.order.conductor, restore).await?;
         let followed = follow(self.cluster, RunKind::Restore, &made.name, &made.uid, audience);
-        let (run, waiting_for) = match timeout_at(self.deadline, followed).await {
-            Ok(ended) => (ended_run(ended?), None),
-            Err(_) => {
-                let waiting_for = self.waiting_for(&made, mapping).await?;
-                (self.give_up(&made, audience).await?, Some(waiting_for))
-            }
+        let (run, waiting_for) = if let Ok(ended) = timeout_at(self.deadline, followed).await {
+            (ended_run(ended?), None)
+        } else {
+            let waiting_for = self.waiting_for(&made, mapping).await?;
+            (self.give_up(&made, audience).await?, Some(waiting_for))
         };
         let errors = if run.status.errors > 0 {
             let details = Details::ask(self.cli, self.cluster.namespace(), RunKind::Restore, &made.name).await;
@@ -156,11 +171,9 @@ impl Run<'_> {
         Ok(Restored { uid: made.uid, run, errors, waiting_for })
     }
 
-    /// Has Velero give up the volumes that it still restores, so that no other restore waits behind this one.
+    /// Has Velero give up what it still restores, so that no other restore waits behind this one.
     async fn give_up(&self, made: &KnownRun, audience: &mut impl DrillAudience) -> Result<VeleroRun, ClusterError> {
-        for volume in self.of_restore(&made.uid).await? {
-            found(self.cluster.merge(&volume, &json!({"spec": {"cancel": true}})).await)?;
-        }
+        cancel_volumes(self.cluster, &made.uid).await?;
         let followed = follow(self.cluster, RunKind::Restore, &made.name, &made.uid, audience);
         match timeout_at(Instant::now() + GIVING_UP, followed).await {
             Ok(ended) => Ok(ended_run(ended?)),
@@ -175,28 +188,12 @@ impl Run<'_> {
             reasons.extend(why_not_running(&pod).map(|why| format!("pod {} {why}", pod.name_any())));
         }
         let going_on = |volume: &&DynamicObject| volume.data["status"]["phase"] == "InProgress";
-        let volumes = self.of_restore(&made.uid).await?;
+        let volumes = of_restore(self.cluster, &made.uid).await?;
         let count = volumes.iter().filter(going_on).count();
         if count > 0 {
             reasons.push(format!("{count} volumes are being restored"));
         }
         Ok(if reasons.is_empty() { "Velero's restore goes on".to_owned() } else { reasons.join("; ") })
-    }
-
-    /// Returns what tells of the volumes of a restore.
-    async fn of_restore(&self, uid: &str) -> Result<Vec<DynamicObject>, ClusterError> {
-        self.volumes([("v1", "PodVolumeRestore"), ("v2alpha1", "DataDownload")], &RunKind::Restore.belongings(uid))
-            .await
-    }
-
-    async fn volumes(&self, kinds: [(&str, &str); 2], selector: &str) -> Result<Vec<DynamicObject>, ClusterError> {
-        let mut volumes = Vec::new();
-        for (version, kind) in kinds {
-            let kind = velero_kind(version, kind);
-            let api = self.cluster.here(&kind);
-            volumes.extend(self.cluster.list_dynamic(&api, &kind, "the volumes", selector).await?);
-        }
-        Ok(volumes)
     }
 
     async fn pods(&self, mapping: &BTreeMap<String, String>) -> Result<Vec<Pod>, ClusterError> {
@@ -220,9 +217,9 @@ impl Run<'_> {
         let refused = refused_pods(archive, &restored.errors);
         let backup = &self.order.backup;
         let kinds = [("v1", "PodVolumeBackup"), ("v2alpha1", "DataUpload")];
-        let backed_up = self.volumes(kinds, &RunKind::Backup.belongings(&backup.uid)).await?;
+        let backed_up = volumes_of(self.cluster, kinds, &RunKind::Backup.belongings(&backup.uid)).await?;
         let Compared { volumes, bytes, claims, mut findings, unchecked } =
-            volumes::compare(&backed_up, &self.of_restore(&restored.uid).await?, &refused);
+            volumes::compare(&backed_up, &of_restore(self.cluster, &restored.uid).await?, &refused);
         (report.volumes, report.bytes) = (volumes, bytes);
         report
             .unchecked
@@ -258,7 +255,7 @@ impl Run<'_> {
             findings.retain(|finding| !matches!(finding, Finding::Volume { .. }));
             findings.push(Finding::TooLong { limit: self.order.timeout, waiting_for: waiting_for.clone() });
         } else {
-            findings.extend(unexplained(restored, &findings));
+            findings.extend(unexplained(&restored.run.status, &restored.errors, &findings));
         }
         if self.order.waits_for_pods {
             let (ready, not_ready) = self.wait_for_pods(archive, &refused, mapping).await?;
@@ -339,115 +336,36 @@ impl Run<'_> {
     }
 }
 
+/// Has Velero give up the volumes that a restore still writes.
+pub(super) async fn cancel_volumes(cluster: &Cluster, uid: &str) -> Result<(), ClusterError> {
+    for volume in of_restore(cluster, uid).await? {
+        found(cluster.merge(&volume, &json!({"spec": {"cancel": true}})).await)?;
+    }
+    Ok(())
+}
+
+/// Returns what tells of the volumes of a restore.
+async fn of_restore(cluster: &Cluster, uid: &str) -> Result<Vec<DynamicObject>, ClusterError> {
+    let kinds = [("v1", "PodVolumeRestore"), ("v2alpha1", "DataDownload")];
+    volumes_of(cluster, kinds, &RunKind::Restore.belongings(uid)).await
+}
+
+async fn volumes_of(
+    cluster: &Cluster,
+    kinds: [(&str, &str); 2],
+    selector: &str,
+) -> Result<Vec<DynamicObject>, ClusterError> {
+    let mut volumes = Vec::new();
+    for (version, kind) in kinds {
+        let kind = velero_kind(version, kind);
+        volumes.extend(cluster.list_dynamic(&cluster.here(&kind), &kind, "the volumes", selector).await?);
+    }
+    Ok(volumes)
+}
+
 fn ended_run(ended: Ended) -> VeleroRun {
     match ended {
         Ended::Run(run, _) => *run,
         Ended::Gone => VeleroRun::default(),
     }
-}
-
-fn unreadable(error: &ContentsError) -> Finding {
-    Finding::Unreadable(without_queries(&ErrorChain(error).to_string()))
-}
-
-/// Compares the list of a backup with its archive.
-fn compare_archive(list: &Objects, archive: &Archive, report: &mut DrillReport) {
-    report.objects_in_archive = archive.count();
-    let nothing = BTreeSet::new();
-    let missing: Vec<_> = list
-        .iter()
-        .flat_map(|(kind, names)| {
-            let there = archive.objects.get(kind).unwrap_or(&nothing);
-            names.difference(there).map(move |name| format!("{kind} {name}"))
-        })
-        .collect();
-    if !missing.is_empty() {
-        report.findings.push(Finding::NotInArchive(missing));
-    }
-    if !archive.unreadable.is_empty() {
-        report.findings.push(Finding::NoObjects(archive.unreadable.clone()));
-    }
-}
-
-/// Returns the objects of a list that a drill restores.
-fn restorable(list: &Objects) -> Objects {
-    let is_restored = |(kind, _): &(&String, &BTreeSet<String>)| treatment(kind) == Treatment::Restored;
-    list.iter().filter(is_restored).map(|(kind, names)| (kind.clone(), names.clone())).collect()
-}
-
-/// Returns what of a list is not restored.
-fn left_out(list: &Objects) -> Option<String> {
-    let kinds: Vec<_> = list
-        .iter()
-        .filter(|(kind, _)| treatment(kind) == Treatment::LeftOut)
-        .map(|(kind, names)| format!("{} of {kind}", names.len()))
-        .collect();
-    (!kinds.is_empty()).then(|| {
-        format!("whether these can be restored, which are of the whole cluster or whose controllers would act on a copy: {}", kinds.join(", "))
-    })
-}
-
-/// Returns the pods that the scratch namespaces do not take.
-fn refused_pods(archive: &Archive, errors: &[String]) -> BTreeSet<String> {
-    let pods = archive.objects.get("v1/Pod").into_iter().flatten();
-    let is_refused = |pod: &&String| {
-        let name = pod.rsplit('/').next().unwrap_or_default();
-        errors.iter().any(|error| error.contains(&format!("pods \"{name}\" is forbidden")) && is_of_fence(error))
-    };
-    pods.filter(is_refused).cloned().collect()
-}
-
-/// Whether an error comes of what a scratch namespace does not take on purpose.
-fn is_of_fence(error: &str) -> bool {
-    error.contains("violates PodSecurity") || error.contains(&format!("exceeded quota: {OWN}"))
-}
-
-/// Returns what Velero says went wrong that no other finding tells.
-fn unexplained(restored: &Restored, findings: &[Finding]) -> Option<Finding> {
-    let status = &restored.run.status;
-    let phase = status.phase.to_string();
-    if !status.phase.has_ended() {
-        return Some(Finding::Restore {
-            phase: "unknown".to_owned(),
-            why: "it was deleted before it had ended".to_owned(),
-        });
-    }
-    if !status.phase.can_be_restored() {
-        let why = std::iter::once(&status.failure_reason).chain(&status.validation_errors).find(|why| !why.is_empty());
-        return Some(Finding::Restore { phase, why: why.cloned().unwrap_or_default() });
-    }
-    let is_of_volumes = |error: &str| error.contains("pod volume restore failed") || error.contains("PodVolumeRestore");
-    let tells_volumes = findings
-        .iter()
-        .any(|finding| matches!(finding, Finding::Volume { .. } | Finding::RepositoryPassword | Finding::Bytes { .. }));
-    let is_told = |error: &&String| is_of_fence(error) || tells_volumes && is_of_volumes(error);
-    let mut rest = restored.errors.iter().filter(|error| !is_told(error));
-    let why = rest.next()?.clone();
-    let why = match rest.count() {
-        0 => why,
-        more => format!("{why} (and {more} more)"),
-    };
-    Some(Finding::Restore { phase, why })
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-}
-
-/// Returns why a pod does not run, if that is known.
-fn why_not_running(pod: &Pod) -> Option<String> {
-    let status = pod.status.as_ref()?;
-    let unscheduled = status
-        .conditions
-        .iter()
-        .flatten()
-        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
-    if let Some(condition) = unscheduled {
-        return Some(format!("cannot be scheduled: {}", condition.message.as_deref().unwrap_or_default()));
-    }
-    let containers = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
-    let waiting = containers.filter_map(|container| container.state.as_ref()?.waiting.as_ref()?.reason.clone());
-    let mut reasons = waiting.filter(|reason| !matches!(reason.as_str(), "PodInitializing" | "ContainerCreating"));
-    reasons.next().map(|reason| format!("waits: {reason}"))
 }

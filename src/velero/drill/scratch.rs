@@ -45,7 +45,8 @@ pub(super) struct Whose<'a> {
 /// How much a drill may take of the cluster.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Share {
-    pub pods: usize,
+    /// Nothing where it is not known how many there are to be.
+    pub pods: Option<usize>,
     /// In thousandths of a processor.
     pub processors: u64,
     /// In bytes.
@@ -69,7 +70,7 @@ pub(super) fn mapping<'a>(whose: Whose<'_>, namespaces: impl IntoIterator<Item =
 }
 
 /// Returns half of what the nodes of the cluster have, which is the most that a drill takes.
-pub(super) async fn share(cluster: &Cluster, pods: usize) -> Result<Share, ClusterError> {
+pub(super) async fn share(cluster: &Cluster, pods: Option<usize>) -> Result<Share, ClusterError> {
     let nodes = cluster.list(&cluster.cluster_wide::<Node>(), "the nodes", "").await?;
     let allocatable = |resource: &str, read: fn(&str) -> Option<u64>| -> u64 {
         let quantities = nodes.iter().filter_map(|node| {
@@ -80,7 +81,7 @@ pub(super) async fn share(cluster: &Cluster, pods: usize) -> Result<Share, Clust
     };
     Ok(Share {
         // Controllers may replace pods before the old ones have gone.
-        pods: pods * 2 + 2,
+        pods: pods.map(|pods| pods * 2 + 2),
         processors: allocatable("cpu", thousandths),
         memory: allocatable("memory", bytes),
     })
@@ -97,10 +98,9 @@ pub(super) async fn make(
     let owner =
         call("get", format!("Namespace {}", cluster.namespace()), || namespaces.get_metadata_opt(cluster.namespace()))
             .await?;
+    let owner = owner.and_then(|owner| owner.metadata.uid);
     for (original, scratch) in mapping {
-        cluster
-            .apply(&namespace(cluster, whose, original, scratch, owner.as_ref().and_then(|owner| owner.uid())))
-            .await?;
+        cluster.apply(&namespace(cluster, whose, original, scratch, owner.clone())).await?;
         // Nothing is restored before it is closed.
         for object in fence(scratch, share) {
             cluster.apply(&object).await?;
@@ -147,7 +147,10 @@ fn fence(scratch: &str, share: Share) -> [DynamicObject; 3] {
     };
     let closed = json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]});
     let Share { pods, processors, memory } = share;
-    let mut hard = json!({"pods": pods.to_string(), "services.loadbalancers": "0", "services.nodeports": "0"});
+    let mut hard = json!({"services.loadbalancers": "0", "services.nodeports": "0"});
+    if let Some(pods) = pods {
+        hard["pods"] = pods.to_string().into();
+    }
     if processors > 0 && memory > 0 {
         hard["requests.cpu"] = format!("{processors}m").into();
         hard["requests.memory"] = memory.to_string().into();
@@ -255,13 +258,13 @@ mod tests {
 
     #[test]
     fn nothing_gets_in_or_out_and_no_more_than_its_share_is_taken() {
-        let [policy, quota, _] = fence("drill-shop", Share { pods: 4, processors: 1500, memory: 1 << 30 });
+        let [policy, quota, _] = fence("drill-shop", Share { pods: Some(4), processors: 1500, memory: 1 << 30 });
         assert_eq!(policy.data["spec"], json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}));
         let hard = &quota.data["spec"]["hard"];
         assert_eq!((&hard["pods"], &hard["services.nodeports"]), (&json!("4"), &json!("0")));
         assert_eq!((&hard["requests.cpu"], &hard["requests.memory"]), (&json!("1500m"), &json!("1073741824")));
         // A cluster that does not say what it has is limited by pods alone.
-        let [_, quota, _] = fence("drill-shop", Share { pods: 4, ..Share::default() });
+        let [_, quota, _] = fence("drill-shop", Share { pods: Some(4), ..Share::default() });
         assert_eq!(quota.data["spec"]["hard"].as_object().unwrap().len(), 3);
     }
 }

@@ -63,6 +63,8 @@ pub(crate) struct Run {
 pub(crate) struct RunSpec {
     /// Of a backup: where it lies.
     pub storage_location: String,
+    /// The namespaces that it is of, if not of all.
+    pub included_namespaces: Vec<String>,
 }
 
 /// What became of it so far.

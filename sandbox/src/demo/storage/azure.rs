@@ -40,6 +40,10 @@ impl Storage for Azure {
         &self.server.access().endpoint
     }
 
+    fn authority(&self) -> Option<&str> {
+        Some(&self.server.access().certificate_authority)
+    }
+
     fn offer(&self) -> Vec<Verb> {
         let (integrator, azure) = (StorageKind::Azure.integrator(), self.server.access());
         // As Azure's own is: the address of the account, with the container in it.

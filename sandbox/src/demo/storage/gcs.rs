@@ -41,6 +41,10 @@ impl Storage for Gcs {
         &self.server.access().endpoint
     }
 
+    fn authority(&self) -> Option<&str> {
+        Some(&self.server.access().certificate_authority)
+    }
+
     fn offer(&self) -> Vec<Verb> {
         let integrator = StorageKind::Gcs.integrator();
         let content = [("secret-key".to_owned(), self.key_file.clone())].into();

@@ -95,6 +95,11 @@ pub(super) trait Storage: std::fmt::Debug + Send + Sync {
     /// Where it is reached.
     fn address(&self) -> &str;
 
+    /// Who signs its certificate, as PEM, where systems know that by themselves.
+    fn authority(&self) -> Option<&str> {
+        None
+    }
+
     /// What a user does so that the integrator is there and knows of the bucket.
     fn offer(&self) -> Vec<Verb>;
 

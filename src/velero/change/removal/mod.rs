@@ -147,7 +147,7 @@ struct Run<'a> {
 impl Run<'_> {
     async fn all(&self, removal: &mut Removal) {
         // While its server is there, which takes what a drill's restore has written out of the store.
-        let drills = drill::conduct::remove(self.cluster, self.application).await;
+        let drills = Box::pin(drill::conduct::remove(self.cluster, self.application)).await;
         removal.note("what restore drills have made", drills);
         let PartlyRead { holdings, unread } = Holdings::read_at_the_end(self.cluster, self.application).await;
         if !unread.is_empty() {

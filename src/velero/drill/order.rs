@@ -1,0 +1,87 @@
+//! A drill that is to be conducted: what is asked for, who listens, and what Velero is told to restore.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use kube::api::DynamicObject;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    book::DrillsSince,
+    kinds::{modifiers, resources},
+    scratch::Whose,
+};
+use crate::{
+    cluster::{Cluster, named},
+    velero::{
+        names::{INSTANCE, MANAGED_BY},
+        runs::{follow::Audience, make::KnownRun},
+        wanted::{label_value::label_value, restore::RestoreOrder},
+    },
+};
+
+/// The label of the objects of a drill in Velero's namespace.
+pub(super) const DRILL: &str = "velero-operator/drill";
+
+/// A drill that is to be conducted.
+#[derive(Clone, Debug)]
+pub(crate) struct DrillOrder {
+    pub application: String,
+    /// The unit that conducts it.
+    pub conductor: String,
+    /// Whose backup it is, if that is known: application, endpoint, model. What it shows is remembered then.
+    pub target: Option<[String; 3]>,
+    pub backup: KnownRun,
+    /// Whether the scratch namespaces stay until the next drill.
+    pub keep: bool,
+    /// How long all of it may take.
+    pub timeout: Duration,
+    /// Whether it is also seen that pods become ready again.
+    pub waits_for_pods: bool,
+}
+
+/// By what drills are conducted again and again.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct DrillOrders {
+    pub since: DrillsSince,
+    /// How long one may take.
+    pub timeout: Duration,
+    /// Whether it is also seen that pods become ready again.
+    pub waits_for_pods: bool,
+}
+
+/// Takes what is told of a drill.
+pub(crate) trait DrillAudience: Audience {
+    /// Takes what the drill goes on with.
+    fn hears(&mut self, step: &str) -> impl Future<Output = ()>;
+}
+
+/// Returns the ConfigMap with the rules by which a drill's objects are changed, and the Restore that goes by them.
+pub(super) fn objects(
+    cluster: &Cluster,
+    order: &DrillOrder,
+    whose: Whose<'_>,
+    mapping: &BTreeMap<String, String>,
+) -> [DynamicObject; 2] {
+    let labels = [
+        (MANAGED_BY.0, MANAGED_BY.1.into()),
+        (INSTANCE, label_value(whose.application)),
+        (DRILL, label_value(whose.id)),
+    ];
+    let labels: BTreeMap<_, _> = labels.into_iter().map(|(key, value)| (key.to_owned(), value.into_owned())).collect();
+    let name = format!("velero-operator-drill-{}", whose.id);
+    let mut rules = cluster.own(named("v1", "ConfigMap", &name));
+    rules.metadata.labels = Some(labels.clone());
+    rules.data = json!({"data": {"rules.yaml": modifiers().to_string()}});
+    let restored = RestoreOrder {
+        include_namespaces: mapping.keys().cloned().collect(),
+        include_resources: resources(),
+        namespace_mapping: mapping.clone(),
+        ..RestoreOrder::default()
+    };
+    let mut restore = restored.restore("", cluster.namespace(), &order.backup.name);
+    restore.metadata.labels = Some(labels);
+    restore.data["spec"]["includeClusterResources"] = false.into();
+    restore.data["spec"]["resourceModifier"] = json!({"kind": "ConfigMap", "name": name});
+    [rules, restore]
+}
