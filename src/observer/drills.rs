@@ -3,24 +3,18 @@
 use std::time::Duration;
 
 use futures::{FutureExt, future::LocalBoxFuture};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::note::Told;
-use crate::{
-    backups::Cron,
-    velero::{
-        Audience, DrillAudience, DrillBook, DrillOrder, DrillOrders, DrillRecord, DrillResult, DrillsSince, Ledger,
-        Run, Summary, Velero, Volumes,
-    },
+use crate::velero::{
+    Audience, DrillAudience, DrillBook, DrillOrder, DrillOrders, DrillsSince, Ledger, Run, Summary, Velero, Volumes,
 };
 
 /// How often it is looked whose turn it is: cron expressions have no seconds.
 const LOOK: Duration = Duration::from_secs(10);
 /// How long nothing is begun after a drill could not be, or has left something to take away.
 const PAUSE: Duration = Duration::from_mins(1);
-/// How long after a drill was stopped it is conducted again, if its schedule does not come before.
-const AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// When it is looked for drills the next time.
 #[derive(Debug)]
@@ -120,20 +114,12 @@ fn due(ledger: &Ledger, book: &DrillBook, since: &DrillsSince, now: Timestamp) -
     if !ledger.is_whole() || !ledger.running().is_empty() {
         return None;
     }
-    let cron = Cron::parse(&since.schedule).ok()?;
+    let turn = since.turns()?;
     let turns = ledger.backups.iter().filter_map(|(labels, last)| {
         let (_, backup) = last.newest_good.as_ref()?;
-        Some((turn(&cron, book.record_of(labels), since.since)?, backup))
+        Some((turn(book.record_of(labels))?, backup))
     });
     turns.filter(|(turn, _)| *turn <= now).min().map(|(_, backup)| backup.clone())
-}
-
-/// Returns when it is the turn of an application: when the schedule has come since its last drill, or since there is that schedule.
-fn turn(cron: &Cron, last: Option<&DrillRecord>, since: Timestamp) -> Option<Timestamp> {
-    let next = cron.next_after(last.map_or(since, |last| last.started.max(since)));
-    let stopped = last.filter(|last| last.result == DrillResult::Stopped);
-    let again = stopped.and_then(|last| last.ended.checked_add(AGAIN).ok());
-    next.into_iter().chain(again).min()
 }
 
 /// Does what is to be done.
@@ -178,11 +164,12 @@ impl DrillAudience for Nobody {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
     use kube::runtime::watcher::Event;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::velero::LedgerEvent;
+    use crate::velero::{DrillRecord, DrillResult, LedgerEvent};
 
     const SINCE: &str = "2026-01-31T10:00:00Z";
 
@@ -273,15 +260,6 @@ mod tests {
         let event = LedgerEvent::Backup(Event::Apply(serde_json::from_value(good).unwrap()));
         let _ = partial.note(event);
         assert_eq!(due_at(&partial, &book(&[]), "2026-01-31T12:00:00Z"), None);
-    }
-
-    #[test]
-    fn a_drill_that_was_stopped_is_conducted_again_after_an_hour() {
-        let weekly = Cron::parse("@weekly").unwrap();
-        let stopped = record("a", "2026-01-31T11:00:00Z", DrillResult::Stopped);
-        assert_eq!(turn(&weekly, Some(&stopped), at(SINCE)), Some(at("2026-01-31T12:05:00Z")));
-        let good = DrillRecord { result: DrillResult::Good, ..stopped };
-        assert_eq!(turn(&weekly, Some(&good), at(SINCE)), Some(at("2026-02-01T00:00:00Z")));
     }
 
     fn told(leads: bool, waits: bool, drills: bool) -> Told {

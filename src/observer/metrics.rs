@@ -5,12 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{exposition::Exposition, holdings::Holdings, knowledge::Knowledge};
-use crate::{
-    backups::Cron,
-    velero::{
-        BackupResult, DrillBook, DrillRecord, DrillResult, Labels, LastBackups, Ledger, LocationState, ScheduleEntry,
-        VolumeCount,
-    },
+use crate::velero::{
+    BackupResult, DrillBook, DrillRecord, DrillResult, Labels, LastBackups, Ledger, LocationState, ScheduleEntry,
+    VolumeCount,
 };
 
 /// The results that a backup may have, each with the value of its label.
@@ -211,7 +208,7 @@ fn add_drills(page: &mut Exposition, subjects: &[Subject<'_>], drills: &DrillBoo
         of_each(&|record| Some(record.ended.duration_since(record.started).as_secs())),
     );
     let schedule = drills.schedule.as_ref();
-    let period = schedule.and_then(|schedule| Cron::parse(&schedule.schedule).ok()?.longest_gap(now));
+    let period = schedule.and_then(|schedule| schedule.longest_gap(now));
     // Without a good backup, there is nothing to restore.
     let drilled = |subject: &&Subject<'_>| subject.backups.is_some_and(|last| last.newest_good.is_some());
     let drilled: Vec<_> = subjects.iter().filter(drilled).collect();

@@ -14,4 +14,5 @@ mod quantity;
 pub(crate) mod report;
 mod run;
 mod scratch;
+mod turns;
 mod volumes;
