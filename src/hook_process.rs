@@ -100,7 +100,8 @@ async fn watch_on(place: &Place, environment: &Environment, outlook: Outlook) ->
     let told = match outlook {
         Outlook::Removal => return observer::end(place).await,
         Outlook::Unplanned => None,
-        Outlook::Planned(Prospect { look, waits, leads, volumes, public_password, drills, failed_drills }) => {
+        Outlook::Planned(prospect) => {
+            let Prospect { look, waits, leads, volumes, public_password, drills, failed_drills } = *prospect;
             Some(Told { look, waits, leads, volumes, public_password, drills, failed_drills })
         }
     };

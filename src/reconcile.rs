@@ -62,7 +62,7 @@ pub(crate) enum Outlook {
     /// Nothing can be planned, so that nothing is expected to run.
     Unplanned,
     /// Something is planned.
-    Planned(Prospect),
+    Planned(Box<Prospect>),
 }
 
 /// What is to be watched of what is planned.
@@ -197,7 +197,7 @@ async fn plan_and_bring_about(
         Outcome { statuses: plan.obstacles.into_iter().chain(outcome.statuses).collect(), ..outcome }
     };
     let remarks: Vec<_> = plan.remarks.into_iter().chain(remarks).collect();
-    Ok((worst(statuses, &remarks), Outlook::Planned(prospect)))
+    Ok((worst(statuses, &remarks), Outlook::Planned(Box::new(prospect))))
 }
 
 /// What the steps of one hook share.

@@ -78,7 +78,7 @@ impl Times {
         let moments = times.filter(|(_, minute)| has(self.minute, *minute)).flat_map(|(hour, minute)| {
             let time = zone.to_ambiguous_timestamp(date.at(hour, minute, 0, 0));
             // Where the clocks have it once or not at all, these are the same.
-            [time.clone().compatible(), time.later()]
+            [time.compatible(), time.later()]
         });
         moments.filter_map(Result::ok).filter(|time| *time > moment).min()
     }

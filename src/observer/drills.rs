@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use super::note::Told;
 use crate::velero::{
-    Audience, DrillAudience, DrillBook, DrillOrder, DrillOrders, DrillsSince, Ledger, Run, Summary, Velero, Volumes,
+    Audience, DrillAudience, DrillBook, DrillOrder, DrillOrders, DrillsSince, Ledger, LocationState, Run, Summary,
+    Velero, Volumes,
 };
 
 /// How often it is looked whose turn it is: cron expressions have no seconds.
@@ -100,7 +101,7 @@ pub(super) fn task(
         return Some(Task::Sweep);
     }
     let orders = told.drills.as_ref().filter(|_| !told.waits)?;
-    let is_available = summary.location.as_ref().is_some_and(|location| location.is_available());
+    let is_available = summary.location.as_ref().is_some_and(LocationState::is_available);
     if !summary.server_available || !is_available || book.is_busy(now) {
         return None;
     }
@@ -273,7 +274,7 @@ mod tests {
     }
 
     fn works() -> Summary {
-        let location = crate::velero::LocationState { name: "default".to_owned(), phase: "Available".to_owned() };
+        let location = LocationState { name: "default".to_owned(), phase: "Available".to_owned() };
         Summary { server_available: true, location: Some(location), ..Summary::default() }
     }
 

@@ -89,7 +89,7 @@ fn remark(failed: &[&DrillRecord]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{collections::BTreeMap, time::Duration};
 
     use serde_json::json;
 
@@ -153,7 +153,7 @@ mod tests {
             let id = SpecId { relation: 7, position: 0 };
             let entry = json!({"app": application, "relation_name": "backups", "model": "apps", "spec": {}});
             let defaults = Defaults { schedule: Ok(None), ttl: Ok(None), adds_pods: false };
-            BackupPlan::of(vec![Declaration::of_entry(id, application, &entry)], Default::default(), &defaults)
+            BackupPlan::of(vec![Declaration::of_entry(id, application, &entry)], BTreeMap::new(), &defaults)
         };
         let record = failed("ledger", &[]);
         assert!(is_backed_up(&record, Some(&declared("ledger")), "own"));

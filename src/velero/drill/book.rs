@@ -307,7 +307,7 @@ mod tests {
         UnderWay { id, conductor, confirmed: started, started, backup, target: Some(target("ledger")) }
     }
 
-    fn book(entries: Value) -> DrillBook {
+    fn book(entries: &Value) -> DrillBook {
         DrillBook::of(&serde_json::from_value(json!({"metadata": {"name": BOOK}, "data": entries})).unwrap())
     }
 
@@ -316,7 +316,7 @@ mod tests {
         let since = DrillsSince { schedule: "@daily".to_owned(), since: at("2026-01-31T09:00:00Z") };
         let record = drill().record(DrillResult::Good, Vec::new(), None).unwrap();
         assert_eq!(record.last_good, Some(record.ended));
-        let read = book(json!({SCHEDULE: text(&since), UNDER_WAY: text(&drill()), key(&record.target): text(&record),
+        let read = book(&json!({SCHEDULE: text(&since), UNDER_WAY: text(&drill()), key(&record.target): text(&record),
             "other": "{}"}));
         let expected =
             DrillBook { records: vec![record], schedule: Some(since), under_way: Some(drill()), version: None };
