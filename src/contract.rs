@@ -97,6 +97,12 @@ pub mod option {
     pub const RETENTION: ConfigOption<&str> = ConfigOption { name: "retention", default: "" };
     /// What becomes of volumes in backups of applications, in Velero's own form; empty for nothing special.
     pub const RESOURCE_POLICY: ConfigOption<&str> = ConfigOption { name: "resource-policy", default: "" };
+    /// When restore drills are conducted; empty for never.
+    pub const DRILL_SCHEDULE: ConfigOption<&str> = ConfigOption { name: "drill-schedule", default: "" };
+    /// How long one of these may take.
+    pub const DRILL_TIMEOUT: ConfigOption<&str> = ConfigOption { name: "drill-timeout", default: "2h" };
+    /// Whether these wait until pods are ready that were.
+    pub const DRILL_WAITS_FOR_PODS: ConfigOption<bool> = ConfigOption { name: "drill-waits-for-pods", default: false };
     /// Whether the pods that use the volumes of an application are backed up with them, as is needed for their files.
     pub const ADD_PODS_TO_BACKUPS: ConfigOption<bool> = ConfigOption { name: "add-pods-to-backups", default: false };
     /// Whether the storage is used as ever, or only restored from.
@@ -127,6 +133,9 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec::Text(option::DEFAULT_TTL),
     OptionSpec::Text(option::RETENTION),
     OptionSpec::Text(option::RESOURCE_POLICY),
+    OptionSpec::Text(option::DRILL_SCHEDULE),
+    OptionSpec::Text(option::DRILL_TIMEOUT),
+    OptionSpec::Boolean(option::DRILL_WAITS_FOR_PODS),
     OptionSpec::Boolean(option::ADD_PODS_TO_BACKUPS),
     OptionSpec::Text(option::STORAGE_MODE),
     OptionSpec::Text(option::SERVER),

@@ -100,8 +100,9 @@ async fn watch_on(place: &Place, environment: &Environment, outlook: Outlook) ->
     let told = match outlook {
         Outlook::Removal => return observer::end(place).await,
         Outlook::Unplanned => None,
-        Outlook::Planned(Prospect { look, waits, leads, volumes, public_password }) => {
-            Some(Told { look, waits, leads, volumes, public_password })
+        Outlook::Planned(prospect) => {
+            let Prospect { look, waits, leads, volumes, public_password, drills, failed_drills } = *prospect;
+            Some(Told { look, waits, leads, volumes, public_password, drills, failed_drills })
         }
     };
     observer::leave(place, &environment.unit, &environment.charm_directory, told.as_ref()).await

@@ -3,6 +3,7 @@
 //! It is made by parts. What is wrong with one of them is an obstacle of that part alone: the part stays as it is, and the others
 //! go on.
 
+mod drills;
 pub(crate) mod reach;
 mod settings;
 mod volumes;
@@ -31,6 +32,10 @@ const RECOVERY: &str = "storage-mode=recovery: backups can be restored, and none
 /// The field of a secret with a password.
 const PASSWORD_FIELD: &str = "password";
 
+#[cfg(test)]
+pub(crate) use drills::DrillPlan;
+pub(crate) use drills::Drills;
+
 /// What the charm has to do.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -48,6 +53,8 @@ pub(crate) struct Plan {
     pub backups: Option<BackupPlan>,
     /// Which of the backups that were made of these are kept, where that is limited. Only the leader knows.
     pub retention: Option<Retention>,
+    /// When restore drills are conducted.
+    pub drills: Drills,
 }
 
 /// Decides what should run.
@@ -64,6 +71,7 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
             publications,
             backups: None,
             retention: None,
+            drills: Drills::Keep,
         };
     }
     let mut obstacles = Vec::new();
@@ -106,6 +114,7 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
     obstacles.extend(storage.obstacle);
     let backups = backups(snapshot, &mut obstacles);
     let retention = retention(&snapshot.config, &mut obstacles).filter(|_| backups.is_some());
+    let drills = drills::drills(&snapshot.config, &mut obstacles);
     let undercut = retention.as_ref().zip(backups.as_ref()).and_then(|(retention, plan)| undercut(retention, plan));
     let repository_password = repository_password(snapshot).unwrap_or_else(|status| {
         obstacles.push(status);
@@ -145,7 +154,7 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
         .chain(volumes::without_snapshots(facts))
         .chain(reach::without_pull_secrets(&facts.missing_pull_secrets))
         .collect();
-    Plan { installation: Some(installation), obstacles, remarks, refusals, publications, backups, retention }
+    Plan { installation: Some(installation), obstacles, remarks, refusals, publications, backups, retention, drills }
 }
 
 /// Returns the password that files of volumes are to be encrypted with, if there is to be a certain one.

@@ -1,10 +1,14 @@
 //! A hook, from start to end.
 
+mod drills;
 mod forecasts;
 mod leader;
 mod retention;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use thiserror::Error;
 use tokio::time::Instant;
@@ -16,14 +20,14 @@ use crate::{
     error_chain::ErrorChain,
     integrations::Publication,
     juju::{Dispatch, Environment, HookTools, ToolError, UnitStatus},
-    plan,
+    plan::{self, Drills},
     proxies::Proxies,
     snapshot::{Snapshot, SnapshotError},
     status::{self, Status},
     store::Owner,
     velero::{
-        Expected, Facts, ImageOptions, Installation, Look, RepositoryPassword, RunningServer, Trouble, Velero,
-        VeleroError, Version, VolumeCount,
+        DrillOrders, Expected, Facts, ImageOptions, Installation, Look, RepositoryPassword, RunningServer, Trouble,
+        Velero, VeleroError, Version, VolumeCount,
     },
 };
 
@@ -59,7 +63,7 @@ pub(crate) enum Outlook {
     /// Nothing can be planned, so that nothing is expected to run.
     Unplanned,
     /// Something is planned.
-    Planned(Prospect),
+    Planned(Box<Prospect>),
 }
 
 /// What is to be watched of what is planned.
@@ -76,6 +80,10 @@ pub(crate) struct Prospect {
     /// Whether files of volumes are encrypted with the password that everybody knows, where there is a node agent that reads them.
     /// Only the leader knows.
     pub public_password: Option<bool>,
+    /// By what this unit is to conduct restore drills, if it is to.
+    pub drills: Option<DrillOrders>,
+    /// Which drills have failed, where that was looked at. Only the leader does.
+    pub failed_drills: Option<BTreeSet<String>>,
 }
 
 /// What has come of a hook.
@@ -180,6 +188,7 @@ async fn plan_and_bring_about(
         options: plan::image_options(snapshot),
         backups: plan.backups.as_ref(),
         retention: plan.retention.as_ref(),
+        drills: &plan.drills,
     };
     // Both wait for many things, and would make each future above them as large.
     let Outcome { statuses, remarks, prospect } = if snapshot.leader {
@@ -189,7 +198,7 @@ async fn plan_and_bring_about(
         Outcome { statuses: plan.obstacles.into_iter().chain(outcome.statuses).collect(), ..outcome }
     };
     let remarks: Vec<_> = plan.remarks.into_iter().chain(remarks).collect();
-    Ok((worst(statuses, &remarks), Outlook::Planned(prospect)))
+    Ok((worst(statuses, &remarks), Outlook::Planned(Box::new(prospect))))
 }
 
 /// What the steps of one hook share.
@@ -203,6 +212,7 @@ struct Hook<'a> {
     options: ImageOptions,
     backups: Option<&'a BackupPlan>,
     retention: Option<&'a Retention>,
+    drills: &'a Drills,
 }
 
 impl Hook<'_> {
@@ -226,8 +236,15 @@ impl Hook<'_> {
         if let Some(version) = seen.server.as_ref().and_then(RunningServer::known_version) {
             statuses.extend(self.server_mismatch(seen.server.as_ref(), version.release()));
         }
-        let prospect =
-            Prospect { look: seen.look, waits, leads: false, volumes: BTreeMap::new(), public_password: None };
+        let prospect = Prospect {
+            look: seen.look,
+            waits,
+            leads: false,
+            volumes: BTreeMap::new(),
+            public_password: None,
+            drills: None,
+            failed_drills: None,
+        };
         Ok(Outcome { statuses, remarks: Vec::new(), prospect })
     }
 

@@ -13,7 +13,7 @@ use crate::{
     juju::{Databag, JujuLog, ModelId, ModelProxies, RelationId, ScriptedTools},
     snapshot::Relation,
     velero::{
-        Cli,
+        Cli, DrillBook,
         fixtures::{APPLICATION, a_minute_passes, empty_cluster, own, scripted_cli},
     },
 };
@@ -46,10 +46,19 @@ struct Model {
     spec: Option<&'static str>,
     /// The option `retention`.
     retention: &'static str,
+    /// The option `drill-schedule`.
+    drill_schedule: &'static str,
 }
 
-const LEADER: Model =
-    Model { goal: ACTIVE, leader: true, bucket: "backups", secret_key: "word", spec: None, retention: "" };
+const LEADER: Model = Model {
+    goal: ACTIVE,
+    leader: true,
+    bucket: "backups",
+    secret_key: "word",
+    spec: None,
+    retention: "",
+    drill_schedule: "",
+};
 /// A leader to which an application is related that is backed up every day.
 const RELATED: Model = Model { spec: Some(r#"{"include_namespaces":["ledger"],"schedule":"@daily"}"#), ..LEADER };
 
@@ -58,6 +67,7 @@ impl Unit {
         let mut options: Map<String, Value> =
             OPTIONS.iter().map(|option| (option.name().to_owned(), option.default_value())).collect();
         options.insert("retention".to_owned(), json!(model.retention));
+        options.insert("drill-schedule".to_owned(), json!(model.drill_schedule));
         let theirs = json!({"lib-version": "1.0", "bucket": model.bucket, "access-key": "key", "secret-key": model.secret_key,
             "endpoint": NO_STORE});
         let ours =
@@ -657,4 +667,48 @@ async fn the_last_hook_takes_the_schedules_away() {
 async fn killed_at_any_request_of_a_change_of_a_spec_the_next_hook_reaches_the_same_end() {
     let other = Model { spec: Some(r#"{"include_namespaces":["mail"],"schedule":"@weekly"}"#), ..LEADER };
     assert_ends_alike_wherever_it_is_killed(Some(&RELATED), &other, 10).await;
+}
+
+/// The book of drills of a cluster.
+async fn book(api: &TestApi) -> DrillBook {
+    DrillBook::read(&api.cluster("velero")).await.unwrap()
+}
+
+#[tokio::test]
+async fn since_when_drills_go_by_a_schedule_is_noted_by_the_leader_once() {
+    let api = installed().await;
+    assert_eq!(book(&api).await, DrillBook::default());
+    let drilled = Model { drill_schedule: "@weekly", ..LEADER };
+    Unit::of(&Model { leader: false, ..drilled }, &api).hook().await.unwrap();
+    assert_eq!(book(&api).await.schedule, None);
+    Unit::of(&drilled, &api).hook().await.unwrap();
+    let noted = book(&api).await.schedule.unwrap();
+    assert_eq!(noted.schedule, "@weekly");
+    api.requests();
+    Unit::of(&drilled, &api).hook().await.unwrap();
+    assert_eq!(api.writes(), Vec::<String>::new());
+    // Until it is known what is meant, the former one stays.
+    Unit::of(&Model { drill_schedule: "weekly", ..drilled }, &api).hook().await.unwrap();
+    assert_eq!(book(&api).await.schedule, Some(noted));
+    Unit::of(&LEADER, &api).hook().await.unwrap();
+    assert_eq!(book(&api).await.schedule, None);
+}
+
+#[tokio::test]
+async fn a_drill_that_has_failed_is_told_beside_the_status() {
+    let api = installed().await;
+    let record = json!({"target": ["ledger", "backups", "apps"], "backup": "nightly", "started": "2026-01-31T10:00:00Z",
+        "ended": "2026-01-31T10:01:00Z", "result": "failed", "findings": ["1 object did not come back: v1/ConfigMap shop/a"],
+        "last_good": null});
+    let mut book = own("v1", "ConfigMap", "velero-operator-drills");
+    book["data"] = json!({"0a": record.to_string()});
+    api.put(&book);
+    let unit = Unit::of(&RELATED, &api);
+    unit.hook().await.unwrap();
+    let told = "ready; the last restore drill of ledger:backups of model apps has failed (backup nightly): 1 object did not come back";
+    assert!(unit.written().contains(told), "{}", unit.written());
+    // Nothing is backed up of it any more.
+    let unit = Unit::of(&LEADER, &api);
+    unit.hook().await.unwrap();
+    assert!(!unit.written().contains("restore drill"), "{}", unit.written());
 }

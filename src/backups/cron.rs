@@ -4,7 +4,10 @@
 //! read here, both read. They differ in what comes of a day of the month beside a day of the week: for the first, one of them
 //! suffices, and for the second, a day has to be both.
 
-use jiff::{civil::Date, tz::TimeZoneDatabase};
+use jiff::{
+    civil::Date,
+    tz::{TimeZone, TimeZoneDatabase},
+};
 use thiserror::Error;
 
 use super::go_duration::GoDuration;
@@ -86,7 +89,7 @@ fn check(expression: &str) -> Result<(), String> {
     if expression.len() > LONGEST {
         return Err(format!("it is longer than {LONGEST} bytes"));
     }
-    let rest = behind_time_zone(expression)?;
+    let (_, rest) = time_zone(expression)?;
     if rest.starts_with('@') {
         return check_descriptor(rest);
     }
@@ -102,24 +105,25 @@ fn check(expression: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Returns what stands behind the time zone that an expression may begin with.
-pub(super) fn behind_time_zone(expression: &str) -> Result<&str, String> {
+/// Returns the time zone that an expression may begin with, and what stands behind it.
+pub(super) fn time_zone(expression: &str) -> Result<(TimeZone, &str), String> {
     let Some(named) = ["TZ=", "CRON_TZ="].iter().find_map(|key| expression.strip_prefix(key)) else {
-        return Ok(expression);
+        return Ok((TimeZone::UTC, expression));
     };
-    let Some((zone, rest)) = named.split_once(' ') else {
+    let Some((name, rest)) = named.split_once(' ') else {
         return Err("nothing stands behind the time zone".to_owned());
     };
-    if !is_time_zone(zone) {
-        return Err(format!("there is no time zone {zone:?}"));
-    }
-    Ok(rest.trim())
+    let zone = known_time_zone(name).ok_or_else(|| format!("there is no time zone {name:?}"))?;
+    Ok((zone, rest.trim()))
 }
 
-/// Whether Go knows a time zone, for which the letters' case counts.
-fn is_time_zone(name: &str) -> bool {
-    matches!(name, "UTC" | "Local")
-        || TimeZoneDatabase::bundled().get(name).is_ok_and(|zone| zone.iana_name() == Some(name))
+/// Returns the time zone that Go knows by a name, for which the letters' case counts.
+fn known_time_zone(name: &str) -> Option<TimeZone> {
+    // A pod has no other time of its own.
+    if matches!(name, "UTC" | "Local") {
+        return Some(TimeZone::UTC);
+    }
+    TimeZoneDatabase::bundled().get(name).ok().filter(|zone| zone.iana_name() == Some(name))
 }
 
 fn check_descriptor(descriptor: &str) -> Result<(), String> {

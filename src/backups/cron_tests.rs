@@ -5,6 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::test_readers::{Readers, runner};
 
+/// When the program is asked what comes next, as it has it.
+const MOMENT: &str = "2026-01-31T10:20:30Z";
+
 #[test]
 fn what_the_standard_parser_reads_stays_as_it_is_written() {
     for expression in [
@@ -68,9 +71,11 @@ fn what_is_read_is_what_velero_reads_and_what_is_not_is_what_one_of_its_parsers_
     let property = |expression: String| {
         let parsed = Cron::parse(&expression);
         match (readers.borrow_mut().read("cron", &expression), parsed) {
-            (Ok(values), Ok(_)) => {
+            (Ok(values), Ok(cron)) => {
                 *accepted.borrow_mut() += 1;
                 prop_assert_eq!(values["comes"].as_str(), "true", "{}", expression);
+                let next = cron.next_after(MOMENT.parse().unwrap()).unwrap();
+                prop_assert_eq!(values["next"].as_str(), next.to_string(), "{}", expression);
             }
             (Err(error), Ok(_)) => prop_assert!(false, "{expression}: {error}"),
             (Ok(_), Err(error)) => {

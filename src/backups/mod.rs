@@ -7,11 +7,13 @@ mod cron;
 mod declaration;
 mod go_duration;
 mod label;
+mod occurrence;
 mod period;
 mod plan;
 mod resource;
 mod retention;
 mod spec;
+mod time_limit;
 mod ttl;
 mod volume_policy;
 
@@ -23,5 +25,6 @@ pub(crate) use plan::{BackupPlan, Defaults, PlannedSpec, PolicyPlan, SchedulePla
 pub(crate) use resource::ResourceKind;
 pub(crate) use retention::{PastBackup, Retention, Standing, Verdict, judge, undercut};
 pub(crate) use spec::BackupSpec;
+pub(crate) use time_limit::TimeLimit;
 pub(crate) use ttl::Ttl;
 pub(crate) use volume_policy::{VolumeAction, VolumePolicies, VolumeTraits};

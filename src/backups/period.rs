@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
 use super::{
-    cron::{Cron, DAY_OF_MONTH, DAY_OF_WEEK, HOUR, MINUTE, MONTH, Values, behind_time_zone, has, values},
+    cron::{Cron, DAY_OF_MONTH, DAY_OF_WEEK, HOUR, MINUTE, MONTH, Values, has, time_zone, values},
     go_duration::GoDuration,
 };
 
@@ -15,7 +15,7 @@ const AFTER: i64 = 5 * 366;
 impl Cron {
     /// Returns the longest time from one run to the next, around a moment. Where the clocks are changed, it may be an hour more.
     pub(crate) fn longest_gap(&self, around: Timestamp) -> Option<SignedDuration> {
-        let rest = behind_time_zone(self.as_str()).ok()?;
+        let (_, rest) = time_zone(self.as_str()).ok()?;
         match rest {
             "@yearly" | "@annually" => Some(DAY * 366),
             "@monthly" => Some(DAY * 31),

@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 use super::Topology;
 
 /// The rules as people write them, without what is the same for all.
-const FILES: &[&str] = &[include_str!("alert_rules/backups.yaml"), include_str!("alert_rules/health.yaml")];
+const FILES: &[&str] = &[
+    include_str!("alert_rules/backups.yaml"),
+    include_str!("alert_rules/drills.yaml"),
+    include_str!("alert_rules/health.yaml"),
+];
 
 /// What to do about each alert, in this project, under a heading of the alert's name.
 const RUNBOOK: &str = "docs/how-to/respond-to-alerts.md";

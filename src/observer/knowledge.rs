@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::holdings::Holdings;
-use crate::velero::{Ledger, Observed, Summary, VolumeCount};
+use crate::velero::{DrillBook, Ledger, Observed, Summary, VolumeCount};
 
 /// All that the observer knows, which is little whatever is in the cluster.
 #[derive(Debug, Default)]
@@ -23,6 +23,8 @@ pub(super) struct Knowledge {
     pub volumes: BTreeMap<String, VolumeCount>,
     /// Whether files of volumes are encrypted with the password that everybody knows, where the last hook has told.
     pub public_password: Option<bool>,
+    /// What is remembered of restore drills.
+    pub drills: DrillBook,
     /// What the newest backups hold of volumes.
     pub holdings: Holdings,
     /// When the cluster answered last.

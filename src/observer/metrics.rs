@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{exposition::Exposition, holdings::Holdings, knowledge::Knowledge};
-use crate::velero::{BackupResult, Labels, LastBackups, Ledger, LocationState, ScheduleEntry, VolumeCount};
+use crate::velero::{
+    BackupResult, DrillBook, DrillRecord, DrillResult, Labels, LastBackups, Ledger, LocationState, ScheduleEntry,
+    VolumeCount,
+};
 
 /// The results that a backup may have, each with the value of its label.
 const RESULTS: [(BackupResult, &str); 3] = [
@@ -14,8 +17,14 @@ const RESULTS: [(BackupResult, &str); 3] = [
     (BackupResult::Failed, "failed"),
 ];
 
+/// The same of restore drills.
+const DRILL_RESULTS: [(DrillResult, &str); 3] =
+    [(DrillResult::Good, "good"), (DrillResult::Failed, "failed"), (DrillResult::Stopped, "stopped")];
+
 /// An application that is backed up, or was.
 struct Subject<'a> {
+    /// What its Schedule and its backups are labelled with.
+    target: &'a Labels,
     /// Its labels, with their whole texts.
     labels: Vec<(&'static str, &'a str)>,
     schedule_name: &'a str,
@@ -31,7 +40,8 @@ pub(super) fn page(knowledge: &Knowledge, now: Timestamp) -> String {
     add_volumes(&mut page, &subjects, &knowledge.volumes);
     add_backups(&mut page, &subjects);
     add_holdings(&mut page, &subjects, &knowledge.holdings);
-    add_installation(&mut page, knowledge);
+    add_drills(&mut page, &subjects, &knowledge.drills, now);
+    add_installation(&mut page, knowledge, now);
     page.into_text()
 }
 
@@ -43,9 +53,16 @@ fn subjects(ledger: &Ledger) -> Vec<Subject<'_>> {
         without.remove(&schedule.labels);
         let labels = labelled(&schedule.target, name);
         let backups = ledger.backups.get(&schedule.labels);
-        subjects.push(Subject { labels, schedule_name: name, schedule: Some(schedule), backups });
+        subjects.push(Subject {
+            target: &schedule.labels,
+            labels,
+            schedule_name: name,
+            schedule: Some(schedule),
+            backups,
+        });
     }
     subjects.extend(without.into_iter().map(|(target, backups)| Subject {
+        target,
         labels: labelled(target, ""),
         schedule_name: "",
         schedule: None,
@@ -157,6 +174,59 @@ fn add_holdings(page: &mut Exposition, subjects: &[Subject<'_>], holdings: &Hold
     );
 }
 
+fn add_drills(page: &mut Exposition, subjects: &[Subject<'_>], drills: &DrillBook, now: Timestamp) {
+    let records: Vec<_> =
+        subjects.iter().filter_map(|subject| Some((&subject.labels, drills.record_of(subject.target)?))).collect();
+    let of_each = |value: &dyn Fn(&DrillRecord) -> Option<i64>| {
+        let values = records.iter().filter_map(|(labels, record)| Some(((*labels).clone(), value(record)?)));
+        values.collect::<Vec<_>>()
+    };
+    page.gauge(
+        "velero_operator_drill_last_success_timestamp_seconds",
+        "When the last restore drill ended that was good.",
+        of_each(&|record| Some(record.last_good?.as_second())),
+    );
+    page.gauge(
+        "velero_operator_drill_last_timestamp_seconds",
+        "When the last restore drill began that is over.",
+        of_each(&|record| Some(record.started.as_second())),
+    );
+    let results = records.iter().flat_map(|(labels, record)| {
+        DRILL_RESULTS.map(|(result, word)| {
+            let labels = labels.iter().copied().chain([("result", word)]);
+            (labels.collect::<Vec<_>>(), u8::from(result == record.result))
+        })
+    });
+    page.gauge(
+        "velero_operator_drill_last_result",
+        "How the last restore drill has ended: 1 for its result, 0 for the others.",
+        results,
+    );
+    page.gauge(
+        "velero_operator_drill_last_duration_seconds",
+        "How long the last restore drill took.",
+        of_each(&|record| Some(record.ended.duration_since(record.started).as_secs())),
+    );
+    let schedule = drills.schedule.as_ref();
+    let period = schedule.and_then(|schedule| schedule.longest_gap(now));
+    // Without a good backup, there is nothing to restore.
+    let drilled = |subject: &&Subject<'_>| subject.backups.is_some_and(|last| last.newest_good.is_some());
+    let drilled: Vec<_> = subjects.iter().filter(drilled).collect();
+    page.gauge(
+        "velero_operator_drill_period_seconds",
+        "The longest time from one restore drill to the next by their schedule.",
+        drilled.iter().filter_map(|subject| Some((subject.labels.clone(), period?.as_secs()))),
+    );
+    page.gauge(
+        "velero_operator_drill_scheduled_timestamp_seconds",
+        "Since when restore drills of the application go by their schedule.",
+        drilled.iter().filter_map(|subject| {
+            let created = subject.schedule.and_then(|schedule| schedule.created);
+            Some((subject.labels.clone(), created.into_iter().fold(schedule?.since, Timestamp::max).as_second()))
+        }),
+    );
+}
+
 /// Returns a sample for the volumes with their data, and one for those without.
 fn by_data<'a>(
     labels: &[(&'static str, &'a str)],
@@ -167,7 +237,7 @@ fn by_data<'a>(
         .map(|(data, count)| (labels.iter().copied().chain([("data", data)]).collect(), count))
 }
 
-fn add_installation(page: &mut Exposition, knowledge: &Knowledge) {
+fn add_installation(page: &mut Exposition, knowledge: &Knowledge, now: Timestamp) {
     let summary = &knowledge.summary;
     let location = summary.location.as_ref();
     let of_location = |value: i64| location.map(|location| (vec![("location", location.name.as_str())], value));
@@ -196,6 +266,12 @@ fn add_installation(page: &mut Exposition, knowledge: &Knowledge) {
         "velero_operator_repository_password_is_public",
         "Whether files of volumes are encrypted with Velero's own password, which everybody knows.",
         knowledge.public_password.map(|is_public| (Vec::new(), u8::from(is_public))),
+    );
+    let drills = &knowledge.drills;
+    page.gauge(
+        "velero_operator_drill_under_way",
+        "Whether a restore drill is under way.",
+        (!drills.is_empty()).then(|| (Vec::new(), u8::from(drills.is_busy(now)))),
     );
     let is_known = knowledge.is_whole();
     page.gauge(

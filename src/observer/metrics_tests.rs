@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     observer::holdings::Holding,
-    velero::{LedgerEvent, Observed},
+    velero::{DrillsSince, LedgerEvent, Observed},
 };
 
 const NOW: &str = "2026-01-31T10:20:30Z";
@@ -87,6 +87,48 @@ fn volumes_are_counted_as_they_are_going_to_be_in_backups_and_as_they_are() {
         format!("backup_last_volume_bytes{labels}}} 4096"),
     ];
     let told: Vec<_> = series(&page).into_iter().filter(|line| line.contains("volume")).collect();
+    assert_eq!(told, expected.each_ref().map(String::as_str));
+}
+
+/// What is remembered of a drill of an application, by a schedule.
+fn drilled(application: &str) -> DrillBook {
+    let mut book = DrillBook::default();
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    book.schedule = Some(DrillsSince { schedule: "@weekly".to_owned(), since: at("2025-12-01T00:00:00Z") });
+    book.records.push(DrillRecord {
+        target: [application, "backups", "prod"].map(str::to_owned),
+        backup: "a".to_owned(),
+        started: at("2026-01-31T02:00:00Z"),
+        ended: at("2026-01-31T02:03:00Z"),
+        result: DrillResult::Failed,
+        findings: Vec::new(),
+        last_good: Some(at("2026-01-24T02:03:00Z")),
+    });
+    book
+}
+
+#[test]
+fn of_drills_the_last_one_and_their_period_are_told() {
+    let mut knowledge = Knowledge::default();
+    knowledge.drills = drilled("ledger");
+    for event in [schedule("ledger", "@daily"), backup("ledger", "a", "Completed"), backup("other", "b", "Failed")] {
+        let _ = knowledge.ledger.note(event);
+    }
+    let page = super::page(&knowledge, NOW.parse().unwrap());
+    let labels = r#"{app="ledger, whole",endpoint="backups",model="prod",schedule="ledger-1""#;
+    let expected = [
+        format!("drill_last_success_timestamp_seconds{labels}}} 1769220180"),
+        format!("drill_last_timestamp_seconds{labels}}} 1769824800"),
+        format!("drill_last_result{labels},result=\"good\"}} 0"),
+        format!("drill_last_result{labels},result=\"failed\"}} 1"),
+        format!("drill_last_result{labels},result=\"stopped\"}} 0"),
+        format!("drill_last_duration_seconds{labels}}} 180"),
+        format!("drill_period_seconds{labels}}} 604800"),
+        // Its Schedule was made after that of drills.
+        format!("drill_scheduled_timestamp_seconds{labels}}} 1767225600"),
+        "drill_under_way 0".to_owned(),
+    ];
+    let told: Vec<_> = series(&page).into_iter().filter(|line| line.starts_with("drill_")).collect();
     assert_eq!(told, expected.each_ref().map(String::as_str));
 }
 
@@ -199,6 +241,7 @@ fn the_reference_has_a_line_for_each_metric_and_for_no_other() {
     for event in [schedule("ledger", "@daily"), backup("ledger", "a", "Completed")] {
         let _ = knowledge.ledger.note(event);
     }
+    knowledge.drills = drilled("ledger");
     knowledge.see(observed("Available"), Timestamp::UNIX_EPOCH);
     knowledge.volumes.insert("ledger-1".to_owned(), VolumeCount { with_data: 2, without_data: 1 });
     let now = tokio::time::Instant::now();

@@ -7,6 +7,7 @@
 mod assignment;
 mod busy;
 mod dispatch;
+mod drills;
 mod exposition;
 mod holdings;
 mod knowledge;

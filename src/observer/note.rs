@@ -1,7 +1,7 @@
 //! What the last hook has seen, as it tells the observer.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, Write},
     time::SystemTime,
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use super::{ObserverError, busy::Busy, place::Place};
-use crate::velero::{Look, VolumeCount};
+use crate::velero::{DrillOrders, Look, VolumeCount};
 
 /// What a hook tells the observer.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -26,6 +26,10 @@ pub(crate) struct Told {
     pub volumes: BTreeMap<String, VolumeCount>,
     /// Whether files of volumes are encrypted with the password that everybody knows, where that is known.
     pub public_password: Option<bool>,
+    /// By what this unit is to conduct restore drills, if it is to.
+    pub drills: Option<DrillOrders>,
+    /// Which drills have failed, where that was looked at.
+    pub failed_drills: Option<BTreeSet<String>>,
 }
 
 /// The note of the last hook, and when that hook was.
@@ -76,7 +80,9 @@ mod tests {
         let look = json!({"expected": {"server": {"Hash": "0a"}, "node_agent": null, "location": true}, "seen": "0b"});
         let told: Told =
             serde_json::from_value(json!({"look": look, "waits": true, "leads": true, "public_password": false,
-            "volumes": {"nightly": {"with_data": 1, "without_data": 2}}}))
+            "volumes": {"nightly": {"with_data": 1, "without_data": 2}}, "failed_drills": ["0c"],
+            "drills": {"since": {"schedule": "@daily", "since": "2026-01-31T10:00:00Z"}, "waits_for_pods": false,
+                "timeout": {"secs": 7200, "nanos": 0}}}))
             .unwrap();
         Note::leave(&place, Some(&told)).unwrap();
         let note = Note::default().next(&place).unwrap();

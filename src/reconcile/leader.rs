@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::try_join;
 use tokio::time::Instant;
 
 use super::{
@@ -62,7 +63,9 @@ pub(super) async fn bring_about(
     if let Some(server) = seen.server {
         leader.statuses.extend(hook.tell_version(&server).await?);
     }
-    let public_password = hook.public_password().await?;
+    // Neither waits for the other.
+    let (public_password, book) = try_join(hook.public_password(), hook.drill_book()).await?;
+    let drills = hook.look_after_drills(&book).await?;
     // Velero never gets over a backup that it has begun to delete in vain.
     let may_delete = matches!(storage, Some(TestOutcome::Works | TestOutcome::Untried));
     let works = seen.troubles.is_empty() && !waits && !applied.lacks_kinds;
@@ -70,8 +73,16 @@ pub(super) async fn bring_about(
     let keeps = (storage == Some(TestOutcome::Keeps)).then(|| KEEPS.to_owned());
     Ok(Outcome {
         statuses: leader.known().collect(),
-        remarks: keeps.into_iter().chain(without_data(&forecasts)).chain(undeleted).collect(),
-        prospect: Prospect { look: seen.look, waits, leads: true, volumes: count(forecasts), public_password },
+        remarks: drills.remark.into_iter().chain(keeps).chain(without_data(&forecasts)).chain(undeleted).collect(),
+        prospect: Prospect {
+            look: seen.look,
+            waits,
+            leads: true,
+            volumes: count(forecasts),
+            public_password,
+            drills: drills.orders,
+            failed_drills: Some(drills.failed),
+        },
     })
 }
 

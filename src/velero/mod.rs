@@ -31,9 +31,8 @@ pub(crate) use change::{
 pub(crate) use drill::{
     book::{DrillBook, DrillRecord, DrillResult, DrillsSince},
     conduct::DrillError,
-    network::Network,
-    order::{DrillAudience, DrillOrder},
-    report::{DrillReport, Finding},
+    order::{DrillAudience, DrillOrder, DrillOrders},
+    report::DrillReport,
 };
 #[cfg(test)]
 pub(crate) use forecast::Gap;
@@ -331,11 +330,6 @@ impl Velero {
     /// Whether there are files of volumes that are encrypted with it already.
     pub(crate) async fn has_repositories(&self) -> Result<bool, VeleroError> {
         Ok(repository::has_repositories(&self.cluster).await?)
-    }
-
-    /// Whether the cluster answers.
-    pub(crate) async fn is_reached(&self) -> bool {
-        namespace::read(&self.cluster).await.is_ok()
     }
 
     /// Finds out more of a store that does not answer: whether its name is unknown, and whether it may be the server that hangs.

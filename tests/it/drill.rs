@@ -118,7 +118,8 @@ fn a_good_backup_comes_back_and_nothing_of_it_acts_outside() {
         json!({"app.kubernetes.io/managed-by": "velero-operator", "app.kubernetes.io/instance": "velero-operator"});
     let own = labels.clone();
     let under_way = |confirmed: &str| {
-        let drill = json!({"id": "0a", "conductor": "velero-operator/7", "confirmed": confirmed, "backup": "nightly"});
+        let drill = json!({"id": "0a", "conductor": "velero-operator/7", "started": confirmed, "confirmed": confirmed,
+            "backup": "nightly"});
         let book = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": BOOK, "labels": own},
             "data": {"under-way": drill.to_string()}});
         deployed.apply_as_somebody("ConfigMap", BOOK, &book);

@@ -168,6 +168,38 @@ fn the_metrics_tell_what_has_become_of_an_applications_backups() {
 }
 
 #[test]
+fn drills_are_conducted_by_their_schedule_and_what_has_failed_is_told() {
+    let (_turn, world) = world::alone();
+    let mut deployed = Deployed::observed(world, "observed-drills");
+    let bucket = deployed.relate_s3();
+    let ledger = Client::relate(&mut deployed, "ledger");
+    let declared =
+        json!({"include_namespaces": ["default"], "include_resources": ["configmaps"], "schedule": "0 3 * * 0"});
+    ledger.declare(&mut deployed, &declared);
+    let schedule = only(&deployed);
+    deployed.run_well(&format!("backup create first --from-schedule {schedule} --wait"));
+    deployed.configure("drill-schedule", "@every 10s");
+    let labels = format!(r#"app="ledger",endpoint="backups",model="apps",schedule="{schedule}""#);
+    until_metric(world, &format!("velero_operator_drill_period_seconds{{{labels}}} 10"));
+    until_metric(world, &format!("velero_operator_drill_last_result{{{labels},result=\"good\"}} 1"));
+    assert_eq!(deployed.status(), "active: ready");
+    let page = metrics(world);
+    assert!(page.contains(&format!("velero_operator_drill_last_success_timestamp_seconds{{{labels}}} ")), "{page}");
+
+    let archive = "backups/first/first.tar.gz";
+    let bucket = world.s3().bucket(&bucket).unwrap();
+    bucket.damage(archive, b"not what it was").unwrap();
+    let told =
+        "the last restore drill of ledger:backups of model apps has failed (backup first): the backup cannot be read";
+    until_it_says(&deployed, told);
+    until_metric(world, &format!("velero_operator_drill_last_result{{{labels},result=\"failed\"}} 1"));
+    // Whoever wants no drills has none, and still knows of the last one.
+    deployed.reset("drill-schedule");
+    until("no schedule", || !metrics(world).contains("velero_operator_drill_period_seconds"));
+    assert!(deployed.status().contains(told), "{}", deployed.status());
+}
+
+#[test]
 fn each_unit_has_an_observer_of_its_own_and_only_the_leaders_has_things_mended() {
     let options = DeployOptions { units: 2, ..trusted() };
     let mut deployed = Deployed::observed_with(world::shared(), "observed-units", &options);

@@ -79,7 +79,7 @@ func endpoint(text string) (map[string]string, error) {
 	return map[string]string{"scheme": parsed.Scheme, "host": parsed.Host, "path": parsed.Path}, nil
 }
 
-// What Velero's server makes of a cron expression, and whether it comes within the time for which the server looks ahead. Older
+// What Velero's server makes of a cron expression: when it comes next, and whether within the time for which the server looks ahead. Older
 // servers of the same minor release have another parser: both have to read it.
 func schedule(text string) (map[string]string, error) {
 	parsed, err := cron.ParseStandard(text)
@@ -91,8 +91,9 @@ func schedule(text string) (map[string]string, error) {
 		return nil, err
 	}
 	now := time.Date(2026, time.January, 31, 10, 20, 30, 0, time.UTC)
-	comes := !parsed.Next(now).IsZero() && !older.Next(now).IsZero()
-	return map[string]string{"comes": strconv.FormatBool(comes)}, nil
+	next := parsed.Next(now)
+	comes := !next.IsZero() && !older.Next(now).IsZero()
+	return map[string]string{"comes": strconv.FormatBool(comes), "next": next.UTC().Format(time.RFC3339)}, nil
 }
 
 // What Go makes of a duration.

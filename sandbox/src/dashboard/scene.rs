@@ -49,6 +49,9 @@ const BUCKET: &str = "backups";
 /// Where the charm and its Velero are.
 const MODEL: &str = "backups";
 
+/// When restore drills are conducted.
+const DRILLS: &str = "@every 5m";
+
 /// How long the pods of an application may take to run.
 const START_LIMIT: Duration = Duration::from_mins(3);
 
@@ -118,7 +121,11 @@ impl Scene {
         self.model.deploy_built_in(INTEGRATOR, &DeployOptions { config: options, ..DeployOptions::default() })?;
         self.model.sync_s3_credentials(INTEGRATOR, &s3.access_key, &s3.secret_key)?;
         well(self.model.integrate(APPLICATION, INTEGRATOR)?.1)?;
-        let options = settings(&[("use-node-agent", "true"), ("default-volumes-to-fs-backup", "true")]);
+        let options = settings(&[
+            ("use-node-agent", "true"),
+            ("default-volumes-to-fs-backup", "true"),
+            ("drill-schedule", DRILLS),
+        ]);
         well(self.model.reconfigure(APPLICATION, &options, &[])?)?;
         progress.tell("deploying applications");
         self.runtime.block_on(self.run_applications())?;

@@ -36,15 +36,15 @@ pub(crate) enum DrillResult {
     Stopped,
 }
 
-/// What is known of the last drill of an application's backups.
+/// What is known of the last drill of an application's backups that is over.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct DrillRecord {
     /// Whose backup it was: application, endpoint, model.
     pub target: [String; 3],
     pub backup: String,
     pub started: Timestamp,
-    /// When it ended, and how; nothing as long as it is under way.
-    pub ended: Option<(Timestamp, DrillResult)>,
+    pub ended: Timestamp,
+    pub result: DrillResult,
     /// What was wrong, the most important first.
     pub findings: Vec<String>,
     /// When the last drill ended that was good.
@@ -60,8 +60,12 @@ pub(super) struct UnderWay {
     pub conductor: String,
     /// When it was last confirmed that somebody does.
     pub confirmed: Timestamp,
+    pub started: Timestamp,
     /// Which backup is restored.
     pub backup: String,
+    /// Whose backup that is, if it is known.
+    #[serde(default)]
+    pub target: Option<[String; 3]>,
 }
 
 /// Since when drills go by which schedule.
@@ -100,15 +104,29 @@ impl DrillBook {
         book
     }
 
+    /// Whether there is nothing in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.schedule.is_none() && self.under_way.is_none()
+    }
+
     /// Returns the record of an application.
     pub(crate) fn record(&self, target: &[String; 3]) -> Option<&DrillRecord> {
         self.records.iter().find(|record| record.target == *target)
     }
 
+    /// Returns the record of the application with these labels.
+    pub(crate) fn record_of(&self, labels: &[String; 3]) -> Option<&DrillRecord> {
+        self.records.iter().find(|record| record.is_of(labels.each_ref().map(String::as_str)))
+    }
+
     /// Returns the applications of which the last drill has failed.
     pub(crate) fn failed(&self) -> impl Iterator<Item = &DrillRecord> {
-        let has_failed = |record: &&DrillRecord| matches!(record.ended, Some((_, DrillResult::Failed)));
-        self.records.iter().filter(has_failed)
+        self.records.iter().filter(|record| record.result == DrillResult::Failed)
+    }
+
+    /// Returns when the last drill of an application ended that was good.
+    pub(super) fn last_good(&self, target: Option<&[String; 3]>) -> Option<Timestamp> {
+        self.record(target?)?.last_good
     }
 
     /// Whether somebody conducts a drill now.
@@ -119,6 +137,14 @@ impl DrillBook {
     /// Whether a drill was begun that nobody conducts any more.
     pub(crate) fn is_abandoned(&self, now: Timestamp) -> bool {
         self.under_way.as_ref().is_some_and(|drill| drill.is_stale(now))
+    }
+
+    /// Returns the record of a drill that nobody conducts any more, unless it was over but for the taking away.
+    pub(super) fn abandoned(&self) -> Option<DrillRecord> {
+        let drill = self.under_way.as_ref()?;
+        let record = drill.record(DrillResult::Stopped, Vec::new(), self.last_good(drill.target.as_ref()))?;
+        let is_known = self.record(&record.target).is_some_and(|known| known.started == record.started);
+        (!is_known).then_some(record)
     }
 
     /// Reads the book of the namespace; an empty one where there is none.
@@ -181,7 +207,38 @@ impl DrillBook {
     }
 }
 
+impl DrillRecord {
+    /// Whether it is of an application, of which the texts or the labels are given.
+    pub(crate) fn is_of(&self, target: [&str; 3]) -> bool {
+        self.target.iter().zip(target).all(|(own, other)| label_value(own) == label_value(other))
+    }
+
+    /// Returns what tells the drill from others.
+    pub(crate) fn id(&self) -> String {
+        format!("{}-{}", key(&self.target), self.started)
+    }
+}
+
 impl UnderWay {
+    /// Returns what is to be remembered of a drill that ends now, if it is known whose it is.
+    pub(super) fn record(
+        &self,
+        result: DrillResult,
+        findings: Vec<String>,
+        last_good: Option<Timestamp>,
+    ) -> Option<DrillRecord> {
+        let ended = Timestamp::now();
+        Some(DrillRecord {
+            target: self.target.clone()?,
+            backup: self.backup.clone(),
+            started: self.started,
+            ended,
+            result,
+            findings,
+            last_good: if result == DrillResult::Good { Some(ended) } else { last_good },
+        })
+    }
+
     fn is_stale(&self, now: Timestamp) -> bool {
         now.duration_since(self.confirmed) > STALE
     }
@@ -229,5 +286,66 @@ async fn write(
             cluster.merge(&book(cluster), &patch).await
         }
         outcome => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn target(application: &str) -> [String; 3] {
+        [application, "backups", "apps"].map(str::to_owned)
+    }
+
+    fn drill() -> UnderWay {
+        let started = at("2026-01-31T10:00:00Z");
+        let (id, conductor, backup) = ("0a".to_owned(), "velero-operator/0".to_owned(), "nightly".to_owned());
+        UnderWay { id, conductor, confirmed: started, started, backup, target: Some(target("ledger")) }
+    }
+
+    fn book(entries: &Value) -> DrillBook {
+        DrillBook::of(&serde_json::from_value(json!({"metadata": {"name": BOOK}, "data": entries})).unwrap())
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_what_is_not_known_is_left_out() {
+        let since = DrillsSince { schedule: "@daily".to_owned(), since: at("2026-01-31T09:00:00Z") };
+        let record = drill().record(DrillResult::Good, Vec::new(), None).unwrap();
+        assert_eq!(record.last_good, Some(record.ended));
+        let read = book(&json!({SCHEDULE: text(&since), UNDER_WAY: text(&drill()), key(&record.target): text(&record),
+            "other": "{}"}));
+        let expected =
+            DrillBook { records: vec![record], schedule: Some(since), under_way: Some(drill()), version: None };
+        assert_eq!(read, expected);
+        assert_eq!(read.record(&target("mail")), None);
+    }
+
+    #[test]
+    fn a_drill_that_nobody_confirms_is_abandoned_and_was_stopped() {
+        let mut book = DrillBook { under_way: Some(drill()), ..DrillBook::default() };
+        let (soon, late) = (at("2026-01-31T10:03:00Z"), at("2026-01-31T10:03:01Z"));
+        assert!(book.is_busy(soon) && !book.is_abandoned(soon));
+        assert!(!book.is_busy(late) && book.is_abandoned(late));
+        let mut before = drill().record(DrillResult::Good, Vec::new(), None).unwrap();
+        before.started = at("2026-01-30T10:00:00Z");
+        book.records.push(before.clone());
+        let stopped = book.abandoned().unwrap();
+        assert_eq!((stopped.result, stopped.last_good), (DrillResult::Stopped, before.last_good));
+        // Only what it had made was left.
+        book.records[0].started = drill().started;
+        assert_eq!(book.abandoned(), None);
+    }
+
+    #[test]
+    fn only_the_last_drill_of_an_application_counts_as_failed() {
+        let failed = drill().record(DrillResult::Failed, vec!["1 object did not come back".to_owned()], None).unwrap();
+        let mut good = drill().record(DrillResult::Good, Vec::new(), None).unwrap();
+        good.target = target("mail");
+        let book = DrillBook { records: vec![failed.clone(), good], ..DrillBook::default() };
+        assert_eq!(book.failed().collect::<Vec<_>>(), [&failed]);
     }
 }

@@ -34,6 +34,9 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 /// How long the scratch namespaces may take to go before a drill counts as over.
 const CLEARING: Duration = Duration::from_mins(2);
 
+/// How many findings are remembered of a drill.
+const MOST_FINDINGS: usize = 20;
+
 /// Why a drill was not conducted to its end.
 #[derive(Debug, Error)]
 pub(crate) enum DrillError {
@@ -62,8 +65,7 @@ pub(crate) async fn conduct(
 ) -> Result<DrillReport, DrillError> {
     let began = Instant::now();
     let mut drill = begin(cluster, order).await?;
-    let mut record = DrillBook::read(cluster).await?.next_record(order, drill.confirmed);
-    note(cluster, order, record.as_ref()).await;
+    let last_good = DrillBook::read(cluster).await?.last_good(order.target.as_ref());
     let whose = Whose { application: &order.application, id: &drill.id.clone() };
     let leftovers = scratch::take_away(cluster, &order.application, true).await;
     let run = Run { cli, cluster, order, whose, deadline: began + order.timeout };
@@ -80,11 +82,11 @@ pub(crate) async fn conduct(
         _ => {}
     }
     let mut drilled = drilled.map(|report| DrillReport { duration: began.elapsed(), ..report });
-    if let Some(record) = &mut record {
-        record.end(drilled.as_ref().ok());
-    }
+    let (result, findings) = drilled.as_ref().map_or((DrillResult::Stopped, Vec::new()), |report| {
+        (report.result(), report.findings.iter().take(MOST_FINDINGS).map(ToString::to_string).collect())
+    });
     // Known before anything else can go wrong.
-    note(cluster, order, record.as_ref()).await;
+    note(cluster, order, drill.record(result, findings, last_good).as_ref()).await;
     if !order.keep {
         audience.hears("taking away what was restored").await;
     }
@@ -110,9 +112,7 @@ pub(crate) async fn sweep(cluster: &Cluster, application: &str) -> Result<bool, 
     if !book.is_abandoned(Timestamp::now()) {
         return Ok(false);
     }
-    for record in book.records.iter().filter(|record| record.ended.is_none()) {
-        let mut record = record.clone();
-        record.end(None);
+    if let Some(record) = book.abandoned() {
         DrillBook::note(cluster, application, &record).await?;
     }
     scratch::take_away(cluster, application, false).await?;
@@ -146,7 +146,9 @@ async fn begin(cluster: &Cluster, order: &DrillOrder) -> Result<UnderWay, DrillE
         id: short_hash(&[&order.conductor, &order.backup.uid, &now.as_nanosecond().to_string()]),
         conductor: order.conductor.clone(),
         confirmed: now,
+        started: now,
         backup: order.backup.name.clone(),
+        target: order.target.clone(),
     };
     let begun = DrillBook::read(cluster).await?.begin(cluster, &order.application, &drill).await;
     // Whoever has come first has written into the book since it was read.
@@ -252,28 +254,4 @@ async fn delete_objects(cluster: &Cluster, application: &str) -> Result<(), Clus
 
 fn config_map_kind() -> TypeMeta {
     TypeMeta { api_version: "v1".to_owned(), kind: "ConfigMap".to_owned() }
-}
-
-impl DrillRecord {
-    /// Notes how the drill has ended; without a report it was stopped.
-    fn end(&mut self, report: Option<&DrillReport>) {
-        let now = Timestamp::now();
-        let result = report.map_or(DrillResult::Stopped, DrillReport::result);
-        if result == DrillResult::Good {
-            self.last_good = Some(now);
-        }
-        self.ended = Some((now, result));
-        self.findings =
-            report.map(|report| report.findings.iter().map(ToString::to_string).collect()).unwrap_or_default();
-    }
-}
-
-impl DrillBook {
-    /// Returns the record of a drill that begins.
-    fn next_record(&self, order: &DrillOrder, started: Timestamp) -> Option<DrillRecord> {
-        let target = order.target.clone()?;
-        let last_good = self.record(&target).and_then(|record| record.last_good);
-        let backup = order.backup.name.clone();
-        Some(DrillRecord { target, backup, started, ended: None, findings: Vec::new(), last_good })
-    }
 }

@@ -6,13 +6,7 @@ use super::{
     order::{DrillAudience, DrillOrder},
     report::DrillReport,
 };
-use crate::velero::{
-    Velero, VeleroError,
-    runs::{
-        listing::{self, BackupFilter},
-        make::KnownRun,
-    },
-};
+use crate::velero::{Velero, VeleroError};
 
 impl Velero {
     /// Conducts a drill.
@@ -46,16 +40,5 @@ impl Velero {
         schedule: Option<&DrillsSince>,
     ) -> Result<(), VeleroError> {
         Ok(DrillBook::note_schedule(&self.cluster, application, schedule).await?)
-    }
-
-    /// Returns the newest backup of an application that has ended well.
-    pub(crate) async fn newest_good_backup(&self, target: &[String; 3]) -> Result<Option<KnownRun>, VeleroError> {
-        let [application, endpoint, model] = target.clone().map(Some);
-        let filter = BackupFilter { application, endpoint, model, completed_only: true };
-        let newest = listing::newest(&self.cluster, &filter, 1).await?.newest.pop();
-        match newest {
-            Some(backup) => self.backup_of_uid(&backup.uid).await,
-            None => Ok(None),
-        }
     }
 }

@@ -13,4 +13,5 @@ mod pods;
 pub(crate) mod report;
 mod run;
 mod scratch;
+mod turns;
 mod volumes;

@@ -3,9 +3,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use kube::api::DynamicObject;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
+    book::DrillsSince,
     kinds::{modifiers, resources},
     scratch::Whose,
 };
@@ -33,6 +35,16 @@ pub(crate) struct DrillOrder {
     /// Whether the scratch namespaces stay until the next drill.
     pub keep: bool,
     /// How long all of it may take.
+    pub timeout: Duration,
+    /// Whether it is also seen that pods become ready again.
+    pub waits_for_pods: bool,
+}
+
+/// By what drills are conducted again and again.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct DrillOrders {
+    pub since: DrillsSince,
+    /// How long one may take.
     pub timeout: Duration,
     /// Whether it is also seen that pods become ready again.
     pub waits_for_pods: bool,
