@@ -149,6 +149,7 @@ async fn drill(velero: &Velero, application: &str, unit: &str, backup: &str, ord
         timeout: orders.timeout,
         waits_for_pods: orders.waits_for_pods,
     };
+    let Ok(velero) = velero.by_servers_proxies(application).await else { return false };
     velero.drill(&order, &mut Nobody).await.is_ok()
 }
 

@@ -6,7 +6,7 @@ use super::{
     order::{DrillAudience, DrillOrder},
     report::DrillReport,
 };
-use crate::velero::{Velero, VeleroError};
+use crate::velero::{Velero, VeleroError, seen::proxies};
 
 impl Velero {
     /// Conducts a drill.
@@ -21,6 +21,12 @@ impl Velero {
     ) -> Result<DrillReport, DrillError> {
         // It waits for many things, and would make each future above it as large.
         Box::pin(conduct::conduct(&self.cli, &self.cluster, order, audience)).await
+    }
+
+    /// Returns the same Velero, whose store the CLI reaches by the proxies of its own server, if it has any.
+    pub(crate) async fn by_servers_proxies(&self, application: &str) -> Result<Self, VeleroError> {
+        let proxies = proxies::of_server(&self.cluster, application).await?;
+        Ok(Self::of(self.cli.clone(), self.cluster.clone()).by_proxies(proxies))
     }
 
     /// Takes away what drills of the application have left that nobody conducts any more. Returns whether there was one.

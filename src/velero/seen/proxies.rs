@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use kube::{Api, ResourceExt};
-use secrecy::ExposeSecret;
+use kube::{Api, ResourceExt, api::DynamicObject};
+use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use crate::{
-    cluster::{Cluster, ClusterError, call},
-    proxies::Proxies,
+    cluster::{Cluster, ClusterError, call, named},
+    proxies::{Given, Proxies},
     velero::{
-        names::{INSTANCE, PROXIES, proxies_secret},
+        names::{INSTANCE, PROXIES, SERVER, proxies_secret},
         wanted::ProxiesSecret,
     },
 };
@@ -38,6 +38,32 @@ pub(crate) async fn look(
     })
 }
 
+/// Returns the proxies that the server of an application has, if it has any: for who knows nothing of the model.
+pub(crate) async fn of_server(cluster: &Cluster, application: &str) -> Result<Option<Proxies>, ClusterError> {
+    let name = proxies_secret(application);
+    let api: Api<Secret> = cluster.namespaced();
+    let live = call("get", format!("Secret {name}"), || api.get_opt(&name)).await?;
+    let Some(live) = live.filter(|live| live.labels().get(INSTANCE).is_some_and(|owner| owner == application)) else {
+        return Ok(None);
+    };
+    let server = cluster.find(&cluster.own(named("apps/v1", "Deployment", SERVER))).await?;
+    Ok(of(&live, server.as_ref()))
+}
+
+/// Reads the proxies from the Secret, and what is reached without them from the server.
+fn of(secret: &Secret, server: Option<&DynamicObject>) -> Option<Proxies> {
+    let url = |variable: &str| {
+        let bytes = &secret.data.as_ref()?.get(variable)?.0;
+        Some(SecretString::from(String::from_utf8_lossy(bytes).into_owned()))
+    };
+    let (http, https) = (url("HTTP_PROXY"), url("HTTPS_PROXY"));
+    let variables = server.and_then(|server| server.data.pointer("/spec/template/spec/containers/0/env")?.as_array());
+    let mut variables = variables.into_iter().flatten();
+    let exceptions = variables.find(|variable| variable["name"] == "NO_PROXY");
+    let exceptions = exceptions.and_then(|variable| variable["value"].as_str()).unwrap_or_default();
+    Proxies::read(Given { http: http.as_ref(), https: https.as_ref(), exceptions, api_server: "" }).ok().flatten()
+}
+
 fn due() -> ProxiesSecret {
     ProxiesSecret::Due(Uuid::new_v4().to_string())
 }
@@ -46,4 +72,26 @@ fn due() -> ProxiesSecret {
 pub(crate) fn data(proxies: &Proxies) -> BTreeMap<String, ByteString> {
     let variables = proxies.secret_variables();
     variables.map(|(name, url)| (name.to_owned(), ByteString(url.expose_secret().as_bytes().to_vec()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_proxies_of_a_server_are_those_that_it_was_given() {
+        let given = SecretString::from("http://user:marked@proxy.internal:3128");
+        let before = Proxies::read(Given { http: None, https: Some(&given), exceptions: "10.0.0.1", api_server: "" });
+        let before = before.unwrap().unwrap();
+        let secret = Secret { data: Some(data(&before)), ..Secret::default() };
+        let (name, exceptions) = before.plain_variable();
+        let mut server = named("apps/v1", "Deployment", SERVER);
+        let container = json!({"env": [{"name": "OTHER", "value": "1"}, {"name": name, "value": exceptions}]});
+        server.data = json!({"spec": {"template": {"spec": {"containers": [container]}}}});
+        let read = of(&secret, Some(&server)).unwrap();
+        assert_eq!((data(&read), read.plain_variable()), (data(&before), before.plain_variable()));
+        assert!(of(&Secret::default(), Some(&server)).is_none());
+    }
 }
