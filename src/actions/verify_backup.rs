@@ -11,7 +11,7 @@ use super::{
     refuse_while_dying, refused,
 };
 use crate::{
-    backups::Ttl,
+    backups::TimeLimit,
     contract::parameter,
     juju::{ActionParameters, Environment, HookTools},
     velero::{
@@ -201,9 +201,8 @@ impl std::fmt::Display for Wanted<'_> {
 /// Reads how long the drill may take.
 fn timeout(parameters: &ActionParameters) -> Result<Duration, WantedError> {
     let Some(text) = parameters.text(parameter::TIMEOUT.name) else { return Ok(DEFAULT_TIMEOUT) };
-    let parsed = Ttl::parse(text).map_err(|error| WantedError::Timeout(error.to_string()))?;
-    let duration = Duration::try_from(parsed.duration()).unwrap_or_default();
-    if duration.is_zero() { Err(WantedError::Timeout(format!("{text:?} is no time at all"))) } else { Ok(duration) }
+    let limit = TimeLimit::parse(text).map_err(|error| WantedError::Timeout(error.to_string()))?;
+    Ok(limit.duration())
 }
 
 /// Returns the results of the action.
@@ -279,6 +278,8 @@ mod tests {
         let read = |text: &str| timeout(&parameters(&json!({"timeout": text}))).map_err(|error| error.to_string());
         assert_eq!(read("90m"), Ok(Duration::from_mins(90)));
         assert_eq!(timeout(&parameters(&json!({}))), Ok(DEFAULT_TIMEOUT));
-        assert!(read("2d").unwrap_err().starts_with("timeout \"2d\" is no duration"));
+        assert!(read("2d").unwrap_err().starts_with("timeout \"2d\" is no time limit: "));
+        // For Velero it would be the longest one.
+        assert!(read("0").unwrap_err().starts_with("timeout \"0\" is no time limit: "));
     }
 }

@@ -149,6 +149,18 @@ pub(super) fn values(text: &str, field: Field) -> Result<Values, String> {
     })
 }
 
+/// Returns the days of the week as Velero's newer parser has them: to it, what is left open ends on a second Sunday.
+pub(super) fn days_of_week(text: &str) -> Result<Values, String> {
+    let days = values(text, DAY_OF_WEEK)?;
+    let reaches_sunday = |range: &str| {
+        let (first, step) = range.split_once('/').filter(|(first, _)| !first.contains('-'))?;
+        let first = if matches!(first, "*" | "?") { Some(0) } else { number_or_name(first, DAY_OF_WEEK).ok() };
+        Some((DAY_OF_WEEK.open_most - first?).is_multiple_of(number(step).ok()?))
+    };
+    let has_sunday = text.split(',').any(|range| reaches_sunday(range).unwrap_or_default());
+    Ok(if has_sunday { days | 1 } else { days })
+}
+
 /// Returns what a range says: `5`, `5-10`, `*`, or any of these with a step.
 fn range(text: &str, field: Field) -> Result<Values, String> {
     let mut parts = text.split('/');

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
 use super::{
-    cron::{Cron, DAY_OF_MONTH, DAY_OF_WEEK, HOUR, MINUTE, MONTH, Values, has, time_zone, values},
+    cron::{Cron, DAY_OF_MONTH, HOUR, MINUTE, MONTH, Values, days_of_week, has, time_zone, values},
     go_duration::GoDuration,
 };
 
@@ -54,7 +54,7 @@ impl Times {
             hour: values(hour, HOUR).ok()?,
             day_of_month: values(day_of_month, DAY_OF_MONTH).ok()?,
             month: values(month, MONTH).ok()?,
-            day_of_week: values(day_of_week, DAY_OF_WEEK).ok()?,
+            day_of_week: days_of_week(day_of_week).ok()?,
         })
     }
 
@@ -108,6 +108,8 @@ mod tests {
             ("@every 90m", "2026-01-31T11:50:30Z"),
             ("0 0 31 * *", "2026-03-31T00:00:00Z"),
             ("0 0 29 2 *", "2028-02-29T00:00:00Z"),
+            // To the newer parser, an open end is a second Sunday.
+            ("0 5 * * 3/2", "2026-02-01T05:00:00Z"),
             // A Friday among the last seven days of a month that has 31.
             ("0 5 25-31 * 5", "2026-02-27T05:00:00Z"),
         ] {
