@@ -169,7 +169,8 @@ fn a_good_backup_comes_back_and_nothing_of_it_acts_outside() {
             (&json!("ClusterIP"), &json!("None"), &json!(null))
         );
     }
-    assert_eq!(get(core, "Service", "inner")["spec"]["ports"][0]["port"], 80);
+    let inner = get(core, "Service", "inner");
+    assert_eq!((&inner["spec"]["ports"][0]["port"], &inner["metadata"]["annotations"]), (&json!(80), &json!(null)));
     let ingress = get(("networking.k8s.io", "v1"), "Ingress", "web");
     assert_eq!(ingress["spec"]["ingressClassName"], "velero-operator-drill");
     assert_eq!(ingress["metadata"]["annotations"], json!(null));
@@ -183,6 +184,11 @@ fn a_good_backup_comes_back_and_nothing_of_it_acts_outside() {
     assert_eq!(get(apps, "Deployment", "web")["spec"]["template"]["spec"]["priorityClassName"], json!(null));
     let quota = get(core, "ResourceQuota", "velero-operator-drill");
     assert_eq!(quota["spec"]["hard"]["services.nodeports"], "0");
+
+    // A backup of the whole cluster would have the copies in it.
+    deployed.run_well("backup create everything --snapshot-volumes=false --default-volumes-to-fs-backup=false --include-resources namespaces,configmaps --wait");
+    let described = deployed.run_well("backup describe everything --details");
+    assert!(described.contains("drill-workload/settings") && !described.contains(scratch.as_str()), "{described}");
 
     // The next drill takes the former one's namespace away, and its own.
     let again = deployed.act_well("verify-backup", &json!({"backup": backup}));

@@ -101,6 +101,11 @@ pub(super) fn modifiers() -> Value {
     job["spec"]["suspend"] = true.into();
     rules.push(rule("jobs.batch", &[], &job));
     rules.push(rule("cronjobs.batch", &[], &json!({"spec": {"suspend": true}})));
+    // Others go by annotations, wherever they are: they make names in a DNS of them, or copies in other namespaces.
+    let unnoticed = json!({"metadata": {"annotations": null}});
+    for resource in ["configmaps", "secrets", "services"] {
+        rules.push(rule(resource, &[], &unnoticed));
+    }
     // A new volume, and not the one that the backup was made of.
     rules.push(rule("persistentvolumeclaims", &[], &json!({"spec": {"volumeName": null}})));
     rules.push(rule("services", &[], &json!({"spec": {"externalIPs": null}})));
@@ -110,11 +115,10 @@ pub(super) fn modifiers() -> Value {
     for outward in ["LoadBalancer", "NodePort"] {
         rules.push(rule("services", &[("/spec/type", outward)], &headless));
     }
-    let ingress = json!({"metadata": {"annotations": {"kubernetes.io/ingress.class": null}},
-        "spec": {"ingressClassName": NO_CLASS}});
+    let ingress = json!({"metadata": {"annotations": null}, "spec": {"ingressClassName": NO_CLASS}});
     rules.push(rule("ingresses.networking.k8s.io", &[], &ingress));
     for route in ["grpcroutes.gateway.networking.k8s.io", "httproutes.gateway.networking.k8s.io"] {
-        rules.push(rule(route, &[], &json!({"spec": {"parentRefs": null}})));
+        rules.push(rule(route, &[], &json!({"metadata": {"annotations": null}, "spec": {"parentRefs": null}})));
     }
     // What such a policy allows would be allowed beside the one that denies all.
     let nobody = json!({"matchLabels": null, "matchExpressions": [{"key": NO_POD, "operator": "Exists"}]});
@@ -153,13 +157,7 @@ mod tests {
         let restored: BTreeSet<_> = RESTORED.iter().map(|kind| kind.resource).collect();
         assert!(changed.is_subset(&restored));
         let unchanged: Vec<_> = restored.difference(&changed).copied().collect();
-        let harmless = [
-            "configmaps",
-            "rolebindings.rbac.authorization.k8s.io",
-            "roles.rbac.authorization.k8s.io",
-            "secrets",
-            "serviceaccounts",
-        ];
+        let harmless = ["rolebindings.rbac.authorization.k8s.io", "roles.rbac.authorization.k8s.io", "serviceaccounts"];
         assert_eq!(unchanged, harmless);
         for (listed, made) in [
             ("apps/v1/Deployment", Treatment::Restored),

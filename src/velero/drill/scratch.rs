@@ -24,6 +24,8 @@ const DRILL_OF: &str = "velero-operator/drill-of";
 const RESTORED_FROM: &str = "velero-operator/restored-from";
 /// The label of a namespace that somebody wants to look into after the drill.
 const KEPT: &str = "velero-operator/kept";
+/// The label of a namespace that no backup takes in, whosever Velero makes it. Reference: `pkg/controller/backup_controller.go` of Velero.
+const NOT_BACKED_UP: &str = "velero.io/exclude-from-backup";
 /// The name of the objects that the charm itself makes in a scratch namespace.
 pub(super) const OWN: &str = "velero-operator-drill";
 /// The annotation of a volume that was made for its claim.
@@ -119,6 +121,7 @@ fn namespace(
     let mut object = named("v1", "Namespace", scratch);
     let mut labels = labels(cluster.namespace(), whose.application);
     // Pods that reach their node, its network or its folders would share them with those that they are copies of.
+    labels.insert(NOT_BACKED_UP.to_owned(), "true".to_owned());
     labels.extend(POD_SECURITY.map(|label| (label.to_owned(), "baseline".to_owned())));
     let annotations = BTreeMap::from([(RESTORED_FROM.to_owned(), original.to_owned())]);
     // Where the model is destroyed by force, the cluster takes its drills along.
