@@ -28,10 +28,12 @@ const PATIENCE: Duration = Duration::from_mins(2);
 const ASKED: Duration = Duration::from_millis(500);
 
 /// The panels that rightly show nothing where all is well, for the first hour.
-const RIGHTLY_EMPTY: [&str; 3] = [
+const RIGHTLY_EMPTY: [&str; 5] = [
     // They count what is wrong.
     "Overdue",
     "Newest backup failed",
+    "Restore drills failed",
+    "Restore drills overdue",
     // The server maintains a repository once an hour, and makes these series with the first result.
     "Maintenance of repositories",
 ];
@@ -75,13 +77,15 @@ fn a_prometheus_finds_all_that_the_dashboard_asks_for_and_alerts_only_of_what_is
     let (_turn, world) = world::alone();
     let mut deployed = Deployed::observed(world, "scraped");
     deployed.relate_s3();
-    deployed.configure_all(&[("use-node-agent", "true"), ("default-volumes-to-fs-backup", "true")]);
+    let options = [("use-node-agent", "true"), ("default-volumes-to-fs-backup", "true"), ("drill-schedule", "@weekly")];
+    deployed.configure_all(&options);
     let relation = deployed.relate_requirer("metrics-endpoint", "prometheus_scrape");
     let workload = Workload::new(world, "scraped-workload", Chosen::ByDefault);
     let ledger = Client::relate(&mut deployed, "ledger");
     ledger.declare(&mut deployed, &json!({"include_namespaces": [workload.namespace()], "schedule": "0 3 * * *"}));
     deployed.run_well(&format!("backup create first --from-schedule {} --wait", only(&deployed)));
     deployed.run_well("restore create again --from-backup first --wait");
+    deployed.act_well("verify-backup", &json!({"target": "ledger:backups"}));
     let mail = Client::relate(&mut deployed, "mail");
     let claims = json!({"include_namespaces": [workload.namespace()], "schedule": "@daily",
         "include_resources": ["persistentvolumeclaims"]});
