@@ -188,7 +188,10 @@ fn a_good_backup_comes_back_and_nothing_of_it_acts_outside() {
     // A backup of the whole cluster would have the copies in it.
     deployed.run_well("backup create everything --snapshot-volumes=false --default-volumes-to-fs-backup=false --include-resources namespaces,configmaps --wait");
     let described = deployed.run_well("backup describe everything --details");
-    assert!(described.contains("drill-workload/settings") && !described.contains(scratch.as_str()), "{described}");
+    assert!(
+        described.contains("drill-workload/settings") && !described.contains(&format!("{scratch}/")),
+        "{described}"
+    );
 
     // The next drill takes the former one's namespace away, and its own.
     let again = deployed.act_well("verify-backup", &json!({"backup": backup}));
