@@ -30,7 +30,9 @@ impl World {
         let copy = format!("{namespace}-copy");
         let manifests = self.cluster.folder().join("drilled.yaml");
         fs::write(&manifests, objects(&namespace)).map_err(BenchError::File)?;
-        command::measure(self.kubectl_command(name).args(["apply", "--server-side", "--filename"]).arg(&manifests))?;
+        command::measure(
+            self.kubectl_command(&namespace).args(["apply", "--server-side", "--filename"]).arg(&manifests),
+        )?;
         let back_up = ["backup", "create", BACKUP, "--include-namespaces", &namespace, "--wait"];
         command::measure(self.velero(name).args(back_up))?;
         recorder.take()?;
