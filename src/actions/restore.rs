@@ -15,7 +15,7 @@ use crate::{
 
 /// Why a backup is not restored.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-enum BackupError {
+pub(super) enum BackupError {
     #[error("there is no backup {0}: list-backups and run command=\"backup get\" show those that there are")]
     NoneOfName(String),
     #[error(
@@ -51,7 +51,7 @@ pub(super) async fn run(tools: &HookTools, environment: &Environment) -> Result<
 }
 
 /// Returns the backup that was found, if it can be restored.
-fn restorable(source: &Source, found: Option<KnownRun>) -> Result<KnownRun, BackupError> {
+pub(super) fn restorable(source: &Source, found: Option<KnownRun>) -> Result<KnownRun, BackupError> {
     let Some(backup) = found else {
         return Err(match source {
             Source::Name(name) => BackupError::NoneOfName(name.clone()),

@@ -9,6 +9,9 @@ use super::{
     output::harmless,
     progress::{Progress, show, size},
     refuse_while_dying, refused,
+    restore::{BackupError, restorable},
+    restore_parameters::Source,
+    targets::{TargetError, Wanted as Target},
 };
 use crate::{
     backups::TimeLimit,
@@ -20,14 +23,11 @@ use crate::{
     },
 };
 
-/// How long a drill may take where nothing is said.
-const DEFAULT_TIMEOUT: Duration = Duration::from_hours(2);
-
 /// What is to be verified.
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Wanted<'a> {
     /// The newest good backup of an application's endpoint.
-    Target { application: &'a str, endpoint: &'a str, model: Option<&'a str> },
+    Target(Target<'a>),
     /// A backup by its name.
     Backup(&'a str),
 }
@@ -37,20 +37,18 @@ enum Wanted<'a> {
 enum WantedError {
     #[error("give a target or a backup, and not both")]
     NotOne,
-    #[error("target {0:?} is not of the form APP:ENDPOINT")]
-    Form(String),
+    #[error(transparent)]
+    Target(#[from] TargetError),
     #[error("model is for a target, and not for a backup")]
     ModelOfBackup,
     #[error("timeout {0}")]
     Timeout(String),
-    #[error("there is no backup {0}: list-backups and run command=\"backup get\" show those that there are")]
-    NoBackup(String),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     #[error("{0} has no backup that is Completed: list-backups shows those that there are")]
     NoneGood(String),
     #[error("{wanted} has backups in several models, name one of them by model=: {}", models.join(", "))]
     Ambiguous { wanted: String, models: Vec<String> },
-    #[error("backup {name} is {phase}: only one that is Completed or PartiallyFailed can be restored")]
-    Phase { name: String, phase: String },
 }
 
 /// Conducts the drill.
@@ -122,12 +120,7 @@ impl<'a> Wanted<'a> {
         let (target, backup) = (text(parameter::DRILL_TARGET.name), text(parameter::BACKUP.name));
         let model = text(parameter::MODEL.name);
         match (target, backup) {
-            (Some(target), None) => match target.split_once(':') {
-                Some((application, endpoint)) if !application.is_empty() && !endpoint.is_empty() => {
-                    Ok(Self::Target { application, endpoint, model })
-                }
-                _ => Err(WantedError::Form(target.to_owned())),
-            },
+            (Some(target), None) => Ok(Self::Target(Target::parse(target, model)?)),
             (None, Some(_)) if model.is_some() => Err(WantedError::ModelOfBackup),
             (None, Some(backup)) => Ok(Self::Backup(backup)),
             _ => Err(WantedError::NotOne),
@@ -136,35 +129,27 @@ impl<'a> Wanted<'a> {
 
     /// Finds the backup.
     async fn find(&self, velero: &Velero) -> Result<Result<KnownRun, WantedError>, VeleroError> {
-        let found = match self {
+        let target = match self {
             Self::Backup(name) => {
-                velero.backup_named(name).await?.ok_or_else(|| WantedError::NoBackup((*name).to_owned()))
+                let found = velero.backup_named(name).await?;
+                return Ok(restorable(&Source::Name((*name).to_owned()), found).map_err(WantedError::Backup));
             }
-            Self::Target { application, endpoint, model } => {
-                let filter = BackupFilter {
-                    application: Some((*application).to_owned()),
-                    endpoint: Some((*endpoint).to_owned()),
-                    model: model.map(str::to_owned),
-                    completed_only: true,
-                };
-                let listed = velero.newest_backups(&filter, LOOKED_THROUGH).await?.newest;
-                let models = listed.iter().map(|backup| backup.model.as_str()).collect::<Vec<_>>();
-                match self.choose(&models, velero.namespace()) {
-                    Ok(newest) => {
-                        let uid = &listed[newest].uid;
-                        velero.backup_of_uid(uid).await?.ok_or_else(|| WantedError::NoneGood(self.to_string()))
-                    }
-                    Err(error) => Err(error),
-                }
-            }
+            Self::Target(target) => target,
         };
-        Ok(found.and_then(|backup| {
-            let phase = &backup.run.status.phase;
-            if phase.can_be_restored() {
-                return Ok(backup);
-            }
-            Err(WantedError::Phase { phase: phase.to_string(), name: backup.name })
-        }))
+        let filter = BackupFilter {
+            application: Some(target.application.to_owned()),
+            endpoint: Some(target.endpoint.to_owned()),
+            model: target.model.map(str::to_owned),
+            completed_only: true,
+        };
+        let listed = velero.newest_backups(&filter, LOOKED_THROUGH).await?.newest;
+        let models = listed.iter().map(|backup| backup.model.as_str()).collect::<Vec<_>>();
+        let newest = match self.choose(&models, velero.namespace()) {
+            Ok(newest) => &listed[newest],
+            Err(error) => return Ok(Err(error)),
+        };
+        let found = velero.backup_of_uid(&newest.uid).await?;
+        Ok(found.ok_or_else(|| WantedError::NoneGood(self.to_string())))
     }
 
     /// Returns which of the backups is meant, whose models these are, the newest first.
@@ -190,17 +175,14 @@ impl std::fmt::Display for Wanted<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Backup(name) => write!(formatter, "backup {name}"),
-            Self::Target { application, endpoint, model: None } => write!(formatter, "{application}:{endpoint}"),
-            Self::Target { application, endpoint, model: Some(model) } => {
-                write!(formatter, "{application}:{endpoint} of model {model}")
-            }
+            Self::Target(target) => target.fmt(formatter),
         }
     }
 }
 
 /// Reads how long the drill may take.
 fn timeout(parameters: &ActionParameters) -> Result<Duration, WantedError> {
-    let Some(text) = parameters.text(parameter::TIMEOUT.name) else { return Ok(DEFAULT_TIMEOUT) };
+    let Some(text) = parameters.text(parameter::TIMEOUT.name) else { return Ok(DrillOrder::DEFAULT_TIMEOUT) };
     let limit = TimeLimit::parse(text).map_err(|error| WantedError::Timeout(error.to_string()))?;
     Ok(limit.duration())
 }
@@ -265,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_own_model_or_the_only_one_is_meant() {
-        let wanted = Wanted::Target { application: "ledger", endpoint: "backups", model: None };
+        let wanted = Wanted::Target(Target { application: "ledger", endpoint: "backups", model: None });
         let choose = |models: &[&str]| wanted.choose(models, "own").map_err(|error| error.to_string());
         assert_eq!((choose(&["apps", "own", "own"]), choose(&["apps", "apps"])), (Ok(1), Ok(0)));
         let told = choose(&["b", "a", "b"]).unwrap_err();
@@ -277,7 +259,7 @@ mod tests {
     fn a_time_is_read_as_velero_reads_it() {
         let read = |text: &str| timeout(&parameters(&json!({"timeout": text}))).map_err(|error| error.to_string());
         assert_eq!(read("90m"), Ok(Duration::from_mins(90)));
-        assert_eq!(timeout(&parameters(&json!({}))), Ok(DEFAULT_TIMEOUT));
+        assert_eq!(timeout(&parameters(&json!({}))), Ok(DrillOrder::DEFAULT_TIMEOUT));
         assert!(read("2d").unwrap_err().starts_with("timeout \"2d\" is no time limit: "));
         // For Velero it would be the longest one.
         assert!(read("0").unwrap_err().starts_with("timeout \"0\" is no time limit: "));

@@ -8,10 +8,8 @@ use crate::{
     contract::option,
     juju::ConfigValues,
     status::Status,
+    velero::DrillOrder,
 };
-
-/// How long a drill may take where nothing is said.
-const DEFAULT_TIMEOUT: Duration = Duration::from_hours(2);
 
 /// What is planned of drills.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -44,7 +42,7 @@ pub(super) fn drills(config: &ConfigValues, obstacles: &mut Vec<Status>) -> Dril
         (Ok(None), ..) | (.., Ok(StorageMode::Recovery)) => Drills::None,
         (Ok(Some(schedule)), Ok(timeout), Ok(StorageMode::Normal)) => Drills::Use(DrillPlan {
             schedule,
-            timeout: timeout.map_or(DEFAULT_TIMEOUT, TimeLimit::duration),
+            timeout: timeout.map_or(DrillOrder::DEFAULT_TIMEOUT, TimeLimit::duration),
             waits_for_pods: switch(config, option::DRILL_WAITS_FOR_PODS),
         }),
     }
@@ -72,7 +70,7 @@ mod tests {
             Drills::Use(DrillPlan { schedule: Cron::parse("@weekly").unwrap(), timeout, waits_for_pods })
         };
         let options = json!({"drill-schedule": "@weekly"});
-        assert_eq!(planned(options), (plan(DEFAULT_TIMEOUT, false), Vec::new()));
+        assert_eq!(planned(options), (plan(DrillOrder::DEFAULT_TIMEOUT, false), Vec::new()));
         let options = json!({"drill-schedule": "@weekly", "drill-timeout": "90m", "drill-waits-for-pods": true});
         assert_eq!(planned(options), (plan(Duration::from_mins(90), true), Vec::new()));
     }

@@ -1,16 +1,15 @@
 //! What is remembered of drills: one ConfigMap of the application, with a record for each application that is backed up.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{DynamicObject, TypeMeta};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::marks::own_labels;
 use crate::{
     cluster::{Cluster, ClusterError, named},
     velero::{
-        names::{INSTANCE, MANAGED_BY},
+        names::INSTANCE,
         wanted::label_value::{label_value, short_hash},
     },
 };
@@ -244,8 +243,8 @@ impl UnderWay {
     }
 }
 
-/// Returns the kind of the book.
-fn kind() -> TypeMeta {
+/// Returns the kind of the book, and of the rules of a drill.
+pub(super) fn kind() -> TypeMeta {
     TypeMeta { api_version: "v1".to_owned(), kind: "ConfigMap".to_owned() }
 }
 
@@ -266,9 +265,7 @@ fn text(value: &impl Serialize) -> Value {
 /// Makes the book where there is none. Of what is in it, nothing changes.
 async fn make(cluster: &Cluster, application: &str) -> Result<DrillBook, ClusterError> {
     let mut object = book(cluster);
-    let labels = [(MANAGED_BY.0, MANAGED_BY.1.into()), (INSTANCE, label_value(application))];
-    let labels: BTreeMap<_, _> = labels.into_iter().map(|(key, value)| (key.to_owned(), value.into_owned())).collect();
-    object.metadata.labels = Some(labels);
+    object.metadata.labels = Some(own_labels(application, None));
     Ok(DrillBook::of(&cluster.apply(&object).await?))
 }
 

@@ -3,13 +3,13 @@
 use std::{ops::ControlFlow, time::Duration};
 
 use jiff::Timestamp;
-use kube::api::TypeMeta;
 use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    book::{DrillBook, DrillRecord, DrillResult, UnderWay},
-    order::{DRILL, DrillAudience, DrillOrder},
+    book::{self, DrillBook, DrillRecord, DrillResult, UnderWay},
+    marks::{DRILL, selector},
+    order::{DrillAudience, DrillOrder},
     report::DrillReport,
     run::{Run, cancel_volumes},
     scratch::{self, Whose},
@@ -18,14 +18,9 @@ use crate::{
     cluster::{Cluster, ClusterError, MetadataOnly},
     error_chain::ErrorChain,
     velero::{
-        names::INSTANCE,
         phase::Phase,
         seen::operations::{Run as WaitingRun, operations_in_progress},
-        wanted::{
-            Cli,
-            label_value::{label_value, short_hash},
-            restore::restore_kind,
-        },
+        wanted::{Cli, label_value::short_hash, restore::restore_kind},
     },
 };
 
@@ -64,8 +59,7 @@ pub(crate) async fn conduct(
     audience: &mut impl DrillAudience,
 ) -> Result<DrillReport, DrillError> {
     let began = Instant::now();
-    let mut drill = begin(cluster, order).await?;
-    let last_good = DrillBook::read(cluster).await?.last_good(order.target.as_ref());
+    let (mut drill, last_good) = begin(cluster, order).await?;
     let whose = Whose { application: &order.application, id: &drill.id.clone() };
     let leftovers = scratch::take_away(cluster, &order.application, true).await;
     let run = Run { cli, cluster, order, whose, deadline: began + order.timeout };
@@ -129,8 +123,8 @@ pub(crate) async fn remove(cluster: &Cluster, application: &str) -> Result<(), C
     DrillBook::delete(cluster, application).await
 }
 
-/// Begins a drill, unless something is under way that it would disturb.
-async fn begin(cluster: &Cluster, order: &DrillOrder) -> Result<UnderWay, DrillError> {
+/// Begins a drill, unless something is under way that it would disturb. Returns also when the last one of the application was good.
+async fn begin(cluster: &Cluster, order: &DrillOrder) -> Result<(UnderWay, Option<Timestamp>), DrillError> {
     let book = DrillBook::read(cluster).await?;
     let now = Timestamp::now();
     if let Some(UnderWay { conductor, backup, .. }) = book.under_way.clone().filter(|_| book.is_busy(now)) {
@@ -153,8 +147,9 @@ async fn begin(cluster: &Cluster, order: &DrillOrder) -> Result<UnderWay, DrillE
     let begun = DrillBook::read(cluster).await?.begin(cluster, &order.application, &drill).await;
     // Whoever has come first has written into the book since it was read.
     let book = DrillBook::read(cluster).await?;
+    let last_good = book.last_good(order.target.as_ref());
     match book.under_way {
-        Some(other) if other.id == drill.id => Ok(drill),
+        Some(other) if other.id == drill.id => Ok((drill, last_good)),
         Some(UnderWay { conductor, backup, .. }) => Err(DrillError::Busy { conductor, backup }),
         None => Err(begun.err().map_or(DrillError::Lost, DrillError::Cluster)),
     }
@@ -207,11 +202,6 @@ async fn give_way(cluster: &Cluster, application: &str) {
     }
 }
 
-/// Returns the selector of what an application's drills have in Velero's namespace.
-fn selector(application: &str) -> String {
-    format!("{DRILL},{INSTANCE}={}", label_value(application))
-}
-
 async fn note(cluster: &Cluster, order: &DrillOrder, record: Option<&DrillRecord>) {
     let Some(record) = record else { return };
     if let Err(error) = DrillBook::note(cluster, &order.application, record).await {
@@ -245,13 +235,9 @@ async fn clear(
 /// Deletes the Restores and the rules of drills.
 async fn delete_objects(cluster: &Cluster, application: &str) -> Result<(), ClusterError> {
     let selector = selector(application);
-    for kind in [restore_kind(), config_map_kind()] {
+    for kind in [restore_kind(), book::kind()] {
         let what = format!("the {}s of drills", kind.kind);
         cluster.delete_where::<MetadataOnly>(&cluster.here(&kind), &what, &selector, |_| true).await?;
     }
     Ok(())
-}
-
-fn config_map_kind() -> TypeMeta {
-    TypeMeta { api_version: "v1".to_owned(), kind: "ConfigMap".to_owned() }
 }

@@ -7,6 +7,7 @@ pub(crate) mod conduct;
 mod contents;
 mod door;
 mod kinds;
+mod marks;
 pub(crate) mod network;
 pub(crate) mod order;
 mod pods;

@@ -9,19 +9,16 @@ use serde_json::json;
 use super::{
     book::DrillsSince,
     kinds::{modifiers, resources},
+    marks::{DRILL, own_labels},
     scratch::Whose,
 };
 use crate::{
     cluster::{Cluster, named},
     velero::{
-        names::{INSTANCE, MANAGED_BY},
         runs::{follow::Audience, make::KnownRun},
-        wanted::{label_value::label_value, restore::RestoreOrder},
+        wanted::restore::RestoreOrder,
     },
 };
-
-/// The label of the objects of a drill in Velero's namespace.
-pub(super) const DRILL: &str = "velero-operator/drill";
 
 /// A drill that is to be conducted.
 #[derive(Clone, Debug)]
@@ -38,6 +35,11 @@ pub(crate) struct DrillOrder {
     pub timeout: Duration,
     /// Whether it is also seen that pods become ready again.
     pub waits_for_pods: bool,
+}
+
+impl DrillOrder {
+    /// How long a drill may take where nothing is said.
+    pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_hours(2);
 }
 
 /// By what drills are conducted again and again.
@@ -63,12 +65,7 @@ pub(super) fn objects(
     whose: Whose<'_>,
     mapping: &BTreeMap<String, String>,
 ) -> [DynamicObject; 2] {
-    let labels = [
-        (MANAGED_BY.0, MANAGED_BY.1.into()),
-        (INSTANCE, label_value(whose.application)),
-        (DRILL, label_value(whose.id)),
-    ];
-    let labels: BTreeMap<_, _> = labels.into_iter().map(|(key, value)| (key.to_owned(), value.into_owned())).collect();
+    let labels = own_labels(whose.application, Some((DRILL, whose.id)));
     let name = format!("velero-operator-drill-{}", whose.id);
     let mut rules = cluster.own(named("v1", "ConfigMap", &name));
     rules.metadata.labels = Some(labels.clone());

@@ -42,7 +42,7 @@ use crate::{
 };
 
 /// How long Velero may take to give up what it is told to give up.
-pub(super) const GIVING_UP: Duration = Duration::from_secs(30);
+const GIVING_UP: Duration = Duration::from_secs(30);
 /// How often pods are looked at that are to become ready.
 const PACE: Duration = Duration::from_secs(2);
 

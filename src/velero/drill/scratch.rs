@@ -9,13 +9,11 @@ use kube::{
 };
 use serde_json::{Value, json};
 
+use super::marks::own_labels;
 use crate::{
     cluster::{Cluster, ClusterError, MetadataOnly, call, found, named},
     settings::Quantity,
-    velero::{
-        names::{INSTANCE, MANAGED_BY},
-        wanted::label_value::{hashed_name, label_value, short_hash},
-    },
+    velero::wanted::label_value::{hashed_name, short_hash},
 };
 
 /// The label with the namespace of the Velero whose drill it is.
@@ -120,8 +118,8 @@ fn namespace(
 ) -> DynamicObject {
     let mut object = named("v1", "Namespace", scratch);
     let mut labels = labels(cluster.namespace(), whose.application);
-    // Pods that reach their node, its network or its folders would share them with those that they are copies of.
     labels.insert(NOT_BACKED_UP.to_owned(), "true".to_owned());
+    // Pods that reach their node, its network or its folders would share them with those that they are copies of.
     labels.extend(POD_SECURITY.map(|label| (label.to_owned(), "baseline".to_owned())));
     let annotations = BTreeMap::from([(RESTORED_FROM.to_owned(), original.to_owned())]);
     // Where the model is destroyed by force, the cluster takes its drills along.
@@ -136,8 +134,7 @@ fn namespace(
 
 /// Returns the labels of the application's scratch namespaces.
 fn labels(velero: &str, application: &str) -> BTreeMap<String, String> {
-    let labels = [(MANAGED_BY.0, MANAGED_BY.1.into()), (INSTANCE, label_value(application)), (DRILL_OF, velero.into())];
-    labels.into_iter().map(|(key, value)| (key.to_owned(), value.into_owned())).collect()
+    own_labels(application, Some((DRILL_OF, velero)))
 }
 
 /// Returns what closes a scratch namespace and limits what is in it.
