@@ -331,7 +331,11 @@ impl Deployed {
         let api = &objects::api(self.world, self.namespace(), kind);
         let making = stream::iter(objects).for_each_concurrent(64, |object| async move {
             let object = serde_json::from_value(object).unwrap();
-            api.create(&PostParams::default(), &object).await.unwrap();
+            match api.create(&PostParams::default(), &object).await {
+                // The client asks again where a busy server has made the object and its answer is lost.
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                made => drop(made.unwrap()),
+            }
         });
         self.world.runtime.block_on(making);
     }

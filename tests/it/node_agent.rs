@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long the cluster may take for what it does on its own.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Runs `update-status` until the unit's status is as wanted, as it would be within some minutes anyhow.
 fn until(deployed: &mut Deployed, wanted: impl Fn(&str) -> bool) -> String {
