@@ -16,6 +16,7 @@ pub mod pod_additions;
 pub mod preparation;
 pub mod progress;
 pub mod prometheus;
+pub mod storm;
 mod tls;
 pub mod tools;
 

@@ -5,7 +5,7 @@ mod cli;
 use std::env;
 use std::process::ExitCode;
 
-use sandbox::juju;
+use sandbox::{juju, storm};
 
 fn main() -> ExitCode {
     let mut arguments = env::args_os();
@@ -15,6 +15,9 @@ fn main() -> ExitCode {
     }
     if name.as_ref().is_some_and(juju::is_juju_exec) {
         return juju::run_juju_exec(arguments);
+    }
+    if let Some(cli) = name.as_ref().filter(|name| storm::is_cli(name)) {
+        return storm::run_cli(cli, arguments);
     }
     // A mount namespace of its own needs a process with one thread, so this comes before any runtime.
     if arguments.next().is_some_and(|first| first == juju::SUPERVISOR_ARGUMENT) {

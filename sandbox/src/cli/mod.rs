@@ -11,6 +11,7 @@ mod globals;
 mod relations;
 mod secrets;
 mod status;
+mod storm;
 mod table;
 mod units;
 
@@ -90,6 +91,8 @@ enum Command {
     Bench(bench::Options),
     /// Draw the charm's Grafana dashboard: its own queries, answered by a Prometheus on a cluster of its own
     Dashboard(sandbox::dashboard::Options),
+    /// Break each operation of each hook in each way, and tell what becomes of it
+    Storm(sandbox::storm::Options),
     /// Remove a model with everything in it
     DestroyModel(applications::DestroyModel),
     #[command(flatten)]
@@ -133,6 +136,7 @@ fn run(globals: &Globals, command: Command) -> Result<ExitCode, Failure> {
         Command::UpdateStatus => Ok(globals.model()?.update_status().map(drop)?),
         Command::Bench(options) => cluster::bench(&options),
         Command::Dashboard(options) => dashboard::draw(&options),
+        Command::Storm(options) => return storm::run(&options),
         Command::DestroyModel(destroy) => destroy.run(globals),
         Command::Hidden(command) => cluster::hidden(command),
     }?;

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use nix::sys::socket::{Shutdown, shutdown};
 use serde::{Deserialize, Serialize};
 
+use super::boundary::{Boundary, Passage};
 use super::cloud::{Cloud, CloudError, UnitAccess};
 use super::context::Context;
 use super::environment::{Execution, agent_directory, environment};
@@ -119,6 +120,7 @@ pub(super) struct Agent<'a> {
     pub authority: Option<&'a str>,
     pub limit: Duration,
     pub interruption: &'a Interruption,
+    pub boundary: Option<&'a dyn Boundary>,
 }
 
 enum Event {
@@ -150,8 +152,17 @@ impl Agent<'_> {
             stdout: String::new(),
             stderr: String::new(),
         };
+        if let Some(boundary) = self.boundary {
+            boundary.begins(&context.unit, &record.name);
+        }
         match self.executable(&context.unit, execution) {
-            Some(executable) => self.run_program(context, executable, disturbance, &mut record)?,
+            Some(executable) => {
+                let ran = self.run_program(context, executable, disturbance, &mut record);
+                if let Some(boundary) = self.boundary {
+                    boundary.ends();
+                }
+                ran?;
+            }
             // Juju skips hooks that a charm does not have, but not actions.
             None if execution.hook().is_some() => record.outcome.code = Some(0),
             None => record.failure = Some("action not implemented on unit".to_owned()),
@@ -349,7 +360,11 @@ impl Running<'_, '_, '_> {
                         self.agent.log.write(&self.context.unit.tag(), Level::Debug, "juju.worker.uniter", &text);
                     }
                 }
-                Ok(Event::Report(Report::Started(_))) => {}
+                Ok(Event::Report(Report::Started(group))) => {
+                    if let Some(boundary) = self.agent.boundary {
+                        boundary.runs(group);
+                    }
+                }
                 Ok(Event::Report(Report::Failed(reason))) => {
                     self.record.failure = Some(reason);
                     self.ended = Some(Instant::now());
@@ -393,6 +408,16 @@ impl Running<'_, '_, '_> {
             child.kill();
             return Ok(());
         }
+        match self.agent.boundary.map_or(Passage::Through, |at| at.calls(&request.tool, &request.arguments)) {
+            Passage::Through => {}
+            Passage::WithoutLease => self.context.lose_lease(),
+            Passage::Answered { code, stdout, stderr } => {
+                let (tool, arguments) = (request.tool, request.arguments);
+                self.record.tools.push(ToolCall { tool, arguments, code, stderr: stderr.clone() });
+                return send(stream, &Response::Done { code, stdout, stderr, output: None });
+            }
+            Passage::Lost => return Ok(()),
+        }
         self.context.go_on(self.record.tools.len() + 1);
         let mut files: BTreeMap<PathBuf, FileContent> = BTreeMap::new();
         loop {
@@ -400,6 +425,9 @@ impl Running<'_, '_, '_> {
             if let Response::Done { code, stderr, .. } = &response {
                 let (code, stderr) = (*code, stderr.clone());
                 self.record.tools.push(ToolCall { tool: request.tool, arguments: request.arguments, code, stderr });
+                if self.agent.boundary.is_some_and(|at| !at.answers()) {
+                    return Ok(());
+                }
                 return send(stream, &response);
             }
             send(stream, &response)?;

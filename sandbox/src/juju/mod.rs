@@ -8,6 +8,7 @@ pub mod charm;
 pub mod cloud;
 
 mod agent;
+mod boundary;
 mod context;
 mod ending_order;
 mod environment;
@@ -34,6 +35,7 @@ mod tools;
 mod wire;
 
 pub use agent::{AgentError, Disturbance, HookRecord, ToolCall};
+pub use boundary::{Boundary, Passage};
 pub use ending_order::EndingOrder;
 pub use environment::Execution;
 pub use error::Error;

@@ -169,6 +169,22 @@ impl Store {
         (0..=revisions).try_for_each(|revision| remove_directory(&self.charm_directory(application, revision)))
     }
 
+    /// Copies the whole model.
+    ///
+    /// # Errors
+    /// When it cannot be read, or the copy not be written.
+    pub fn keep(&self, folder: &Path) -> Result<(), StoreError> {
+        copy_directory(&self.directory, folder)
+    }
+
+    /// Replaces the whole model by a copy.
+    ///
+    /// # Errors
+    /// When the copy cannot be read, or the model not be written.
+    pub fn put_back(&self, folder: &Path) -> Result<(), StoreError> {
+        replace_directory(folder, &self.directory)
+    }
+
     /// Forgets the whole model.
     ///
     /// # Errors

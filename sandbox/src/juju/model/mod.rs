@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use super::agent::{Disturbance, HookRecord};
+use super::boundary::Boundary;
 use super::cloud::{Cloud, KubernetesCloud};
 use super::context::Meanwhile;
 use super::environment::Execution;
@@ -83,6 +84,7 @@ pub struct Model {
     meanwhile: Arc<Mutex<Meanwhile>>,
     /// Of the verb that began last.
     interruption: Arc<Mutex<Weak<Interruption>>>,
+    boundary: Option<Arc<dyn Boundary>>,
     /// Where its units have `juju-exec`.
     exec: Option<Arc<ExecSockets>>,
 }
@@ -126,6 +128,7 @@ impl Model {
             disturbance: Arc::default(),
             meanwhile: Arc::default(),
             interruption: Arc::default(),
+            boundary: None,
             exec: None,
         })
     }
@@ -148,6 +151,13 @@ impl Model {
     #[must_use]
     pub fn trusting(mut self, certificate: &str) -> Self {
         self.authority = Some(certificate.into());
+        self
+    }
+
+    /// The same model, where somebody stands between its charms and Juju.
+    #[must_use]
+    pub fn watched_by(mut self, boundary: Arc<dyn Boundary>) -> Self {
+        self.boundary = Some(boundary);
         self
     }
 
@@ -257,6 +267,22 @@ impl Model {
     /// When the model's files cannot be read.
     pub fn state(&self) -> Result<ModelState, Error> {
         Ok(self.store.load()?.unwrap_or_else(|| ModelState::new(&self.name)))
+    }
+
+    /// Copies all that Juju knows of the model, and what its units have on disk, to a folder that is not there yet.
+    ///
+    /// # Errors
+    /// When the files cannot be copied.
+    pub fn keep(&self, folder: &Path) -> Result<(), Error> {
+        Ok(self.store.keep(folder)?)
+    }
+
+    /// Makes all that Juju knows of the model, and what its units have on disk, what it was when it was kept in the folder.
+    ///
+    /// # Errors
+    /// When the files cannot be copied.
+    pub fn put_back(&self, folder: &Path) -> Result<(), Error> {
+        Ok(self.store.put_back(folder)?)
     }
 
     /// Everything that was logged in the model.

@@ -406,6 +406,7 @@ impl Session<'_> {
             authority: self.model.authority.as_deref(),
             limit: limit.map_or(self.model.run_limit, |limit| limit.min(self.model.run_limit)),
             interruption: &self.interruption,
+            boundary: self.model.boundary.as_deref(),
         };
         let on_log = |message: &str| (self.model.progress)(&Progress::ActionLog { message });
         let Some(mut context) = Context::new(&mut self.state, name, execution, &self.model.store, &self.log, &on_log)

@@ -1,0 +1,351 @@
+//! One case: a scenario in which one thing goes wrong, and what must be so all the same.
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+use super::{
+    fault::Fault,
+    gate::{Armed, Seen},
+    objects::Objects,
+    operation::{Door, Operation},
+    scenario::{self, Scenario},
+    stage::{Beginning, NEIGHBOUR, Stage, StageError},
+};
+use crate::juju::HookRecord;
+
+/// The longest that a hook may take, whatever goes wrong.
+const BOUND: Duration = Duration::from_secs(60);
+
+/// How often Juju tries a failed hook again before the end is looked at.
+const RETRIES: usize = 2;
+
+/// The only object that may hold credentials.
+const CREDENTIALS: &str = "Secret storm/cloud-credentials";
+
+/// What goes wrong in which scenario.
+#[derive(Clone, Debug)]
+pub(super) struct Case {
+    /// The scenario.
+    pub scenario: &'static Scenario,
+    /// What goes wrong in it.
+    pub armed: Armed,
+}
+
+/// What became of a case.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Verdict {
+    /// It ended as it should.
+    Well,
+    /// The operation never came.
+    NotReached,
+    /// It did not: what was wrong, a line each.
+    Badly(Vec<String>),
+}
+
+/// A scenario without any fault: what it does, and where it ends.
+pub(super) struct Calm {
+    /// The hooks, by name.
+    pub hooks: Vec<String>,
+    /// All operations of these hooks.
+    pub seen: Vec<Seen>,
+    /// How long the longest of the hooks took.
+    pub longest: Duration,
+    objects: Objects,
+    status: Option<String>,
+    /// The objects that were not yet as at the end when the charm said that all is well.
+    unfinished: BTreeSet<String>,
+}
+
+impl Calm {
+    /// Lets a scenario take place, twice: it must come to the same end.
+    pub(super) fn observe(
+        stage: &Stage,
+        scenario: &'static Scenario,
+        beginning: &mut Beginning,
+    ) -> Result<Self, StageError> {
+        let mut first = Self::once(stage, scenario, beginning)?;
+        let second = Self::once(stage, scenario, beginning)?;
+        let differences = second.objects.differences(&first.objects);
+        if !differences.is_empty() {
+            return Err(StageError::Calm { scenario: scenario.name, reason: differences.join("\n") });
+        }
+        // What comes in one run and not in the other cannot be broken by its name.
+        let steady: BTreeSet<_> = second.seen.into_iter().collect();
+        first.seen.retain(|seen| steady.contains(seen));
+        Ok(first)
+    }
+
+    fn once(stage: &Stage, scenario: &'static Scenario, beginning: &mut Beginning) -> Result<Self, StageError> {
+        stage.go_back(beginning)?;
+        stage.gate.arm(None);
+        let said = Said::listen(stage);
+        let mut longest = Duration::ZERO;
+        for step in scenario.then {
+            longest = stage.take(step)?.iter().map(|record| record.outcome.wall).fold(longest, Duration::max);
+        }
+        let hooks: Vec<_> = stage.gate.hooks().into_iter().map(|hook| hook.name).collect();
+        let seen = stage.gate.seen();
+        let failed = |reason: String| StageError::Calm { scenario: scenario.name, reason };
+        if let Some(records) = stage.retry()? {
+            return Err(failed(format!("a hook fails: {records:?}")));
+        }
+        stage.update_status()?;
+        let before = stage.gate.seen().len();
+        stage.update_status()?;
+        let more: Vec<_> = writes(&stage.gate.seen()[before..]).map(ToString::to_string).collect();
+        if !more.is_empty() {
+            return Err(failed(format!("a further hook writes: {}", more.join(", "))));
+        }
+        let (objects, status) = (stage.objects()?, stage.status()?);
+        let unfinished = said.take().iter().flat_map(|then| objects_of(then.differences(&objects))).collect();
+        stage.juju_door.when_active(None);
+        Ok(Self { hooks, seen, longest, objects, status, unfinished })
+    }
+
+    /// Returns all that can go wrong.
+    pub(super) fn cases(&self, scenario: &'static Scenario) -> Vec<Case> {
+        let mut cases = Vec::new();
+        let mut written = BTreeSet::new();
+        for Seen { hook, operation } in &self.seen {
+            if operation.door == Door::Api && operation.is_write() {
+                written.insert(*hook);
+            }
+            for fault in Fault::all_of(operation) {
+                // An answer of before the hook is another one only behind a write.
+                if fault == Fault::Stale && !written.contains(hook) {
+                    continue;
+                }
+                cases.push(Case { scenario, armed: Armed { hook: *hook, operation: operation.clone(), fault } });
+            }
+        }
+        cases
+    }
+}
+
+/// What was there each time that the charm said that all is well.
+struct Said(Arc<Mutex<Vec<Objects>>>);
+
+impl Said {
+    fn listen(stage: &Stage) -> Self {
+        let seen: Arc<Mutex<Vec<Objects>>> = Arc::default();
+        let (noted, client, runtime) = (Arc::clone(&seen), stage.player.client().clone(), stage.handle());
+        stage.juju_door.when_active(Some(Box::new(move || {
+            if let Ok(objects) = runtime.block_on(Objects::read(&client)) {
+                noted.lock().unwrap_or_else(PoisonError::into_inner).push(objects);
+            }
+        })));
+        Self(seen)
+    }
+
+    fn take(&self) -> Vec<Objects> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn objects_of(differences: Vec<String>) -> impl Iterator<Item = String> {
+    differences.into_iter().map(|line| {
+        let end = line
+            .find(": ")
+            .or_else(|| line.find(" is missing"))
+            .or_else(|| line.find(" should not"))
+            .unwrap_or(line.len());
+        line[..end].to_owned()
+    })
+}
+
+fn writes(seen: &[Seen]) -> impl Iterator<Item = &Operation> {
+    let is_change = |operation: &&Operation| {
+        operation.is_write() && !(operation.door == Door::Tool && operation.what == "juju-log")
+    };
+    seen.iter().map(|seen| &seen.operation).filter(is_change)
+}
+
+impl Case {
+    /// Lets it take place.
+    pub(super) fn run(&self, stage: &Stage, beginning: &mut Beginning, calm: &Calm) -> Result<Verdict, StageError> {
+        stage.go_back(beginning)?;
+        stage.gate.arm(None);
+        if self.armed.fault == Fault::Stale {
+            stage.wait(stage.proxy.remember(&self.armed.operation.what))?;
+        }
+        let log_before = std::fs::metadata(stage.model.directory().join("debug.log")).map_or(0, |file| file.len());
+        drop(stage.cli_door.take_said());
+        stage.gate.arm(Some(self.armed.clone()));
+        let said = Said::listen(stage);
+        let mut wrong = Vec::new();
+        let mut records = Vec::new();
+        for step in self.scenario.then {
+            records.extend(stage.take(step)?);
+        }
+        if !stage.gate.was_reached() {
+            return Ok(Verdict::NotReached);
+        }
+        // Who is Active must be where it is to be, whether or not it fails afterwards.
+        for then in said.take() {
+            let early: Vec<_> = then
+                .differences(&calm.objects)
+                .into_iter()
+                .filter(|line| !calm.unfinished.iter().any(|known| line.starts_with(known.as_str())))
+                .collect();
+            if !early.is_empty() {
+                wrong.push(format!("it was Active while something was not so: {}", early.join(" | ")));
+            }
+        }
+        stage.juju_door.when_active(None);
+
+        let mut retried = 0;
+        while retried < RETRIES
+            && let Some(more) = stage.retry()?
+        {
+            records.extend(more);
+            retried += 1;
+        }
+        if retried == 0 {
+            records.extend(stage.update_status()?);
+        }
+        // Where Juju itself tries again, one more hook may be needed.
+        let mut differences = stage.objects()?.differences(&calm.objects);
+        if !differences.is_empty() || stage.status()? != calm.status {
+            records.extend(stage.update_status()?);
+            differences = stage.objects()?.differences(&calm.objects);
+        }
+        wrong.extend(differences);
+        let status = stage.status()?;
+        if status != calm.status {
+            wrong.push(format!("the status is {status:?} and not {:?}", calm.status));
+        }
+
+        let before = stage.gate.seen().len();
+        records.extend(stage.update_status()?);
+        let more: Vec<_> = writes(&stage.gate.seen()[before..]).map(ToString::to_string).collect();
+        if !more.is_empty() {
+            wrong.push(format!("a further hook writes: {}", more.join(", ")));
+        }
+        self.check_others(stage, beginning, calm, &mut wrong)?;
+        check_secrets(stage, &records, log_before, &mut wrong)?;
+        for record in records.iter().filter(|record| record.outcome.wall > BOUND) {
+            wrong.push(format!("the hook {} took {} s", record.name, record.outcome.wall.as_secs()));
+        }
+        Ok(if wrong.is_empty() { Verdict::Well } else { Verdict::Badly(wrong) })
+    }
+
+    /// Looks for what is not the charm's, and was changed or deleted; an object that was made anew has another identity.
+    fn check_others(
+        &self,
+        stage: &Stage,
+        beginning: &Beginning,
+        calm: &Calm,
+        wrong: &mut Vec<String>,
+    ) -> Result<(), StageError> {
+        let now = stage.objects()?;
+        let neighbours = format!(" {NEIGHBOUR}/");
+        let is_others = |key: &str| key.contains(&neighbours) || key.starts_with("Namespace ");
+        for key in now.lost(beginning.objects(), is_others) {
+            wrong.push(format!("{key} was deleted"));
+        }
+        for key in now.changed(beginning.objects(), |key| key.contains(&neighbours)) {
+            wrong.push(format!("{key} was changed"));
+        }
+        // What the calm scenario keeps, such as the backups, this one has to keep.
+        let kept = calm.objects.lost(beginning.objects(), |key| key.starts_with("Backup "));
+        for key in
+            now.lost(beginning.objects(), |key| key.starts_with("Backup ") && !kept.iter().any(|lost| lost == key))
+        {
+            wrong.push(format!("{key} was deleted"));
+        }
+        Ok(())
+    }
+}
+
+/// Looks for credentials everywhere but where they belong.
+fn check_secrets(
+    stage: &Stage,
+    records: &[HookRecord],
+    log_before: u64,
+    wrong: &mut Vec<String>,
+) -> Result<(), StageError> {
+    let log = std::fs::read(stage.model.directory().join("debug.log"))?;
+    let log =
+        String::from_utf8_lossy(&log[usize::try_from(log_before).unwrap_or_default().min(log.len())..]).into_owned();
+    let requests: String = stage.gate.seen().iter().map(|seen| seen.operation.what.as_str()).collect();
+    let cli = stage.cli_door.take_said();
+    let hooks: String = records
+        .iter()
+        .map(|record| format!("{} {} {:?} {:?}", record.stdout, record.stderr, record.tools, record.failure))
+        .collect();
+    let status = stage.status()?.unwrap_or_default();
+    let objects = stage.objects()?;
+    for secret in stage.secrets() {
+        let encoded = STANDARD.encode(&secret);
+        for text in [secret.as_str(), encoded.as_str()] {
+            let places = [
+                ("the log", &log),
+                ("a request", &requests),
+                ("the CLI", &cli),
+                ("a hook", &hooks),
+                ("the status", &status),
+            ];
+            for (place, _) in places.iter().filter(|(_, found)| found.contains(text)) {
+                wrong.push(format!("{place} has a credential"));
+            }
+            for key in objects.holding(text, |key| key == CREDENTIALS) {
+                wrong.push(format!("{key} has a credential"));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Armed { hook, operation, fault } = &self.armed;
+        write!(formatter, "{}/{hook} {operation} {fault}", self.scenario.name)
+    }
+}
+
+impl FromStr for Case {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = || {
+            let (place, rest) = text.split_once(' ')?;
+            let (operation, fault) = rest.rsplit_once(' ')?;
+            let (name, hook) = place.split_once('/')?;
+            Some((name, hook, operation, fault))
+        };
+        let unreadable =
+            || format!("{text:?} is no case: SCENARIO/HOOK DOOR OPERATION #NUMBER FAULT, as a report has it");
+        let (name, hook, operation, fault) = parts().ok_or_else(unreadable)?;
+        let scenario = scenario::named(name).ok_or_else(|| format!("there is no scenario {name:?}"))?;
+        let hook = hook.parse().map_err(|_| unreadable())?;
+        Ok(Self { scenario, armed: Armed { hook, operation: operation.parse()?, fault: fault.parse()? } })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_case_is_read_back_from_its_name() {
+        let name = "relate-s3/2 api PATCH /api/v1/namespaces/storm/secrets/cloud-credentials #1 409";
+        assert_eq!(name.parse::<Case>().unwrap().to_string(), name);
+        for wrong in ["", "relate-s3 api GET / #1 409", "nothing/1 api GET / #1 409", "relate-s3/1 api GET / #1 418"] {
+            assert!(wrong.parse::<Case>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_difference_names_its_object() {
+        let lines = ["Service a/b: .spec is 1 and not 2", "Secret c is missing", "Pod d should not be there"];
+        let objects: Vec<_> = objects_of(lines.map(str::to_owned).to_vec()).collect();
+        assert_eq!(objects, ["Service a/b", "Secret c", "Pod d"]);
+    }
+}

@@ -1,0 +1,129 @@
+//! What an API server stores, as bytes: kept, and put back exactly, with all that only the server can write.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, body::Bytes};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Where everything is stored, and what comes behind it.
+const ALL: (&str, &str) = ("/registry/", "/registry0");
+
+/// What belongs to the server itself and to no state of a cluster.
+const NOT_STATE: [&str; 6] = [
+    "/registry/leases/",
+    "/registry/events/",
+    "/registry/masterleases/",
+    "/registry/ranges/",
+    "/registry/apiregistration.k8s.io/",
+    "/registry/health",
+];
+
+/// Why what is stored cannot be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum EtcdError {
+    /// It does not answer.
+    #[error("etcd does not answer")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It refuses.
+    #[error("etcd refuses: {0}")]
+    Refused(String),
+    /// It answers something else.
+    #[error("etcd answers what cannot be read")]
+    Answer(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// An etcd, by its gateway for JSON.
+#[derive(Clone, Debug)]
+pub(super) struct Etcd {
+    address: SocketAddr,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+/// Everything that was stored at one time, by its key.
+#[derive(Clone, Debug)]
+pub(super) struct Stored(BTreeMap<String, Entry>);
+
+#[derive(Clone, Debug, Deserialize)]
+struct Entry {
+    key: String,
+    #[serde(default)]
+    value: String,
+    mod_revision: String,
+}
+
+#[derive(Deserialize)]
+struct Range {
+    #[serde(default)]
+    kvs: Vec<Entry>,
+}
+
+impl Etcd {
+    pub(super) fn at(address: SocketAddr) -> Self {
+        Self { address, client: Client::builder(TokioExecutor::new()).build_http() }
+    }
+
+    /// Returns everything that is stored now.
+    pub(super) async fn keep(&self) -> Result<Stored, EtcdError> {
+        Ok(Stored(self.range(false).await?))
+    }
+
+    /// Makes everything as it was. Returns whether a kind of object was defined or forgotten by that.
+    pub(super) async fn put_back(&self, stored: &mut Stored) -> Result<bool, EtcdError> {
+        let now = self.range(true).await?;
+        let differs =
+            |key: &String, entry: &Entry| now.get(key).map(|now| &now.mod_revision) != Some(&entry.mod_revision);
+        let lost: Vec<_> = stored.0.iter().filter(|(key, entry)| differs(key, entry)).map(|(_, entry)| entry).collect();
+        let new: Vec<_> = now.iter().filter(|(key, _)| !stored.0.contains_key(*key)).map(|(_, entry)| entry).collect();
+        if lost.is_empty() && new.is_empty() {
+            return Ok(false);
+        }
+        let puts = lost.iter().map(|entry| json!({"request_put": {"key": entry.key, "value": entry.value}}));
+        let deletions = new.iter().map(|entry| json!({"request_delete_range": {"key": entry.key}}));
+        let is_definition = |entry: &&&Entry| {
+            STANDARD.decode(&entry.key).is_ok_and(|key| key.starts_with(b"/registry/apiextensions.k8s.io/"))
+        };
+        let redefined = lost.iter().chain(&new).filter(is_definition).count() > 0;
+        let done = self.ask("txn", &json!({"success": puts.chain(deletions).collect::<Vec<_>>()})).await?;
+        let revision = done["header"]["revision"].as_str().unwrap_or_default().to_owned();
+        let lost: Vec<String> = lost.into_iter().map(|entry| entry.key.clone()).collect();
+        for entry in stored.0.values_mut().filter(|entry| lost.contains(&entry.key)) {
+            entry.mod_revision.clone_from(&revision);
+        }
+        Ok(redefined)
+    }
+
+    async fn range(&self, keys_only: bool) -> Result<BTreeMap<String, Entry>, EtcdError> {
+        let [from, to] = [ALL.0, ALL.1].map(|key| STANDARD.encode(key));
+        let answer = self.ask("range", &json!({"key": from, "range_end": to, "keys_only": keys_only})).await?;
+        let range: Range = serde_json::from_value(answer).map_err(|error| EtcdError::Answer(Box::new(error)))?;
+        let mut entries = BTreeMap::new();
+        for entry in range.kvs {
+            let key = STANDARD.decode(&entry.key).map_err(|error| EtcdError::Answer(Box::new(error)))?;
+            let key = String::from_utf8_lossy(&key).into_owned();
+            if !NOT_STATE.iter().any(|prefix| key.starts_with(prefix)) {
+                entries.insert(key, entry);
+            }
+        }
+        Ok(entries)
+    }
+
+    async fn ask(&self, what: &str, question: &Value) -> Result<Value, EtcdError> {
+        let request = Request::post(format!("http://{}/v3/kv/{what}", self.address))
+            .body(Full::from(question.to_string()))
+            .map_err(|error| EtcdError::Unreachable(Box::new(error)))?;
+        let answer = self.client.request(request).await.map_err(|error| EtcdError::Unreachable(Box::new(error)))?;
+        let is_well = answer.status().is_success();
+        let body = answer.into_body().collect().await.map_err(|error| EtcdError::Answer(Box::new(error)))?.to_bytes();
+        if !is_well {
+            return Err(EtcdError::Refused(String::from_utf8_lossy(&body).into_owned()));
+        }
+        serde_json::from_slice(&body).map_err(|error| EtcdError::Answer(Box::new(error)))
+    }
+}

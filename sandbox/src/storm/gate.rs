@@ -1,0 +1,214 @@
+//! Where every operation of a charm passes: it is counted, noted, and comes to harm if it is the one that is to.
+
+use std::{
+    collections::HashMap,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+
+use super::{
+    fault::Fault,
+    operation::{Door, Operation},
+};
+
+/// How long a charm's process may take until its number is known.
+const START_LIMIT: Duration = Duration::from_secs(5);
+
+/// An operation that was seen.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Seen {
+    /// In which of the hooks, from 0.
+    pub hook: usize,
+    /// What it was.
+    pub operation: Operation,
+}
+
+/// A run of a hook that was seen.
+#[derive(Clone, Debug)]
+pub(super) struct Hook {
+    /// Its name.
+    pub name: String,
+    /// Whether the unit was deposed in it.
+    pub deposed: bool,
+}
+
+/// What is to go wrong.
+#[derive(Clone, Debug)]
+pub(super) struct Armed {
+    /// In which of the hooks, from 0.
+    pub hook: usize,
+    /// With which operation.
+    pub operation: Operation,
+    /// How.
+    pub fault: Fault,
+}
+
+#[derive(Default)]
+struct State {
+    hooks: Vec<Hook>,
+    seen: Vec<Seen>,
+    counts: HashMap<(Door, String), u32>,
+    armed: Option<Armed>,
+    reached: bool,
+    /// The hook and the name of the requests that are refused until its end, and the code.
+    refused: Option<(usize, String, u16)>,
+    group: Option<i32>,
+}
+
+/// The gate of one unit.
+#[derive(Default)]
+pub(super) struct Gate {
+    state: Mutex<State>,
+    runs: Condvar,
+}
+
+impl Gate {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets all that was seen, and lets this go wrong from now on, or nothing.
+    pub(super) fn arm(&self, armed: Option<Armed>) {
+        *self.state() = State { armed, ..State::default() };
+    }
+
+    /// Whether what is to go wrong has gone wrong.
+    pub(super) fn was_reached(&self) -> bool {
+        self.state().reached
+    }
+
+    /// Returns the hooks that have run.
+    pub(super) fn hooks(&self) -> Vec<Hook> {
+        self.state().hooks.clone()
+    }
+
+    /// Returns what was seen.
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        self.state().seen.clone()
+    }
+
+    /// A hook begins.
+    pub(super) fn begins(&self, name: &str) {
+        let mut state = self.state();
+        state.hooks.push(Hook { name: name.to_owned(), deposed: false });
+        state.counts.clear();
+        state.group = None;
+    }
+
+    /// The process of the hook runs in that group.
+    pub(super) fn runs(&self, group: i32) {
+        self.state().group = Some(group);
+        self.runs.notify_all();
+    }
+
+    /// The process of the hook has ended.
+    pub(super) fn ends(&self) {
+        self.state().group = None;
+    }
+
+    /// Notes an operation. Returns what is to happen to it.
+    pub(super) fn passes(&self, door: Door, what: &str) -> Option<Fault> {
+        let mut state = self.state();
+        // Between hooks nobody asks but a process that is about to end.
+        let hook = state.hooks.len().checked_sub(1)?;
+        let count = state.counts.entry((door, what.to_owned())).or_default();
+        *count += 1;
+        let operation = Operation { door, what: what.to_owned(), ordinal: *count };
+        let is_armed =
+            state.armed.as_ref().filter(|armed| armed.hook == hook && armed.operation == operation && !state.reached);
+        let fault = is_armed.map(|armed| armed.fault);
+        state.seen.push(Seen { hook, operation });
+        match fault {
+            Some(Fault::RefusedAlways(code)) => {
+                state.reached = true;
+                state.refused = Some((hook, what.to_owned(), code));
+                Some(Fault::Refused(code))
+            }
+            Some(Fault::Deposed) => {
+                state.reached = true;
+                state.hooks[hook].deposed = true;
+                fault
+            }
+            Some(_) => {
+                state.reached = true;
+                fault
+            }
+            None => match &state.refused {
+                Some((of, refused, code)) if *of == hook && refused == what && door == Door::Api => {
+                    Some(Fault::Refused(*code))
+                }
+                _ => None,
+            },
+        }
+    }
+
+    /// Whether the unit has been deposed in the hook that runs.
+    pub(super) fn is_deposed(&self) -> bool {
+        self.state().hooks.last().is_some_and(|hook| hook.deposed)
+    }
+
+    /// Kills the hook that runs, with all that it has started.
+    pub(super) fn kill(&self) {
+        self.signal(Signal::SIGKILL);
+    }
+
+    /// Tells the hook that runs to end.
+    pub(super) fn terminate(&self) {
+        self.signal(Signal::SIGTERM);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let waited = self.runs.wait_timeout_while(self.state(), START_LIMIT, |state| state.group.is_none());
+        let group = waited.unwrap_or_else(PoisonError::into_inner).0.group;
+        if let Some(group) = group {
+            // What has ended already cannot be ended, and need not be.
+            let _ = killpg(Pid::from_raw(group), signal);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(ordinal: u32) -> Operation {
+        Operation { door: Door::Api, what: "GET /a".into(), ordinal }
+    }
+
+    #[test]
+    fn only_the_operation_that_is_meant_comes_to_harm_and_only_once() {
+        let gate = Gate::default();
+        gate.arm(Some(Armed { hook: 1, operation: request(2), fault: Fault::Cut }));
+        for (hook, expected) in [("a", [None, None, None]), ("b", [None, Some(Fault::Cut), None]), ("b", [None; 3])] {
+            gate.begins(hook);
+            assert_eq!([(); 3].map(|()| gate.passes(Door::Api, "GET /a")), expected);
+        }
+        assert!(gate.was_reached());
+        assert_eq!(gate.seen().len(), 9);
+    }
+
+    #[test]
+    fn what_is_refused_always_is_refused_until_the_hook_ends() {
+        let gate = Gate::default();
+        gate.arm(Some(Armed { hook: 0, operation: request(1), fault: Fault::RefusedAlways(503) }));
+        gate.begins("a");
+        assert_eq!([(); 2].map(|()| gate.passes(Door::Api, "GET /a")), [Some(Fault::Refused(503)); 2]);
+        assert_eq!(gate.passes(Door::Api, "GET /b"), None);
+        gate.begins("a");
+        assert_eq!(gate.passes(Door::Api, "GET /a"), None);
+    }
+
+    #[test]
+    fn what_is_never_done_is_not_reached() {
+        let gate = Gate::default();
+        gate.arm(Some(Armed { hook: 0, operation: request(2), fault: Fault::Cut }));
+        gate.begins("a");
+        assert_eq!(gate.passes(Door::Api, "GET /a"), None);
+        assert!(!gate.was_reached());
+    }
+}

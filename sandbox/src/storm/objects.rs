@@ -1,0 +1,301 @@
+//! The objects of a cluster: where they are, and whether two states of it are the same.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, stream};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, ListParams},
+    core::GroupVersionKind,
+};
+use serde_json::{Value, json};
+
+/// The annotation by which somebody else's change is known.
+pub(super) const EDITED: &str = "storm.test/edited";
+
+/// Every kind of which the charm or Velero has objects: group, version, kind and plural.
+const KINDS: [(&str, &str, &str, &str); 28] = [
+    ("", "v1", "ConfigMap", "configmaps"),
+    ("", "v1", "Namespace", "namespaces"),
+    ("", "v1", "Pod", "pods"),
+    ("", "v1", "Secret", "secrets"),
+    ("", "v1", "Service", "services"),
+    ("", "v1", "ServiceAccount", "serviceaccounts"),
+    ("apps", "v1", "DaemonSet", "daemonsets"),
+    ("apps", "v1", "Deployment", "deployments"),
+    ("apps", "v1", "StatefulSet", "statefulsets"),
+    ("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions"),
+    ("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles"),
+    ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings"),
+    ("rbac.authorization.k8s.io", "v1", "Role", "roles"),
+    ("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings"),
+    ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
+    ("velero.io", "v1", "Backup", "backups"),
+    ("velero.io", "v1", "BackupRepository", "backuprepositories"),
+    ("velero.io", "v1", "BackupStorageLocation", "backupstoragelocations"),
+    ("velero.io", "v1", "DeleteBackupRequest", "deletebackuprequests"),
+    ("velero.io", "v1", "DownloadRequest", "downloadrequests"),
+    ("velero.io", "v1", "PodVolumeBackup", "podvolumebackups"),
+    ("velero.io", "v1", "PodVolumeRestore", "podvolumerestores"),
+    ("velero.io", "v1", "Restore", "restores"),
+    ("velero.io", "v1", "Schedule", "schedules"),
+    ("velero.io", "v1", "ServerStatusRequest", "serverstatusrequests"),
+    ("velero.io", "v1", "VolumeSnapshotLocation", "volumesnapshotlocations"),
+    ("velero.io", "v2alpha1", "DataUpload", "datauploads"),
+    ("velero.io", "v2alpha1", "DataDownload", "datadownloads"),
+];
+
+/// What the server or Juju alone writes, or writes differently each time.
+const SERVERS_OWN: [&str; 13] = [
+    "uid",
+    "resourceVersion",
+    "creationTimestamp",
+    "generation",
+    "observedGeneration",
+    "managedFields",
+    "selfLink",
+    "clusterIP",
+    "clusterIPs",
+    "lastTransitionTime",
+    "lastUpdateTime",
+    // Of an application that is deployed anew.
+    "app.juju.is/uuid",
+    EDITED,
+];
+
+/// All objects, by kind, namespace and name, without what the server alone writes.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Objects {
+    all: BTreeMap<String, Value>,
+    uids: BTreeMap<String, String>,
+}
+
+impl Objects {
+    /// Returns all that there are now.
+    pub(super) async fn read(client: &Client) -> Result<Self, kube::Error> {
+        let lists = stream::iter(KINDS).map(|(group, version, kind, _)| async move {
+            let resource = resource(group, version, kind);
+            let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+            match api.list(&ListParams::default()).await {
+                Ok(list) => Ok((kind, list.items)),
+                // Nobody has defined the kind.
+                Err(kube::Error::Api(status)) if status.code == 404 => Ok((kind, Vec::new())),
+                Err(error) => Err(error),
+            }
+        });
+        let mut objects = Self::default();
+        let mut lists = lists.buffer_unordered(8);
+        while let Some(list) = lists.next().await {
+            let (kind, items) = list?;
+            for item in items.into_iter().filter(|item| !is_systems(kind, item)) {
+                let namespace = item.metadata.namespace.as_deref().map_or(String::new(), |name| format!("{name}/"));
+                let key = format!("{kind} {namespace}{}", item.metadata.name.as_deref().unwrap_or_default());
+                objects.uids.insert(key.clone(), item.metadata.uid.clone().unwrap_or_default());
+                objects.all.insert(key, comparable(json!(item)));
+            }
+        }
+        Ok(objects)
+    }
+
+    /// Returns what is different from how it should be, a line each.
+    pub(super) fn differences(&self, expected: &Self) -> Vec<String> {
+        let missing =
+            expected.all.keys().filter(|key| !self.all.contains_key(*key)).map(|key| format!("{key} is missing"));
+        let mut differences: Vec<_> = missing.collect();
+        for (key, object) in &self.all {
+            match expected.all.get(key) {
+                None => differences.push(format!("{key} should not be there")),
+                Some(expected) if expected == object => {}
+                Some(expected) => {
+                    let mut paths = Vec::new();
+                    compare("", object, expected, &mut paths);
+                    differences.push(format!("{key}: {}", paths.join("; ")));
+                }
+            }
+        }
+        differences
+    }
+
+    /// Returns which objects of `before` have been deleted since, also those that were made anew, of those that `counts`.
+    pub(super) fn lost(&self, before: &Self, counts: impl Fn(&str) -> bool) -> Vec<String> {
+        let kept = |key: &String, uid: &String| self.uids.get(key) == Some(uid);
+        let lost = before.uids.iter().filter(|(key, uid)| counts(key) && !kept(key, uid));
+        lost.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Returns which objects that `counts` are not what they were in `before`.
+    pub(super) fn changed(&self, before: &Self, counts: impl Fn(&str) -> bool) -> Vec<String> {
+        let changed = before.all.iter().filter(|(key, object)| counts(key) && self.all.get(*key) != Some(object));
+        changed.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Returns the objects that hold a text where none but those that `may` are to hold it.
+    pub(super) fn holding(&self, text: &str, may: impl Fn(&str) -> bool) -> Vec<String> {
+        let holding = self.all.iter().filter(|(key, object)| !may(key) && object.to_string().contains(text));
+        holding.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Returns an object, by kind, namespace and name.
+    pub(super) fn get(&self, key: &str) -> Option<&Value> {
+        self.all.get(key)
+    }
+}
+
+/// Whether an object is the API server's own, or a pod, of which the player makes what it likes.
+fn is_systems(kind: &str, object: &DynamicObject) -> bool {
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    let is_kubernetes = |name: &str| name.starts_with("kube-") || name == "default";
+    match kind {
+        "Pod" => true,
+        "Namespace" => is_kubernetes(name),
+        "ClusterRole" | "ClusterRoleBinding" => {
+            object.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key("kubernetes.io/bootstrapping"))
+        }
+        _ => is_kubernetes(namespace),
+    }
+}
+
+fn comparable(mut value: Value) -> Value {
+    strip(&mut value);
+    value
+}
+
+fn strip(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, _| !SERVERS_OWN.contains(&name.as_str()));
+            fields.retain(|name, value| {
+                strip(value);
+                // An empty map is what a map without the server's own, or somebody else's, is left as.
+                !(matches!(name.as_str(), "annotations" | "status")
+                    && value.as_object().is_some_and(|map| map.is_empty()))
+            });
+        }
+        Value::Array(items) => items.iter_mut().for_each(strip),
+        Value::String(text) if text.parse::<jiff::Timestamp>().is_ok() => *value = json!("a time"),
+        // Of a Secret's version, among other things.
+        Value::String(text) if is_hash(text.split(' ').next().unwrap_or_default()) => {
+            let rest = text.split_once(' ').map_or("", |(_, rest)| rest);
+            *value = json!(format!("a hash {rest}"));
+        }
+        _ => {}
+    }
+}
+
+fn is_hash(word: &str) -> bool {
+    word.len() == 16 && word.chars().all(|each| matches!(each, '0'..='9' | 'a'..='f'))
+}
+
+fn compare(path: &str, found: &Value, expected: &Value, differences: &mut Vec<String>) {
+    match (found, expected) {
+        (Value::Object(found), Value::Object(expected)) => {
+            let names: std::collections::BTreeSet<_> = found.keys().chain(expected.keys()).collect();
+            for name in names {
+                let null = Value::Null;
+                let of = |map: &serde_json::Map<String, Value>| map.get(name).unwrap_or(&null).clone();
+                compare(&format!("{path}.{name}"), &of(found), &of(expected), differences);
+            }
+        }
+        (found, expected) if found != expected => {
+            let short = |value: &Value| value.to_string().chars().take(100).collect::<String>();
+            // A Secret's values are nobody's to read.
+            let (found, expected) = if path.starts_with(".data.") && expected.is_string() {
+                ("something else".to_owned(), "what it should be".to_owned())
+            } else {
+                (short(found), short(expected))
+            };
+            differences.push(format!("{path} is {found} and not {expected}"));
+        }
+        _ => {}
+    }
+}
+
+fn resource(group: &str, version: &str, kind: &str) -> ApiResource {
+    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
+}
+
+/// Returns the API of a kind, in a namespace or of the whole cluster.
+pub(super) fn api_of(
+    client: &Client,
+    group: &str,
+    version: &str,
+    kind: &str,
+    namespace: Option<&str>,
+) -> Api<DynamicObject> {
+    let resource = resource(group, version, kind);
+    match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    }
+}
+
+/// Returns the API and the name of the object at a path, if there is an object's name in it.
+pub(super) fn api_at(client: &Client, path: &str) -> Option<(Api<DynamicObject>, String)> {
+    let (group, version, namespace, plural, name) = parts(path)?;
+    let (.., kind, _) = KINDS.iter().find(|known| known.0 == group && known.1 == version && known.3 == plural)?;
+    Some((api_of(client, group, version, kind, namespace), name?.to_owned()))
+}
+
+/// Returns the plural of the kind, and the name, that a path is about.
+pub(super) fn kind_and_name(path: &str) -> Option<(&str, &str)> {
+    let (_, _, _, plural, name) = parts(path)?;
+    Some((plural, name.unwrap_or_default()))
+}
+
+/// A path in its parts: group, version, namespace, plural, name.
+type Parts<'p> = (&'p str, &'p str, Option<&'p str>, &'p str, Option<&'p str>);
+
+fn parts(path: &str) -> Option<Parts<'_>> {
+    let mut words = path.trim_start_matches('/').split('/');
+    let (group, version) = match words.next()? {
+        "api" => ("", words.next()?),
+        "apis" => (words.next()?, words.next()?),
+        _ => return None,
+    };
+    let first = words.next()?;
+    if first != "namespaces" {
+        return Some((group, version, None, first, words.next()));
+    }
+    let Some(namespace) = words.next() else { return Some((group, version, None, "namespaces", None)) };
+    match words.next() {
+        Some(plural) => Some((group, version, Some(namespace), plural, words.next())),
+        None => Some((group, version, None, "namespaces", Some(namespace))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_says_which_object_it_is_about() {
+        for (path, expected) in [
+            ("/api/v1/namespaces", ("", "v1", None, "namespaces", None)),
+            ("/api/v1/namespaces/storm", ("", "v1", None, "namespaces", Some("storm"))),
+            ("/api/v1/namespaces/storm/pods", ("", "v1", Some("storm"), "pods", None)),
+            ("/apis/apps/v1/namespaces/a/deployments/b/status", ("apps", "v1", Some("a"), "deployments", Some("b"))),
+            ("/apis/velero.io/v1/backups", ("velero.io", "v1", None, "backups", None)),
+        ] {
+            assert_eq!(parts(path), Some(expected), "{path}");
+        }
+        assert_eq!(parts("/readyz"), None);
+    }
+
+    fn objects(value: Value) -> Objects {
+        Objects { all: [("Service a/b".to_owned(), comparable(value))].into(), uids: BTreeMap::new() }
+    }
+
+    #[test]
+    fn what_the_server_writes_is_no_difference_and_all_else_is() {
+        let one = objects(
+            json!({"metadata": {"uid": "1", "annotations": {EDITED: "x"}}, "spec": {"a": 1, "clusterIP": "1"}}),
+        );
+        let other = objects(json!({"metadata": {"uid": "2"}, "spec": {"a": 1}}));
+        assert_eq!(one.differences(&other), [] as [&str; 0]);
+        let third = objects(json!({"metadata": {}, "spec": {"a": 2}}));
+        assert_eq!(one.differences(&third), ["Service a/b: .spec.a is 1 and not 2"]);
+        assert_eq!(one.differences(&Objects::default()), ["Service a/b should not be there"]);
+        assert_eq!(Objects::default().differences(&one), ["Service a/b is missing"]);
+    }
+}

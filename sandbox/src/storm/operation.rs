@@ -1,0 +1,192 @@
+//! What a charm does at its boundary, under names that are the same from run to run.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// Parameters of a request without which it would be another one. The others are about the same answer's form or age.
+const TELLING: [&str; 4] = ["watch", "labelSelector", "fieldSelector", "dryRun"];
+
+/// Where an operation passes the charm's boundary.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Door {
+    /// A request to the Kubernetes API.
+    Api,
+    /// A call of a hook tool.
+    Tool,
+    /// A run of the Velero CLI.
+    Cli,
+}
+
+/// One operation of a hook.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub(super) struct Operation {
+    /// Where it passes.
+    pub door: Door,
+    /// What it is: method and path of a request, a tool and what it is asked, a command of the CLI.
+    pub what: String,
+    /// How many of that name the hook has made with it, from 1.
+    pub ordinal: u32,
+}
+
+impl Operation {
+    /// Whether it reads through a watch.
+    pub(super) fn is_watch(&self) -> bool {
+        self.door == Door::Api && self.what.contains("watch=true")
+    }
+
+    /// Whether it asks for something to be changed.
+    pub(super) fn is_write(&self) -> bool {
+        match self.door {
+            Door::Api => is_write(&self.what),
+            Door::Tool => ["-set", "-add", "-remove", "-grant", "-revoke", "-delete"]
+                .iter()
+                .any(|verb| self.what.split(' ').next().is_some_and(|tool| tool.ends_with(verb))),
+            Door::Cli => false,
+        }
+    }
+}
+
+/// Whether a request, as it is named here, asks for something to be changed.
+pub(super) fn is_write(what: &str) -> bool {
+    !(what.starts_with("GET ") || what.contains("dryRun=") || what.contains("selfsubject"))
+}
+
+/// The name of a request.
+pub(super) fn request(method: &str, path_and_query: &str) -> String {
+    let Ok(url) = Url::parse(&format!("http://server{path_and_query}")) else {
+        return format!("{method} {path_and_query}");
+    };
+    let telling: Vec<String> = url
+        .query_pairs()
+        .filter(|(name, _)| TELLING.contains(&name.as_ref()))
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let mark = if telling.is_empty() { "" } else { "?" };
+    format!("{method} {}{mark}{}", without_chance(url.path()), telling.join("&"))
+}
+
+/// The name of a call of a tool. Values that it is to keep or say are left out: they may hold the time.
+pub(super) fn tool(tool: &str, arguments: &[String]) -> String {
+    let kept: Vec<&str> = match tool {
+        "juju-log" | "state-set" | "relation-set" | "secret-set" | "secret-add" => Vec::new(),
+        "status-set" | "action-set" | "action-log" => {
+            arguments.iter().map(String::as_str).filter(|each| !each.starts_with('-')).take(1).collect()
+        }
+        _ => arguments.iter().map(String::as_str).filter(|each| !matches!(*each, "--format" | "json")).collect(),
+    };
+    without_chance(&[&[tool], kept.as_slice()].concat().join(" "))
+}
+
+/// The name of a run of the CLI: its command, and neither its flags nor what they say.
+pub(super) fn cli(arguments: &[String]) -> String {
+    let words = arguments.iter().map(String::as_str).take_while(|word| !word.starts_with('-'));
+    let dry = if arguments.iter().any(|word| word == "--dry-run") { " --dry-run" } else { "" };
+    format!("velero {}{dry}", words.collect::<Vec<_>>().join(" "))
+}
+
+/// Replaces what is made by chance: the names that a server makes up, and those of secrets.
+fn without_chance(text: &str) -> String {
+    let mut kept = Vec::new();
+    for part in text.split('/') {
+        let part = match part.strip_prefix("velero-operator-") {
+            Some(rest) if rest.len() == 5 && rest.chars().all(char::is_alphanumeric) => "velero-operator-*",
+            _ => part,
+        };
+        kept.push(part);
+    }
+    let text = kept.join("/");
+    match text.find("secret:") {
+        Some(at) => {
+            let end = text[at..].find(' ').map_or(text.len(), |end| at + end);
+            format!("{}secret:*{}", &text[..at], &text[end..])
+        }
+        None => text,
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let door = match self.door {
+            Door::Api => "api",
+            Door::Tool => "tool",
+            Door::Cli => "cli",
+        };
+        write!(formatter, "{door} {} #{}", self.what, self.ordinal)
+    }
+}
+
+impl FromStr for Operation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = || {
+            let (door, rest) = text.split_once(' ')?;
+            let (what, ordinal) = rest.rsplit_once(" #")?;
+            let door = match door {
+                "api" => Door::Api,
+                "tool" => Door::Tool,
+                "cli" => Door::Cli,
+                _ => return None,
+            };
+            Some(Self { door, what: what.to_owned(), ordinal: ordinal.parse().ok()? })
+        };
+        parse().ok_or_else(|| format!("{text:?} is no operation"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_request_has_the_same_name_whenever_it_is_made() {
+        let watch = "/api/v1/namespaces/storm/pods?&watch=true&timeoutSeconds=290&labelSelector=component%3Dvelero\
+                     &allowWatchBookmarks=true&resourceVersion=4711";
+        assert_eq!(
+            request("GET", watch),
+            "GET /api/v1/namespaces/storm/pods?watch=true&labelSelector=component=velero"
+        );
+        let apply = "/api/v1/namespaces/storm/services/velero-metrics?&force=true&fieldManager=velero-operator";
+        assert_eq!(request("PATCH", apply), "PATCH /api/v1/namespaces/storm/services/velero-metrics");
+        let asked = "/apis/velero.io/v1/namespaces/storm/serverstatusrequests/velero-operator-x7k2p";
+        assert_eq!(
+            request("DELETE", asked),
+            "DELETE /apis/velero.io/v1/namespaces/storm/serverstatusrequests/velero-operator-*"
+        );
+        assert_eq!(request("GET", "/apis/apps/v1/velero-operator-units"), "GET /apis/apps/v1/velero-operator-units");
+    }
+
+    #[test]
+    fn what_a_tool_is_to_say_is_no_part_of_its_name() {
+        assert_eq!(tool("status-set", &words("-- waiting for#1")), "status-set waiting");
+        assert_eq!(tool("relation-get", &words("--format json -r s3:1 - s3/0")), "relation-get -r s3:1 - s3/0");
+        assert_eq!(tool("secret-get", &words("secret:abc --refresh")), "secret-get secret:* --refresh");
+        assert_eq!(tool("juju-log", &words("--log-level INFO text")), "juju-log");
+    }
+
+    #[test]
+    fn an_operation_is_read_back_from_its_name() {
+        for operation in [
+            Operation { door: Door::Api, what: "GET /api/v1/nodes?watch=true".into(), ordinal: 2 },
+            Operation { door: Door::Cli, what: cli(&words("install --dry-run -o yaml")), ordinal: 1 },
+        ] {
+            assert_eq!(operation.to_string().parse(), Ok(operation));
+        }
+        assert!("api GET /".parse::<Operation>().is_err());
+    }
+
+    #[test]
+    fn a_trial_changes_nothing() {
+        let operation = |what: &str| Operation { door: Door::Api, what: what.to_owned(), ordinal: 1 };
+        assert!(operation("PATCH /api/v1/namespaces/storm/services/a").is_write());
+        assert!(!operation("PATCH /api/v1/namespaces/storm/services/a?dryRun=All").is_write());
+        assert!(!operation("GET /api/v1/nodes").is_write());
+    }
+}

@@ -1,0 +1,139 @@
+//! The hooks that a storm goes through: how a cluster and a model come to where they begin, and what is then done.
+
+/// The application.
+pub(super) const APPLICATION: &str = "velero-operator";
+
+/// One thing that a user, Juju or somebody else does.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    /// Another Velero is there, in a namespace of its own, with a backup.
+    Neighbour,
+    /// The charm is deployed, and trusted.
+    Deploy,
+    /// An application at the other side of an endpoint: endpoint, interface.
+    Relate(&'static str, &'static str),
+    /// It says where the bucket is, and how to use it.
+    PublishBucket,
+    /// It says other keys of the same bucket.
+    PublishOtherKeys,
+    /// It says another folder of the same bucket.
+    PublishOtherPath,
+    /// It says this: endpoint, and keys with values.
+    Publish(&'static str, &'static [(&'static str, &'static str)]),
+    /// An application that wants the charm's metrics or dashboards: endpoint, interface.
+    RelateRequirer(&'static str, &'static str),
+    /// The relation at that endpoint is removed.
+    RemoveRelation(&'static str),
+    /// An option gets a value.
+    Configure(&'static str, &'static str),
+    /// The namespace has a Secret for a registry.
+    PullSecret,
+    /// The cluster holds a completed backup.
+    BackedUp,
+    /// Juju's hook every five minutes.
+    UpdateStatus,
+    /// The charm is refreshed to a revision that is the same.
+    Refresh,
+    /// The unit's pod is replaced.
+    ReplacePod,
+    /// The application is removed.
+    Remove,
+    /// An action, with its only parameter.
+    Act(&'static str, &'static str, &'static str),
+}
+
+/// A way to some hooks, and they.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scenario {
+    /// Its name.
+    pub name: &'static str,
+    /// What is done before.
+    pub before: &'static [Step],
+    /// What is done while something goes wrong.
+    pub then: &'static [Step],
+}
+
+const S3: Step = Step::Relate("s3-credentials", "s3");
+const BACKUPS: Step = Step::Relate("velero-backups", "velero_backup_config");
+const DECLARATION: Step = Step::Publish(
+    "velero-backups",
+    &[
+        ("app", "ledger"),
+        ("relation_name", "backups"),
+        ("model", "apps"),
+        ("spec", r#"{"include_namespaces": ["ledger"], "schedule": "0 3 * * *", "ttl": "72h"}"#),
+    ],
+);
+
+const fn scenario(name: &'static str, before: &'static [Step], then: &'static [Step]) -> Scenario {
+    Scenario { name, before, then }
+}
+
+/// The option is set while storage is related.
+const fn option(name: &'static str, then: &'static [Step]) -> Scenario {
+    scenario(name, READY, then)
+}
+
+const READY: &[Step] = &[Step::Neighbour, Step::Deploy, Step::PullSecret, S3, Step::PublishBucket, Step::BackedUp];
+
+/// All of them, in the order in which a user meets them.
+pub(super) const SCENARIOS: &[Scenario] = &[
+    scenario("deploy", &[], &[Step::Deploy]),
+    scenario("deploy-beside-another", &[Step::Neighbour], &[Step::Deploy]),
+    scenario("relate-s3", &[Step::Neighbour, Step::Deploy], &[S3, Step::PublishBucket]),
+    scenario("update-status", READY, &[Step::UpdateStatus]),
+    scenario("other-keys", READY, &[Step::PublishOtherKeys]),
+    scenario("other-path", READY, &[Step::PublishOtherPath]),
+    option("node-agent-on", &[Step::Configure("use-node-agent", "true")]),
+    scenario(
+        "node-agent-off",
+        &[
+            Step::Neighbour,
+            Step::Deploy,
+            S3,
+            Step::PublishBucket,
+            Step::BackedUp,
+            Step::Configure("use-node-agent", "true"),
+        ],
+        &[Step::Configure("use-node-agent", "false")],
+    ),
+    option("default-volumes-to-fs-backup", &[Step::Configure("default-volumes-to-fs-backup", "true")]),
+    option("velero-image", &[Step::Configure("velero-image", "velero/velero:v1.18.1")]),
+    option("plugin-image", &[Step::Configure("velero-aws-plugin-image", "velero/velero-plugin-for-aws:v1.13.0")]),
+    option("server-settings", &[Step::Configure("server", "log-level: debug")]),
+    option("pull-secrets", &[Step::Configure("image-pull-secrets", "registry")]),
+    option("storage-mode", &[Step::Configure("storage-mode", "recovery")]),
+    option("relate-backups", &[BACKUPS, DECLARATION]),
+    scenario(
+        "end-backups",
+        &[Step::Neighbour, Step::Deploy, S3, Step::PublishBucket, Step::BackedUp, BACKUPS, DECLARATION],
+        &[Step::RemoveRelation("velero-backups")],
+    ),
+    option("relate-metrics", &[Step::RelateRequirer("metrics-endpoint", "prometheus_scrape")]),
+    option("relate-dashboards", &[Step::RelateRequirer("grafana-dashboard", "grafana_dashboard")]),
+    scenario("upgrade-charm", READY, &[Step::Refresh]),
+    scenario("replace-pod", READY, &[Step::ReplacePod]),
+    scenario("end-s3", READY, &[Step::RemoveRelation("s3-credentials")]),
+    scenario("create-backup", READY, &[Step::Act("run", "command", "backup create storm")]),
+    scenario("remove", READY, &[Step::Remove]),
+    scenario("remove-the-last", &[Step::Deploy, S3, Step::PublishBucket, Step::BackedUp], &[Step::Remove]),
+];
+
+/// Returns the scenario of that name.
+pub(super) fn named(name: &str) -> Option<&'static Scenario> {
+    SCENARIOS.iter().find(|scenario| scenario.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_scenario_is_found_by_its_own_name() {
+        for scenario in SCENARIOS {
+            assert_eq!(SCENARIOS.iter().filter(|other| other.name == scenario.name).count(), 1, "{}", scenario.name);
+            assert!(named(scenario.name).is_some() && !scenario.then.is_empty());
+        }
+        assert!(named("nothing").is_none());
+    }
+}

@@ -1,0 +1,397 @@
+//! A cluster and a model, in which one case after the other takes place: each begins where its scenario does.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api,
+    api::{DynamicObject, Patch, PatchParams, PostParams},
+};
+use serde_json::{Map, Value, json};
+use tokio::runtime::Handle;
+
+use super::{
+    api_proxy::{ApiProxy, ApiProxyError},
+    cli_door::{self, CliDoor},
+    control_plane::{ControlPlane, ControlPlaneError},
+    etcd::{EtcdError, Stored},
+    gate::Gate,
+    juju_door::JujuDoor,
+    objects::{self, Objects},
+    player::{Memory, Player},
+    scenario::{APPLICATION, Scenario, Step},
+};
+use crate::{
+    host::ClusterAccess,
+    juju::{self, DeployOptions, HookRecord, Model, Scripted, UnitName, Whose},
+    object_store::{BucketError, S3Access, S3Error, S3Server},
+    progress::Progress,
+};
+
+/// The model, and so the namespace.
+pub(super) const MODEL: &str = "storm";
+
+/// The namespace of another Velero.
+pub(super) const NEIGHBOUR: &str = "neighbour";
+
+/// The bucket of all cases.
+const BUCKET: &str = "storm";
+
+/// Keys that the store knows beside its first ones.
+const OTHER_KEYS: (&str, &str) = ("storm-other-access", "storm-other-secret-key");
+
+/// Why a case cannot take place.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// There is no cluster.
+    #[error("a storm needs an API server")]
+    ControlPlane(#[from] ControlPlaneError),
+    /// There is no way to it.
+    #[error("a storm needs to stand between the charm and its API server")]
+    ApiProxy(#[from] ApiProxyError),
+    /// The store does not run.
+    #[error("a storm needs an object store")]
+    Store(#[from] S3Error),
+    /// The store has no bucket.
+    #[error("a storm needs a bucket")]
+    Bucket(#[from] BucketError),
+    /// Files cannot be used.
+    #[error("a storm needs files")]
+    Files(#[from] io::Error),
+    /// The cluster does not do what it is told.
+    #[error("the cluster does not do what the storm tells it")]
+    Cluster(#[source] Box<kube::Error>),
+    /// The cluster cannot be put back.
+    #[error("the cluster cannot be made what it was")]
+    Etcd(#[from] EtcdError),
+    /// Juju does not do what it is told.
+    #[error("Juju refuses {step}")]
+    Juju {
+        /// What it was to do.
+        step: String,
+        /// Why not.
+        #[source]
+        source: Box<juju::Error>,
+    },
+    /// Without any fault something is not as it should be.
+    #[error("without any fault {scenario} does not end well: {reason}")]
+    Calm {
+        /// The scenario.
+        scenario: &'static str,
+        /// What is not.
+        reason: String,
+    },
+}
+
+impl From<kube::Error> for StageError {
+    fn from(error: kube::Error) -> Self {
+        Self::Cluster(Box::new(error))
+    }
+}
+
+/// Where a scenario begins.
+pub(super) struct Beginning {
+    stored: Stored,
+    memory: Memory,
+    model: PathBuf,
+    objects: Objects,
+}
+
+impl Beginning {
+    /// The objects that are there.
+    pub(super) fn objects(&self) -> &Objects {
+        &self.objects
+    }
+}
+
+/// One cluster with one model.
+pub(super) struct Stage {
+    runtime: Handle,
+    plane: ControlPlane,
+    pub(super) gate: Arc<Gate>,
+    pub(super) juju_door: Arc<JujuDoor>,
+    pub(super) cli_door: CliDoor,
+    pub(super) proxy: ApiProxy,
+    pub(super) player: Arc<Player>,
+    pub(super) model: Model,
+    store: S3Server,
+    /// As everything is before anything is done.
+    empty: Stored,
+}
+
+impl Stage {
+    /// Starts all of it, for the charm in a folder.
+    pub(super) async fn start(charm: &Path, program: &Path, progress: &Progress) -> Result<Self, StageError> {
+        let plane = ControlPlane::start(progress).await?;
+        let folder = plane.folder().to_owned();
+        let gate = Arc::new(Gate::default());
+        let player = Arc::new(Player::new(plane.client().clone(), MODEL));
+        player.make_node().await?;
+        let way = ApiProxy::start(plane.address(), plane.authority(), Arc::clone(&gate), Arc::clone(&player)).await?;
+        let cli_door = CliDoor::open(Arc::clone(&gate))?;
+        cli_door.furnish(charm, program, &cli_door::folder(&folder))?;
+        let access = ClusterAccess {
+            service_port: way.address().port(),
+            certificate_authority: way.authority().to_owned(),
+            ..plane.access()
+        };
+        let juju_door = Arc::new(JujuDoor::new(Arc::clone(&gate)));
+        let refused = |source| StageError::Juju { step: "a model".into(), source: Box::new(source) };
+        let boundary: Arc<dyn juju::Boundary> = Arc::clone(&juju_door) as _;
+        let model = Model::new(access, MODEL, &folder.join("juju"), program).map_err(refused)?.watched_by(boundary);
+        model.automatically_retry_hooks(false).map_err(refused)?;
+        let store = S3Server::start(&plane.access(), &folder.join("s3"), progress).await?;
+        store.access().bucket(BUCKET)?;
+        store.create_user(OTHER_KEYS.0, OTHER_KEYS.1).await?;
+        let empty = plane.etcd().keep().await?;
+        let runtime = Handle::current();
+        Ok(Self { runtime, plane, gate, juju_door, cli_door, proxy: way, player, model, store, empty })
+    }
+
+    /// Waits for what is asked of the cluster.
+    pub(super) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    /// Where what is asked of the cluster runs.
+    pub(super) fn handle(&self) -> Handle {
+        self.runtime.clone()
+    }
+
+    /// What may be in one Secret, and nowhere else.
+    pub(super) fn secrets(&self) -> [String; 4] {
+        let S3Access { access_key, secret_key, .. } = self.store.access().clone();
+        [secret_key, OTHER_KEYS.1.to_owned(), access_key, OTHER_KEYS.0.to_owned()]
+    }
+
+    /// Makes the cluster and the model what they are where a scenario begins, and keeps that.
+    pub(super) fn prepare(&mut self, scenario: &'static Scenario) -> Result<Beginning, StageError> {
+        let mut empty = self.empty.clone();
+        self.wait(self.plane.etcd().put_back(&mut empty))?;
+        self.empty = empty;
+        self.player.remember(Memory::new());
+        self.forget_model()?;
+        self.gate.arm(None);
+        for step in scenario.before {
+            self.take(step)?;
+        }
+        for _ in 0..2 {
+            self.update_status()?;
+        }
+        let model = self.plane.folder().join("beginnings").join(scenario.name);
+        if model.exists() {
+            std::fs::remove_dir_all(&model)?;
+        }
+        self.model.keep(&model).map_err(|source| refused("to keep the model", source))?;
+        let objects = self.objects()?;
+        let stored = self.wait(self.plane.etcd().keep())?;
+        Ok(Beginning { stored, memory: self.player.memory(), model, objects })
+    }
+
+    fn forget_model(&self) -> Result<(), StageError> {
+        std::fs::remove_dir_all(self.model.directory())?;
+        let again = self.model.automatically_retry_hooks(false);
+        again.map_err(|source| refused("a new model", source))
+    }
+
+    /// Goes back to where a scenario begins.
+    pub(super) fn go_back(&self, beginning: &mut Beginning) -> Result<(), StageError> {
+        let redefined = self.wait(self.plane.etcd().put_back(&mut beginning.stored))?;
+        self.player.remember(beginning.memory.clone());
+        self.model.put_back(&beginning.model).map_err(|source| refused("to put the model back", source))?;
+        if redefined {
+            self.wait(self.until_served(beginning))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the API server serves the kinds that are defined, and no others.
+    async fn until_served(&self, beginning: &Beginning) -> Result<(), StageError> {
+        let wanted = beginning.objects.get("CustomResourceDefinition backups.velero.io").is_some();
+        // It follows its definitions within a moment, and tells nobody.
+        for _ in 0..200 {
+            let served = Objects::read(self.plane.client()).await.is_ok_and(|now| now == beginning.objects);
+            let request = http::Request::get("/apis/velero.io/v1/backups").body(Vec::new());
+            let answered = match request {
+                Ok(request) => self.plane.client().request_text(request).await.is_ok(),
+                Err(_) => false,
+            };
+            if served && answered == wanted {
+                return Ok(());
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let now = Objects::read(self.plane.client()).await?;
+        Err(StageError::Calm { scenario: "going back", reason: now.differences(&beginning.objects).join("\n") })
+    }
+
+    /// Returns all objects as they are now.
+    pub(super) fn objects(&self) -> Result<Objects, StageError> {
+        Ok(self.wait(Objects::read(self.plane.client()))?)
+    }
+
+    /// Has the hook run that comes every five minutes, and the rest of the world act on it.
+    pub(super) fn update_status(&self) -> Result<Vec<HookRecord>, StageError> {
+        let records = self.model.update_status().map_err(|source| refused("update-status", source))?;
+        self.wait(self.player.play());
+        Ok(records)
+    }
+
+    /// Has Juju try the failed hook of the unit again, if one has failed.
+    pub(super) fn retry(&self) -> Result<Option<Vec<HookRecord>>, StageError> {
+        match self.model.resolved(&unit(), true) {
+            Ok(records) => {
+                self.wait(self.player.play());
+                Ok(Some(records))
+            }
+            Err(
+                juju::Error::NotInError(_) | juju::Error::UnitNotFound { .. } | juju::Error::ApplicationNotFound { .. },
+            ) => Ok(None),
+            Err(source) => Err(refused("to try again", source)),
+        }
+    }
+
+    /// Returns what the unit says of itself, as `word: message`; nothing where it has gone.
+    pub(super) fn status(&self) -> Result<Option<String>, StageError> {
+        let state = self.model.status().map_err(|source| refused("to tell the status", source))?;
+        let unit =
+            state.applications.get(APPLICATION).and_then(|application| application.units.get(&unit().to_string()));
+        Ok(unit.map(|unit| {
+            let word = serde_json::to_value(unit.workload_status.value).unwrap_or_default();
+            format!("{}: {}", word.as_str().unwrap_or_default(), unit.workload_status.message)
+        }))
+    }
+
+    /// Does one step, with all hooks that follow from it.
+    pub(super) fn take(&self, step: &Step) -> Result<Vec<HookRecord>, StageError> {
+        let done = self.juju(step).map_err(|source| refused(&format!("{step:?}"), source));
+        let records = match done {
+            Ok(Some(records)) => records,
+            Ok(None) => self.wait(self.others(step)).map(|()| Vec::new())?,
+            Err(error) => return Err(error),
+        };
+        self.wait(self.player.play());
+        Ok(records)
+    }
+
+    fn juju(&self, step: &Step) -> Result<Option<Vec<HookRecord>>, juju::Error> {
+        let model = &self.model;
+        let s3 = self.store.access();
+        let bucket = |more: &[(&str, &str)]| {
+            let fields = [
+                ("bucket", BUCKET),
+                ("endpoint", s3.endpoint.as_str()),
+                ("access-key", s3.access_key.as_str()),
+                ("secret-key", s3.secret_key.as_str()),
+            ];
+            self.publish("s3-credentials", &[&fields[..], more].concat())
+        };
+        Ok(Some(match step {
+            Step::Neighbour | Step::BackedUp | Step::PullSecret => return Ok(None),
+            Step::Deploy => {
+                let options = DeployOptions { trust: true, ..DeployOptions::default() };
+                model.deploy(&cli_door::folder(self.plane.folder()), &options)?
+            }
+            Step::Relate(endpoint, interface) => {
+                model.deploy_scripted(&Scripted::provider(&other_side(endpoint), "other", interface))?;
+                model.integrate(&format!("{APPLICATION}:{endpoint}"), &other_side(endpoint))?.1
+            }
+            Step::RelateRequirer(endpoint, interface) => {
+                model.deploy_scripted(&Scripted::requirer(&other_side(endpoint), "other", interface))?;
+                model.integrate(&format!("{APPLICATION}:{endpoint}"), &other_side(endpoint))?.1
+            }
+            Step::PublishBucket => bucket(&[])?,
+            Step::PublishOtherKeys => bucket(&[("access-key", OTHER_KEYS.0), ("secret-key", OTHER_KEYS.1)])?,
+            Step::PublishOtherPath => bucket(&[("path", "elsewhere")])?,
+            Step::Publish(endpoint, fields) => self.publish(endpoint, fields)?,
+            Step::RemoveRelation(endpoint) => {
+                model.remove_relation(&format!("{APPLICATION}:{endpoint}"), &other_side(endpoint))?
+            }
+            Step::Configure(option, value) => model.configure(APPLICATION, option, value)?,
+            Step::UpdateStatus => model.update_status()?,
+            Step::Refresh => model.refresh(APPLICATION, &cli_door::folder(self.plane.folder()))?,
+            Step::ReplacePod => model.replace_pod(&unit())?,
+            Step::Remove => model.remove_application(APPLICATION, false)?,
+            Step::Act(action, parameter, value) => {
+                let parameters = Map::from_iter([((*parameter).to_owned(), Value::from(*value))]);
+                model.run_action(&unit(), action, &parameters)?.record.into_iter().collect()
+            }
+        }))
+    }
+
+    fn publish(&self, endpoint: &str, fields: &[(&str, &str)]) -> Result<Vec<HookRecord>, juju::Error> {
+        let state = self.model.state()?;
+        let relation = state.relations_of(APPLICATION, endpoint).next().map(|relation| relation.id).unwrap_or_default();
+        let bag: BTreeMap<_, _> = fields.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        self.model.write_databag(relation, &Whose::Application(other_side(endpoint)), &bag)
+    }
+
+    async fn others(&self, step: &Step) -> Result<(), StageError> {
+        match step {
+            Step::Neighbour => self.neighbour().await,
+            Step::PullSecret => {
+                let secret = json!({"metadata": {"name": "registry", "namespace": MODEL},
+                    "type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": "{\"auths\":{}}"}});
+                self.make("", "v1", "Secret", secret).await
+            }
+            Step::BackedUp => {
+                let namespaces: Api<Namespace> = Api::all(self.plane.client().clone());
+                if namespaces.get_opt(NEIGHBOUR).await?.is_some() {
+                    self.make("velero.io", "v1", "Backup", backup(NEIGHBOUR)).await?;
+                }
+                self.make("velero.io", "v1", "Backup", backup(MODEL)).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes another Velero, as somebody has installed it by hand.
+    async fn neighbour(&self) -> Result<(), StageError> {
+        let namespaces: Api<Namespace> = Api::all(self.plane.client().clone());
+        let namespace = serde_json::from_value(json!({"metadata": {"name": NEIGHBOUR}})).map_err(io::Error::from)?;
+        namespaces.create(&PostParams::default(), &namespace).await?;
+        let labels = json!({"component": "velero", "deploy": "velero"});
+        let deployment = json!({"metadata": {"name": "velero", "namespace": NEIGHBOUR, "labels": labels},
+            "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "velero", "image": "velero/velero:v1.18.3"}]}}}});
+        self.make("apps", "v1", "Deployment", deployment).await?;
+        let secret = json!({"metadata": {"name": "cloud-credentials", "namespace": NEIGHBOUR}, "stringData": {"creds": "theirs"}});
+        self.make("", "v1", "Secret", secret).await
+    }
+
+    async fn make(&self, group: &str, version: &str, kind: &str, mut object: Value) -> Result<(), StageError> {
+        object["apiVersion"] = json!(if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") });
+        object["kind"] = json!(kind);
+        let object: DynamicObject = serde_json::from_value(object).map_err(io::Error::from)?;
+        let api = objects::api_of(self.plane.client(), group, version, kind, object.metadata.namespace.as_deref());
+        let name = object.metadata.name.clone().unwrap_or_default();
+        api.patch(&name, &PatchParams::apply("somebody"), &Patch::Apply(&object)).await?;
+        Ok(())
+    }
+}
+
+fn backup(namespace: &str) -> Value {
+    json!({"metadata": {"name": "nightly", "namespace": namespace, "labels": {"velero.io/storage-location": "default"}},
+        "spec": {"storageLocation": "default", "ttl": "720h0m0s"},
+        "status": {"phase": "Completed", "startTimestamp": "2026-01-31T01:00:00Z", "completionTimestamp": "2026-01-31T01:01:00Z",
+            "expiration": "2036-01-31T01:00:00Z"}})
+}
+
+/// The application at the other side of an endpoint.
+fn other_side(endpoint: &str) -> String {
+    format!("{endpoint}-other")
+}
+
+/// The only unit.
+fn unit() -> UnitName {
+    UnitName::new(APPLICATION, 0)
+}
+
+fn refused(step: &str, source: juju::Error) -> StageError {
+    StageError::Juju { step: step.to_owned(), source: Box::new(source) }
+}
