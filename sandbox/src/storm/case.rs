@@ -210,13 +210,13 @@ impl Case {
         if retried == 0 {
             records.extend(stage.update_status()?);
         }
+        let mut objects = stage.objects()?;
         // Where Juju itself tries again, one more hook may be needed.
-        let mut differences = stage.objects()?.differences(&calm.objects);
-        if !differences.is_empty() || stage.status()? != calm.status {
+        if objects != calm.objects || stage.status()? != calm.status {
             records.extend(stage.update_status()?);
-            differences = stage.objects()?.differences(&calm.objects);
+            objects = stage.objects()?;
         }
-        wrong.extend(differences);
+        wrong.extend(objects.differences(&calm.objects));
         let status = stage.status()?;
         if status != calm.status {
             wrong.push(format!("the status is {status:?} and not {:?}", calm.status));
@@ -228,45 +228,36 @@ impl Case {
         if !more.is_empty() {
             wrong.push(format!("a further hook writes: {}", more.join(", ")));
         }
-        self.check_others(stage, beginning, calm, &mut wrong)?;
-        check_secrets(stage, &records, log_before, &mut wrong)?;
+        check_others(&objects, beginning, calm, &mut wrong);
+        check_secrets(stage, &objects, &records, log_before, &mut wrong)?;
         for record in records.iter().filter(|record| record.outcome.wall > BOUND) {
             wrong.push(format!("the hook {} took {} s", record.name, record.outcome.wall.as_secs()));
         }
         Ok(if wrong.is_empty() { Verdict::Well } else { Verdict::Badly(wrong) })
     }
+}
 
-    /// Looks for what is not the charm's, and was changed or deleted; an object that was made anew has another identity.
-    fn check_others(
-        &self,
-        stage: &Stage,
-        beginning: &Beginning,
-        calm: &Calm,
-        wrong: &mut Vec<String>,
-    ) -> Result<(), StageError> {
-        let now = stage.objects()?;
-        let neighbours = format!(" {NEIGHBOUR}/");
-        let is_others = |key: &str| key.contains(&neighbours) || key.starts_with("Namespace ");
-        for key in now.lost(beginning.objects(), is_others) {
-            wrong.push(format!("{key} was deleted"));
-        }
-        for key in now.changed(beginning.objects(), |key| key.contains(&neighbours)) {
-            wrong.push(format!("{key} was changed"));
-        }
-        // What the calm scenario keeps, such as the backups, this one has to keep.
-        let kept = calm.objects.lost(beginning.objects(), |key| key.starts_with("Backup "));
-        for key in
-            now.lost(beginning.objects(), |key| key.starts_with("Backup ") && !kept.iter().any(|lost| lost == key))
-        {
-            wrong.push(format!("{key} was deleted"));
-        }
-        Ok(())
+/// Looks for what is not the charm's, and was changed or deleted; an object that was made anew has another identity.
+fn check_others(now: &Objects, beginning: &Beginning, calm: &Calm, wrong: &mut Vec<String>) {
+    let neighbours = format!(" {NEIGHBOUR}/");
+    let is_others = |key: &str| key.contains(&neighbours) || key.starts_with("Namespace ");
+    for key in now.lost(beginning.objects(), is_others) {
+        wrong.push(format!("{key} was deleted"));
+    }
+    for key in now.changed(beginning.objects(), |key| key.contains(&neighbours)) {
+        wrong.push(format!("{key} was changed"));
+    }
+    // What the calm scenario keeps, such as the backups, this one has to keep.
+    let gone = calm.objects.lost(beginning.objects(), |key| key.starts_with("Backup "));
+    for key in now.lost(beginning.objects(), |key| key.starts_with("Backup ") && !gone.iter().any(|lost| lost == key)) {
+        wrong.push(format!("{key} was deleted"));
     }
 }
 
 /// Looks for credentials everywhere but where they belong.
 fn check_secrets(
     stage: &Stage,
+    objects: &Objects,
     records: &[HookRecord],
     log_before: u64,
     wrong: &mut Vec<String>,
@@ -281,7 +272,6 @@ fn check_secrets(
         .map(|record| format!("{} {} {:?} {:?}", record.stdout, record.stderr, record.tools, record.failure))
         .collect();
     let status = stage.status()?.unwrap_or_default();
-    let objects = stage.objects()?;
     for secret in stage.secrets() {
         let encoded = STANDARD.encode(&secret);
         for text in [secret.as_str(), encoded.as_str()] {

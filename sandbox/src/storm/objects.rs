@@ -24,7 +24,7 @@ const KINDS: [(&str, &str, &str, &str); 28] = [
     ("apps", "v1", "DaemonSet", "daemonsets"),
     ("apps", "v1", "Deployment", "deployments"),
     ("apps", "v1", "StatefulSet", "statefulsets"),
-    ("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions"),
+    ("apiextensions.k8s.io", "v1", DEFINITION, "customresourcedefinitions"),
     ("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles"),
     ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings"),
     ("rbac.authorization.k8s.io", "v1", "Role", "roles"),
@@ -44,6 +44,9 @@ const KINDS: [(&str, &str, &str, &str); 28] = [
     ("velero.io", "v2alpha1", "DataUpload", "datauploads"),
     ("velero.io", "v2alpha1", "DataDownload", "datadownloads"),
 ];
+
+/// The kind of those that define kinds.
+const DEFINITION: &str = "CustomResourceDefinition";
 
 /// What the server or Juju alone writes, or writes differently each time.
 const SERVERS_OWN: [&str; 13] = [
@@ -74,14 +77,9 @@ impl Objects {
     /// Returns all that there are now.
     pub(super) async fn read(client: &Client) -> Result<Self, kube::Error> {
         let lists = stream::iter(KINDS).map(|(group, version, kind, _)| async move {
-            let resource = resource(group, version, kind);
-            let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-            match api.list(&ListParams::default()).await {
-                Ok(list) => Ok((kind, list.items)),
-                // Nobody has defined the kind.
-                Err(kube::Error::Api(status)) if status.code == 404 => Ok((kind, Vec::new())),
-                Err(error) => Err(error),
-            }
+            let api = api_of(client, group, version, kind, None);
+            let listed = if kind == DEFINITION { definitions(&api).await } else { listed(&api).await };
+            listed.map(|items| (kind, items))
         });
         let mut objects = Self::default();
         let mut lists = lists.buffer_unordered(8);
@@ -139,6 +137,26 @@ impl Objects {
     pub(super) fn get(&self, key: &str) -> Option<&Value> {
         self.all.get(key)
     }
+}
+
+/// Returns all objects of a kind; none where nobody has defined the kind.
+async fn listed(api: &Api<DynamicObject>) -> Result<Vec<DynamicObject>, kube::Error> {
+    match api.list(&ListParams::default()).await {
+        Ok(list) => Ok(list.items),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns the metadata of all definitions. They are large, and the number of their changes tells as much.
+async fn definitions(api: &Api<DynamicObject>) -> Result<Vec<DynamicObject>, kube::Error> {
+    let listed = api.list_metadata(&ListParams::default()).await?;
+    let definition = |object: kube::core::PartialObjectMeta<DynamicObject>| DynamicObject {
+        types: None,
+        data: json!({"changes": object.metadata.generation}),
+        metadata: object.metadata,
+    };
+    Ok(listed.items.into_iter().map(definition).collect())
 }
 
 /// Whether an object is the API server's own, or a pod, of which the player makes what it likes.

@@ -71,8 +71,8 @@ pub(super) fn request(method: &str, path_and_query: &str) -> String {
 /// The name of a call of a tool. Values that it is to keep or say are left out: they may hold the time.
 pub(super) fn tool(tool: &str, arguments: &[String]) -> String {
     let kept: Vec<&str> = match tool {
-        "juju-log" | "state-set" | "relation-set" | "secret-set" | "secret-add" => Vec::new(),
-        "status-set" | "action-set" | "action-log" => {
+        "action-log" | "juju-log" | "state-set" | "relation-set" | "secret-set" | "secret-add" => Vec::new(),
+        "status-set" | "action-set" => {
             arguments.iter().map(String::as_str).filter(|each| !each.starts_with('-')).take(1).collect()
         }
         _ => arguments.iter().map(String::as_str).filter(|each| !matches!(*each, "--format" | "json")).collect(),

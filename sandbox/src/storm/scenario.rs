@@ -78,8 +78,7 @@ const READY: &[Step] = &[Step::Neighbour, Step::Deploy, Step::PullSecret, S3, St
 
 /// All of them, in the order in which a user meets them.
 pub(super) const SCENARIOS: &[Scenario] = &[
-    scenario("deploy", &[], &[Step::Deploy]),
-    scenario("deploy-beside-another", &[Step::Neighbour], &[Step::Deploy]),
+    scenario("deploy", &[Step::Neighbour], &[Step::Deploy]),
     scenario("relate-s3", &[Step::Neighbour, Step::Deploy], &[S3, Step::PublishBucket]),
     scenario("update-status", READY, &[Step::UpdateStatus]),
     scenario("other-keys", READY, &[Step::PublishOtherKeys]),
