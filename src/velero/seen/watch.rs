@@ -78,7 +78,10 @@ impl Watched {
 
 /// Returns what there is of what is expected: at the beginning, once it is known as a whole, and after each change.
 pub(crate) fn stream(cluster: &Cluster, expected: &Expected) -> impl Stream<Item = Observed> + use<> {
-    let mut kinds = Watches::default();
+    watch(cluster, expected, Watches::default())
+}
+
+fn watch(cluster: &Cluster, expected: &Expected, mut kinds: Watches) -> impl Stream<Item = Observed> + use<> {
     let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
     let velero = watcher::Config::default().labels(COMPONENT_SELECTOR);
     let location_kind = backup_location_kind();
@@ -132,7 +135,7 @@ pub(crate) async fn until(
     deadline: Instant,
     judge: impl Fn(&Expected, &Observed) -> Vec<Trouble>,
 ) -> Result<Observed, ClusterError> {
-    let mut changes = Box::pin(stream(cluster, expected));
+    let mut changes = Box::pin(watch(cluster, expected, Watches { end_when_refused: true, ..Watches::default() }));
     let mut latest = None;
     // Some judgements change with time alone.
     let mut turn = deadline;
@@ -140,7 +143,7 @@ pub(crate) async fn until(
         match timeout_at(turn.min(deadline), changes.next()).await {
             Ok(Some(observed)) => latest = Some(observed),
             Err(_) if turn < deadline => {}
-            // Watches go on for ever; a connection that is lost is made again by the watcher.
+            // Watches go on until one is refused; a connection that is lost is made again by the watcher.
             Ok(None) | Err(_) => break,
         }
         turn = deadline;
@@ -153,7 +156,7 @@ pub(crate) async fn until(
         turn = next_turn(&troubles, observed.at).map_or(deadline, |after| Instant::now() + after);
         latest = Some(observed);
     }
-    // The deadline has passed: the cluster itself is read, in case the watches did not work.
+    // The deadline has passed, or waiting is in vain: the cluster itself is read, in case the watches did not work.
     observed::read(cluster, expected).await
 }
 
@@ -182,6 +185,8 @@ fn lessen(pod: &mut Pod) {
 struct Watches {
     changes: SelectAll<BoxStream<'static, Change>>,
     begun: HashSet<usize>,
+    /// Whether they are over once the server refuses one of them, as for lack of rights: asking again does not help.
+    end_when_refused: bool,
 }
 
 /// What a watch tells.
@@ -191,6 +196,19 @@ enum Change {
     Begun(usize),
     /// Something came, changed or went.
     Other,
+    /// The server does not let this be watched.
+    Refused,
+}
+
+/// Whether the server refuses a watch, so that it would refuse the next one too.
+fn is_refusal(error: &watcher::Error) -> bool {
+    let status = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => status,
+        _ => return false,
+    };
+    matches!(status.code, 400 | 403 | 405 | 422)
 }
 
 impl Watches {
@@ -224,7 +242,7 @@ impl Watches {
                 Ok(_) => Change::Other,
                 Err(error) => {
                     tracing::debug!("a watch was interrupted: {error}");
-                    Change::Other
+                    if is_refusal(&error) { Change::Refused } else { Change::Other }
                 }
             });
         self.changes.push(stream.boxed());
@@ -235,8 +253,10 @@ impl Watches {
     /// whole. Returns nothing when the watches are over.
     async fn whole(&mut self) -> Option<()> {
         loop {
-            if let Change::Begun(number) = self.changes.next().await? {
-                self.begun.insert(number);
+            match self.changes.next().await? {
+                Change::Begun(number) => drop(self.begun.insert(number)),
+                Change::Refused if self.end_when_refused => return None,
+                Change::Other | Change::Refused => {}
             }
             if self.begun.len() == self.changes.len() {
                 return Some(());

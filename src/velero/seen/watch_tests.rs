@@ -103,6 +103,15 @@ async fn at_the_deadline_the_wait_ends_and_the_cluster_itself_is_asked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_may_not_be_watched_is_not_waited_for() {
+    let api = cluster_with_server();
+    api.refuse(|call| (call.verb == Verb::List && call.key.plural == "deployments").then_some(StatusCode::FORBIDDEN));
+    let (ready, judgements, took) = wait(&api, || ()).await;
+    assert!(!ready && judgements == 0 && took < Duration::from_secs(1), "{judgements} judgements in {took:?}");
+    assert!(api.requests().iter().any(|request| request.contains("/deployments/velero")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_judgement_that_changes_with_time_is_made_again_then() {
     let api = cluster_with_server();
     let (begun, judged) = (Instant::now(), RefCell::new(Vec::new()));
