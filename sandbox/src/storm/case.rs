@@ -13,6 +13,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use super::{
     fault::Fault,
     gate::{Armed, Seen},
+    juju_door::Inspect,
     objects::Objects,
     operation::{Door, Operation},
     scenario::{self, Scenario},
@@ -59,8 +60,8 @@ pub(super) struct Calm {
     pub longest: Duration,
     objects: Objects,
     status: Option<String>,
-    /// The objects that were not yet as at the end when the charm said that all is well.
-    unfinished: BTreeSet<String>,
+    /// The objects as they were when a hook of that name was done.
+    after: Vec<(String, Objects)>,
 }
 
 impl Calm {
@@ -85,11 +86,13 @@ impl Calm {
     fn once(stage: &Stage, scenario: &'static Scenario, beginning: &mut Beginning) -> Result<Self, StageError> {
         stage.go_back(beginning)?;
         stage.gate.arm(None);
-        let said = Said::listen(stage);
+        let ended = Said::at_ends(stage);
         let mut longest = Duration::ZERO;
         for step in scenario.then {
             longest = stage.take(step)?.iter().map(|record| record.outcome.wall).fold(longest, Duration::max);
         }
+        let ends = ended.take().into_iter().map(|(_, objects)| objects);
+        stage.juju_door.when_ended(None);
         let hooks: Vec<_> = stage.gate.hooks().into_iter().map(|hook| hook.name).collect();
         let seen = stage.gate.seen();
         let failed = |reason: String| StageError::Calm { scenario: scenario.name, reason };
@@ -104,9 +107,17 @@ impl Calm {
             return Err(failed(format!("a further hook writes: {}", more.join(", "))));
         }
         let (objects, status) = (stage.objects()?, stage.status()?);
-        let unfinished = said.take().iter().flat_map(|then| objects_of(then.differences(&objects))).collect();
-        stage.juju_door.when_active(None);
-        Ok(Self { hooks, seen, longest, objects, status, unfinished })
+        Ok(Self { after: hooks.iter().cloned().zip(ends).collect(), hooks, seen, longest, objects, status })
+    }
+
+    /// Returns what is not as it is where a hook of that name has ended, or at the end of all; nothing where one of them is reached.
+    fn early(&self, hook: &str, then: &Objects) -> Option<String> {
+        let ends = self.after.iter().filter(|(name, _)| name == hook).map(|(_, objects)| objects);
+        let mut early: Vec<_> =
+            ends.chain([&self.objects]).map(|end| then.without_going().differences(&end.without_going())).collect();
+        early.sort_by_key(Vec::len);
+        let nearest = early.into_iter().next()?;
+        (!nearest.is_empty()).then(|| nearest.join(" | "))
     }
 
     /// Returns all that can go wrong.
@@ -129,35 +140,36 @@ impl Calm {
     }
 }
 
-/// What was there each time that the charm said that all is well.
-struct Said(Arc<Mutex<Vec<Objects>>>);
+/// What was there each time that something happened, and in which hook.
+struct Said(Arc<Mutex<Vec<(String, Objects)>>>);
 
 impl Said {
-    fn listen(stage: &Stage) -> Self {
-        let seen: Arc<Mutex<Vec<Objects>>> = Arc::default();
-        let (noted, client, runtime) = (Arc::clone(&seen), stage.player.client().clone(), stage.handle());
-        stage.juju_door.when_active(Some(Box::new(move || {
-            if let Ok(objects) = runtime.block_on(Objects::read(&client)) {
-                noted.lock().unwrap_or_else(PoisonError::into_inner).push(objects);
-            }
-        })));
-        Self(seen)
+    /// When the charm says that all is well.
+    fn when_active(stage: &Stage) -> Self {
+        let said = Self(Arc::default());
+        stage.juju_door.when_active(Some(said.look(stage)));
+        said
     }
 
-    fn take(&self) -> Vec<Objects> {
+    /// When a hook has ended.
+    fn at_ends(stage: &Stage) -> Self {
+        let said = Self(Arc::default());
+        stage.juju_door.when_ended(Some(said.look(stage)));
+        said
+    }
+
+    fn look(&self, stage: &Stage) -> Inspect {
+        let (noted, client, runtime) = (Arc::clone(&self.0), stage.player.client().clone(), stage.handle());
+        Box::new(move |hook: &str| {
+            if let Ok(objects) = runtime.block_on(Objects::read(&client)) {
+                noted.lock().unwrap_or_else(PoisonError::into_inner).push((hook.to_owned(), objects));
+            }
+        })
+    }
+
+    fn take(&self) -> Vec<(String, Objects)> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-fn objects_of(differences: Vec<String>) -> impl Iterator<Item = String> {
-    differences.into_iter().map(|line| {
-        let end = line
-            .find(": ")
-            .or_else(|| line.find(" is missing"))
-            .or_else(|| line.find(" should not"))
-            .unwrap_or(line.len());
-        line[..end].to_owned()
-    })
 }
 
 fn writes(seen: &[Seen]) -> impl Iterator<Item = &Operation> {
@@ -175,10 +187,10 @@ impl Case {
         if self.armed.fault == Fault::Stale {
             stage.wait(stage.proxy.remember(&self.armed.operation.what))?;
         }
-        let log_before = std::fs::metadata(stage.model.directory().join("debug.log")).map_or(0, |file| file.len());
+        let log_before = stage.log_length();
         drop(stage.cli_door.take_said());
         stage.gate.arm(Some(self.armed.clone()));
-        let said = Said::listen(stage);
+        let said = Said::when_active(stage);
         let mut wrong = Vec::new();
         let mut records = Vec::new();
         for step in self.scenario.then {
@@ -188,15 +200,10 @@ impl Case {
             return Ok(Verdict::NotReached);
         }
         // Who is Active must be where it is to be, whether or not it fails afterwards.
-        for then in said.take() {
-            let early: Vec<_> = then
-                .differences(&calm.objects)
-                .into_iter()
-                .filter(|line| !calm.unfinished.iter().any(|known| line.starts_with(known.as_str())))
-                .collect();
-            if !early.is_empty() {
-                wrong.push(format!("it was Active while something was not so: {}", early.join(" | ")));
-            }
+        for (hook, then) in said.take() {
+            wrong.extend(
+                calm.early(&hook, &then).map(|early| format!("Active in {hook} while something was not so: {early}")),
+            );
         }
         stage.juju_door.when_active(None);
 
@@ -262,9 +269,7 @@ fn check_secrets(
     log_before: u64,
     wrong: &mut Vec<String>,
 ) -> Result<(), StageError> {
-    let log = std::fs::read(stage.model.directory().join("debug.log"))?;
-    let log =
-        String::from_utf8_lossy(&log[usize::try_from(log_before).unwrap_or_default().min(log.len())..]).into_owned();
+    let log = stage.log_since(log_before)?;
     let requests: String = stage.gate.seen().iter().map(|seen| seen.operation.what.as_str()).collect();
     let cli = stage.cli_door.take_said();
     let hooks: String = records
@@ -330,12 +335,5 @@ mod tests {
         for wrong in ["", "relate-s3 api GET / #1 409", "nothing/1 api GET / #1 409", "relate-s3/1 api GET / #1 418"] {
             assert!(wrong.parse::<Case>().is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_difference_names_its_object() {
-        let lines = ["Service a/b: .spec is 1 and not 2", "Secret c is missing", "Pod d should not be there"];
-        let objects: Vec<_> = objects_of(lines.map(str::to_owned).to_vec()).collect();
-        assert_eq!(objects, ["Service a/b", "Secret c", "Pod d"]);
     }
 }

@@ -15,23 +15,38 @@ use crate::juju::{Boundary, Passage, UnitName};
 /// What Juju's tools say where their agent has no controller.
 const NO_CONNECTION: &str = "ERROR connection is shut down\n";
 
-type Inspect = Box<dyn Fn() + Send>;
+/// What looks at something, and is told in which hook.
+pub(super) type Inspect = Box<dyn Fn(&str) + Send>;
 
 /// What stands between a unit and its agent.
 pub(super) struct JujuDoor {
     gate: Arc<Gate>,
     kills: AtomicBool,
     on_active: Mutex<Option<Inspect>>,
+    on_end: Mutex<Option<Inspect>>,
 }
 
 impl JujuDoor {
     pub(super) fn new(gate: Arc<Gate>) -> Self {
-        Self { gate, kills: AtomicBool::new(false), on_active: Mutex::default() }
+        Self { gate, kills: AtomicBool::new(false), on_active: Mutex::default(), on_end: Mutex::default() }
     }
 
     /// Has this done whenever the charm says that all is well, before Juju hears it.
     pub(super) fn when_active(&self, inspect: Option<Inspect>) {
         *self.on_active.lock().unwrap_or_else(PoisonError::into_inner) = inspect;
+    }
+
+    /// Has this done whenever a hook has ended.
+    pub(super) fn when_ended(&self, inspect: Option<Inspect>) {
+        *self.on_end.lock().unwrap_or_else(PoisonError::into_inner) = inspect;
+    }
+
+    fn look(&self, inspect: &Mutex<Option<Inspect>>) {
+        let inspect = inspect.lock().unwrap_or_else(PoisonError::into_inner);
+        let hook = self.gate.hooks().pop();
+        if let Some((inspect, hook)) = inspect.as_ref().zip(hook) {
+            inspect(&hook.name);
+        }
     }
 }
 
@@ -66,10 +81,7 @@ impl Boundary for JujuDoor {
             _ => {}
         }
         if tool == "status-set" && arguments.iter().any(|word| word == "active") {
-            let inspect = self.on_active.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(inspect) = inspect.as_ref() {
-                inspect();
-            }
+            self.look(&self.on_active);
         }
         if self.gate.is_deposed() { Passage::WithoutLease } else { Passage::Through }
     }
@@ -84,5 +96,6 @@ impl Boundary for JujuDoor {
 
     fn ends(&self) {
         self.gate.ends();
+        self.look(&self.on_end);
     }
 }

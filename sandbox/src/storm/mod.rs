@@ -288,6 +288,8 @@ struct Plan {
     left: AtomicUsize,
     begun: Instant,
     total: usize,
+    /// Whether what the charm says is told, too.
+    tells_all: bool,
 }
 
 impl Plan {
@@ -304,7 +306,14 @@ impl Plan {
         for (case, hook) in found {
             waiting.entry(case.scenario.name).or_default().push((case, hook));
         }
-        Self { chosen, waiting: Mutex::new(waiting), left: AtomicUsize::new(total), begun: Instant::now(), total }
+        Self {
+            chosen,
+            waiting: Mutex::new(waiting),
+            left: AtomicUsize::new(total),
+            begun: Instant::now(),
+            total,
+            tells_all: options.case.is_some(),
+        }
     }
 
     /// Returns the next case, of a scenario that is known if there is one.
@@ -376,6 +385,11 @@ impl Worker {
             let (stage, beginning, calm) = self.known(case.scenario)?;
             let begun = Instant::now();
             let verdict = case.run(stage, beginning, calm)?;
+            if plan.tells_all {
+                for line in beginning.news(stage)? {
+                    progress.tell(&line);
+                }
+            }
             let mut report = locked(report);
             report.note(&case, &hook, verdict, begun.elapsed())?;
             progress.show(&plan.progress(report.bad()));

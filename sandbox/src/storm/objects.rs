@@ -114,6 +114,13 @@ impl Objects {
         differences
     }
 
+    /// Returns those that are not about to go.
+    pub(super) fn without_going(&self) -> Self {
+        let mut staying = self.clone();
+        staying.all.retain(|_, object| object["metadata"]["deletionTimestamp"].is_null());
+        staying
+    }
+
     /// Returns which objects of `before` have been deleted since, also those that were made anew, of those that `counts`.
     pub(super) fn lost(&self, before: &Self, counts: impl Fn(&str) -> bool) -> Vec<String> {
         let kept = |key: &String, uid: &String| self.uids.get(key) == Some(uid);

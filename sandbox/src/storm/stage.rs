@@ -103,6 +103,16 @@ pub(super) struct Beginning {
 }
 
 impl Beginning {
+    /// Returns what has been logged on a stage since, for people.
+    pub(super) fn news(&self, stage: &Stage) -> Result<Vec<String>, StageError> {
+        let length = std::fs::metadata(self.model.join("debug.log")).map_or(0, |file| file.len());
+        let line = |text: &str| {
+            let line: Value = serde_json::from_str(text).ok()?;
+            Some(format!("{} {}", line["level"].as_str()?, line["message"].as_str()?))
+        };
+        Ok(stage.log_since(length)?.lines().filter_map(line).collect())
+    }
+
     /// The objects that are there.
     pub(super) fn objects(&self) -> &Objects {
         &self.objects
@@ -265,6 +275,18 @@ impl Stage {
             let word = serde_json::to_value(unit.workload_status.value).unwrap_or_default();
             format!("{}: {}", word.as_str().unwrap_or_default(), unit.workload_status.message)
         }))
+    }
+
+    /// Returns what the unit and its agent have logged since the log was so many bytes long.
+    pub(super) fn log_since(&self, length: u64) -> Result<String, StageError> {
+        let log = std::fs::read(self.model.directory().join("debug.log"))?;
+        let from = usize::try_from(length).unwrap_or_default().min(log.len());
+        Ok(String::from_utf8_lossy(&log[from..]).into_owned())
+    }
+
+    /// Returns how long the log is, in bytes.
+    pub(super) fn log_length(&self) -> u64 {
+        std::fs::metadata(self.model.directory().join("debug.log")).map_or(0, |file| file.len())
     }
 
     /// Does one step, with all hooks that follow from it.
