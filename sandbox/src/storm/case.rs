@@ -14,7 +14,7 @@ use super::{
     fault::Fault,
     gate::{Armed, Seen},
     juju_door::Inspect,
-    objects::Objects,
+    objects::{self, Objects},
     operation::{Door, Operation},
     scenario::{self, Scenario},
     stage::{Beginning, NEIGHBOUR, Stage, StageError},
@@ -35,8 +35,8 @@ const CREDENTIALS: &str = "Secret storm/cloud-credentials";
 pub(super) struct Case {
     /// The scenario.
     pub scenario: &'static Scenario,
-    /// What goes wrong in it.
-    pub armed: Armed,
+    /// What goes wrong in it, if anything.
+    pub armed: Option<Armed>,
 }
 
 /// What became of a case.
@@ -133,7 +133,8 @@ impl Calm {
                 if fault == Fault::Stale && !written.contains(hook) {
                     continue;
                 }
-                cases.push(Case { scenario, armed: Armed { hook: *hook, operation: operation.clone(), fault } });
+                let armed = Armed { hook: *hook, operation: operation.clone(), fault };
+                cases.push(Case { scenario, armed: Some(armed) });
             }
         }
         cases
@@ -180,24 +181,41 @@ fn writes(seen: &[Seen]) -> impl Iterator<Item = &Operation> {
 }
 
 impl Case {
+    /// What goes wrong, if anything.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.armed.as_ref().map(|armed| armed.fault)
+    }
+
+    /// The name of the hook in which something goes wrong.
+    pub(super) fn hook<'c>(&self, calm: &'c Calm) -> &'c str {
+        let hook = self.armed.as_ref().and_then(|armed| calm.hooks.get(armed.hook));
+        hook.map_or("", String::as_str)
+    }
+
     /// Lets it take place.
     pub(super) fn run(&self, stage: &Stage, beginning: &mut Beginning, calm: &Calm) -> Result<Verdict, StageError> {
         stage.go_back(beginning)?;
         stage.gate.arm(None);
-        if self.armed.fault == Fault::Stale {
-            stage.wait(stage.proxy.remember(&self.armed.operation.what))?;
+        if let Some(Armed { operation, fault: Fault::Stale, .. }) = &self.armed {
+            stage.wait(stage.proxy.remember(&operation.what))?;
         }
         let log_before = stage.log_length();
         drop(stage.cli_door.take_said());
-        stage.gate.arm(Some(self.armed.clone()));
+        stage.gate.arm(self.armed.clone());
         let said = Said::when_active(stage);
         let mut wrong = Vec::new();
         let mut records = Vec::new();
         for step in self.scenario.then {
             records.extend(stage.take(step)?);
         }
-        if !stage.gate.was_reached() {
+        if self.armed.is_some() && !stage.gate.was_reached() {
             return Ok(Verdict::NotReached);
+        }
+        if let Some(armed) = self.armed.as_ref().filter(|armed| armed.is_passing())
+            && let Some(failed) = records.iter().find(|record| !record.success())
+        {
+            let why = failed.failure.clone().unwrap_or_default();
+            wrong.push(format!("the hook {} failed for {}, which passes: {why}", failed.name, armed.fault));
         }
         // Who is Active must be where it is to be, whether or not it fails afterwards.
         for (hook, then) in said.take() {
@@ -235,29 +253,29 @@ impl Case {
         if !more.is_empty() {
             wrong.push(format!("a further hook writes: {}", more.join(", ")));
         }
-        check_others(&objects, beginning, calm, &mut wrong);
+        self.check_others(&objects, beginning, calm, &mut wrong);
+        wrong.extend(stage.gate.trespasses());
         check_secrets(stage, &objects, &records, log_before, &mut wrong)?;
         for record in records.iter().filter(|record| record.outcome.wall > BOUND) {
             wrong.push(format!("the hook {} took {} s", record.name, record.outcome.wall.as_secs()));
         }
         Ok(if wrong.is_empty() { Verdict::Well } else { Verdict::Badly(wrong) })
     }
-}
 
-/// Looks for what is not the charm's, and was changed or deleted; an object that was made anew has another identity.
-fn check_others(now: &Objects, beginning: &Beginning, calm: &Calm, wrong: &mut Vec<String>) {
-    let neighbours = format!(" {NEIGHBOUR}/");
-    let is_others = |key: &str| key.contains(&neighbours) || key.starts_with("Namespace ");
-    for key in now.lost(beginning.objects(), is_others) {
-        wrong.push(format!("{key} was deleted"));
-    }
-    for key in now.changed(beginning.objects(), |key| key.contains(&neighbours)) {
-        wrong.push(format!("{key} was changed"));
-    }
-    // What the calm scenario keeps, such as the backups, this one has to keep.
-    let gone = calm.objects.lost(beginning.objects(), |key| key.starts_with("Backup "));
-    for key in now.lost(beginning.objects(), |key| key.starts_with("Backup ") && !gone.iter().any(|lost| lost == key)) {
-        wrong.push(format!("{key} was deleted"));
+    /// Looks for what was there before and was deleted, or is not the charm's and was changed. An object that was made anew has
+    /// another identity. What the calm scenario deletes, and what somebody else has deleted here, may go.
+    fn check_others(&self, now: &Objects, beginning: &Beginning, calm: &Calm, wrong: &mut Vec<String>) {
+        let neighbours = format!(" {NEIGHBOUR}/");
+        let gone = calm.objects.lost(beginning.objects(), |_| true);
+        let others_doing = self.armed.as_ref().filter(|armed| armed.fault == Fault::Deleted);
+        let others_doing = others_doing.and_then(|armed| objects::key_at(armed.operation.what.split(' ').nth(1)?));
+        let may_go = |key: &String| gone.contains(key) || others_doing.as_ref() == Some(key);
+        for key in now.lost(beginning.objects(), |_| true).into_iter().filter(|key| !may_go(key)) {
+            wrong.push(format!("{key} was deleted"));
+        }
+        for key in now.changed(beginning.objects(), |key| key.contains(&neighbours)) {
+            wrong.push(format!("{key} was changed"));
+        }
     }
 }
 
@@ -300,8 +318,12 @@ fn check_secrets(
 
 impl fmt::Display for Case {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Armed { hook, operation, fault } = &self.armed;
-        write!(formatter, "{}/{hook} {operation} {fault}", self.scenario.name)
+        match &self.armed {
+            Some(Armed { hook, operation, fault }) => {
+                write!(formatter, "{}/{hook} {operation} {fault}", self.scenario.name)
+            }
+            None => formatter.write_str(self.scenario.name),
+        }
     }
 }
 
@@ -309,6 +331,9 @@ impl FromStr for Case {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(scenario) = scenario::named(text) {
+            return Ok(Self { scenario, armed: None });
+        }
         let parts = || {
             let (place, rest) = text.split_once(' ')?;
             let (operation, fault) = rest.rsplit_once(' ')?;
@@ -320,7 +345,8 @@ impl FromStr for Case {
         let (name, hook, operation, fault) = parts().ok_or_else(unreadable)?;
         let scenario = scenario::named(name).ok_or_else(|| format!("there is no scenario {name:?}"))?;
         let hook = hook.parse().map_err(|_| unreadable())?;
-        Ok(Self { scenario, armed: Armed { hook, operation: operation.parse()?, fault: fault.parse()? } })
+        let armed = Armed { hook, operation: operation.parse()?, fault: fault.parse()? };
+        Ok(Self { scenario, armed: Some(armed) })
     }
 }
 
@@ -331,7 +357,9 @@ mod tests {
     #[test]
     fn a_case_is_read_back_from_its_name() {
         let name = "relate-s3/2 api PATCH /api/v1/namespaces/storm/secrets/cloud-credentials #1 409";
-        assert_eq!(name.parse::<Case>().unwrap().to_string(), name);
+        for name in [name, "relate-s3"] {
+            assert_eq!(name.parse::<Case>().unwrap().to_string(), name);
+        }
         for wrong in ["", "relate-s3 api GET / #1 409", "nothing/1 api GET / #1 409", "relate-s3/1 api GET / #1 418"] {
             assert!(wrong.parse::<Case>().is_err(), "{wrong}");
         }

@@ -33,6 +33,8 @@ pub(super) struct Seen {
 pub(super) struct Hook {
     /// Its name.
     pub name: String,
+    /// Whether the unit led when it began.
+    pub leads: bool,
     /// Whether the unit was deposed in it.
     pub deposed: bool,
 }
@@ -46,6 +48,23 @@ pub(super) struct Armed {
     pub operation: Operation,
     /// How.
     pub fault: Fault,
+}
+
+impl Armed {
+    /// Whether what goes wrong goes by itself within a moment, so that whoever tries again is not harmed.
+    pub(super) fn is_passing(&self) -> bool {
+        self.operation.door == Door::Api
+            && matches!(
+                self.fault,
+                Fault::Refused(409 | 429 | 500 | 503)
+                    | Fault::LostBefore
+                    | Fault::LostAfter
+                    | Fault::Cut
+                    | Fault::Silent
+                    | Fault::WatchEnds
+                    | Fault::WatchIsGone
+            )
+    }
 }
 
 #[derive(Default)]
@@ -87,15 +106,25 @@ impl Gate {
         self.state().hooks.clone()
     }
 
+    /// Returns what units that do not lead have asked the cluster to change, a line each.
+    pub(super) fn trespasses(&self) -> Vec<String> {
+        let state = self.state();
+        let is_trespass = |seen: &&Seen| {
+            seen.operation.door == Door::Api && seen.operation.is_write() && !state.hooks[seen.hook].leads
+        };
+        let line = |seen: &Seen| format!("a unit that does not lead asks the cluster to {}", seen.operation.what);
+        state.seen.iter().filter(is_trespass).map(line).collect()
+    }
+
     /// Returns what was seen.
     pub(super) fn seen(&self) -> Vec<Seen> {
         self.state().seen.clone()
     }
 
     /// A hook begins.
-    pub(super) fn begins(&self, name: &str) {
+    pub(super) fn begins(&self, name: &str, leads: bool) {
         let mut state = self.state();
-        state.hooks.push(Hook { name: name.to_owned(), deposed: false });
+        state.hooks.push(Hook { name: name.to_owned(), leads, deposed: false });
         state.counts.clear();
         state.group = None;
     }
@@ -185,7 +214,7 @@ mod tests {
         let gate = Gate::default();
         gate.arm(Some(Armed { hook: 1, operation: request(2), fault: Fault::Cut }));
         for (hook, expected) in [("a", [None, None, None]), ("b", [None, Some(Fault::Cut), None]), ("b", [None; 3])] {
-            gate.begins(hook);
+            gate.begins(hook, true);
             assert_eq!([(); 3].map(|()| gate.passes(Door::Api, "GET /a")), expected);
         }
         assert!(gate.was_reached());
@@ -196,10 +225,10 @@ mod tests {
     fn what_is_refused_always_is_refused_until_the_hook_ends() {
         let gate = Gate::default();
         gate.arm(Some(Armed { hook: 0, operation: request(1), fault: Fault::RefusedAlways(503) }));
-        gate.begins("a");
+        gate.begins("a", true);
         assert_eq!([(); 2].map(|()| gate.passes(Door::Api, "GET /a")), [Some(Fault::Refused(503)); 2]);
         assert_eq!(gate.passes(Door::Api, "GET /b"), None);
-        gate.begins("a");
+        gate.begins("a", true);
         assert_eq!(gate.passes(Door::Api, "GET /a"), None);
     }
 
@@ -207,7 +236,7 @@ mod tests {
     fn what_is_never_done_is_not_reached() {
         let gate = Gate::default();
         gate.arm(Some(Armed { hook: 0, operation: request(2), fault: Fault::Cut }));
-        gate.begins("a");
+        gate.begins("a", true);
         assert_eq!(gate.passes(Door::Api, "GET /a"), None);
         assert!(!gate.was_reached());
     }

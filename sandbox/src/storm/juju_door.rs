@@ -51,8 +51,9 @@ impl JujuDoor {
 }
 
 impl Boundary for JujuDoor {
-    fn begins(&self, _unit: &UnitName, name: &str) {
-        self.gate.begins(name);
+    fn begins(&self, unit: &UnitName, name: &str) {
+        // The first unit leads for as long as it is there, and it goes last.
+        self.gate.begins(name, unit.number == 0);
     }
 
     fn runs(&self, group: i32) {

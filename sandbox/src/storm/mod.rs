@@ -179,10 +179,10 @@ impl Wanted {
         }
         let mut cases = calm.cases(scenario);
         if let Some(word) = &self.hook {
-            cases.retain(|case| scenario.name.contains(word) || calm.hooks[case.armed.hook].contains(word));
+            cases.retain(|case| scenario.name.contains(word) || case.hook(calm).contains(word));
         }
         if let Some(fault) = self.fault {
-            cases.retain(|case| case.armed.fault == fault);
+            cases.retain(|case| case.fault() == Some(fault));
         }
         cases
     }
@@ -268,7 +268,7 @@ impl Crew<'_> {
                 "{name}: {operations} operations in {hooks}, the longest of {longest:.1} s; looked at within {took} s"
             ));
             let named = cases.into_iter().map(|case| {
-                let hook = calm.hooks.get(case.armed.hook).cloned().unwrap_or_default();
+                let hook = case.hook(calm).to_owned();
                 (case, hook)
             });
             locked(found).extend(named);
@@ -347,7 +347,8 @@ fn sample(found: Vec<Waiting>, number: usize, seed: u64) -> Vec<Waiting> {
     let mut met = BTreeSet::new();
     let (mut first, mut rest) = (Vec::new(), Vec::new());
     for (_, (case, hook)) in keyed {
-        let is_new = [format!("hook {}/{hook}", case.scenario.name), format!("fault {}", case.armed.fault)]
+        let fault = case.fault().map(|fault| fault.to_string()).unwrap_or_default();
+        let is_new = [format!("hook {}/{hook}", case.scenario.name), format!("fault {fault}")]
             .map(|each| met.insert(each))
             .contains(&true);
         if is_new { first.push((case, hook)) } else { rest.push((case, hook)) }

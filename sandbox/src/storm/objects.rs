@@ -262,6 +262,14 @@ pub(super) fn api_at(client: &Client, path: &str) -> Option<(Api<DynamicObject>,
     Some((api_of(client, group, version, kind, namespace), name?.to_owned()))
 }
 
+/// Returns the kind, namespace and name of the object at a path, as differences have them.
+pub(super) fn key_at(path: &str) -> Option<String> {
+    let (group, version, namespace, plural, name) = parts(path.split('?').next()?)?;
+    let (.., kind, _) = KINDS.iter().find(|known| known.0 == group && known.1 == version && known.3 == plural)?;
+    let namespace = namespace.map_or(String::new(), |namespace| format!("{namespace}/"));
+    Some(format!("{kind} {namespace}{}", name?))
+}
+
 /// Returns the plural of the kind, and the name, that a path is about.
 pub(super) fn kind_and_name(path: &str) -> Option<(&str, &str)> {
     let (_, _, _, plural, name) = parts(path)?;
@@ -305,6 +313,9 @@ mod tests {
             assert_eq!(parts(path), Some(expected), "{path}");
         }
         assert_eq!(parts("/readyz"), None);
+        let key = key_at("/apis/apps/v1/namespaces/a/deployments/b?dryRun=All");
+        assert_eq!(key.as_deref(), Some("Deployment a/b"));
+        assert_eq!(key_at("/api/v1/namespaces/a/pods"), None);
     }
 
     fn objects(value: Value) -> Objects {

@@ -34,6 +34,12 @@ pub(super) enum Step {
     UpdateStatus,
     /// The charm is refreshed to a revision that is the same.
     Refresh,
+    /// A second unit, which does not lead.
+    AddUnit,
+    /// It says where another bucket is, which the unit does not reach.
+    PublishFarBucket,
+    /// It says other keys of that bucket, which the store refuses.
+    PublishRefusedKeys,
     /// The unit's pod is replaced.
     ReplacePod,
     /// The application is removed.
@@ -110,6 +116,17 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     option("relate-metrics", &[Step::RelateRequirer("metrics-endpoint", "prometheus_scrape")]),
     option("relate-dashboards", &[Step::RelateRequirer("grafana-dashboard", "grafana_dashboard")]),
+    option("add-unit", &[Step::AddUnit]),
+    scenario(
+        "two-units",
+        &[Step::Neighbour, Step::Deploy, S3, Step::PublishBucket, Step::BackedUp, Step::AddUnit],
+        &[Step::Configure("default-volumes-to-fs-backup", "true")],
+    ),
+    scenario(
+        "refused-keys",
+        &[Step::Neighbour, Step::Deploy, S3, Step::PublishFarBucket, Step::BackedUp],
+        &[Step::PublishRefusedKeys],
+    ),
     scenario("upgrade-charm", READY, &[Step::Refresh]),
     scenario("replace-pod", READY, &[Step::ReplacePod]),
     scenario("end-s3", READY, &[Step::RemoveRelation("s3-credentials")]),

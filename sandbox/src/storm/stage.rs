@@ -23,7 +23,7 @@ use super::{
     gate::Gate,
     juju_door::JujuDoor,
     objects::{self, Objects},
-    player::{Memory, Player},
+    player::{Memory, Player, REFUSED_KEY},
     scenario::{APPLICATION, Scenario, Step},
 };
 use crate::{
@@ -41,6 +41,9 @@ pub(super) const NEIGHBOUR: &str = "neighbour";
 
 /// The bucket of all cases.
 const BUCKET: &str = "storm";
+
+/// A store that only Velero's pods reach, as it were: nobody listens there.
+const FAR: &str = "http://127.0.0.1:9";
 
 /// Keys that the store knows beside its first ones.
 const OTHER_KEYS: (&str, &str) = ("storm-other-access", "storm-other-secret-key");
@@ -313,6 +316,10 @@ impl Stage {
             ];
             self.publish("s3-credentials", &[&fields[..], more].concat())
         };
+        let far_bucket = |secret_key: &str| {
+            let fields = [("bucket", BUCKET), ("endpoint", FAR), ("access-key", "far"), ("secret-key", secret_key)];
+            self.publish("s3-credentials", &fields)
+        };
         Ok(Some(match step {
             Step::Neighbour | Step::BackedUp | Step::PullSecret => return Ok(None),
             Step::Deploy => {
@@ -330,6 +337,9 @@ impl Stage {
             Step::PublishBucket => bucket(&[])?,
             Step::PublishOtherKeys => bucket(&[("access-key", OTHER_KEYS.0), ("secret-key", OTHER_KEYS.1)])?,
             Step::PublishOtherPath => bucket(&[("path", "elsewhere")])?,
+            Step::PublishFarBucket => far_bucket("far-secret-key")?,
+            Step::PublishRefusedKeys => far_bucket(REFUSED_KEY)?,
+            Step::AddUnit => model.add_unit(APPLICATION)?,
             Step::Publish(endpoint, fields) => self.publish(endpoint, fields)?,
             Step::RemoveRelation(endpoint) => {
                 model.remove_relation(&format!("{APPLICATION}:{endpoint}"), &other_side(endpoint))?
