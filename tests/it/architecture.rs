@@ -127,6 +127,7 @@ const SANDBOX: Modules<'_> = &[
         "dashboard",
         &["charm", "cluster", "images", "juju", "object_store", "preparation", "progress", "prometheus", "tools"],
     ),
+    ("storm", &["charm", "host", "juju", "object_store", "preparation", "progress", "tls", "tools"]),
     ("cli", &[]),
 ];
 
@@ -140,6 +141,7 @@ const JUJU: Modules<'_> = &[
     ("status", &[]),
     ("wire", &[]),
     ("names", &["charm"]),
+    ("boundary", &["names"]),
     ("process", &["wire"]),
     ("tool_client", &["wire"]),
     ("hook", &["names"]),
@@ -158,13 +160,26 @@ const JUJU: Modules<'_> = &[
     ("tools", &["charm", "context", "log", "names", "relation", "secret", "state", "status", "wire"]),
     (
         "agent",
-        &["cloud", "context", "environment", "interruption", "log", "names", "process", "store", "tools", "wire"],
+        &[
+            "boundary",
+            "cloud",
+            "context",
+            "environment",
+            "interruption",
+            "log",
+            "names",
+            "process",
+            "store",
+            "tools",
+            "wire",
+        ],
     ),
     ("error", &["agent", "charm", "cloud", "names", "relation", "store"]),
     (
         "model",
         &[
             "agent",
+            "boundary",
             "charm",
             "cloud",
             "context",

@@ -22,7 +22,7 @@ use super::{
 use crate::juju::HookRecord;
 
 /// The longest that a hook may take, whatever goes wrong.
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_mins(1);
 
 /// How often Juju tries a failed hook again before the end is looked at.
 const RETRIES: usize = 2;
@@ -212,6 +212,7 @@ impl Case {
             return Ok(Verdict::NotReached);
         }
         if let Some(armed) = self.armed.as_ref().filter(|armed| armed.is_passing())
+            && !stage.action_failed()
             && let Some(failed) = records.iter().find(|record| !record.success())
         {
             let why = failed.failure.clone().unwrap_or_default();
@@ -241,7 +242,10 @@ impl Case {
             records.extend(stage.update_status()?);
             objects = stage.objects()?;
         }
-        wrong.extend(objects.differences(&calm.objects));
+        // Juju does not repeat an action. One that was not done, and says so, is the user's to repeat.
+        if !(stage.action_failed() && objects == *beginning.objects()) {
+            wrong.extend(objects.differences(&calm.objects));
+        }
         let status = stage.status()?;
         if status != calm.status {
             wrong.push(format!("the status is {status:?} and not {:?}", calm.status));
@@ -290,10 +294,9 @@ fn check_secrets(
     let log = stage.log_since(log_before)?;
     let requests: String = stage.gate.seen().iter().map(|seen| seen.operation.what.as_str()).collect();
     let cli = stage.cli_door.take_said();
-    let hooks: String = records
-        .iter()
-        .map(|record| format!("{} {} {:?} {:?}", record.stdout, record.stderr, record.tools, record.failure))
-        .collect();
+    let hook =
+        |record: &HookRecord| format!("{} {} {:?} {:?}", record.stdout, record.stderr, record.tools, record.failure);
+    let hooks = records.iter().map(hook).collect::<Vec<_>>().join("\n");
     let status = stage.status()?.unwrap_or_default();
     for secret in stage.secrets() {
         let encoded = STANDARD.encode(&secret);

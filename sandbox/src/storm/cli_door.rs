@@ -54,7 +54,7 @@ pub fn is_cli(program: &OsStr) -> bool {
 /// Does what the CLI of a charm in a storm is to do.
 #[must_use]
 pub fn run_cli(program: &OsStr, arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    match run(Path::new(program), arguments.collect()) {
+    match run(Path::new(program), &arguments.collect::<Vec<_>>()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("An error occurred: {error}");
@@ -63,7 +63,7 @@ pub fn run_cli(program: &OsStr, arguments: impl Iterator<Item = OsString>) -> Ex
     }
 }
 
-fn run(program: &Path, arguments: Vec<OsString>) -> io::Result<ExitCode> {
+fn run(program: &Path, arguments: &[OsString]) -> io::Result<ExitCode> {
     let address = fs::read_to_string(program.with_file_name(ADDRESS))?;
     let door = TcpStream::connect(address.trim())?;
     let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
@@ -77,7 +77,7 @@ fn run(program: &Path, arguments: Vec<OsString>) -> io::Result<ExitCode> {
     let order = serde_json::from_str(&order).unwrap_or(Order::Die);
 
     let mut real = Command::new(program.with_file_name(REAL));
-    real.args(&arguments);
+    real.args(arguments);
     match order {
         Order::Run => Err(real.exec()),
         Order::Fail => Err(io::Error::other("unexpected end of everything")),

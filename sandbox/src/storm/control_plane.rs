@@ -154,7 +154,7 @@ async fn ready(client: &Client) -> Result<(), ControlPlaneError> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let deadline = Instant::now() + READY_LIMIT;
     loop {
-        let request = http::Request::get("/readyz").body(Vec::new()).map_err(|error| kube::Error::HttpError(error));
+        let request = http::Request::get("/readyz").body(Vec::new()).map_err(kube::Error::HttpError);
         let answered = match request {
             Ok(request) => match client.request_text(request).await {
                 Ok(_) => namespaces.get("kube-system").await.map(drop),

@@ -9,6 +9,7 @@ mod api_proxy;
 mod case;
 mod cli_door;
 mod control_plane;
+mod crew;
 mod etcd;
 mod fault;
 mod gate;
@@ -21,28 +22,21 @@ mod scenario;
 mod stage;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
-    path::Path,
-    sync::{
-        Barrier, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-    time::{Instant, UNIX_EPOCH},
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
 };
 
 use clap::Args;
-use sha2::{Digest, Sha256};
 
 pub use cli_door::{is_cli, run_cli};
 pub use stage::StageError;
 
 use self::{
     case::{Calm, Case},
+    crew::Crew,
     fault::Fault,
     report::{Report, ReportError},
     scenario::{SCENARIOS, Scenario},
-    stage::{Beginning, Stage},
 };
 use crate::{
     charm::{self, PackError, PackOptions, Profile},
@@ -79,6 +73,17 @@ pub struct Options {
     /// Only tell which cases there are
     #[arg(long)]
     list: bool,
+    /// The file in which what has become of cases is kept, if not one beside the packed charm
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+impl Options {
+    /// So many cases, chosen so that each hook and each fault is among them, with a report in that file.
+    #[must_use]
+    pub fn sample(number: usize, report: PathBuf) -> Self {
+        Self { sample: Some(number), seed: 1, workers: 2, report: Some(report), ..Self::default() }
+    }
 }
 
 /// Why a storm ended early.
@@ -117,6 +122,8 @@ pub struct Outcome {
     pub text: String,
     /// How many cases ended badly.
     pub bad: usize,
+    /// How many cases never came to the operation that was to be broken.
+    pub unreached: usize,
     /// How many cases there were.
     pub cases: usize,
 }
@@ -134,7 +141,10 @@ pub fn run(options: &Options, progress: &Progress) -> Result<Outcome, StormError
         Ok::<_, StormError>((charm, program::path().await?))
     })?;
     let wanted = Wanted::parse(options)?;
-    let path = charm.with_file_name("storm").join(format!("{}.jsonl", fingerprint(&charm)?));
+    let path = match &options.report {
+        Some(path) => path.clone(),
+        None => charm.with_file_name("storm").join(format!("{}.jsonl", fingerprint(&charm)?)),
+    };
     let mut report = Report::open(&path, options.afresh || options.case.is_some())?;
     let crew = Crew { runtime: runtime.handle(), charm: &charm, program: &program, progress };
     let outcome = crew.go(options, &wanted, &mut report)?;
@@ -185,216 +195,5 @@ impl Wanted {
             cases.retain(|case| case.fault() == Some(fault));
         }
         cases
-    }
-}
-
-/// Those who let cases take place, each on a stage of its own.
-struct Crew<'a> {
-    runtime: &'a tokio::runtime::Handle,
-    charm: &'a Path,
-    program: &'a Path,
-    progress: &'a Progress,
-}
-
-/// A case that waits for its turn, and the name of its hook.
-type Waiting = (Case, String);
-
-impl Crew<'_> {
-    fn go(&self, options: &Options, wanted: &Wanted, report: &mut Report) -> Result<Outcome, StormError> {
-        let scenarios = Mutex::new(wanted.scenarios().into_iter().rev().collect::<Vec<_>>());
-        let found: Mutex<Vec<Waiting>> = Mutex::default();
-        let workers = options.workers.clamp(1, wanted.scenarios().len().max(1));
-        // All wait for each other once, so that the choice is made from all cases.
-        let met = Barrier::new(workers);
-        let plan: OnceLock<Plan> = OnceLock::new();
-        let report = Mutex::new(report);
-        let failure: Mutex<Option<StormError>> = Mutex::default();
-        thread::scope(|scope| {
-            for _ in 0..workers {
-                scope.spawn(|| {
-                    let mut worker = None;
-                    let observed = self.observe(&scenarios, wanted, &found, &mut worker);
-                    if let Err(error) = observed {
-                        locked(&failure).get_or_insert(error);
-                    }
-                    met.wait();
-                    if locked(&failure).is_some() {
-                        return;
-                    }
-                    let plan =
-                        plan.get_or_init(|| Plan::new(std::mem::take(&mut locked(&found)), options, &locked(&report)));
-                    if options.list {
-                        return;
-                    }
-                    if let Some(worker) = &mut worker
-                        && let Err(error) = worker.work(plan, &report, self.progress)
-                    {
-                        locked(&failure).get_or_insert(error);
-                    }
-                });
-            }
-        });
-        if let Some(error) = locked(&failure).take() {
-            return Err(error);
-        }
-        let plan = plan.into_inner().ok_or(StormError::Worker)?;
-        let report = report.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut text = report.tell(&plan.chosen);
-        if options.list {
-            text = plan.chosen.iter().fold(String::new(), |text, name| text + name + "\n");
-            text.push_str(&format!("{} cases\n", plan.chosen.len()));
-        }
-        Ok(Outcome { text, bad: report.bad(), cases: plan.chosen.len() })
-    }
-
-    /// Lets scenarios take place without any fault until there is none left.
-    fn observe(
-        &self,
-        scenarios: &Mutex<Vec<&'static Scenario>>,
-        wanted: &Wanted,
-        found: &Mutex<Vec<Waiting>>,
-        worker: &mut Option<Worker>,
-    ) -> Result<(), StormError> {
-        let stage = self.runtime.block_on(Stage::start(self.charm, self.program, self.progress))?;
-        let worker = worker.insert(Worker { stage, beginnings: HashMap::new(), calms: HashMap::new() });
-        loop {
-            let Some(scenario) = locked(scenarios).pop() else { return Ok(()) };
-            let begun = Instant::now();
-            let (_, _, calm) = worker.known(scenario)?;
-            let cases = wanted.cases(scenario, calm);
-            let (name, hooks, took) = (scenario.name, calm.hooks.join(", "), begun.elapsed().as_secs());
-            let (operations, longest) = (calm.seen.len(), calm.longest.as_secs_f64());
-            self.progress.tell(&format!(
-                "{name}: {operations} operations in {hooks}, the longest of {longest:.1} s; looked at within {took} s"
-            ));
-            let named = cases.into_iter().map(|case| {
-                let hook = case.hook(calm).to_owned();
-                (case, hook)
-            });
-            locked(found).extend(named);
-        }
-    }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The cases that are to take place.
-struct Plan {
-    /// Their names, also of those that have taken place already.
-    chosen: BTreeSet<String>,
-    waiting: Mutex<BTreeMap<&'static str, Vec<Waiting>>>,
-    left: AtomicUsize,
-    begun: Instant,
-    total: usize,
-    /// Whether what the charm says is told, too.
-    tells_all: bool,
-}
-
-impl Plan {
-    fn new(mut found: Vec<Waiting>, options: &Options, report: &Report) -> Self {
-        found.sort_by_cached_key(|(case, _)| case.to_string());
-        if let Some(number) = options.sample {
-            found = sample(found, number, options.seed);
-        }
-        let chosen: BTreeSet<_> = found.iter().map(|(case, _)| case.to_string()).collect();
-        let done = report.done();
-        found.retain(|(case, _)| !done.contains(&case.to_string()));
-        let total = found.len();
-        let mut waiting: BTreeMap<_, Vec<Waiting>> = BTreeMap::new();
-        for (case, hook) in found {
-            waiting.entry(case.scenario.name).or_default().push((case, hook));
-        }
-        Self {
-            chosen,
-            waiting: Mutex::new(waiting),
-            left: AtomicUsize::new(total),
-            begun: Instant::now(),
-            total,
-            tells_all: options.case.is_some(),
-        }
-    }
-
-    /// Returns the next case, of a scenario that is known if there is one.
-    fn next(&self, is_known: impl Fn(&str) -> bool) -> Option<Waiting> {
-        let mut waiting = locked(&self.waiting);
-        let longest = || waiting.iter().max_by_key(|(_, cases)| cases.len()).map(|(name, _)| *name);
-        let name = waiting.keys().copied().find(|name| is_known(name)).or_else(longest)?;
-        let cases = waiting.get_mut(name)?;
-        let next = cases.pop();
-        if cases.is_empty() {
-            waiting.remove(name);
-        }
-        next
-    }
-
-    /// Returns what to say of what is done and left.
-    fn progress(&self, bad: usize) -> String {
-        let left = self.left.fetch_sub(1, Ordering::Relaxed).saturating_sub(1);
-        let done = self.total - left;
-        let each = self.begun.elapsed().as_secs_f64() / f64::from(u32::try_from(done.max(1)).unwrap_or(u32::MAX));
-        let minutes = each * f64::from(u32::try_from(left).unwrap_or(u32::MAX)) / 60.0;
-        format!("{done} of {} cases, {bad} badly, about {minutes:.0} min left", self.total)
-    }
-}
-
-/// Chooses cases so that each hook and each fault is among them, and the rest by chance.
-fn sample(found: Vec<Waiting>, number: usize, seed: u64) -> Vec<Waiting> {
-    let mut keyed: Vec<_> =
-        found.into_iter().map(|waiting| (Sha256::digest(format!("{seed} {}", waiting.0)), waiting)).collect();
-    keyed.sort_by(|one, other| one.0.cmp(&other.0));
-    let mut met = BTreeSet::new();
-    let (mut first, mut rest) = (Vec::new(), Vec::new());
-    for (_, (case, hook)) in keyed {
-        let fault = case.fault().map(|fault| fault.to_string()).unwrap_or_default();
-        let is_new = [format!("hook {}/{hook}", case.scenario.name), format!("fault {fault}")]
-            .map(|each| met.insert(each))
-            .contains(&true);
-        if is_new { first.push((case, hook)) } else { rest.push((case, hook)) }
-    }
-    first.extend(rest);
-    first.truncate(number);
-    first
-}
-
-/// One who lets cases take place.
-struct Worker {
-    stage: Stage,
-    /// Where scenarios begin, by what was done before.
-    beginnings: HashMap<String, Beginning>,
-    calms: HashMap<&'static str, Calm>,
-}
-
-impl Worker {
-    /// Returns where a scenario begins, and how it ends without any fault.
-    fn known(&mut self, scenario: &'static Scenario) -> Result<(&Stage, &mut Beginning, &Calm), StormError> {
-        let before = format!("{:?}", scenario.before);
-        let beginning = match self.beginnings.entry(before) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => place.insert(self.stage.prepare(scenario)?),
-        };
-        let calm = match self.calms.entry(scenario.name) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => place.insert(Calm::observe(&self.stage, scenario, beginning)?),
-        };
-        Ok((&self.stage, beginning, calm))
-    }
-
-    fn work(&mut self, plan: &Plan, report: &Mutex<&mut Report>, progress: &Progress) -> Result<(), StormError> {
-        while let Some((case, hook)) = plan.next(|name| self.calms.contains_key(name)) {
-            let (stage, beginning, calm) = self.known(case.scenario)?;
-            let begun = Instant::now();
-            let verdict = case.run(stage, beginning, calm)?;
-            if plan.tells_all {
-                for line in beginning.news(stage)? {
-                    progress.tell(&line);
-                }
-            }
-            let mut report = locked(report);
-            report.note(&case, &hook, verdict, begun.elapsed())?;
-            progress.show(&plan.progress(report.bad()));
-        }
-        Ok(())
     }
 }

@@ -194,7 +194,7 @@ fn strip(value: &mut Value) {
                 strip(value);
                 // An empty map is what a map without the server's own, or somebody else's, is left as.
                 !(matches!(name.as_str(), "annotations" | "status")
-                    && value.as_object().is_some_and(|map| map.is_empty()))
+                    && value.as_object().is_some_and(serde_json::Map::is_empty))
             });
         }
         Value::Array(items) => items.iter_mut().for_each(strip),

@@ -97,6 +97,12 @@ impl Report {
         self.lines.iter().filter(|line| !line.wrong.is_empty()).count()
     }
 
+    /// Returns how many of these cases ended badly, and how many never came to their operation.
+    pub(super) fn counts(&self, of: &BTreeSet<String>) -> (usize, usize) {
+        let lines = || self.lines.iter().filter(|line| of.contains(&line.case));
+        (lines().filter(|line| !line.wrong.is_empty()).count(), lines().filter(|line| !line.reached).count())
+    }
+
     /// Returns the table of hooks against faults, and what went wrong with the command that repeats it, of the cases of these names.
     pub(super) fn tell(&self, of: &BTreeSet<String>) -> String {
         let lines: Vec<_> = self.lines.iter().filter(|line| of.contains(&line.case)).collect();
@@ -175,6 +181,7 @@ mod tests {
 
         let report = Report::open(&path, false).unwrap();
         assert_eq!(report.done(), names[..2].iter().map(|name| (*name).to_owned()).collect());
+        assert_eq!(report.counts(&report.done()), (1, 0));
         let told = report.tell(&report.done());
         assert!(told.contains("| 403 | 1 |") && told.contains("| cut | **1 badly** |"), "{told}");
         assert!(told.contains("2 cases: 1 ended well, 1 did not, 0 never came"), "{told}");

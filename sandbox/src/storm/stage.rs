@@ -4,7 +4,10 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -28,7 +31,7 @@ use super::{
 };
 use crate::{
     host::ClusterAccess,
-    juju::{self, DeployOptions, HookRecord, Model, Scripted, UnitName, Whose},
+    juju::{self, ActionStatus, DeployOptions, HookRecord, Model, Scripted, UnitName, Whose},
     object_store::{BucketError, S3Access, S3Error, S3Server},
     progress::Progress,
 };
@@ -135,6 +138,7 @@ pub(super) struct Stage {
     store: S3Server,
     /// As everything is before anything is done.
     empty: Stored,
+    action_failed: AtomicBool,
 }
 
 impl Stage {
@@ -163,7 +167,19 @@ impl Stage {
         store.create_user(OTHER_KEYS.0, OTHER_KEYS.1).await?;
         let empty = plane.etcd().keep().await?;
         let runtime = Handle::current();
-        Ok(Self { runtime, plane, gate, juju_door, cli_door, proxy: way, player, model, store, empty })
+        Ok(Self {
+            runtime,
+            plane,
+            gate,
+            juju_door,
+            cli_door,
+            proxy: way,
+            player,
+            model,
+            store,
+            empty,
+            action_failed: AtomicBool::new(false),
+        })
     }
 
     /// Waits for what is asked of the cluster.
@@ -216,6 +232,7 @@ impl Stage {
     pub(super) fn go_back(&self, beginning: &mut Beginning) -> Result<(), StageError> {
         let redefined = self.wait(self.plane.etcd().put_back(&mut beginning.stored))?;
         self.player.remember(beginning.memory.clone());
+        self.action_failed.store(false, Ordering::Relaxed);
         self.model.put_back(&beginning.model).map_err(|source| refused("to put the model back", source))?;
         if redefined {
             self.wait(self.until_served(beginning))?;
@@ -292,6 +309,11 @@ impl Stage {
         std::fs::metadata(self.model.directory().join("debug.log")).map_or(0, |file| file.len())
     }
 
+    /// Whether an action that was run since this was gone back to has failed.
+    pub(super) fn action_failed(&self) -> bool {
+        self.action_failed.load(Ordering::Relaxed)
+    }
+
     /// Does one step, with all hooks that follow from it.
     pub(super) fn take(&self, step: &Step) -> Result<Vec<HookRecord>, StageError> {
         let done = self.juju(step).map_err(|source| refused(&format!("{step:?}"), source));
@@ -351,7 +373,9 @@ impl Stage {
             Step::Remove => model.remove_application(APPLICATION, false)?,
             Step::Act(action, parameter, value) => {
                 let parameters = Map::from_iter([((*parameter).to_owned(), Value::from(*value))]);
-                model.run_action(&unit(), action, &parameters)?.record.into_iter().collect()
+                let result = model.run_action(&unit(), action, &parameters)?;
+                self.action_failed.store(result.status != ActionStatus::Completed, Ordering::Relaxed);
+                result.record.into_iter().collect()
             }
         }))
     }
