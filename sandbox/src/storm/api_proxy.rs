@@ -18,13 +18,13 @@ use hyper::{
     body::{Bytes, Frame, Incoming},
     header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER},
     http::request::Parts,
-    server::conn::http1,
     service::service_fn,
 };
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
 };
 use kube::{
     Api,
@@ -32,7 +32,7 @@ use kube::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{self, ClientConfig, RootCertStore, ServerConfig, crypto::ring},
@@ -120,13 +120,14 @@ impl ApiProxy {
         let authority = Authority::new("velero-operator storm's way to the API server")?;
         let here = Ipv4Addr::LOCALHOST;
         let certified = authority.server("kubernetes", &["localhost"], &[here.into()])?;
-        let config = ServerConfig::builder_with_provider(ring::default_provider().into())
+        let mut config = ServerConfig::builder_with_provider(ring::default_provider().into())
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(
                 vec![CertificateDer::from_pem_slice(certified.certificate.as_bytes())?],
                 PrivateKeyDer::from_pem_slice(certified.key.as_bytes())?,
             )?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind((here, 0)).await.map_err(ApiProxyError::Listen)?;
         let address = listener.local_addr().map_err(ApiProxyError::Listen)?;
@@ -182,12 +183,23 @@ async fn listen(listener: TcpListener, acceptor: TlsAcceptor, way: Arc<Way>) {
         let (acceptor, way) = (acceptor.clone(), Arc::clone(&way));
         tokio::spawn(async move {
             let Ok(stream) = acceptor.accept(stream).await else { return };
+            let lost = Arc::new(Notify::new());
             let service = service_fn(|request| {
-                let way = Arc::clone(&way);
-                async move { way.answer(request).await }
+                let (way, lost) = (Arc::clone(&way), Arc::clone(&lost));
+                async move {
+                    let answer = way.answer(request).await;
+                    if answer.is_err() {
+                        lost.notify_one();
+                        // With the connection, all that was asked on it is lost.
+                        std::future::pending::<()>().await;
+                    }
+                    answer
+                }
             });
+            let server = auto::Builder::new(TokioExecutor::new());
+            let served = server.serve_connection(TokioIo::new(stream), service);
             // That a connection ends early is what this is for.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            tokio::select! { _ = served => {}, () = lost.notified() => {} }
         });
     }
 }

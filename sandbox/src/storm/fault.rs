@@ -106,9 +106,8 @@ fn of_request(operation: &Operation) -> Vec<Fault> {
         return refused.into_iter().chain(always).chain(others).collect();
     }
     let refused = [403, 404, 410, 429, 500, 503].map(Fault::Refused);
-    let always = [403, 503].map(Fault::RefusedAlways);
-    let others = [Fault::LostBefore, Fault::Cut, Fault::Silent, Fault::Stale];
-    refused.into_iter().chain(always).chain(others).collect()
+    let others = [Fault::RefusedAlways(403), Fault::LostBefore, Fault::Cut, Fault::Silent, Fault::Stale];
+    refused.into_iter().chain(others).collect()
 }
 
 /// Faults with a name of their own.
