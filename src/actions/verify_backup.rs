@@ -6,7 +6,6 @@ use thiserror::Error;
 
 use super::{
     ActionError, SUCCESS, connect, failed,
-    output::harmless,
     progress::{Progress, show, size},
     refuse_while_dying, refused,
     restore::{BackupError, restorable},
@@ -17,6 +16,7 @@ use crate::{
     backups::TimeLimit,
     contract::parameter,
     juju::{ActionParameters, Environment, HookTools},
+    text::harmless,
     velero::{
         Audience, BackupFilter, DrillAudience, DrillError, DrillOrder, DrillReport, DrillResult, KnownRun, Run, Velero,
         VeleroError, Volumes,

@@ -12,7 +12,7 @@ type Modules<'a> = &'a [(&'a str, &'a [&'a str])];
 const CHARM: Modules<'_> = &[
     ("text", &[]),
     ("error_chain", &[]),
-    ("status", &[]),
+    ("status", &["text"]),
     ("process", &["text"]),
     ("contract", &[]),
     ("cluster", &["error_chain"]),
@@ -138,7 +138,7 @@ const JUJU: Modules<'_> = &[
     ("ending_order", &[]),
     ("interruption", &[]),
     ("log", &[]),
-    ("status", &[]),
+    ("status", &["text"]),
     ("wire", &[]),
     ("names", &["charm"]),
     ("boundary", &["names"]),
