@@ -16,6 +16,10 @@ pub(crate) fn check_image(text: &str) -> Result<(), &'static str> {
     if text.contains("://") {
         return Err("is a URL: leave out what stands before ://");
     }
+    let is_id = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if is_id {
+        return Err("is the id of an image: set it as REGISTRY/NAME:TAG");
+    }
     ImgRef::new(text).map_err(|_| "is no reference of an image: set it as REGISTRY/NAME:TAG")?;
     // A part with capitals is read as a registry, which has a dot or a port unless it is this machine.
     let registry = text.split_once('/').map_or("", |(first, _)| first);
@@ -68,6 +72,8 @@ mod tests {
             "velero/velero:",
             "velero/velero@sha256:12",
             "velero/velero:v1 ",
+            // To the container runtime it would be an id, and no name.
+            &"0f".repeat(32),
             "",
         ] {
             assert!(check_image(text).is_err(), "{text}");
