@@ -83,6 +83,13 @@ const CHARM: Modules<'_> = &[
         "command_line",
         &["contract", "error_chain", "integrations", "juju", "observer", "plan", "snapshot", "status", "velero"],
     ),
+    (
+        "fuzzing",
+        &[
+            "actions", "backups", "contract", "juju", "proxies", "settings", "status", "storage", "store", "text",
+            "velero",
+        ],
+    ),
 ];
 
 /// The modules of the charm's `velero`.
@@ -138,7 +145,7 @@ const JUJU: Modules<'_> = &[
     ("ending_order", &[]),
     ("interruption", &[]),
     ("log", &[]),
-    ("status", &["text"]),
+    ("status", &[]),
     ("wire", &[]),
     ("names", &["charm"]),
     ("boundary", &["names"]),
