@@ -12,6 +12,8 @@ mod cluster;
 pub mod command_line;
 pub mod contract;
 mod error_chain;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod hook_process;
 mod integrations;
 mod juju;

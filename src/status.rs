@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::text::harmless;
+
 /// Longer messages make `juju status` unreadable; the log has the whole.
 const LONGEST_MESSAGE: usize = 400;
 
@@ -37,12 +39,14 @@ impl Status {
         }
     }
 
-    /// Returns the message as Juju gets it: one line, and not endless.
+    /// Returns the message as Juju gets it: one line, and not endless. Control characters that somebody else wrote are replaced: a
+    /// NUL among them could be no argument of a hook tool, and the hook would fail.
     pub(crate) fn message(&self) -> String {
         let (Self::Active(message) | Self::Waiting(message) | Self::Blocked(message)) = self;
         // Lines that a program draws between the parts of its message would take the room of the message.
         let is_drawn = |word: &&str| word.len() > 3 && word.chars().all(|each| each == '-');
         let line = message.split_whitespace().filter(|word| !is_drawn(word)).collect::<Vec<_>>().join(" ");
+        let line = harmless(&line);
         match line.char_indices().nth(LONGEST_MESSAGE) {
             Some((end, _)) => format!("{}…", &line[..end]),
             None => line,
@@ -121,5 +125,11 @@ mod tests {
         let message = status.message();
         assert!(message.starts_with("first second ö"));
         assert_eq!(message.chars().count(), LONGEST_MESSAGE + 1);
+    }
+
+    #[test]
+    fn a_control_character_of_somebody_else_is_no_part_of_a_message() {
+        let status = Status::Blocked("the option retention: \0 is \u{1b}[31mred\u{9b}0m\u{7f}".to_owned());
+        assert_eq!(status.message(), "the option retention: ␀ is ␛[31mred\u{fffd}0m␡");
     }
 }

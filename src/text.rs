@@ -1,4 +1,4 @@
-//! Texts that must not be longer than what takes them.
+//! Texts of others, for those who take not all of them: not any length, or not any character.
 
 use std::borrow::Cow;
 
@@ -20,6 +20,20 @@ pub(crate) fn shorten(text: &str, most: usize) -> Cow<'_, str> {
 /// Returns the note that stands for what is left out of a text.
 pub(crate) fn note(bytes: usize) -> String {
     format!(" (… {bytes} bytes are left out here …) ")
+}
+
+/// Returns a line with its control characters replaced by their pictures (`␛`). Names, labels and logs are whatever somebody
+/// wrote, and control characters could move the cursor or hide text.
+pub(crate) fn harmless(line: &str) -> String {
+    line.chars()
+        .map(|character| match character {
+            '\t' => character,
+            '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(character)).unwrap_or(char::REPLACEMENT_CHARACTER),
+            '\u{7f}' => '\u{2421}',
+            _ if character.is_control() => char::REPLACEMENT_CHARACTER,
+            _ => character,
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -13,6 +13,9 @@ pub enum Refusal {
     /// A shell could not read it either.
     #[error("the command has a quote that is not closed")]
     Quotes,
+    /// No program could be given it.
+    #[error("the command has a NUL character, which no program takes")]
+    Nul,
     /// It is not an allowed command.
     #[error("{what}; allowed are {}", allowed())]
     NotAllowed {
@@ -73,6 +76,9 @@ fn hint(meant: Option<&str>, has: &str) -> String {
 ///
 /// When it is not allowed; the text says why, and what is.
 pub fn parse(text: &str) -> Result<Vec<String>, Refusal> {
+    if text.contains('\0') {
+        return Err(Refusal::Nul);
+    }
     let mut words = shell_words::split(text).map_err(|_| Refusal::Quotes)?;
     if words.first().is_some_and(|word| word == "velero") {
         words.remove(0);

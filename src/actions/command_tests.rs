@@ -9,6 +9,7 @@ fn words_are_split_as_a_shell_does_and_nothing_is_expanded() {
     // Without a shell the semicolon is a letter like any other.
     assert!(matches!(parse("backup get; rm -rf /"), Err(Refusal::NotAllowed { .. })));
     assert_eq!(parse("backup create 'x"), Err(Refusal::Quotes));
+    assert_eq!(parse("backup create x\0"), Err(Refusal::Nul));
 }
 
 #[test]

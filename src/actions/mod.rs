@@ -18,6 +18,9 @@ mod test_storage;
 mod verify_backup;
 mod waiting;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use restore_parameters::read as read_restore;
+
 use std::error::Error;
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, fmt};
 
-use crate::text;
+use crate::text::{self, harmless};
 
 /// A result travels as one argument, of which Linux takes 128 KiB: both of these, a note and the result's name fit in it.
 const HEAD: usize = 64 * 1024;
@@ -85,20 +85,6 @@ impl fmt::Display for Output {
         }
         lines.try_for_each(|line| write!(formatter, "\n{line}"))
     }
-}
-
-/// Returns a line with its control characters replaced by their pictures (`␛`). Names, labels and logs are whatever somebody
-/// wrote, and control characters could move the cursor or hide text.
-pub(super) fn harmless(line: &str) -> String {
-    line.chars()
-        .map(|character| match character {
-            '\t' => character,
-            '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(character)).unwrap_or(char::REPLACEMENT_CHARACTER),
-            '\u{7f}' => '\u{2421}',
-            _ if character.is_control() => char::REPLACEMENT_CHARACTER,
-            _ => character,
-        })
-        .collect()
 }
 
 #[cfg(test)]

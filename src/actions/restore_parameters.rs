@@ -28,7 +28,7 @@ const NEVER_RESTORED: &[&str] = &[
 
 /// Which backup is meant.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Source {
+pub(crate) enum Source {
     Name(String),
     /// By the uid that it has in this cluster.
     Uid(String),
@@ -36,7 +36,7 @@ pub(super) enum Source {
 
 /// What is wrong with the parameters.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub(super) enum ParameterError {
+pub(crate) enum ParameterError {
     #[error("name the backup by backup-uid or by backup, as list-backups shows it")]
     NoBackup,
     #[error("{one} and {other} cannot go together: give one of them")]
@@ -58,7 +58,7 @@ pub(super) enum ParameterError {
 }
 
 /// Reads all parameters but `wait`.
-pub(super) fn read(parameters: &ActionParameters) -> Result<(Source, RestoreOrder), ParameterError> {
+pub(crate) fn read(parameters: &ActionParameters) -> Result<(Source, RestoreOrder), ParameterError> {
     let reader = Reader(parameters);
     let source = reader.source()?;
     reader.not_both(parameter::INCLUDE_NAMESPACES, parameter::EXCLUDE_NAMESPACES)?;
@@ -77,6 +77,17 @@ pub(super) fn read(parameters: &ActionParameters) -> Result<(Source, RestoreOrde
         Some(name) => Err(ParameterError::NeverRestored(name.clone())),
         None => Ok((source, order)),
     }
+}
+
+/// Returns the name of a backup if it is one: any other text would be a part of an address of the API.
+///
+/// # Errors
+///
+/// When it is none.
+pub(super) fn backup_name(name: &str) -> Result<&str, ParameterError> {
+    let parameter = parameter::BACKUP.name;
+    let other = || ParameterError::Name { parameter, name: name.to_owned(), what: "the name of a backup" };
+    is_object_name(name).then_some(name).ok_or_else(other)
 }
 
 struct Reader<'a>(&'a ActionParameters);
@@ -101,11 +112,7 @@ impl<'a> Reader<'a> {
         self.not_both(parameter::BACKUP_UID, parameter::BACKUP)?;
         match (self.text(parameter::BACKUP_UID)?, self.text(parameter::BACKUP)?) {
             (Some(uid), _) => Ok(Source::Uid(uid.to_owned())),
-            (None, Some(name)) if is_object_name(name) => Ok(Source::Name(name.to_owned())),
-            (None, Some(name)) => {
-                let (parameter, name) = (parameter::BACKUP.name, name.to_owned());
-                Err(ParameterError::Name { parameter, name, what: "the name of a backup" })
-            }
+            (None, Some(name)) => Ok(Source::Name(backup_name(name)?.to_owned())),
             (None, None) => Err(ParameterError::NoBackup),
         }
     }

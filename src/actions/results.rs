@@ -1,8 +1,9 @@
 //! What is told of a backup or a restore that has ended.
 
-use crate::velero::{Coverage, Details, Phase, Run, RunKind, Volumes};
-
-use super::output::harmless;
+use crate::{
+    text::harmless,
+    velero::{Coverage, Details, Phase, Run, RunKind, Volumes},
+};
 
 /// How many volumes are named that are without their data.
 const NAMED: usize = 20;

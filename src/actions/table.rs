@@ -1,7 +1,9 @@
 //! A list of backups for people.
 
-use super::output::harmless;
-use crate::velero::{BackupList, ListedBackup};
+use crate::{
+    text::harmless,
+    velero::{BackupList, ListedBackup},
+};
 
 /// A result travels as one argument, of which Linux takes 128 KiB.
 const ROOM: usize = 120 * 1024;

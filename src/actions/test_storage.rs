@@ -2,13 +2,14 @@
 
 use jiff::SignedDuration;
 
-use super::{ActionError, SUCCESS, connect, failed, output::harmless, refuse_while_dying, refused};
+use super::{ActionError, SUCCESS, connect, failed, refuse_while_dying, refused};
 use crate::{
     contract::parameter,
     juju::{ActionParameters, Environment, HookTools},
     plan,
     snapshot::Snapshot,
     store::{Heard, Owner, Proof, Rates, Store, StoreError, Verdict, takes_no_backups},
+    text::harmless,
 };
 
 /// How many MiB are written and read where nothing is said.

@@ -6,17 +6,17 @@ use thiserror::Error;
 
 use super::{
     ActionError, SUCCESS, connect, failed,
-    output::harmless,
     progress::{Progress, show, size},
     refuse_while_dying, refused,
     restore::{BackupError, restorable},
-    restore_parameters::Source,
+    restore_parameters::{ParameterError, Source, backup_name},
     targets::{TargetError, Wanted as Target},
 };
 use crate::{
     backups::TimeLimit,
     contract::parameter,
     juju::{ActionParameters, Environment, HookTools},
+    text::harmless,
     velero::{
         Audience, BackupFilter, DrillAudience, DrillError, DrillOrder, DrillReport, DrillResult, KnownRun, Run, Velero,
         VeleroError, Volumes,
@@ -39,6 +39,8 @@ enum WantedError {
     NotOne,
     #[error(transparent)]
     Target(#[from] TargetError),
+    #[error(transparent)]
+    Name(#[from] ParameterError),
     #[error("model is for a target, and not for a backup")]
     ModelOfBackup,
     #[error("timeout {0}")]
@@ -122,7 +124,7 @@ impl<'a> Wanted<'a> {
         match (target, backup) {
             (Some(target), None) => Ok(Self::Target(Target::parse(target, model)?)),
             (None, Some(_)) if model.is_some() => Err(WantedError::ModelOfBackup),
-            (None, Some(backup)) => Ok(Self::Backup(backup)),
+            (None, Some(backup)) => Ok(Self::Backup(backup_name(backup.trim())?)),
             _ => Err(WantedError::NotOne),
         }
     }
@@ -240,6 +242,9 @@ mod tests {
             (json!({"target": "a:b", "backup": "nightly"}), "give a target or a backup, and not both"),
             (json!({"target": "ledger"}), "target \"ledger\" is not of the form APP:ENDPOINT"),
             (json!({"backup": "nightly", "model": "apps"}), "model is for a target, and not for a backup"),
+            // It would be a part of an address of the API.
+            (json!({"backup": "../restores/x"}), "backup has \"../restores/x\", which cannot be the name of a backup"),
+            (json!({"backup": "x?watch=1"}), "backup has \"x?watch=1\", which cannot be the name of a backup"),
         ] {
             assert_eq!(read(value).unwrap_err(), told);
         }

@@ -27,3 +27,5 @@ pub(crate) use status::UnitStatus;
 #[cfg(test)]
 pub(crate) use tool::tests::ScriptedTools;
 pub(crate) use tool::{HookTools, ToolError};
+#[cfg(any(test, fuzzing))]
+pub(crate) use {network::Network, relation::flat_map, tool::read as read_printed};

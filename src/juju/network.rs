@@ -7,7 +7,7 @@ use super::{HookTools, ToolError};
 /// What `network-get` prints. Juju leaves out each list that is empty.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
-struct Network {
+pub(crate) struct Network {
     bind_addresses: Vec<Interface>,
 }
 
@@ -23,6 +23,14 @@ struct Address {
     value: String,
 }
 
+impl Network {
+    /// Returns the first address, if there is one.
+    pub(crate) fn address(self) -> Option<String> {
+        let mut addresses = self.bind_addresses.into_iter().flat_map(|interface| interface.addresses);
+        addresses.find_map(|address| Some(address.value).filter(|value| !value.is_empty()))
+    }
+}
+
 impl HookTools {
     /// Returns the address of the unit's pod; `None` as long as Juju does not know it.
     ///
@@ -35,9 +43,7 @@ impl HookTools {
             }
             answer => answer?,
         };
-        let interfaces = network.unwrap_or_default().bind_addresses;
-        let mut addresses = interfaces.into_iter().flat_map(|interface| interface.addresses);
-        Ok(addresses.find_map(|address| Some(address.value).filter(|value| !value.is_empty())))
+        Ok(network.unwrap_or_default().address())
     }
 }
 

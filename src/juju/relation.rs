@@ -150,12 +150,13 @@ fn is_for_leaders(stderr: &str) -> bool {
         .any(|words| stderr.contains(words))
 }
 
-/// Returns a map as the tools' YAML reader takes it: JSON, with the characters escaped that it refuses in the raw.
-pub(super) fn flat_map(values: &impl Serialize) -> String {
+/// Returns a map as the tools' YAML reader takes it: JSON, with the characters escaped that it refuses in the raw, or takes for a line
+/// break or for nothing.
+pub(crate) fn flat_map(values: &impl Serialize) -> String {
     let json = serde_json::json!(values).to_string();
     let mut text = String::with_capacity(json.len());
     for character in json.chars() {
-        if matches!(character, '\u{7f}'..='\u{9f}') {
+        if matches!(character, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}') {
             // Writing to a String does not fail.
             let _ = write!(text, "\\u{:04x}", u32::from(character));
         } else {
@@ -229,5 +230,11 @@ mod tests {
         let bag: Databag = [("a", "1"), ("b", "2")].into_iter().collect();
         let wanted = BTreeMap::from([("a", "1".to_owned()), ("b", "3".to_owned()), ("c", "4".to_owned())]);
         assert_eq!(bag.missing_from(&wanted), BTreeMap::from([("b", "3".to_owned()), ("c", "4".to_owned())]));
+    }
+
+    #[test]
+    fn what_yaml_refuses_in_the_raw_or_takes_for_a_line_break_is_escaped() {
+        let values = BTreeMap::from([("odd", "\u{85}\u{2028}\u{2029}\u{feff}\u{fffe}\u{ffff}é😀")]);
+        assert_eq!(flat_map(&values), r#"{"odd":"\u0085\u2028\u2029\ufeff\ufffe\uffffé😀"}"#);
     }
 }

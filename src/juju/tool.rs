@@ -95,14 +95,14 @@ impl HookTools {
     ) -> Result<T, ToolError> {
         let mut all = vec!["--format", "json"];
         all.extend_from_slice(arguments);
-        let printed = self.run(tool, &all, None).await?;
-        let text = if printed.is_empty() { "null" } else { printed.as_str() };
-        serde_json::from_str(text).map_err(|error| ToolError::Output {
-            tool,
-            line: error.line(),
-            column: error.column(),
-        })
+        read(tool, &self.run(tool, &all, None).await?)
     }
+}
+
+/// Reads the JSON that a tool printed. Its error does not repeat any of it.
+pub(crate) fn read<T: DeserializeOwned>(tool: &'static str, printed: &str) -> Result<T, ToolError> {
+    let text = if printed.is_empty() { "null" } else { printed };
+    serde_json::from_str(text).map_err(|error| ToolError::Output { tool, line: error.line(), column: error.column() })
 }
 
 #[cfg(test)]

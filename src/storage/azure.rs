@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
-use url::Url;
+use url::{Host, Url};
 
-use super::{Storage, StorageError, StorageFields, StoreKeys, VeleroStorageProvider, credentials};
+use super::{Storage, StorageError, StorageFields, StoreKeys, VeleroStorageProvider, credentials, host::is_host_name};
 use crate::contract::{ConfigOption, option};
 
 /// The variable that holds the account key; the location's configuration names it.
@@ -219,6 +219,10 @@ impl Endpoint {
         let host = url.host_str().unwrap_or_default().trim_end_matches('.').replacen(".dfs.", ".blob.", 1);
         if host.split('.').any(str::is_empty) {
             return refuse("has no name of a host: set it as https://HOST");
+        }
+        // The URL parser takes letters that Go's refuses.
+        if matches!(url.host(), Some(Host::Domain(_))) && !is_host_name(&host) {
+            return refuse("has a host that is neither a name nor an IP address: set it as https://HOST");
         }
         let account_is_in_host = host.split('.').next() == Some(account);
         let segments: Vec<&str> = url.path().split('/').filter(|segment| !segment.is_empty()).collect();

@@ -175,6 +175,7 @@ fn wrong_values_are_named_by_their_key() {
         ("endpoint", "s3://bucket", "begins with none"),
         ("endpoint", "https://", "no URL"),
         ("endpoint", "https://blobs..example.test", "no name of a host"),
+        ("endpoint", "https://blobs{.example.test", "neither a name nor an IP address"),
         ("endpoint", "https://stbackups01.blob.core.windows.net/other", "not the container"),
         ("endpoint", "https://stbackups01.blob.core.windows.net/stbackups01/cluster-backups", "not the container"),
         ("endpoint", "abfss://cluster-backups@stbackups01.dfs.core.windows.net/folder", "not the container"),

@@ -89,20 +89,28 @@ impl<'a> StorageFields<'a> {
         keys.iter().filter(padded).map(|key| format!("{key} begins or ends with a blank, which is kept")).collect()
     }
 
+    /// Returns a field that Velero is told as it is, without white space at its ends; `None` when it is not set.
+    ///
+    /// # Errors
+    ///
+    /// When it has a control character: a NUL can be in no argument, and a line break is not read as it was written.
+    pub(crate) fn line(&self, key: &'static str) -> Result<Option<&'a str>, StorageError> {
+        match self.get(key) {
+            Some(value) if value.chars().any(char::is_control) => {
+                Err(StorageError::invalid(key, "holds a control character"))
+            }
+            value => Ok(value),
+        }
+    }
+
     /// Returns a folder without slashes at its ends; `None` for the root.
     ///
     /// # Errors
     ///
-    /// When it has a character that no folder of an object store should have.
+    /// As [`StorageFields::line`].
     pub(crate) fn prefix(&self, key: &'static str) -> Result<Option<String>, StorageError> {
-        let Some(path) = self.get(key) else {
-            return Ok(None);
-        };
-        if path.chars().any(char::is_control) {
-            return Err(StorageError::invalid(key, "holds a control character"));
-        }
-        let path = path.trim_matches('/');
-        Ok(Some(path.to_owned()).filter(|path| !path.is_empty()))
+        let path = self.line(key)?.map(|path| path.trim_matches('/'));
+        Ok(path.filter(|path| !path.is_empty()).map(str::to_owned))
     }
 }
 

@@ -34,7 +34,7 @@ impl VeleroStorageProvider for Gcs {
             prefix: fields.prefix("path")?,
             // The plugin knows Google's own universe by itself, and another only since its version 1.13.
             backup_location_config: key
-                .text("universe_domain")
+                .universe()?
                 .filter(|domain| *domain != PUBLIC_UNIVERSE)
                 .map(|domain| BTreeMap::from([("universeDomain".to_owned(), domain.to_owned())]))
                 .unwrap_or_default(),
@@ -86,6 +86,20 @@ impl KeyFile {
             Some(_) => {}
         }
         Ok(key_file)
+    }
+
+    /// Returns the domain of Google's cloud that the account is of. It is told to Velero in the clear.
+    fn universe(&self) -> Result<Option<&str>, StorageError> {
+        let fits = |domain: &str| {
+            domain.chars().all(|character| character.is_ascii_alphanumeric() || matches!(character, '.' | '-'))
+        };
+        match self.text("universe_domain") {
+            Some(domain) if !fits(domain) => Err(StorageError::invalid(
+                "secret-key",
+                "has a \"universe_domain\" that is no domain: set the whole key file of the service account",
+            )),
+            domain => Ok(domain),
+        }
     }
 
     fn text(&self, name: &str) -> Option<&str> {

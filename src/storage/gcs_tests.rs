@@ -41,6 +41,12 @@ fn a_key_of_another_universe_leads_there() {
         let storage = storage_of("cluster-backups", &key_file.to_string()).unwrap();
         assert_eq!(storage.backup_location_config.get("universeDomain").map(String::as_str), config);
     }
+    // They would be no argument of the CLI, or another one.
+    for domain in ["apis\0test", "apis\r\ntest", "apis,test", "apis test"] {
+        key_file["universe_domain"] = json!(domain);
+        let error = storage_of("cluster-backups", &key_file.to_string()).unwrap_err().to_string();
+        assert!(error.starts_with("secret-key has a \"universe_domain\" that is no domain"), "{error}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod certificates;
 mod credentials;
 mod fields;
 mod gcs;
+mod host;
 mod s3;
 mod s3_attributes;
 mod s3_endpoint;

@@ -29,10 +29,11 @@ impl VeleroStorageProvider for S3 {
         let [bucket, _, _] = fields.require(["bucket", "access-key", "secret-key"])?;
         check_bucket(bucket)?;
         let mut notes = fields.notes_on_credentials(&["access-key", "secret-key"]);
+        let given_region = fields.line("region")?;
         let endpoint = fields.get("endpoint").map_or(Ok(Endpoint::AWS), |text| Endpoint::parse(text, bucket))?;
         let (amazon, url, known_region) = match endpoint {
             // The plugin asks AWS for the region only where it has no address.
-            Endpoint::Amazon { url: Some(_), region: None } if fields.get("region").is_none() => {
+            Endpoint::Amazon { url: Some(_), region: None } if given_region.is_none() => {
                 return Err(StorageError::Incomplete { missing: vec!["region"] });
             }
             Endpoint::Amazon { url, region } => (true, url, region),
@@ -45,7 +46,7 @@ impl VeleroStorageProvider for S3 {
                 (false, Some(url), Some(DEFAULT_REGION.to_owned()))
             }
         };
-        let region = fields.get("region").map(str::to_owned).or(known_region);
+        let region = given_region.map(str::to_owned).or(known_region);
         let mut config = BTreeMap::new();
         config.extend(region.clone().map(|region| ("region".to_owned(), region)));
         config.extend(url.map(|url| ("s3Url".to_owned(), url)));

@@ -87,7 +87,10 @@ fn headers(text: &str, notes: &mut Vec<String>) -> Result<BTreeMap<String, Strin
         let header = entry.as_str().and_then(|text| text.split_once(['=', ':']));
         let (name, value) =
             header.map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim())).unwrap_or_default();
-        if name.is_empty() || !name.chars().all(|character| character.is_ascii_alphanumeric() || character == '-') {
+        let is_name = |name: &str| {
+            !name.is_empty() && name.chars().all(|character| character.is_ascii_alphanumeric() || character == '-')
+        };
+        if !is_name(&name) || value.chars().any(char::is_control) {
             // What is not understood must not be the encryption that the user relies on.
             if entry.to_string().to_ascii_lowercase().contains("encryption") {
                 return Err(StorageError::invalid(
@@ -167,7 +170,11 @@ mod tests {
 
     #[test]
     fn an_entry_that_is_no_header_is_left_out_and_said() {
-        for attributes in [r#"["x-amz-tagging=a=1&b=2", 5, {"a": 1}]"#, "x-amz-tagging=a=1&b=2\nnothing of the kind"] {
+        for attributes in [
+            r#"["x-amz-tagging=a=1&b=2", 5, {"a": 1}]"#,
+            "x-amz-tagging=a=1&b=2\nnothing of the kind",
+            r#"["x-amz-tagging=a=1&b=2", "x-amz-tagging=a=\u0000&c=3"]"#,
+        ] {
             let options = plugin_options(attributes).unwrap();
             assert_eq!(options.config.into_iter().collect::<Vec<_>>(), [pair("tagging", "a=1&b=2")]);
             assert_eq!(options.notes, ["an entry of attributes is left out: it is not of the form Header=value"]);
@@ -189,6 +196,8 @@ mod tests {
             r#"["X-Amz-Server-Side-Encryption-Customer-Key=marked="]"#,
             r#"["x-amz-tagging=marked=1", {"X-Amz-Server-Side-Encryption": "AES256"}]"#,
             r#"{"x-amz-server-side-encryption": "marked"}"#,
+            r#"["x-amz-server-side-encryption-aws-kms-key-id=mar\u0000ked"]"#,
+            r#"["x-amz-server-side-encryption-aws-kms-key-id=mar\r\nked"]"#,
             "x-amz-server-side-encryption AES256",
         ] {
             let error = plugin_options(attributes).unwrap_err().to_string();

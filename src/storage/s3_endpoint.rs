@@ -2,7 +2,7 @@
 
 use url::{Host, Url};
 
-use super::StorageError;
+use super::{StorageError, host::is_host_name};
 
 /// The key of the field.
 const KEY: &str = "endpoint";
@@ -145,17 +145,6 @@ fn is_region(label: &str) -> bool {
 fn bucket_prefix<'a>(host: &'a str, bucket: &str) -> Option<&'a str> {
     let (start, rest) = host.split_at_checked(bucket.len())?;
     rest.strip_prefix('.').filter(|rest| start.eq_ignore_ascii_case(bucket) && !rest.is_empty())
-}
-
-/// Whether a host can be looked up. Those that are not made of Latin letters have come from the URL parser in their ASCII form.
-fn is_host_name(host: &str) -> bool {
-    let label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && label.chars().all(|character| character.is_ascii_alphanumeric() || matches!(character, '-' | '_'))
-    };
-    let name = host.strip_suffix('.').unwrap_or(host);
-    name.len() <= 253 && name.split('.').all(label)
 }
 
 #[cfg(test)]

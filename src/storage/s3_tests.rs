@@ -155,6 +155,8 @@ fn wrong_values_are_named_by_their_key() {
         ("endpoint", "https://user:pw@objects.example.test", "password"),
         ("tls-ca-chain", "[\"x\"]", "certificates"),
         ("path", "a\u{1}b", "control character"),
+        ("region", "eu\0west", "control character"),
+        ("region", "eu\r\nwest", "control character"),
         ("attributes", "[\"x-amz-server-side-encryption=DES\"]", "AES256"),
     ] {
         let error = storage_with(&[(key, value)]).unwrap_err().to_string();

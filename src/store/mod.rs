@@ -20,6 +20,8 @@ use tokio::time::timeout;
 pub(crate) use error::StoreError;
 pub(crate) use owner::Owner;
 pub(crate) use proof::{Proof, Rates, Step, Verdict, takes_no_backups};
+#[cfg(any(test, fuzzing))]
+pub(crate) use refusal::Refusal;
 
 pub(crate) use self::wire::Heard;
 use self::wire::Wire;

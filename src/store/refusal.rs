@@ -36,7 +36,7 @@ struct OfToken {
 
 impl Refusal {
     /// Reads it from an answer.
-    pub(super) fn read(status: u16, body: &[u8]) -> Self {
+    pub(crate) fn read(status: u16, body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
         // Azure begins with a byte order mark.
         let text = text.trim_start_matches('\u{feff}').trim();

@@ -76,6 +76,12 @@ pub(crate) use wanted::{
     backup::OneBackup,
     restore::{ExistingResourcePolicy, RestoreOrder},
 };
+#[cfg(any(test, fuzzing))]
+pub(crate) use wanted::{
+    cli::install_arguments, dry_run::read as read_dry_run, image::pull_policy, schedule::ScheduleSettings,
+};
+#[cfg(any(test, fuzzing))]
+pub(crate) use {drill::archive::Archive, seen::storage_message::lasting};
 
 use crate::{
     backups::{BackupPlan, Retention},

@@ -12,7 +12,7 @@ type Modules<'a> = &'a [(&'a str, &'a [&'a str])];
 const CHARM: Modules<'_> = &[
     ("text", &[]),
     ("error_chain", &[]),
-    ("status", &[]),
+    ("status", &["text"]),
     ("process", &["text"]),
     ("contract", &[]),
     ("cluster", &["error_chain"]),
@@ -82,6 +82,13 @@ const CHARM: Modules<'_> = &[
     (
         "command_line",
         &["contract", "error_chain", "integrations", "juju", "observer", "plan", "snapshot", "status", "velero"],
+    ),
+    (
+        "fuzzing",
+        &[
+            "actions", "backups", "contract", "juju", "proxies", "settings", "status", "storage", "store", "text",
+            "velero",
+        ],
     ),
 ];
 

@@ -6,12 +6,16 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"maps"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -19,12 +23,17 @@ import (
 	_ "time/tzdata"
 
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/distribution/reference"
 	"github.com/joho/godotenv"
 	cron "github.com/netresearch/go-cron"
 	oldercron "github.com/robfig/cron/v3"
+	"github.com/spf13/pflag"
 	velero "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	"github.com/vmware-tanzu/velero/pkg/cmd/util/flag"
 	"github.com/vmware-tanzu/velero/pkg/util/dotenv"
 	"golang.org/x/net/http/httpproxy"
+	yaml2 "gopkg.in/yaml.v2"
+	yaml3 "gopkg.in/yaml.v3"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -114,18 +123,129 @@ func quantity(text string) (map[string]string, error) {
 	return map[string]string{"amount": parsed.AsDec().String()}, nil
 }
 
-// What Velero's server makes of an object of the kind Schedule. Fields that it does not know are an error here.
-func object(text string) (map[string]string, error) {
+// Decodes an object of Velero's. Fields that it does not know are an error here.
+func decode(text string, object any) error {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
+	return decoder.Decode(object)
+}
+
+// What Velero's server makes of an object of the kind Schedule.
+func object(text string) (map[string]string, error) {
 	var decoded velero.Schedule
-	if err := decoder.Decode(&decoded); err != nil {
+	if err := decode(text, &decoded); err != nil {
 		return nil, err
 	}
 	if _, err := metav1.LabelSelectorAsSelector(decoded.Spec.Template.LabelSelector); err != nil {
 		return nil, err
 	}
 	return map[string]string{"ttl": strconv.FormatInt(int64(decoded.Spec.Template.TTL.Duration), 10)}, nil
+}
+
+// What Velero's server makes of an object of the kind Restore.
+func restore(text string) (map[string]string, error) {
+	var decoded velero.Restore
+	if err := decode(text, &decoded); err != nil {
+		return nil, err
+	}
+	selectors := decoded.Spec.OrLabelSelectors
+	if decoded.Spec.LabelSelector != nil {
+		selectors = append(selectors, decoded.Spec.LabelSelector)
+	}
+	for _, selector := range selectors {
+		if _, err := metav1.LabelSelectorAsSelector(selector); err != nil {
+			return nil, err
+		}
+	}
+	return map[string]string{"backup": decoded.Spec.BackupName}, nil
+}
+
+// What the CLI makes of a flag that is a map.
+func mapFlag(text string) (map[string]string, error) {
+	read := flag.NewMap()
+	if err := read.Set(text); err != nil {
+		return nil, err
+	}
+	return read.Data(), nil
+}
+
+// A flag of a command, as its help prints it.
+type declared struct {
+	Name, Short string
+	TakesValue  bool
+}
+
+// Which flags the CLI's library finds in words, each with its last value. Values are not checked.
+func flags(text string) (map[string]string, error) {
+	var asked struct {
+		Flags []declared
+		Words []string
+	}
+	if err := json.Unmarshal([]byte(text), &asked); err != nil {
+		return nil, err
+	}
+	set := pflag.NewFlagSet("", pflag.ContinueOnError)
+	for _, flag := range asked.Flags {
+		set.StringP(flag.Name, flag.Short, "", "")
+		if !flag.TakesValue {
+			set.Lookup(flag.Name).NoOptDefVal = "true"
+		}
+	}
+	if err := set.Parse(asked.Words); err != nil {
+		return nil, err
+	}
+	found := map[string]string{}
+	set.Visit(func(flag *pflag.Flag) { found[flag.Name] = flag.Value.String() })
+	return found, nil
+}
+
+// How many certificates a program in Go finds in a text, and a hash of all that is in them.
+func certificates(text string) (map[string]string, error) {
+	hash, count := sha256.New(), 0
+	for rest := []byte(text); ; count++ {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" || len(block.Headers) != 0 {
+			return nil, fmt.Errorf("a block of the type %q with %d headers", block.Type, len(block.Headers))
+		}
+		hash.Write(block.Bytes)
+	}
+	return map[string]string{"count": strconv.Itoa(count), "hash": hex.EncodeToString(hash.Sum(nil))}, nil
+}
+
+// What Go makes of a path.
+func cleaned(text string) (map[string]string, error) {
+	return map[string]string{"path": path.Clean(text), "absolute": strconv.FormatBool(path.IsAbs(text))}, nil
+}
+
+// What kubelet and containerd make of an image's name.
+func image(text string) (map[string]string, error) {
+	named, err := reference.ParseDockerRef(text)
+	if err != nil {
+		return nil, err
+	}
+	values := map[string]string{"name": named.Name()}
+	if tagged, ok := named.(reference.Tagged); ok {
+		values["tag"] = tagged.Tag()
+	}
+	return values, nil
+}
+
+// What Juju's hook tools make of a file of keys and values, by the YAML readers that its versions have.
+func yaml(text string) (map[string]string, error) {
+	var values, older map[string]string
+	if err := yaml3.Unmarshal([]byte(text), &values); err != nil {
+		return nil, err
+	}
+	if err := yaml2.Unmarshal([]byte(text), &older); err != nil {
+		return nil, err
+	}
+	if !maps.Equal(values, older) {
+		return nil, fmt.Errorf("readers disagree: %q and %q", values, older)
+	}
+	return values, nil
 }
 
 // By which proxy a program in Go reaches a URL, and what it tells the proxy of itself, as net/http does.
@@ -170,18 +290,32 @@ func read(folder string, asked question) (values map[string]string, err error) {
 		return quantity(asked.Text)
 	case "schedule":
 		return object(asked.Text)
+	case "restore":
+		return restore(asked.Text)
+	case "map":
+		return mapFlag(asked.Text)
+	case "flags":
+		return flags(asked.Text)
+	case "certificates":
+		return certificates(asked.Text)
+	case "path":
+		return cleaned(asked.Text)
+	case "image":
+		return image(asked.Text)
+	case "yaml":
+		return yaml(asked.Text)
 	case "proxy":
 		return proxy(asked.Text)
 	}
-	path := filepath.Join(folder, "credentials")
-	if err := os.WriteFile(path, []byte(asked.Text), 0o600); err != nil {
+	file := filepath.Join(folder, "credentials")
+	if err := os.WriteFile(file, []byte(asked.Text), 0o600); err != nil {
 		return nil, err
 	}
 	switch asked.Reader {
 	case "aws":
-		return aws(path)
+		return aws(file)
 	case "azure":
-		return azure(path)
+		return azure(file)
 	}
 	return nil, fmt.Errorf("no reader %q", asked.Reader)
 }

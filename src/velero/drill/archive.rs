@@ -19,11 +19,11 @@ const EXCLUDED: &str = "backup.velero.io/backup-volumes-excludes";
 const LARGEST_OBJECT: u64 = 64 * 1024 * 1024;
 
 /// Objects by their kind, `apps/v1/Deployment`, each as `namespace/name`, or `name` where it has no namespace.
-pub(super) type Objects = BTreeMap<String, BTreeSet<String>>;
+pub(crate) type Objects = BTreeMap<String, BTreeSet<String>>;
 
 /// Why an archive cannot be read as a whole.
 #[derive(Debug, Error)]
-pub(super) enum ArchiveError {
+pub(crate) enum ArchiveError {
     #[error("it is damaged or cut off behind {objects} objects")]
     Damaged {
         objects: usize,
@@ -36,7 +36,7 @@ pub(super) enum ArchiveError {
 
 /// What an archive holds.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct Archive {
+pub(crate) struct Archive {
     pub objects: Objects,
     /// The files of objects that are no objects.
     pub unreadable: Vec<String>,
@@ -78,7 +78,7 @@ struct Metadata {
 
 impl Archive {
     /// Reads an archive to its end.
-    pub(super) fn read(compressed: impl Read) -> Result<Self, ArchiveError> {
+    pub(crate) fn read(compressed: impl Read) -> Result<Self, ArchiveError> {
         let mut archive = Self::default();
         match archive.read_all(compressed) {
             Err(source) => Err(ArchiveError::Damaged { objects: archive.count(), source }),
@@ -88,7 +88,7 @@ impl Archive {
     }
 
     /// Returns how many objects it has.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.objects.values().map(BTreeSet::len).sum()
     }
 

@@ -1,6 +1,6 @@
 //! Restore drills: a backup is restored into scratch namespaces, and compared with what was backed up.
 
-mod archive;
+pub(crate) mod archive;
 pub(crate) mod book;
 mod comparison;
 pub(crate) mod conduct;

@@ -8,13 +8,14 @@ use std::{
 };
 
 use kube::api::DynamicObject;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use tempfile::NamedTempFile;
 use thiserror::Error;
 use tokio::process::Command;
 
 use super::{
     cache::{DryRunCache, Key},
+    dry_run::{self, DryRunError},
     installation::{CsiSnapshots, Installation},
     settings,
     version::Version,
@@ -58,12 +59,7 @@ pub(crate) enum CliError {
     #[error("the velero CLI failed: {0}")]
     Failed(String),
     #[error("cannot read the dry run of the velero CLI")]
-    DryRun(#[source] serde_yaml::Error),
-}
-
-#[derive(Deserialize)]
-struct List {
-    items: Vec<DynamicObject>,
+    DryRun(#[from] DryRunError),
 }
 
 impl Cli {
@@ -94,11 +90,7 @@ impl Cli {
         installation: &Installation,
     ) -> Result<Vec<DynamicObject>, CliError> {
         let arguments = install_arguments(namespace, installation);
-        self.answer("install", &arguments, |output| {
-            let list: List = serde_yaml::from_slice(output).map_err(CliError::DryRun)?;
-            Ok(list.items)
-        })
-        .await
+        self.answer("install", &arguments, |output| Ok(dry_run::read(output)?)).await
     }
 
     /// Returns the release that the program is of; `None` for a build from a branch.
@@ -147,7 +139,7 @@ fn told_version(output: &str) -> Option<String> {
 }
 
 /// Returns the flags of `velero install` for an installation. None of them is a credential: those the charm adds by itself.
-fn install_arguments(namespace: &str, installation: &Installation) -> Vec<String> {
+pub(crate) fn install_arguments(namespace: &str, installation: &Installation) -> Vec<String> {
     let mut arguments: Vec<String> = [
         "--namespace",
         namespace,

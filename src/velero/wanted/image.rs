@@ -16,13 +16,31 @@ pub(crate) fn check_image(text: &str) -> Result<(), &'static str> {
     if text.contains("://") {
         return Err("is a URL: leave out what stands before ://");
     }
+    if is_hash(text, 64) {
+        return Err("is the id of an image: set it as REGISTRY/NAME:TAG");
+    }
     ImgRef::new(text).map_err(|_| "is no reference of an image: set it as REGISTRY/NAME:TAG")?;
+    if text.split_once('@').is_some_and(|(_, digest)| !is_digest(digest)) {
+        return Err("has a digest that is none: set it as REGISTRY/NAME@sha256:DIGITS, with all 64 digits");
+    }
     // A part with capitals is read as a registry, which has a dot or a port unless it is this machine.
     let registry = text.split_once('/').map_or("", |(first, _)| first);
     if !registry.contains(['.', ':']) && registry.chars().any(char::is_uppercase) {
         return Err("has capital letters, which names of images do not have");
     }
     Ok(())
+}
+
+/// Whether container runtimes know the algorithm of a digest, and it has all of its digits.
+fn is_digest(text: &str) -> bool {
+    let digits = |name: &str| text.strip_prefix(name)?.strip_prefix(':');
+    [("sha256", 64), ("sha384", 96), ("sha512", 128)]
+        .iter()
+        .any(|(name, length)| digits(name).is_some_and(|digits| is_hash(digits, *length)))
+}
+
+fn is_hash(text: &str, length: usize) -> bool {
+    text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Returns the names of Secrets that stand in a list with commas, each once, or the first text that is none.
@@ -67,7 +85,11 @@ mod tests {
             "http://x/velero:v1.18.3",
             "velero/velero:",
             "velero/velero@sha256:12",
+            "velero/velero@sia615:a",
+            &format!("velero/velero@md5:{}", "0".repeat(32)),
             "velero/velero:v1 ",
+            // To the container runtime it would be an id, and no name.
+            &"0f".repeat(32),
             "",
         ] {
             assert!(check_image(text).is_err(), "{text}");

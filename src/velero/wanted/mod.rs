@@ -3,6 +3,7 @@
 pub(crate) mod backup;
 pub(crate) mod cache;
 pub(crate) mod cli;
+pub(crate) mod dry_run;
 pub(crate) mod image;
 pub(crate) mod installation;
 pub(crate) mod kubelet_root;

@@ -1,0 +1,4 @@
+//! Cron expressions and durations.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| velero_operator::fuzzing::check("times", data));
