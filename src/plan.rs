@@ -275,6 +275,9 @@ pub(crate) fn needs(snapshot: &Snapshot) -> Needs {
         proxies: reach::proxies(&snapshot.proxies).ok().flatten(),
         snapshot_classes: switch(&snapshot.config, option::USE_CSI_SNAPSHOTS),
         pull_secrets: reach::image_pull_secrets(&snapshot.config, &mut Vec::new()).unwrap_or_default(),
+        config_maps: [option::NODE_AGENT, option::REPOSITORY]
+            .iter()
+            .any(|option| snapshot.config.text(option.name).is_some_and(|text| !text.is_empty())),
     }
 }
 
