@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use futures::future::{join, try_join};
+use futures::join;
 use thiserror::Error;
 use tokio::time::Instant;
 
@@ -114,7 +114,7 @@ async fn reconcile_in(
 ) -> Result<Outlook, ReconcileError> {
     // When a unit is removed, its relations break for that unit only. It can still be the leader then, and must not remove what the
     // remaining units use. Where none remains, its last hook takes everything away, and has little time.
-    let (goal, unit_status) = try_join(tools.goal_state(), tools.unit_status()).await?;
+    let goal = tools.goal_state().await?;
     match goal.is_dying(&environment.unit) {
         // Nothing is changed without knowing. Juju runs the hook again, and then may list the unit.
         None => return Err(ReconcileError::UnknownUnits),
@@ -125,10 +125,11 @@ async fn reconcile_in(
         Some(false) => {}
     }
     let velero = connect().map_err(ReconcileError::Connect)?;
-    // Neither waits for the other. Both are large, and would make each future above them as large.
-    let juju = Box::pin(Snapshot::read(tools, environment, &goal));
-    let (snapshot, sighted) = join(juju, Box::pin(velero.sight(environment.application()))).await;
-    bring_about_and_report(&velero, tools, environment, &snapshot?, sighted, unit_status).await
+    // None waits for another. The first and the last are large, and would make each future above them as large.
+    let snapshot = Box::pin(Snapshot::read(tools, environment, &goal));
+    let sighted = Box::pin(velero.sight(environment.application()));
+    let (snapshot, unit_status, sighted) = join!(snapshot, tools.unit_status(), sighted);
+    bring_about_and_report(&velero, tools, environment, &snapshot?, sighted, unit_status?).await
 }
 
 async fn bring_about_and_report(

@@ -29,8 +29,14 @@ impl World {
         model.integrate(APPLICATION, INTEGRATOR)?;
         expect(&model, StatusValue::Active)?;
         recorder.take()?;
+        let before = distance.connections().map_err(BenchError::File)?;
         model.update_status()?;
         costs.push((Task::UpdateStatusFar, total(recorder.take()?)));
+        // The observer keeps its own.
+        match distance.connections().map_err(BenchError::File)? - before {
+            1 => {}
+            several => return Err(BenchError::Connections(several)),
+        }
         expect(&model, StatusValue::Active)?;
         model.destroy()?;
         recorder.take()?;

@@ -132,6 +132,9 @@ pub enum BenchError {
     /// The API server is not far away.
     #[error("the bench needs an API server that is far away")]
     Distance(#[from] DistanceError),
+    /// A hook makes its calls on more than one connection.
+    #[error("a hook has made {0} connections to the API server in place of one")]
+    Connections(usize),
     /// Velero cannot be led to it.
     #[error("the bench needs to lead Velero to its second object store")]
     Additions(#[from] AdditionsError),
