@@ -18,6 +18,7 @@ mod wanted;
 use std::{path::Path, time::Duration};
 
 use futures::{StreamExt, future::try_join_all, stream::BoxStream, try_join};
+use k8s_openapi::api::apps::v1::DaemonSet;
 use thiserror::Error;
 use tokio::time::Instant;
 
@@ -89,6 +90,7 @@ use location::{
     update,
     validation::{self, DueRestart},
 };
+use names::NODE_AGENT;
 use seen::{namespace, nodes, observed, proxies, readiness, repository, snapshot_classes, watch};
 
 /// How long a server may take that was restarted, and the validation that it begins with.
@@ -191,10 +193,13 @@ impl Velero {
     pub(crate) async fn facts(&self, needs: &Needs, mut holdings: Holdings) -> Result<Facts, VeleroError> {
         let cluster = &self.cluster;
         let asks_kubelets = needs.kubelet_root || holdings.has_adopted_node_agent();
+        let node_agent: Option<DaemonSet> =
+            if asks_kubelets { holdings.typed("DaemonSet", NODE_AGENT).ok().flatten() } else { None };
         let provider_ids =
             async { if needs.provider_ids { observed::provider_ids(cluster).await } else { Ok(Vec::new()) } };
-        let kubelet_root =
-            async { if asks_kubelets { nodes::kubelet_root(cluster).await.map(Some) } else { Ok(None) } };
+        let kubelet_root = async {
+            if asks_kubelets { nodes::kubelet_root(cluster, node_agent.as_ref()).await.map(Some) } else { Ok(None) }
+        };
         let proxies = async {
             match &needs.proxies {
                 Some(proxies) => proxies::look(cluster, &needs.application, proxies).await.map(Some),

@@ -9,9 +9,11 @@ use futures::future::{join, join_all, try_join, try_join_all};
 use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::StatefulSet, rbac::v1::ClusterRoleBinding};
 use kube::{
-    Api, ResourceExt,
+    Api, Resource, ResourceExt,
     api::{DynamicObject, ListParams},
+    core::dynamic::ParseDynamicObjectError,
 };
+use serde::de::DeserializeOwned;
 
 use crate::{
     cluster::{Cluster, ClusterError, FieldOwners, call, describe, named},
@@ -174,6 +176,16 @@ impl Holdings {
                 && held.object.types.as_ref().map(|types| &types.kind) == object.types.as_ref().map(|types| &types.kind)
         };
         self.0.iter().find(is_same)
+    }
+
+    /// Returns the workload of a kind and name as one of its type, if it is there.
+    pub(crate) fn typed<K: Resource + DeserializeOwned>(
+        &self,
+        kind: &str,
+        name: &str,
+    ) -> Result<Option<K>, ParseDynamicObjectError> {
+        let held = self.find(&named("apps/v1", kind, name));
+        held.map(|held| held.object.clone().try_parse()).transpose()
     }
 
     /// Returns what is this application's.

@@ -6,10 +6,7 @@ use std::fmt;
 
 use futures::{future::try_join_all, try_join};
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::core::v1::{Namespace, Pod, Secret},
-    serde::de::DeserializeOwned,
-};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use kube::{
     Api,
     api::{DynamicObject, PartialObjectMeta},
@@ -100,9 +97,9 @@ impl Sighting {
 
     /// Returns what an installation is judged by; `None` where that takes more than what was looked at.
     pub(crate) fn observed(&self, holdings: &Holdings, expected: &Expected) -> Option<Observed> {
-        let server = typed(holdings, "Deployment", SERVER).ok()?;
+        let server = holdings.typed("Deployment", SERVER).ok()?;
         let node_agent = match expected.node_agent {
-            Some(_) => typed(holdings, "DaemonSet", NODE_AGENT).ok()?,
+            Some(_) => holdings.typed("DaemonSet", NODE_AGENT).ok()?,
             None => None,
         };
         // Why its pods are not there is told elsewhere.
@@ -112,14 +109,4 @@ impl Sighting {
         let location = holdings.location().filter(|_| expected.location).map(|held| held.object.clone());
         Some(Observed { at: self.at, server, node_agent, location, ..Observed::of_pods(self.pods.clone()) })
     }
-}
-
-/// Returns an object of a kind and name as one of its type, if it is there.
-fn typed<K: DeserializeOwned + Clone + fmt::Debug + kube::Resource>(
-    holdings: &Holdings,
-    kind: &str,
-    name: &str,
-) -> Result<Option<K>, kube::core::dynamic::ParseDynamicObjectError> {
-    let held = holdings.find(&named("apps/v1", kind, name));
-    held.map(|held| held.object.clone().try_parse()).transpose()
 }
