@@ -252,8 +252,8 @@ impl Reader<'_> {
             let is_left_out = match endpoint.role {
                 // Each endpoint is a call. What only completes another relation is read beside that one, and in its own hooks.
                 Role::Requires => is_alone(endpoint, &relations) && !is_own_hook,
-                // What is published there changes with the unit and in no other relation's hook. Juju does not name all relations
-                // among the goals: not those of an offer of ours that another model consumes.
+                // What is published there changes with the unit and in no other relation's hook. Juju does not name all
+                // relations among the goals: not those of an offer of ours that another model consumes.
                 Role::Provides => {
                     let may_change = is_own_hook || self.environment.relation.is_none();
                     self.is_for_others(endpoint) || !may_change && !goal.relations.contains_key(endpoint.name)
@@ -270,8 +270,8 @@ impl Reader<'_> {
         Ok((relations, known))
     }
 
-    /// Returns the same in a hook that comes although nothing has happened. Who is not known to be there, and not to be expected, is not
-    /// asked for where nothing depends on it.
+    /// Returns the same in a hook that comes although nothing has happened. Who is not known to be there, and not to be
+    /// expected, is not asked for where nothing depends on it.
     async fn unchanged(&self, goal: &GoalState, known: &KnownRelations) -> Result<Relations, SnapshotError> {
         let mut relations = Relations::new();
         for endpoint in contract::RELATIONS.iter().filter(|endpoint| !endpoint.declares_backups()) {

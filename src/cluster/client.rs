@@ -408,8 +408,8 @@ pub(crate) fn found<T>(result: Result<T, ClusterError>) -> Result<Option<T>, Clu
     }
 }
 
-/// Makes a call, and again a few times where that may help: after 0.2 s, then after twice as long each time, with jitter. A server that
-/// has too much to do is asked for longer: it says so at once, and soon has less to do.
+/// Makes a call, and again a few times where that may help: after 0.2 s, then after twice as long each time, with
+/// jitter. A server that has too much to do is asked for longer: it says so at once, and soon has less to do.
 pub(crate) async fn call<T, F>(operation: &'static str, object: String, once: impl Fn() -> F) -> Result<T, ClusterError>
 where
     F: Future<Output = Result<T, kube::Error>>,

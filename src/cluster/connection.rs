@@ -1,11 +1,12 @@
 //! The connection to the API server, which all calls share.
 //!
-//! Calls that go together would make a connection each otherwise, with a handshake of its own, and on a server that is far away
-//! each handshake is two more ways there and back. Over HTTP/2 they go side by side on one. Where the server speaks HTTP/1.1 only,
-//! as behind some gateways, each call that goes beside another has a connection of its own.
+//! Calls that go together would make a connection each otherwise, with a handshake of its own, and on a server that is
+//! far away each handshake is two more ways there and back. Over HTTP/2 they go side by side on one. Where the server
+//! speaks HTTP/1.1 only, as behind some gateways, each call that goes beside another has a connection of its own.
 //!
-//! A connection that is dead keeps all of its calls waiting. So a server that has said nothing for a while is asked whether it is
-//! there, and the connection is given up long before the calls' own time limit: they are repeated on another one.
+//! A connection that is dead keeps all of its calls waiting. So a server that has said nothing for a while is asked
+//! whether it is there, and the connection is given up long before the calls' own time limit: they are repeated on
+//! another one.
 
 use std::{
     sync::Arc,
@@ -129,8 +130,8 @@ impl Shared {
         }
     }
 
-    /// Returns the connection, which is made anew if it is over; `None` where each call needs its own. Whoever comes while one is
-    /// made waits for that one.
+    /// Returns the connection, which is made anew if it is over; `None` where each call needs its own. Whoever comes
+    /// while one is made waits for that one.
     async fn connection(&self) -> Result<Option<SendRequest<Body>>, Error> {
         let mut current = self.current.lock().await;
         match &*current {

@@ -91,8 +91,8 @@ impl Cluster {
     }
 }
 
-/// Whether the charm holds every field of `data` since it has applied them. A field that somebody else changes becomes theirs, so that
-/// all of these have the values that the charm has applied last.
+/// Whether the charm holds every field of `data` since it has applied them. A field that somebody else changes becomes
+/// theirs, so that all of these have the values that the charm has applied last.
 pub(crate) fn holds(metadata: &ObjectMeta, data: &Value) -> bool {
     let charms = metadata.managed_fields.iter().flatten().find(|entry| is_charms(entry));
     charms.and_then(|entry| entry.fields_v1.as_ref()).is_some_and(|fields| includes(&fields.0, data))

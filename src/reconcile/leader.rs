@@ -167,7 +167,8 @@ impl<'a> Leader<'a, '_> {
         self.first.iter().chain(&self.statuses).chain(&self.last).cloned()
     }
 
-    /// Whether what was sighted at the beginning still tells what is there: this hook has changed nothing, and waited for nothing.
+    /// Whether what was sighted at the beginning still tells what is there: this hook has changed nothing, and waited
+    /// for nothing.
     fn is_as_sighted(&self) -> bool {
         self.changed.is_empty() && !self.has_waited
     }

@@ -1,8 +1,8 @@
 //! Which relations there are, as a unit remembers it between its hooks.
 //!
-//! A relation comes and goes with hooks of its own, and neither its id nor the application on its other side ever changes. So the hook
-//! that comes although nothing has happened, `update-status`, asks for neither. All others ask, and keep the answers as the unit's
-//! state, which Juju takes over only from a hook that ends well.
+//! A relation comes and goes with hooks of its own, and neither its id nor the application on its other side ever
+//! changes. So the hook that comes although nothing has happened, `update-status`, asks for neither. All others ask,
+//! and keep the answers as the unit's state, which Juju takes over only from a hook that ends well.
 
 use std::collections::BTreeMap;
 

@@ -258,7 +258,8 @@ impl Velero {
         Ok(apply::pending(&self.cluster, installation, manifests, holdings).await?)
     }
 
-    /// Returns the change of the storage locations and their credentials that is due: by what was sighted, or else by what is there now.
+    /// Returns the change of the storage locations and their credentials that is due: by what was sighted, or else by
+    /// what is there now.
     pub(crate) async fn due_update<'a>(
         &self,
         manifests: &'a Manifests,

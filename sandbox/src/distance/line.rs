@@ -42,8 +42,8 @@ pub async fn serve(address: SocketAddr, server: &str, there_and_back: Duration, 
     }
 }
 
-/// Leads one connection to the server. To make it takes one way there and back, which the system of a far server would take before it
-/// says that it has accepted.
+/// Leads one connection to the server. To make it takes one way there and back, which the system of a far server would
+/// take before it says that it has accepted.
 async fn lead(near: TcpStream, server: &str, there_and_back: Duration) -> io::Result<()> {
     let made = Instant::now() + there_and_back;
     let far = TcpStream::connect(server).await?;
@@ -56,8 +56,8 @@ async fn lead(near: TcpStream, server: &str, there_and_back: Duration) -> io::Re
     Ok(())
 }
 
-/// Carries what is said in one direction: each piece arrives as long after it was said as the way is, and nothing is said before the
-/// connection is made.
+/// Carries what is said in one direction: each piece arrives as long after it was said as the way is, and nothing is
+/// said before the connection is made.
 async fn carry(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,

@@ -1,5 +1,5 @@
-//! An API server that is far away: what is said on the way to it and back arrives later, as on a long line. Nothing is lost, and nothing
-//! is slower than late.
+//! An API server that is far away: what is said on the way to it and back arrives later, as on a long line. Nothing is
+//! lost, and nothing is slower than late.
 
 mod line;
 

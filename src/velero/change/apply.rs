@@ -268,8 +268,8 @@ async fn apply_or_remake(cluster: &Cluster, change: &Change<'_>) -> Result<Dynam
     }
 }
 
-/// Returns the names of those pods of Velero that are older than their ServiceAccount: it was made anew, and the API server refuses the
-/// tokens that they have of the former one.
+/// Returns the names of those pods of Velero that are older than their ServiceAccount: it was made anew, and the API
+/// server refuses the tokens that they have of the former one.
 fn orphaned_pods(pods: &[Pod], account_made: &Time) -> Vec<String> {
     let orphaned = |pod: &&Pod| {
         let controlled =

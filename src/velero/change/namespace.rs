@@ -20,8 +20,8 @@ use crate::{
 /// The label with what [`ENFORCE`] was before the charm took it over.
 const FORMER: &str = "velero-operator/former-pod-security-enforce";
 
-/// Brings the labels of the namespace to those that are wanted, if they were not that when it was sighted. Returns what was changed, if
-/// anything.
+/// Brings the labels of the namespace to those that are wanted, if they were not that when it was sighted. Returns what
+/// was changed, if anything.
 pub(super) async fn label_sighted(
     cluster: &Cluster,
     wanted: &Labels,

@@ -122,8 +122,8 @@ impl Holdings {
         Ok(Self::judge(objects, origins, application, &applications))
     }
 
-    /// Adds those ConfigMaps that are not labelled as a charm's: somebody else may have made one under a name that this application would
-    /// use.
+    /// Adds those ConfigMaps that are not labelled as a charm's: somebody else may have made one under a name that this
+    /// application would use.
     pub(crate) async fn add_config_maps(&mut self, cluster: &Cluster, application: &str) -> Result<(), ClusterError> {
         let missing: Vec<_> = config_map_names(cluster.namespace(), application)
             .into_iter()

@@ -1,4 +1,5 @@
-//! What a hook sees of the cluster at its beginning: all that it has to look at where nothing is to be done, in calls that go together.
+//! What a hook sees of the cluster at its beginning: all that it has to look at where nothing is to be done, in calls
+//! that go together.
 //!
 //! It is what the cluster was then. What changes something looks again before it does.
 

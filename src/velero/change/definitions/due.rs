@@ -60,8 +60,8 @@ enum Standing {
     },
 }
 
-/// Whether a definition is as the charm has applied it from this very manifest, by the metadata of those that there are: nobody has
-/// changed a field since, or that field would be theirs.
+/// Whether a definition is as the charm has applied it from this very manifest, by the metadata of those that there
+/// are: nobody has changed a field since, or that field would be theirs.
 pub(crate) fn is_as_applied(heads: &[DynamicObject], desired: &DynamicObject) -> bool {
     let Some(head) = heads.iter().find(|head| head.metadata.name == desired.metadata.name) else { return false };
     let has_all = |live: &BTreeMap<String, String>, desired: &BTreeMap<String, String>| {

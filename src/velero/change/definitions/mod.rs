@@ -32,8 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A definition that is terminating for longer than this is held by something that waiting does not change.
 const TERMINATION: Duration = Duration::from_mins(1);
 
-/// Applies the CustomResourceDefinitions. `heads` is the metadata of those that there are. Returns what to wait for, or to mend, where the server cannot use them yet: then
-/// nothing else must be applied.
+/// Applies the CustomResourceDefinitions. `heads` is the metadata of those that there are. Returns what to wait for, or
+/// to mend, where the server cannot use them yet: then nothing else must be applied.
 pub(crate) async fn apply(
     cluster: &Cluster,
     desired: &[DynamicObject],
@@ -82,7 +82,8 @@ pub(crate) async fn apply(
     Ok(None)
 }
 
-/// Returns the release of the live definitions, as far as they say it; nothing is changed. `heads` are those that have Velero's label.
+/// Returns the release of the live definitions, as far as they say it; nothing is changed. `heads` are those that have
+/// Velero's label.
 pub(crate) async fn release(
     cluster: &Cluster,
     desired: &[DynamicObject],
