@@ -176,7 +176,8 @@ async fn plan_and_bring_about(
     unit_status: &mut UnitStatus<'_>,
 ) -> Result<(Status, Outlook), ReconcileError> {
     let (holdings, sighting) = sighted?;
-    let facts = velero.facts(&plan::needs(snapshot), holdings).await?;
+    // Many calls at once are large, too.
+    let facts = Box::pin(velero.facts(&plan::needs(snapshot), holdings)).await?;
     let plan = plan::plan(snapshot, &facts);
     publish(tools, &plan.publications).await?;
     // A status has no room for all of it. Nothing has changed where only time has passed.

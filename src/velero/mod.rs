@@ -208,16 +208,13 @@ impl Velero {
         };
         let snapshot_classes =
             async { if needs.snapshot_classes { snapshot_classes::read(cluster).await.map(Some) } else { Ok(None) } };
-        let config_maps = async {
-            if needs.config_maps { holdings.add_config_maps(cluster, &needs.application).await } else { Ok(()) }
-        };
         let (provider_ids, kubelet_root, proxies, snapshot_classes, missing_pull_secrets, ()) = try_join!(
             provider_ids,
             kubelet_root,
             proxies,
             snapshot_classes,
             missing_secrets(cluster, &needs.pull_secrets),
-            config_maps
+            holdings.add_config_maps(cluster, &needs.application, &needs.config_maps)
         )?;
         let cli = self.cli.version().await?;
         Ok(Facts { provider_ids, cli, kubelet_root, proxies, snapshot_classes, missing_pull_secrets, holdings })

@@ -100,12 +100,11 @@ pub(crate) async fn due_update<'a>(
 ) -> Result<DueUpdate<'a>, ClusterError> {
     let Some(credentials) = &manifests.credentials else { return Ok(DueUpdate::None) };
     let read;
-    let secret = match sighting {
-        Some(sighting) => &sighting.credentials,
-        None => {
-            read = LiveCredentials::read(cluster).await?;
-            &read
-        }
+    let secret = if let Some(sighting) = sighting {
+        &sighting.credentials
+    } else {
+        read = LiveCredentials::read(cluster).await?;
+        &read
     };
     let version = secret.0.as_ref().filter(|live| credentials.is_in(live)).and_then(ResourceExt::resource_version);
     let mut due = version.is_none();

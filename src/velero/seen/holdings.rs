@@ -124,11 +124,14 @@ impl Holdings {
 
     /// Adds those ConfigMaps that are not labelled as a charm's: somebody else may have made one under a name that this
     /// application would use.
-    pub(crate) async fn add_config_maps(&mut self, cluster: &Cluster, application: &str) -> Result<(), ClusterError> {
-        let missing: Vec<_> = config_map_names(cluster.namespace(), application)
-            .into_iter()
-            .filter(|map| self.find(map).is_none())
-            .collect();
+    pub(crate) async fn add_config_maps(
+        &mut self,
+        cluster: &Cluster,
+        application: &str,
+        names: &[String],
+    ) -> Result<(), ClusterError> {
+        let maps = names.iter().map(|name| cluster.own(named("v1", "ConfigMap", name)));
+        let missing: Vec<_> = maps.filter(|map| self.find(map).is_none()).collect();
         let found = try_join_all(missing.iter().map(|map| cluster.find(map))).await?;
         let others = Self::of(cluster, application, found.into_iter().flatten().collect()).await?;
         self.0.extend(others.0);
