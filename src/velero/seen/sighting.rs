@@ -66,6 +66,11 @@ impl LiveCredentials {
 impl Sighting {
     /// Looks at what an application has to know of.
     pub(crate) async fn take(cluster: &Cluster, application: &str) -> Result<(Holdings, Self), ClusterError> {
+        // Many calls at once are large, and this is in the future of every hook.
+        Box::pin(Self::take_at_once(cluster, application)).await
+    }
+
+    async fn take_at_once(cluster: &Cluster, application: &str) -> Result<(Holdings, Self), ClusterError> {
         let at = Timestamp::now();
         let by_name = holdings::names_to_get(cluster.namespace());
         let kind = definition_kind();
