@@ -109,7 +109,7 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, mut silenced: watch::Re
 /// Waits until the server is to be silent, if it was not so before.
 async fn silence(silenced: &mut watch::Receiver<bool>, was_silenced: bool) {
     if silenced.wait_for(|silenced| *silenced && !was_silenced).await.is_err() {
-        pending().await
+        pending::<()>().await;
     }
 }
 
