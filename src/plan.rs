@@ -22,7 +22,8 @@ use crate::{
     storage::{PROVIDERS, Storage, StorageError},
     velero::{
         BackupLocation, Conflict, CurrentRoot, Facts, FoundRoot, HeldBack, Holdings, ImageOptions, Installation,
-        KubeletRoot, LocationPlan, Needs, SeveralRoots, Version, check_image, reserved_name,
+        KubeletRoot, LocationPlan, Needs, SeveralRoots, Version, check_image, node_agent_config, repository_config,
+        reserved_name,
     },
 };
 
@@ -275,6 +276,14 @@ pub(crate) fn needs(snapshot: &Snapshot) -> Needs {
         proxies: reach::proxies(&snapshot.proxies).ok().flatten(),
         snapshot_classes: switch(&snapshot.config, option::USE_CSI_SNAPSHOTS),
         pull_secrets: reach::image_pull_secrets(&snapshot.config, &mut Vec::new()).unwrap_or_default(),
+        config_maps: [
+            (option::NODE_AGENT, node_agent_config(&snapshot.application)),
+            (option::REPOSITORY, repository_config(&snapshot.application)),
+        ]
+        .into_iter()
+        .filter(|(option, _)| snapshot.config.text(option.name).is_some_and(|text| !text.is_empty()))
+        .map(|(_, name)| name)
+        .collect(),
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use futures::join;
 use thiserror::Error;
 use tokio::time::Instant;
 
@@ -26,8 +27,8 @@ use crate::{
     status::{self, Status},
     store::Owner,
     velero::{
-        DrillOrders, Expected, Facts, ImageOptions, Installation, Look, RepositoryPassword, RunningServer, Trouble,
-        Velero, VeleroError, Version, VolumeCount,
+        DrillOrders, Expected, Facts, Holdings, ImageOptions, Installation, Look, RepositoryPassword, RunningServer,
+        Sighting, Trouble, Velero, VeleroError, Version, VolumeCount,
     },
 };
 
@@ -123,9 +124,12 @@ async fn reconcile_in(
         }
         Some(false) => {}
     }
-    let snapshot = Snapshot::read(tools, environment, &goal).await?;
     let velero = connect().map_err(ReconcileError::Connect)?;
-    bring_about_and_report(&velero, tools, environment, &snapshot).await
+    // None waits for another. The first and the last are large, and would make each future above them as large.
+    let snapshot = Box::pin(Snapshot::read(tools, environment, &goal));
+    let sighted = Box::pin(velero.sight(environment.application()));
+    let (snapshot, unit_status, sighted) = join!(snapshot, tools.unit_status(), sighted);
+    bring_about_and_report(&velero, tools, environment, &snapshot?, sighted, unit_status?).await
 }
 
 async fn bring_about_and_report(
@@ -133,9 +137,11 @@ async fn bring_about_and_report(
     tools: &HookTools,
     environment: &Environment,
     snapshot: &Snapshot,
+    sighted: Result<(Holdings, Sighting), VeleroError>,
+    mut unit_status: UnitStatus<'_>,
 ) -> Result<Outlook, ReconcileError> {
-    let mut unit_status = tools.unit_status();
-    let (status, outlook) = match plan_and_bring_about(velero, tools, environment, snapshot, &mut unit_status).await {
+    let outcome = plan_and_bring_about(velero, tools, environment, snapshot, sighted, &mut unit_status);
+    let (status, outlook) = match outcome.await {
         Err(ReconcileError::Velero(error)) => match error.refusal(&snapshot.application) {
             Some(status) => {
                 tracing::warn!("the cluster refuses: {}", ErrorChain(&error));
@@ -166,9 +172,12 @@ async fn plan_and_bring_about(
     tools: &HookTools,
     environment: &Environment,
     snapshot: &Snapshot,
+    sighted: Result<(Holdings, Sighting), VeleroError>,
     unit_status: &mut UnitStatus<'_>,
 ) -> Result<(Status, Outlook), ReconcileError> {
-    let facts = velero.facts(&plan::needs(snapshot)).await?;
+    let (holdings, sighting) = sighted?;
+    // Many calls at once are large, too.
+    let facts = Box::pin(velero.facts(&plan::needs(snapshot), holdings)).await?;
     let plan = plan::plan(snapshot, &facts);
     publish(tools, &plan.publications).await?;
     // A status has no room for all of it. Nothing has changed where only time has passed.
@@ -184,6 +193,7 @@ async fn plan_and_bring_about(
         velero,
         snapshot,
         facts: &facts,
+        sighting: &sighting,
         installation,
         options: plan::image_options(snapshot),
         backups: plan.backups.as_ref(),
@@ -208,6 +218,7 @@ struct Hook<'a> {
     velero: &'a Velero,
     snapshot: &'a Snapshot,
     facts: &'a Facts,
+    sighting: &'a Sighting,
     installation: &'a Installation,
     options: ImageOptions,
     backups: Option<&'a BackupPlan>,
@@ -221,14 +232,17 @@ impl Hook<'_> {
         let (velero, installation) = (self.velero, self.installation);
         let manifests = velero.manifests(installation).await?;
         let expected = Expected::of(installation, &manifests);
-        let mut seen = velero.assess_now(&expected).await?;
+        let mut seen = velero.assess_sighted(&expected, &self.facts.holdings, self.sighting).await?;
+        let later;
+        let (mut holdings, mut sighting) = (&self.facts.holdings, self.sighting);
         if !seen.troubles.is_empty() {
             seen = velero.wait_until_settled(&expected, Instant::now() + STANDBY_PATIENCE).await?;
+            later = velero.sight(&self.snapshot.application).await?;
+            (holdings, sighting) = (&later.0, &later.1);
         }
-        let definitions = velero.definitions_release(&manifests).await?;
-        let holdings = velero.holdings(&self.snapshot.application).await?;
+        let definitions = velero.definitions_release(&manifests, sighting).await?;
         let mut statuses: Vec<_> = self.definitions_mismatch(definitions.as_ref()).into_iter().collect();
-        let pending = velero.pending(installation, &manifests, &holdings).await?;
+        let pending = velero.pending(installation, &manifests, holdings).await?;
         let waits = pending.postponed.is_some();
         statuses.extend(pending.postponed);
         statuses.extend(self.in_words(&seen.troubles));

@@ -125,7 +125,8 @@ printf '{\"status\":\"%s\",\"message\":\"%s\"}' \"$1\" \"$text\" >\"${0%/*}/stat
     /// What a hook does once it has read what is the case.
     async fn hook_by(&self, snapshot: &Snapshot) {
         let (velero, tools) = (self.velero(), self.juju.tools());
-        Box::pin(bring_about_and_report(&velero, &tools, &self.environment, snapshot)).await.unwrap();
+        let (sighted, status) = (velero.sight(APPLICATION).await, tools.unit_status().await.unwrap());
+        Box::pin(bring_about_and_report(&velero, &tools, &self.environment, snapshot, sighted, status)).await.unwrap();
     }
 
     async fn hook(&self) -> Result<(), ReconcileError> {
@@ -187,6 +188,48 @@ async fn a_hook_that_changes_nothing_sets_no_status_and_writes_nothing() {
     unit.hook().await.unwrap();
     assert_eq!(api.writes(), Vec::<String>::new());
     assert_eq!((api.versions(), unit.written()), (before, said));
+}
+
+/// From now on the server takes each request only when it comes the second time.
+fn busy(api: &TestApi) {
+    let seen = std::sync::Mutex::new(BTreeSet::new());
+    api.refuse(move |call| {
+        let is_new = seen.lock().unwrap().insert(format!("{:?} {}", call.verb, call.text));
+        (is_new && call.verb != Verb::Watch).then_some(StatusCode::TOO_MANY_REQUESTS)
+    });
+}
+
+#[tokio::test]
+async fn a_hook_of_each_kind_ends_as_ever_with_a_server_that_has_too_much_to_do() {
+    let (calm, api) = (empty_cluster(), empty_cluster());
+    busy(&api);
+    let mut units = [Unit::of(&LEADER, &calm), Unit::of(&LEADER, &api)];
+    for hook in ["install", "leader-elected", "config-changed", "s3-credentials-relation-changed", "update-status"] {
+        for unit in &mut units {
+            unit.environment.dispatch = Dispatch::Hook(hook.to_owned());
+            unit.hook().await.unwrap();
+        }
+        assert_eq!(units[1].written(), units[0].written(), "{hook}");
+        assert_eq!(api.contents(), calm.contents(), "{hook}");
+    }
+    let going = [&calm, &api].map(|api| Unit::of(&Model { goal: DYING, ..LEADER }, api));
+    for unit in going {
+        unit.stop().await;
+        unit.remove().await.unwrap();
+    }
+    assert_eq!(api.names(), calm.names());
+}
+
+#[tokio::test]
+async fn a_hook_without_anything_to_do_asks_nothing_twice() {
+    let api = empty_cluster();
+    let mut unit = Unit::of(&LEADER, &api);
+    unit.hook().await.unwrap();
+    api.requests();
+    unit.environment.dispatch = Dispatch::Hook("update-status".to_owned());
+    unit.hook().await.unwrap();
+    let requests = api.requests();
+    assert_eq!(requests.len(), 12, "{requests:#?}");
 }
 
 #[tokio::test]

@@ -1,11 +1,14 @@
 //! What is the case, as Juju tells it: read once at the start of a hook, and not changed afterwards.
 
 mod declared;
+mod known;
 
 use std::collections::BTreeMap;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream, try_join};
 use thiserror::Error;
+
+use self::known::KnownRelations;
 
 use crate::{
     contract::{self, EndpointSpec, Role, endpoint, hook, option},
@@ -39,7 +42,7 @@ pub(crate) struct Snapshot {
     pub periodic: bool,
     pub config: ConfigValues,
     /// The relations, by their endpoint.
-    pub relations: BTreeMap<&'static str, Vec<Relation>>,
+    pub relations: Relations,
     /// Where others reach this unit, if one of the relations is to tell it and Juju knows it.
     pub address: Option<String>,
     /// The secret of the option `repository-password`. Only the leader reads it.
@@ -91,33 +94,25 @@ impl Snapshot {
         environment: &Environment,
         goal: &GoalState,
     ) -> Result<Self, SnapshotError> {
-        let leader = tools.is_leader().await.map_err(failed("whether this unit is the leader"))?;
-        let config = tools.config().await.map_err(failed("the options"))?;
+        let (leader, config, state) = try_join!(
+            async { tools.is_leader().await.map_err(failed("whether this unit is the leader")) },
+            async { tools.config().await.map_err(failed("the options")) },
+            async { tools.state().await.map_err(failed("what this unit remembers")) },
+        )?;
         let periodic = environment.dispatch == Dispatch::Hook(hook::UPDATE_STATUS.to_owned());
-        let is_related = |endpoint: &EndpointSpec| goal.relations.contains_key(endpoint.name);
         let reader = Reader { tools, environment, leader };
-        let mut relations: BTreeMap<&'static str, Vec<Relation>> = BTreeMap::new();
-        for endpoint in contract::RELATIONS.iter().filter(|endpoint| !endpoint.declares_backups()) {
-            // Each endpoint is a call. What only completes another relation is read beside that one, and in its own hooks.
-            let is_alone = endpoint.completes.is_some_and(|main| relations.get(main).is_none_or(Vec::is_empty));
-            let is_own_hook = environment.relation.as_ref().is_some_and(|id| id.endpoint() == endpoint.name);
-            let is_left_out = match endpoint.role {
-                Role::Requires => is_alone && !is_own_hook,
-                // What is published there changes with the unit and in no other relation's hook. Juju does not name all relations
-                // among the goals: not those of an offer of ours that another model consumes.
-                Role::Provides => {
-                    let may_change = is_own_hook || environment.relation.is_none() && !periodic;
-                    endpoint.is_for_leader && !leader || !may_change && !is_related(endpoint)
-                }
-            };
-            let of_endpoint = if is_left_out { Vec::new() } else { reader.relations(endpoint).await? };
-            relations.insert(endpoint.name, of_endpoint);
-        }
+        let known = KnownRelations::recall(&state);
+        let mut relations = if periodic {
+            reader.unchanged(goal, &known).await?
+        } else {
+            let (relations, news) = reader.changed(goal, known.clone()).await?;
+            reader.keep_known(&known, &news).await?;
+            relations
+        };
         let mut retention = None;
         if leader {
-            let (declaring, kept) = reader.declaring().await?;
-            relations.extend(declared::by_endpoint(declaring));
-            retention = kept;
+            relations.extend(declared::by_endpoint(reader.declaring(&state).await?));
+            retention = state.get(RETENTION).cloned();
         } else {
             reader.forget_declared().await?;
         }
@@ -182,7 +177,7 @@ impl Snapshot {
     /// Reads only what the relations say of the storage. Any unit may.
     pub(crate) async fn of_storage(tools: &HookTools, environment: &Environment) -> Result<Self, SnapshotError> {
         let reader = Reader { tools, environment, leader: false };
-        let mut relations: BTreeMap<&'static str, Vec<Relation>> = BTreeMap::new();
+        let mut relations = Relations::new();
         for endpoint in contract::RELATIONS {
             if endpoint.role == Role::Requires && !endpoint.declares_backups() {
                 relations.insert(endpoint.name, reader.relations(endpoint).await?);
@@ -192,11 +187,7 @@ impl Snapshot {
     }
 
     /// Returns a snapshot of only that, for a unit that changes nothing.
-    fn of_parts(
-        environment: &Environment,
-        config: ConfigValues,
-        relations: BTreeMap<&'static str, Vec<Relation>>,
-    ) -> Self {
+    fn of_parts(environment: &Environment, config: ConfigValues, relations: Relations) -> Self {
         Self {
             application: environment.application().to_owned(),
             unit: environment.unit.clone(),
@@ -239,6 +230,9 @@ fn failed(what: impl Into<String>) -> impl FnOnce(ToolError) -> SnapshotError {
     move |source| SnapshotError { what, source }
 }
 
+/// Relations by their endpoint.
+type Relations = BTreeMap<&'static str, Vec<Relation>>;
+
 struct Reader<'a> {
     tools: &'a HookTools,
     environment: &'a Environment,
@@ -246,45 +240,113 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Returns the relations of all endpoints but those that declare backups, and what is known of them for the next hook.
+    async fn changed(
+        &self,
+        goal: &GoalState,
+        mut known: KnownRelations,
+    ) -> Result<(Relations, KnownRelations), SnapshotError> {
+        let mut relations = Relations::new();
+        for endpoint in contract::RELATIONS.iter().filter(|endpoint| !endpoint.declares_backups()) {
+            let is_own_hook = self.environment.relation.as_ref().is_some_and(|id| id.endpoint() == endpoint.name);
+            let is_left_out = match endpoint.role {
+                // Each endpoint is a call. What only completes another relation is read beside that one, and in its own hooks.
+                Role::Requires => is_alone(endpoint, &relations) && !is_own_hook,
+                // What is published there changes with the unit and in no other relation's hook. Juju does not name all
+                // relations among the goals: not those of an offer of ours that another model consumes.
+                Role::Provides => {
+                    let may_change = is_own_hook || self.environment.relation.is_none();
+                    self.is_for_others(endpoint) || !may_change && !goal.relations.contains_key(endpoint.name)
+                }
+            };
+            if is_left_out {
+                relations.insert(endpoint.name, Vec::new());
+                continue;
+            }
+            let of_endpoint = self.relations(endpoint).await?;
+            known.note(endpoint, &of_endpoint);
+            relations.insert(endpoint.name, of_endpoint);
+        }
+        Ok((relations, known))
+    }
+
+    /// Returns the same in a hook that comes although nothing has happened. Who is not known to be there, and not to be
+    /// expected, is not asked for where nothing depends on it.
+    async fn unchanged(&self, goal: &GoalState, known: &KnownRelations) -> Result<Relations, SnapshotError> {
+        let mut relations = Relations::new();
+        for endpoint in contract::RELATIONS.iter().filter(|endpoint| !endpoint.declares_backups()) {
+            let is_left_out = match endpoint.role {
+                Role::Requires => is_alone(endpoint, &relations),
+                Role::Provides => {
+                    let is_there =
+                        known.has_any(endpoint).unwrap_or_else(|| goal.relations.contains_key(endpoint.name));
+                    self.is_for_others(endpoint) || !is_there
+                }
+            };
+            let of_endpoint = if is_left_out { Vec::new() } else { self.known_relations(known, endpoint).await? };
+            relations.insert(endpoint.name, of_endpoint);
+        }
+        Ok(relations)
+    }
+
+    /// Whether only the leader has to do with an endpoint, and this unit is another.
+    fn is_for_others(&self, endpoint: &EndpointSpec) -> bool {
+        endpoint.is_for_leader && !self.leader
+    }
+
     /// Returns the relations of an endpoint, without one that is being broken.
     async fn relations(&self, endpoint: &EndpointSpec) -> Result<Vec<Relation>, SnapshotError> {
         let name = endpoint.name;
         let mut ids = self.tools.relation_ids(name).await.map_err(failed(format!("the relations of {name}")))?;
         ids.retain(|id| Some(id) != self.environment.broken_relation());
-        stream::iter(ids).map(|id| self.relation(id, endpoint)).buffered(AT_ONCE).try_collect().await
+        self.read_all(ids.into_iter().map(|id| (id, None)), endpoint).await
     }
 
-    async fn relation(&self, id: RelationId, endpoint: &EndpointSpec) -> Result<Relation, SnapshotError> {
+    /// Returns these relations of an endpoint. Of some it is known who is on the other side.
+    async fn read_all(
+        &self,
+        relations: impl Iterator<Item = (RelationId, Option<String>)>,
+        endpoint: &EndpointSpec,
+    ) -> Result<Vec<Relation>, SnapshotError> {
+        stream::iter(relations)
+            .map(|(id, remote)| self.relation(id, remote, endpoint))
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    async fn relation(
+        &self,
+        id: RelationId,
+        remote: Option<String>,
+        endpoint: &EndpointSpec,
+    ) -> Result<Relation, SnapshotError> {
         match endpoint.role {
-            Role::Requires => self.required(id, endpoint).await,
-            Role::Provides => self.provided(id, endpoint).await,
+            Role::Requires => self.required(id, remote, endpoint).await,
+            Role::Provides => self.provided(id, remote, endpoint).await,
         }
     }
 
     /// Returns a relation in which the charm publishes. Of the other side it matters only what that makes of it, which is for the
     /// leader to tell.
-    async fn provided(&self, id: RelationId, endpoint: &EndpointSpec) -> Result<Relation, SnapshotError> {
-        let what = || format!("the relation {id}");
-        let ours = self.ours(&id).await?;
-        let own = if endpoint.is_for_leader {
-            Databag::default()
-        } else {
-            self.tools.unit_databag(&id, &self.environment.unit).await.map_err(failed(what()))?
+    async fn provided(
+        &self,
+        id: RelationId,
+        remote: Option<String>,
+        endpoint: &EndpointSpec,
+    ) -> Result<Relation, SnapshotError> {
+        let own = async {
+            if endpoint.is_for_leader {
+                return Ok(Databag::default());
+            }
+            let read = self.tools.unit_databag(&id, &self.environment.unit).await;
+            read.map_err(failed(format!("the relation {id}")))
         };
-        let (remote, theirs) = if self.leader { self.other_side(&id).await? } else { Default::default() };
+        let other_side =
+            async { if self.leader { self.other_side(&id, remote).await } else { Ok(Default::default()) } };
+        let (ours, own, (remote, theirs)) = try_join!(self.ours(&id), own, other_side)?;
         let theirs = theirs.entries().filter(|(key, _)| *key == VERDICT).collect();
         Ok(Relation { id, remote, theirs, ours, own, secret: None })
-    }
-
-    /// Returns the application on the other side, if Juju still knows it, and what that has published.
-    async fn other_side(&self, id: &RelationId) -> Result<(Option<String>, Databag), SnapshotError> {
-        let what = || format!("the relation {id}");
-        let remote = self.tools.remote_application(id).await.map_err(failed(what()))?;
-        let theirs = match &remote {
-            Some(remote) => self.tools.application_databag(id, remote).await.map_err(failed(what()))?,
-            None => Databag::default(),
-        };
-        Ok((remote, theirs))
     }
 
     /// Returns what the application has published, which only its leader may read.
@@ -296,18 +358,28 @@ impl Reader<'_> {
         read.map_err(failed(format!("the relation {id}")))
     }
 
-    async fn required(&self, id: RelationId, endpoint: &EndpointSpec) -> Result<Relation, SnapshotError> {
-        let (remote, theirs) = self.other_side(&id).await?;
+    async fn required(
+        &self,
+        id: RelationId,
+        remote: Option<String>,
+        endpoint: &EndpointSpec,
+    ) -> Result<Relation, SnapshotError> {
         if endpoint.declares_backups() {
+            let (remote, theirs) = self.other_side(&id, remote).await?;
             return Ok(Relation::declaring(id, remote, &theirs));
         }
-        let ours = self.ours(&id).await?;
+        let ((remote, theirs), ours) = try_join!(self.other_side(&id, remote), self.ours(&id))?;
         let secret = match theirs.get(SECRET_FIELD) {
             Some(uri) => self.tools.secret(uri).await.map_err(failed(format!("the secret of the relation {id}")))?,
             None => None,
         };
         Ok(Relation { id, remote, theirs, ours, own: Databag::default(), secret })
     }
+}
+
+/// Whether an endpoint only completes one that has no relation.
+fn is_alone(endpoint: &EndpointSpec, relations: &Relations) -> bool {
+    endpoint.completes.is_some_and(|main| relations.get(main).is_none_or(Vec::is_empty))
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ fn juju(leader: bool, theirs: &str, secret: &str) -> ScriptedTools {
         ("relation-get", &databag),
         ("secret-get", secret),
         ("state-get", "echo '{\"declared\":\"1\"}'"),
+        ("state-set", "true"),
     ])
 }
 
@@ -99,6 +100,7 @@ async fn update_status_looks_at_schedules_only_where_an_application_is_related()
             ("config-get", "echo '{}'"),
             ("relation-ids", "echo '[]'"),
             ("state-get", &state),
+            ("state-set", "true"),
         ]);
         assert_eq!(read(&juju, &environment(hook, None)).await.looks_at_schedules(), looks, "{hook} {related}");
     }
@@ -120,6 +122,7 @@ fn juju_with_observers(leader: bool) -> ScriptedTools {
         ),
         ("state-get", "echo '{\"declared\":\"1\"}'"),
         ("network-get", r#"echo '{"bind-addresses":[{"addresses":[{"value":"10.1.42.30"}]}]}'"#),
+        ("state-set", "true"),
     ])
 }
 
@@ -192,6 +195,7 @@ async fn the_secret_of_an_option_is_read_by_the_leader_alone() {
             ("relation-ids", "echo '[]'"),
             ("secret-get", secret),
             ("state-get", "echo '{\"declared\":\"1\"}'"),
+            ("state-set", "true"),
         ])
     };
     let granted = juju("true", r#"echo '{"password":"s3cr3t"}'"#);

@@ -5,6 +5,7 @@ pub mod charm;
 pub mod cluster;
 pub mod dashboard;
 pub mod demo;
+pub mod distance;
 pub mod entra_id;
 pub mod error;
 pub mod forward_proxy;

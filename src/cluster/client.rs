@@ -12,13 +12,21 @@ use kube::{
 };
 use serde_json::{Value, json};
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+
+use super::connection;
 
 /// The name under which the charm owns fields of objects.
 pub(crate) const FIELD_MANAGER: &str = "velero-operator";
 
 /// How long one call may take before it counts as lost.
 const CALL_LIMIT: Duration = Duration::from_secs(20);
+/// How often a call may fail.
+const MOST_FAILURES: u32 = 5;
+/// How long a call is repeated to a server that has too much to do.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long at most until a call is repeated.
+const LONGEST_DELAY: Duration = Duration::from_secs(2);
 
 /// A namespace of a cluster.
 #[derive(Clone)]
@@ -99,6 +107,17 @@ impl ClusterError {
         self.api_status().is_some_and(|status| status.code == 422 && names_field(status))
     }
 
+    /// Whether the server has more to do than it can: it takes this call later.
+    fn is_throttled(&self) -> bool {
+        self.api_status().is_some_and(|status| status.code == 429)
+    }
+
+    /// Returns after how long the server wants to be asked again, where it says so.
+    fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.api_status()?.details.as_ref()?.retry_after_seconds;
+        (seconds > 0).then(|| Duration::from_secs(seconds.into()).min(LONGEST_DELAY))
+    }
+
     /// Whether the same call may succeed a moment later: a conflict, too many requests, a server in trouble or a lost
     /// connection.
     fn is_transient(&self) -> bool {
@@ -117,13 +136,9 @@ impl ClusterError {
 impl Cluster {
     /// Returns the cluster and the namespace of the pod that this process runs in.
     pub(crate) fn in_cluster() -> Result<Self, ClusterError> {
-        let mut config = Config::incluster().map_err(ClusterError::NoServiceAccount)?;
-        config.connect_timeout = Some(CALL_LIMIT);
-        // Calls are repeated here, a limited number of times, and in more cases than the client would.
-        config.default_retry = false;
-        let namespace = config.default_namespace.clone();
-        let client = Client::try_from(config).map_err(|error| ClusterError::Client(Box::new(error)))?;
-        Ok(Self::with_client(client, namespace))
+        let config = Config::incluster().map_err(ClusterError::NoServiceAccount)?;
+        let client = connection::client(&config, CALL_LIMIT).map_err(|error| ClusterError::Client(Box::new(error)))?;
+        Ok(Self::with_client(client, config.default_namespace))
     }
 
     /// Returns a namespace of the cluster that a client talks to.
@@ -323,6 +338,24 @@ impl Cluster {
         Ok(objects)
     }
 
+    /// Returns the metadata alone of the objects of a kind with the labels of `selector`.
+    pub(crate) async fn list_metadata(
+        &self,
+        api: &Api<DynamicObject>,
+        kind: &TypeMeta,
+        what: &str,
+        selector: &str,
+    ) -> Result<Vec<DynamicObject>, ClusterError> {
+        let parameters = ListParams::default().labels(selector);
+        let listed = found(call("list", what.to_owned(), || api.list_metadata(&parameters)).await)?;
+        let head = |object: PartialObjectMeta<DynamicObject>| DynamicObject {
+            types: Some(kind.clone()),
+            metadata: object.metadata,
+            data: json!({}),
+        };
+        Ok(listed.map(|list| list.items.into_iter().map(head).collect()).unwrap_or_default())
+    }
+
     /// Returns all objects of an API with the labels of `selector`; none where the kind does not exist.
     pub(crate) async fn list<K>(&self, api: &Api<K>, what: &str, selector: &str) -> Result<Vec<K>, ClusterError>
     where
@@ -375,7 +408,8 @@ pub(crate) fn found<T>(result: Result<T, ClusterError>) -> Result<Option<T>, Clu
     }
 }
 
-/// Makes a call, and again a few times where that may help: after 0.2 s, then after twice as long each time, with jitter.
+/// Makes a call, and again a few times where that may help: after 0.2 s, then after twice as long each time, with
+/// jitter. A server that has too much to do is asked for longer: it says so at once, and soon has less to do.
 pub(crate) async fn call<T, F>(operation: &'static str, object: String, once: impl Fn() -> F) -> Result<T, ClusterError>
 where
     F: Future<Output = Result<T, kube::Error>>,
@@ -390,9 +424,23 @@ where
             Err(_) => Err(ClusterError::TimedOut { operation, object: object.clone() }),
         }
     };
+    let (begun, mut failures) = (Instant::now(), 0);
+    let helps = |error: &ClusterError| {
+        if error.is_throttled() {
+            return begun.elapsed() < PATIENCE;
+        }
+        failures += 1;
+        error.is_transient() && failures < MOST_FAILURES
+    };
+    let delays = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(200))
+        .with_max_delay(LONGEST_DELAY)
+        .without_max_times()
+        .with_jitter();
     attempt
-        .retry(ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(4).with_jitter())
-        .when(ClusterError::is_transient)
+        .retry(delays)
+        .when(helps)
+        .adjust(|error, delay| delay.max(error.retry_after()))
         .notify(|error, delay| tracing::debug!("{error}; again in {} ms", delay.as_millis()))
         .await
 }
@@ -440,6 +488,28 @@ mod tests {
         let api = TestApi::new();
         api.refuse_saying(move |_| Some((code, message.to_owned())));
         api.cluster("velero").find(&named("v1", "Service", "velero-metrics")).await.unwrap_err()
+    }
+
+    /// What becomes of a call to a server that answers with this code for so long, and how often it is made.
+    async fn after(code: StatusCode, while_busy: Duration) -> (bool, usize) {
+        let api = TestApi::new();
+        let begun = Instant::now();
+        api.refuse(move |_| (begun.elapsed() < while_busy).then_some(code));
+        let found = api.cluster("velero").find(&named("v1", "Service", "velero-metrics")).await;
+        (found.is_ok(), api.requests().len())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_has_too_much_to_do_is_asked_until_it_has_less() {
+        let begun = Instant::now();
+        assert!(after(StatusCode::TOO_MANY_REQUESTS, Duration::from_secs(10)).await.0);
+        assert!(begun.elapsed() < Duration::from_secs(14));
+        // Not for ever, and not without a pause.
+        let (begun, (is_well, requests)) =
+            (Instant::now(), after(StatusCode::TOO_MANY_REQUESTS, Duration::from_mins(9)).await);
+        assert!(!is_well && requests < 20 && begun.elapsed() < PATIENCE + 2 * LONGEST_DELAY);
+        // One that is in trouble is not asked as long.
+        assert_eq!(after(StatusCode::SERVICE_UNAVAILABLE, Duration::from_mins(9)).await, (false, 5));
     }
 
     #[tokio::test]

@@ -42,7 +42,7 @@ pub(crate) fn contains(live: &Value, desired: &Value) -> bool {
 }
 
 /// Whether the API server would not store a value.
-fn is_nothing(value: &Value) -> bool {
+pub(super) fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Object(fields) => fields.values().all(is_nothing),

@@ -2,6 +2,7 @@
 
 mod client;
 mod comparison;
+mod connection;
 mod ownership;
 mod pages;
 #[cfg(test)]
@@ -10,5 +11,5 @@ pub(crate) mod test_api;
 pub(crate) use client::{Cluster, ClusterError};
 pub(crate) use client::{FIELD_MANAGER, api_resource, call, describe, found, named};
 pub(crate) use comparison::{MANIFEST_ANNOTATION, contains, differs};
-pub(crate) use ownership::FieldOwners;
+pub(crate) use ownership::{FieldOwners, holds};
 pub(crate) use pages::{Head, Listed, MetadataOnly};

@@ -10,7 +10,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntr
 use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::{Map, Value, json};
 
-use super::client::{Cluster, ClusterError, FIELD_MANAGER, call, describe};
+use super::{
+    client::{Cluster, ClusterError, FIELD_MANAGER, call, describe},
+    comparison::is_nothing,
+};
 
 /// The field manager of the Python charm's client.
 const PYTHON_CHARM: &str = "velero-operator-lightkube";
@@ -86,6 +89,23 @@ impl Cluster {
         })
         .await
     }
+}
+
+/// Whether the charm holds every field of `data` since it has applied them. A field that somebody else changes becomes
+/// theirs, so that all of these have the values that the charm has applied last.
+pub(crate) fn holds(metadata: &ObjectMeta, data: &Value) -> bool {
+    let charms = metadata.managed_fields.iter().flatten().find(|entry| is_charms(entry));
+    charms.and_then(|entry| entry.fields_v1.as_ref()).is_some_and(|fields| includes(&fields.0, data))
+}
+
+/// Whether a set of fields includes those of an object. A field without any within it is held as a whole.
+fn includes(fields: &Value, data: &Value) -> bool {
+    let Value::Object(data) = data else { return true };
+    data.iter().filter(|(_, value)| !is_nothing(value)).all(|(name, value)| {
+        fields
+            .get(format!("f:{name}"))
+            .is_some_and(|held| held.as_object().is_some_and(Map::is_empty) || includes(held, value))
+    })
 }
 
 fn is_charms(entry: &ManagedFieldsEntry) -> bool {
@@ -173,6 +193,23 @@ mod tests {
         let entries = FieldOwners::Predecessors.adopted(&metadata).unwrap();
         let spec = json!({"f:replicas": {}, "f:strategy": {"f:type": {}}});
         assert_eq!(fields_of(&entries, "velero-operator"), [json!({"f:spec": spec})]);
+    }
+
+    #[test]
+    fn what_the_charm_holds_is_as_it_has_applied_it() {
+        let data = json!({"spec": {"group": "velero.io", "names": {"kind": "Backup", "shortNames": []}, "versions": [{"name": "v1"}]}});
+        let fields = |versions: &str, names: &Value| json!({"f:spec": {"f:group": {}, "f:names": names, versions: {}}});
+        let held_by =
+            |manager: &str, fields: &Value| holds(&metadata(&json!([entry(manager, "Apply", fields)])), &data);
+        let kind = json!({"f:kind": {}});
+        assert!(held_by("velero-operator", &fields("f:versions", &kind)));
+        // A list, or a map, may be held as a whole.
+        assert!(held_by("velero-operator", &fields("f:versions", &json!({}))));
+        // Somebody has changed the versions, or taken the kind away.
+        assert!(!held_by("velero-operator", &fields("f:scope", &kind)));
+        assert!(!held_by("velero-operator", &fields("f:versions", &json!({"f:plural": {}}))));
+        assert!(!held_by("another", &fields("f:versions", &kind)));
+        assert!(!holds(&ObjectMeta::default(), &data));
     }
 
     #[test]

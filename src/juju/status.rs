@@ -19,13 +19,13 @@ struct Reported {
 pub(crate) struct UnitStatus<'a> {
     tools: &'a HookTools,
     current: Option<Reported>,
-    was_read: bool,
 }
 
 impl HookTools {
-    /// Returns the unit's status, which is read when it is first set.
-    pub(crate) fn unit_status(&self) -> UnitStatus<'_> {
-        UnitStatus { tools: self, current: None, was_read: false }
+    /// Returns the unit's status.
+    pub(crate) async fn unit_status(&self) -> Result<UnitStatus<'_>, ToolError> {
+        let current = self.json("status-get", &["--include-data"]).await?;
+        Ok(UnitStatus { tools: self, current })
     }
 }
 
@@ -33,10 +33,6 @@ impl UnitStatus<'_> {
     /// Sets the unit's status unless it is that already: Juju renews the time of a status even when nothing changed. Returns
     /// whether it was set.
     pub(crate) async fn report(&mut self, status: &Status) -> Result<bool, ToolError> {
-        if !self.was_read {
-            self.current = self.tools.json("status-get", &["--include-data"]).await?;
-            self.was_read = true;
-        }
         let wanted = Reported { status: status.word().to_owned(), message: status.message() };
         if self.current.as_ref() == Some(&wanted) {
             return Ok(false);
@@ -57,7 +53,7 @@ mod tests {
     async fn a_status_is_written_only_when_it_changes() {
         let scripted = ScriptedTools::new(&[("status-get", BLOCKED), ("status-set", "true")]);
         let tools = scripted.tools();
-        let mut status = tools.unit_status();
+        let mut status = tools.unit_status().await.unwrap();
         assert!(!status.report(&Status::Blocked("-x".into())).await.unwrap());
         assert_eq!(scripted.calls("status-set"), "");
         assert!(status.report(&Status::Waiting("-x".into())).await.unwrap());
@@ -68,7 +64,7 @@ mod tests {
     async fn the_status_from_before_the_hook_is_set_again_over_an_interim_one() {
         let scripted = ScriptedTools::new(&[("status-get", BLOCKED), ("status-set", "true")]);
         let tools = scripted.tools();
-        let mut status = tools.unit_status();
+        let mut status = tools.unit_status().await.unwrap();
         status.report(&Status::Waiting("for a change".into())).await.unwrap();
         status.report(&Status::Blocked("-x".into())).await.unwrap();
         assert_eq!(scripted.calls("status-set"), "waiting\n--\nfor a change\nblocked\n--\n-x\n");

@@ -27,8 +27,11 @@ pub(super) struct DrillsSeen {
 }
 
 impl Hook<'_> {
-    /// Returns what is remembered of drills.
-    pub(super) async fn drill_book(&self) -> Result<DrillBook, ReconcileError> {
+    /// Returns what is remembered of drills, by what was sighted where that still tells it.
+    pub(super) async fn drill_book(&self, is_as_sighted: bool) -> Result<DrillBook, ReconcileError> {
+        if is_as_sighted {
+            return Ok(self.sighting.drills.as_ref().map(DrillBook::of).unwrap_or_default());
+        }
         Ok(self.velero.drill_book().await?)
     }
 

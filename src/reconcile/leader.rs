@@ -49,6 +49,7 @@ pub(super) async fn bring_about(
         statuses: Vec::new(),
         last: Vec::new(),
         changed: Vec::new(),
+        has_waited: false,
     };
     let applied = leader.install().await?;
     if let Some(update) = leader.due_update(applied.server_refused).await?
@@ -63,8 +64,9 @@ pub(super) async fn bring_about(
     if let Some(server) = seen.server {
         leader.statuses.extend(hook.tell_version(&server).await?);
     }
+    let is_as_sighted = leader.is_as_sighted();
     // Neither waits for the other.
-    let (public_password, book) = try_join(hook.public_password(), hook.drill_book()).await?;
+    let (public_password, book) = try_join(hook.public_password(), hook.drill_book(is_as_sighted)).await?;
     let drills = hook.look_after_drills(&book).await?;
     // Velero never gets over a backup that it has begun to delete in vain.
     let may_delete = matches!(storage, Some(TestOutcome::Works | TestOutcome::Untried));
@@ -156,11 +158,19 @@ struct Leader<'a, 'tools> {
     last: Vec<Status>,
     /// The names of the objects that this hook has changed.
     changed: Vec<String>,
+    /// Whether this hook may have waited since the beginning.
+    has_waited: bool,
 }
 
 impl<'a> Leader<'a, '_> {
     fn known(&self) -> impl Iterator<Item = Status> {
         self.first.iter().chain(&self.statuses).chain(&self.last).cloned()
+    }
+
+    /// Whether what was sighted at the beginning still tells what is there: this hook has changed nothing, and waited
+    /// for nothing.
+    fn is_as_sighted(&self) -> bool {
+        self.changed.is_empty() && !self.has_waited
     }
 
     /// Whether a change waits for something to end.
@@ -171,7 +181,8 @@ impl<'a> Leader<'a, '_> {
     /// Applies all but the storage locations and the Schedules.
     async fn install(&mut self) -> Result<Applied, ReconcileError> {
         let hook = self.hook;
-        let mut applied = hook.velero.install(hook.installation, self.manifests, &hook.facts.holdings).await?;
+        let (holdings, sighting) = (&hook.facts.holdings, hook.sighting);
+        let mut applied = hook.velero.install(hook.installation, self.manifests, holdings, sighting).await?;
         // A refusal by the cluster does not stop the other parts.
         self.first.splice(..0, applied.refused.drain(..));
         self.statuses.append(&mut applied.postponed);
@@ -207,7 +218,8 @@ impl<'a> Leader<'a, '_> {
     /// Returns the change of the storage locations that is due and may be made now.
     async fn due_update(&mut self, server_refused: bool) -> Result<Option<LocationUpdate<'a>>, ReconcileError> {
         let server_is_due = server_refused || !self.statuses.is_empty();
-        Ok(match self.hook.velero.due_update(self.manifests, &self.hook.facts.holdings).await? {
+        let sighting = self.is_as_sighted().then_some(self.hook.sighting);
+        Ok(match self.hook.velero.due_update(self.manifests, &self.hook.facts.holdings, sighting).await? {
             DueUpdate::Now(update) if !server_is_due || update.is_of_credentials_only() => Some(update),
             DueUpdate::Postponed(status) => {
                 self.statuses.push(status);
@@ -220,6 +232,7 @@ impl<'a> Leader<'a, '_> {
     /// Changes the storage locations, once the planned server runs that is to validate them. New credentials do not wait for it.
     async fn update_locations(&mut self, update: &LocationUpdate<'_>) -> Result<(), ReconcileError> {
         let hook = self.hook;
+        self.has_waited = true;
         if !update.is_of_credentials_only() {
             let patience = if self.changed.is_empty() { PATIENCE_WITHOUT_CHANGE } else { PATIENCE };
             let deadline = self.deadline.min(Instant::now() + patience);
@@ -245,7 +258,9 @@ impl<'a> Leader<'a, '_> {
             tracing::info!("changed {}", self.changed.join(", "));
         }
         let held_back = self.is_held_back();
-        let mut seen = if self.changed.is_empty() || held_back {
+        let mut seen = if self.is_as_sighted() {
+            velero.assess_sighted(&self.expected, &self.hook.facts.holdings, self.hook.sighting).await?
+        } else if self.changed.is_empty() || held_back {
             velero.assess_now(&self.expected).await?
         } else {
             velero.wait_until_settled(&self.expected, self.deadline).await?
@@ -324,7 +339,7 @@ impl<'a> Leader<'a, '_> {
         {
             *seen = heard;
             // What the server has said is found to be about the last change.
-            if let DueUpdate::Now(update) = velero.due_update(self.manifests, &self.hook.facts.holdings).await?
+            if let DueUpdate::Now(update) = velero.due_update(self.manifests, &self.hook.facts.holdings, None).await?
                 && update.confirms_only()
             {
                 velero.update_locations(&self.expected, &update, self.deadline).await?;

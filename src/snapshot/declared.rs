@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{RETENTION, Reader, Relation, SnapshotError, failed};
+use super::{Reader, Relation, SnapshotError, failed};
 use crate::{
     contract::{self, EndpointSpec, hook},
     juju::{Databag, Dispatch, RelationId},
@@ -64,11 +64,10 @@ fn state_of(relations: &BTreeMap<String, Relation>) -> Option<BTreeMap<String, S
 }
 
 impl Reader<'_> {
-    /// Returns the relations in which applications declare what of theirs is to be backed up, and what else was kept for this hook.
-    pub(super) async fn declaring(&self) -> Result<(Vec<Relation>, Option<String>), SnapshotError> {
-        let before = self.tools.state().await.map_err(failed("what this unit remembers"))?;
+    /// Returns the relations in which applications declare what of theirs is to be backed up. `before` is what the unit keeps.
+    pub(super) async fn declaring(&self, before: &BTreeMap<String, String>) -> Result<Vec<Relation>, SnapshotError> {
         let reads_anew = self.is_hook(hook::LEADER_ELECTED) || self.is_hook(hook::UPGRADE_CHARM);
-        let recalled = if reads_anew { None } else { recall(&before) };
+        let recalled = if reads_anew { None } else { recall(before) };
         let mut relations = match recalled {
             Some(relations) => relations,
             None => self.all_declaring().await?,
@@ -77,11 +76,11 @@ impl Reader<'_> {
             if self.environment.broken_relation() == Some(id) {
                 relations.remove(id.number());
             } else if self.is_hook(&format!("{}-relation-changed", endpoint.name)) {
-                relations.insert(id.number().to_owned(), self.required(id.clone(), endpoint).await?);
+                relations.insert(id.number().to_owned(), self.required(id.clone(), None, endpoint).await?);
             }
         }
-        self.remember(&before, &relations).await?;
-        Ok((relations.into_values().collect(), before.get(RETENTION).cloned()))
+        self.remember(before, &relations).await?;
+        Ok(relations.into_values().collect())
     }
 
     /// Returns the relations in which applications declare what of theirs is to be backed up. Those that tell of `application` are
@@ -111,7 +110,9 @@ impl Reader<'_> {
         for relation in remembered.into_values() {
             let endpoint = endpoints().find(|endpoint| endpoint.name == relation.id.endpoint());
             relations.push(match endpoint {
-                Some(endpoint) if relation.mentions(application) => self.required(relation.id, endpoint).await?,
+                Some(endpoint) if relation.mentions(application) => {
+                    self.required(relation.id, relation.remote, endpoint).await?
+                }
                 _ => relation,
             });
         }

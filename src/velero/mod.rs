@@ -17,7 +17,8 @@ mod wanted;
 
 use std::{path::Path, time::Duration};
 
-use futures::{StreamExt, future::try_join_all, stream::BoxStream};
+use futures::{StreamExt, future::try_join_all, stream::BoxStream, try_join};
+use k8s_openapi::api::apps::v1::DaemonSet;
 use thiserror::Error;
 use tokio::time::Instant;
 
@@ -65,6 +66,7 @@ pub(crate) use seen::{
     repository::RepositoryPassword,
     restart::Restart,
     server::{RunningServer, ServerVersion},
+    sighting::Sighting,
     snapshot_classes::SnapshotClasses,
     summary::{LocationState, Summary},
 };
@@ -94,6 +96,7 @@ use location::{
     update,
     validation::{self, DueRestart},
 };
+use names::NODE_AGENT;
 use seen::{namespace, nodes, observed, proxies, readiness, repository, snapshot_classes, watch};
 
 /// How long a server may take that was restarted, and the validation that it begins with.
@@ -187,23 +190,39 @@ impl Velero {
         self.cluster.namespace()
     }
 
-    /// Finds out what a plan depends on; nothing is changed.
-    pub(crate) async fn facts(&self, needs: &Needs) -> Result<Facts, VeleroError> {
-        let cli = self.cli.version().await?;
-        let holdings = Holdings::read(&self.cluster, &needs.application).await?;
-        let provider_ids = if needs.provider_ids { observed::provider_ids(&self.cluster).await? } else { Vec::new() };
-        let kubelet_root = if needs.kubelet_root || holdings.has_adopted_node_agent() {
-            Some(nodes::kubelet_root(&self.cluster).await?)
-        } else {
-            None
+    /// Looks at what an application has to know of in every hook; nothing is changed.
+    pub(crate) async fn sight(&self, application: &str) -> Result<(Holdings, Sighting), VeleroError> {
+        Ok(Sighting::take(&self.cluster, application).await?)
+    }
+
+    /// Finds out what a plan depends on beside the holdings; nothing is changed.
+    pub(crate) async fn facts(&self, needs: &Needs, mut holdings: Holdings) -> Result<Facts, VeleroError> {
+        let cluster = &self.cluster;
+        let asks_kubelets = needs.kubelet_root || holdings.has_adopted_node_agent();
+        let node_agent: Option<DaemonSet> =
+            if asks_kubelets { holdings.typed("DaemonSet", NODE_AGENT).ok().flatten() } else { None };
+        let provider_ids =
+            async { if needs.provider_ids { observed::provider_ids(cluster).await } else { Ok(Vec::new()) } };
+        let kubelet_root = async {
+            if asks_kubelets { nodes::kubelet_root(cluster, node_agent.as_ref()).await.map(Some) } else { Ok(None) }
         };
-        let proxies = match &needs.proxies {
-            Some(proxies) => Some(proxies::look(&self.cluster, &needs.application, proxies).await?),
-            None => None,
+        let proxies = async {
+            match &needs.proxies {
+                Some(proxies) => proxies::look(cluster, &needs.application, proxies).await.map(Some),
+                None => Ok(None),
+            }
         };
         let snapshot_classes =
-            if needs.snapshot_classes { Some(snapshot_classes::read(&self.cluster).await?) } else { None };
-        let missing_pull_secrets = missing_secrets(&self.cluster, &needs.pull_secrets).await?;
+            async { if needs.snapshot_classes { snapshot_classes::read(cluster).await.map(Some) } else { Ok(None) } };
+        let (provider_ids, kubelet_root, proxies, snapshot_classes, missing_pull_secrets, ()) = try_join!(
+            provider_ids,
+            kubelet_root,
+            proxies,
+            snapshot_classes,
+            missing_secrets(cluster, &needs.pull_secrets),
+            holdings.add_config_maps(cluster, &needs.application, &needs.config_maps)
+        )?;
+        let cli = self.cli.version().await?;
         Ok(Facts { provider_ids, cli, kubelet_root, proxies, snapshot_classes, missing_pull_secrets, holdings })
     }
 
@@ -218,18 +237,18 @@ impl Velero {
         installation: &Installation,
         manifests: &Manifests,
         holdings: &Holdings,
+        sighting: &Sighting,
     ) -> Result<Applied, VeleroError> {
-        Ok(apply::apply(&self.cluster, installation, manifests, holdings).await?)
-    }
-
-    /// Returns what is there under the names of Velero's objects.
-    pub(crate) async fn holdings(&self, application: &str) -> Result<Holdings, VeleroError> {
-        Ok(Holdings::read(&self.cluster, application).await?)
+        Ok(apply::apply(&self.cluster, installation, manifests, holdings, sighting).await?)
     }
 
     /// Returns the release that the CustomResourceDefinitions of the cluster are of; nothing is changed.
-    pub(crate) async fn definitions_release(&self, manifests: &Manifests) -> Result<Option<Version>, VeleroError> {
-        Ok(definitions::release(&self.cluster, &manifests.definitions).await?)
+    pub(crate) async fn definitions_release(
+        &self,
+        manifests: &Manifests,
+        sighting: &Sighting,
+    ) -> Result<Option<Version>, VeleroError> {
+        Ok(definitions::release(&self.cluster, &manifests.definitions, &sighting.definitions).await?)
     }
 
     /// Returns what the leader would still change, for a unit that changes nothing.
@@ -242,13 +261,15 @@ impl Velero {
         Ok(apply::pending(&self.cluster, installation, manifests, holdings).await?)
     }
 
-    /// Returns the change of the storage locations and their credentials that is due.
+    /// Returns the change of the storage locations and their credentials that is due: by what was sighted, or else by
+    /// what is there now.
     pub(crate) async fn due_update<'a>(
         &self,
         manifests: &'a Manifests,
         holdings: &Holdings,
+        sighting: Option<&Sighting>,
     ) -> Result<DueUpdate<'a>, VeleroError> {
-        Ok(update::due_update(&self.cluster, manifests, holdings).await?)
+        Ok(update::due_update(&self.cluster, manifests, holdings, sighting).await?)
     }
 
     /// Waits until the planned server runs, and no other beside it that could validate the storage locations with other plugins.
@@ -299,6 +320,19 @@ impl Velero {
         retention: &Retention,
     ) -> Result<RetentionApplied, VeleroError> {
         Ok(retention::apply(&self.cluster, application, retention).await?)
+    }
+
+    /// Judges what was sighted, or what runs now where that does not tell enough.
+    pub(crate) async fn assess_sighted(
+        &self,
+        expected: &Expected,
+        holdings: &Holdings,
+        sighting: &Sighting,
+    ) -> Result<Assessment, VeleroError> {
+        match sighting.observed(holdings, expected) {
+            Some(observed) => Ok(Assessment::of(expected, &observed)),
+            None => self.assess_now(expected).await,
+        }
     }
 
     /// Judges what runs now.

@@ -39,6 +39,8 @@ pub(crate) const SPEC: &str = "velero-operator/backup-spec";
 pub(crate) const KEPT_KEYS: &str = "velero-operator/kept-keys";
 /// The key of the Secret under which the charm has the credentials file.
 pub(crate) const CREDENTIALS_KEY: &str = "creds";
+/// The name of the ConfigMap with what is remembered of restore drills.
+pub(crate) const DRILL_BOOK: &str = "velero-operator-drills";
 /// [`COMPONENT`] as a selector: of all pods of Velero, and of its CustomResourceDefinitions.
 pub(crate) const COMPONENT_SELECTOR: &str = "component=velero";
 
@@ -65,6 +67,11 @@ pub(crate) fn node_agent_config(application: &str) -> String {
 /// Returns the name of the ConfigMap that the server reads for its repositories and their maintenance.
 pub(crate) fn repository_config(application: &str) -> String {
     format!("{application}-repository")
+}
+
+/// Returns the kind of what defines the kinds of Velero's objects.
+pub(crate) fn definition_kind() -> TypeMeta {
+    TypeMeta { api_version: "apiextensions.k8s.io/v1".to_owned(), kind: "CustomResourceDefinition".to_owned() }
 }
 
 /// Returns the kind of the BackupStorageLocation.

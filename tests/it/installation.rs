@@ -49,7 +49,7 @@ fn a_hook_that_changes_nothing_writes_nothing_and_is_frugal() {
     let record = deployed.update_status();
     assert_eq!(deployed.versions(), before);
     let tools: Vec<_> = record.tools.iter().map(|call| call.tool.as_str()).collect();
-    assert!(tools.len() <= 15, "{tools:?}");
+    assert!(tools.len() <= 8, "{tools:?}");
     for writing in ["status-set", "relation-set", "application-version-set"] {
         assert!(!tools.contains(&writing), "{tools:?}");
     }

@@ -2,9 +2,13 @@
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::{
+    api::core::v1::{Node, NodeSpec},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::{
     Api,
-    api::{ApiResource, DynamicObject, ListParams, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, PostParams},
     core::GroupVersionKind,
 };
 use serde_json::{Map, Value, json};
@@ -22,6 +26,17 @@ use crate::juju::{StatusValue, UnitName};
 
 /// How many backups a storage holds that is given up.
 const FORGOTTEN: usize = 10_000;
+
+/// How many backups there are when it is measured what a hook costs with nothing changed.
+const COUNTS: [(usize, Task); 3] =
+    [(100, Task::QuietAmong100), (1_000, Task::QuietAmong1000), (FORGOTTEN, Task::QuietAmong10000)];
+
+/// How many restores, and how many nodes, there are beside the most of them.
+const ALL_RESTORES: usize = 2_000;
+const NODES: usize = 500;
+
+/// The label of the nodes that are none.
+const NODE_LABEL: &str = "velero-operator.sandbox/bench";
 
 /// What is in a full namespace.
 const BACKUPS: usize = 1_000;
@@ -42,9 +57,21 @@ impl World {
     pub(super) fn crowd(&self, round: u32) -> Result<Vec<(Task, Cost)>, BenchError> {
         let name = format!("among-many-{round}");
         let (model, recorder) = self.active_model(&name)?;
-        self.make(&name, (0..FORGOTTEN).map(forgotten))?;
+        let mut costs = Vec::new();
+        let mut made = 0;
+        for (backups, task) in COUNTS {
+            self.make(&name, (made..backups).map(forgotten))?;
+            made = backups;
+            if backups == FORGOTTEN {
+                self.make(&name, (0..ALL_RESTORES).map(restore_of_long_ago))?;
+                self.runtime.block_on(self.objects.make_nodes(NODES))?;
+            }
+            model.update_status()?;
+            costs.push((task, total(recorder.take()?)));
+        }
+        self.runtime.block_on(self.objects.remove_nodes())?;
         act(&model, "list-backups", &Map::new())?;
-        let mut costs = vec![(Task::ListMany, total(recorder.take()?))];
+        costs.push((Task::ListMany, total(recorder.take()?)));
         costs.extend(self.list_many(&name)?);
         costs.extend(self.observe_many(&name, started(FORGOTTEN - 1).as_second())?);
         model.configure(APPLICATION, "velero-image", Self::OTHER_IMAGE)?;
@@ -113,6 +140,25 @@ impl Objects {
         made.map_err(|source| call("make many", namespace, source))
     }
 
+    /// Makes nodes without machines.
+    async fn make_nodes(&self, count: usize) -> Result<(), ObjectsError> {
+        let api = Api::<Node>::all(self.client.clone());
+        let made = stream::iter((0..count).map(node)).map(|node| {
+            let api = api.clone();
+            async move { api.create(&PostParams::default(), &node).await.map(drop) }
+        });
+        let made = made.buffer_unordered(AT_ONCE).try_collect::<()>().await;
+        made.map_err(|source| call("make many nodes", "any", source))
+    }
+
+    /// Takes them away.
+    async fn remove_nodes(&self) -> Result<(), ObjectsError> {
+        let api = Api::<Node>::all(self.client.clone());
+        let made = ListParams::default().labels(NODE_LABEL);
+        let removed = api.delete_collection(&DeleteParams::default(), &made).await;
+        removed.map(drop).map_err(|source| call("remove the nodes", "any", source))
+    }
+
     /// Whether there is any backup in a namespace.
     async fn has_backups(&self, namespace: &str) -> Result<bool, ObjectsError> {
         let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace, &resource("Backup"));
@@ -170,6 +216,28 @@ fn restore(number: usize) -> DynamicObject {
     let mut restore = object("Restore", number, json!({"spec": spec, "status": {"phase": "Completed"}}));
     restore.metadata.finalizers = Some(vec!["restores.velero.io/external-resources-finalizer".to_owned()]);
     restore
+}
+
+/// A restore that nobody waits for, and that nothing has to be cleaned up after.
+fn restore_of_long_ago(number: usize) -> DynamicObject {
+    let mut restore = restore(number);
+    restore.metadata.name = Some(format!("of-long-ago-{number}"));
+    restore.metadata.finalizers = None;
+    restore
+}
+
+/// A node without a machine, on which no pod may run.
+fn node(number: usize) -> Node {
+    let name = format!("none-such-{number}");
+    Node {
+        metadata: ObjectMeta {
+            name: Some(name),
+            labels: Some([(NODE_LABEL.to_owned(), String::new())].into()),
+            ..ObjectMeta::default()
+        },
+        spec: Some(NodeSpec { unschedulable: Some(true), ..NodeSpec::default() }),
+        ..Node::default()
+    }
 }
 
 /// What a hook cost, all its attempts together.

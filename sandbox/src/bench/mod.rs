@@ -6,6 +6,7 @@ mod command;
 mod cost;
 mod crowd;
 mod drill;
+mod far;
 mod hooks;
 mod machine;
 mod news;
@@ -51,6 +52,7 @@ pub use self::{
 use crate::{
     charm::{self, PackError, PackOptions, Profile},
     cluster::{Cluster, ClusterError, ClusterOptions, NodeError},
+    distance::DistanceError,
     images::{self, Plugin},
     juju,
     object_store::{GcsError, GcsServer, S3Error, S3Server},
@@ -127,6 +129,12 @@ pub enum BenchError {
     /// There is no other object store to go to.
     #[error("the bench needs a second object store")]
     Gcs(#[from] GcsError),
+    /// The API server is not far away.
+    #[error("the bench needs an API server that is far away")]
+    Distance(#[from] DistanceError),
+    /// A hook makes its calls on more than one connection.
+    #[error("a hook has made {0} connections to the API server in place of one")]
+    Connections(usize),
     /// Velero cannot be led to it.
     #[error("the bench needs to lead Velero to its second object store")]
     Additions(#[from] AdditionsError),
@@ -281,6 +289,7 @@ impl World {
                     Part::VeleroInstall => self.velero_install(round),
                     Part::Kubectl => self.kubectl(round),
                     Part::Crowd => self.crowd(round),
+                    Part::Far => self.far(round),
                     Part::Related => self.related(round),
                 }?;
                 for (task, cost) in measured.into_iter().filter(|(task, _)| options.wants(task.title())) {

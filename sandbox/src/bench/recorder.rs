@@ -16,7 +16,10 @@ use super::{
     storage::INTEGRATOR,
     user::service_account,
 };
-use crate::juju::{DeployOptions, HookRecord, Model, Progress, Status, StatusValue};
+use crate::{
+    cluster::ClusterAccess,
+    juju::{DeployOptions, HookRecord, Model, Progress, Status, StatusValue},
+};
 
 pub(super) const APPLICATION: &str = "velero-operator";
 
@@ -28,9 +31,14 @@ pub(super) fn trusted() -> DeployOptions {
 impl World {
     /// A model, and what hears of its hooks.
     pub(super) fn model(&self, name: &str) -> Result<(Model, Arc<Recorder>), BenchError> {
+        self.model_on(self.cluster.access(), name)
+    }
+
+    /// The same on a cluster that its charms reach so.
+    pub(super) fn model_on(&self, access: &ClusterAccess, name: &str) -> Result<(Model, Arc<Recorder>), BenchError> {
         let recorder = Arc::new(Recorder::new(self, name));
         let listener = Arc::clone(&recorder);
-        let model = Model::new(self.cluster.access().clone(), name, self.state.path(), &self.program)?
+        let model = Model::new(access.clone(), name, self.state.path(), &self.program)?
             .with_progress(move |progress| listener.hear(progress));
         Ok((model, recorder))
     }

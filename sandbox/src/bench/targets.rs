@@ -23,20 +23,30 @@ pub(super) fn targets(
     news: &BTreeMap<News, Notices>,
 ) -> Vec<[String; 3]> {
     let mut targets = Vec::new();
-    if let Some(Summary { wall, peak_memory, tool_calls, changed, .. }) = tasks.get(&Task::UpdateStatus) {
+    if let Some(Summary { wall, peak_memory, tool_calls, api_calls, changed, .. }) = tasks.get(&Task::UpdateStatus) {
         let calls = tool_calls.map_or(0, |calls| calls.median);
         let idle = "update-status, nothing changed:";
         targets.extend([
-            target(&format!("{idle} under 0.35 s"), seconds(wall.median) + " s", wall.median < 350_000),
+            target(&format!("{idle} under 0.10 s"), seconds(wall.median) + " s", wall.median < 100_000),
             target(
                 &format!("{idle} under 20 MB"),
                 megabytes(peak_memory.median) + " MB",
                 peak_memory.median < 20_000_000,
             ),
-            target(&format!("{idle} at most 15 hook-tool calls"), calls.to_string(), calls <= 15),
+            target(&format!("{idle} at most 8 hook-tool calls"), calls.to_string(), calls <= 8),
+            target(&format!("{idle} at most 12 API requests"), api_calls.median.to_string(), api_calls.median <= 12),
             // Once is too often here, so it is not the median that counts.
             target(&format!("{idle} no object changed in any run"), changed.most.to_string(), changed.most == 0),
         ]);
+    }
+    if let Some(Summary { wall, .. }) = tasks.get(&Task::UpdateStatusFar) {
+        let text = "update-status, API server 200 ms away: under 2 s";
+        targets.push(target(text, seconds(wall.median) + " s", wall.median < 2_000_000));
+    }
+    if let (Some(near), Some(far)) = (tasks.get(&Task::Deploy), tasks.get(&Task::DeployFar)) {
+        let more = far.wall.median.saturating_sub(near.wall.median);
+        let text = "deploy, API server 200 ms away: under 6 s more";
+        targets.push(target(text, seconds(more) + " s", more < 6_000_000));
     }
     if let (Some(ours), Some(theirs)) = (tasks.get(&Task::Install), tasks.get(&Task::VeleroInstall)) {
         let (ours, theirs) = (ours.wall.median, theirs.wall.median);
@@ -62,6 +72,14 @@ pub(super) fn targets(
 
 fn targets_among_many(tasks: &BTreeMap<Task, Summary>) -> Vec<[String; 3]> {
     let mut targets = Vec::new();
+    if let (Some(few), Some(many)) = (tasks.get(&Task::QuietAmong100), tasks.get(&Task::QuietAmong10000)) {
+        let (few, requests, memory) = (few.api_calls.most, many.api_calls.most, many.peak_memory.most);
+        let idle = "update-status, 10,000 backups, 2,000 restores, 500 nodes:";
+        targets.extend([
+            target(&format!("{idle} no request more than with 100"), requests.to_string(), requests <= few),
+            target(&format!("{idle} under 40 MB"), megabytes(memory) + " MB", memory < 40_000_000),
+        ]);
+    }
     if let Some(Summary { wall, .. }) = tasks.get(&Task::ListMany) {
         let text = "list-backups, 10,000 backups: under 1.5 s";
         targets.push(target(text, seconds(wall.most) + " s", wall.most < 1_500_000));
@@ -181,11 +199,12 @@ mod tests {
                 .map(|[_, _, verdict]| verdict)
                 .collect::<Vec<_>>()
         };
-        let reached = summary(349_999);
+        let reached = Summary { tool_calls: Some(same(8)), api_calls: same(12), ..summary(99_999) };
         let missed = Summary {
-            wall: same(350_000),
+            wall: same(100_000),
             peak_memory: same(20_000_000),
-            tool_calls: Some(same(16)),
+            tool_calls: Some(same(9)),
+            api_calls: same(13),
             changed: Spread { median: 0, least: 0, most: 1 },
             ..reached
         };
@@ -197,7 +216,7 @@ mod tests {
                 (Task::VeleroInstall, summary(24_000_000)),
                 (Task::QuietWith500, summary(1_999_999))
             ]),
-            ["reached"; 6]
+            ["reached"; 7]
         );
         assert_eq!(
             verdicts([
@@ -206,7 +225,35 @@ mod tests {
                 (Task::VeleroInstall, summary(23_999_998)),
                 (Task::QuietWith500, summary(2_000_000))
             ]),
-            ["missed"; 6]
+            ["missed"; 7]
         );
+    }
+
+    #[test]
+    fn what_is_far_away_is_measured_against_what_is_near() {
+        let verdicts = |near, far| {
+            let tasks =
+                [(Task::Deploy, summary(near)), (Task::DeployFar, summary(far)), (Task::UpdateStatusFar, summary(far))];
+            targets(&BTreeMap::from(tasks), &BTreeMap::new(), &BTreeMap::new())
+                .into_iter()
+                .map(|[_, measured, verdict]| format!("{measured}: {verdict}"))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(verdicts(1_000_000, 1_999_999), ["2.00 s: reached", "1.00 s: reached"]);
+        assert_eq!(verdicts(1_000_000, 7_000_000), ["7.00 s: missed", "6.00 s: missed"]);
+    }
+
+    #[test]
+    fn a_hook_without_anything_to_do_reads_no_more_among_many_backups() {
+        let verdicts = |requests, memory| {
+            let many = Summary { api_calls: same(requests), peak_memory: same(memory), ..summary(1) };
+            let few = Summary { api_calls: same(12), ..summary(1) };
+            targets_among_many(&BTreeMap::from([(Task::QuietAmong100, few), (Task::QuietAmong10000, many)]))
+                .into_iter()
+                .map(|[_, _, verdict]| verdict)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(verdicts(12, 39_999_999), ["reached"; 2]);
+        assert_eq!(verdicts(13, 40_000_000), ["missed"; 2]);
     }
 }

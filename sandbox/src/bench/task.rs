@@ -21,6 +21,10 @@ pub enum Task {
     UpdateStatus,
     /// The hook `s3-credentials-relation-changed` with nothing changed.
     RelationChanged,
+    /// All hooks of a deployment, with an API server that is 200 ms away.
+    DeployFar,
+    /// The hook `update-status` with nothing changed there.
+    UpdateStatusFar,
     /// `kubectl apply` with nothing changed.
     KubectlApplyAgain,
     /// The hook `config-changed` after another image of the server is set, until the unit is Active.
@@ -57,6 +61,12 @@ pub enum Task {
     ChangeWith500,
     /// The hook `leader-elected`, in which what all of them declare is read.
     ElectedWith500,
+    /// The hook `update-status` with nothing changed, where the cluster knows of 100 backups.
+    QuietAmong100,
+    /// The same with 1,000 of them.
+    QuietAmong1000,
+    /// The same with 10,000 of them, 2,000 restores and 500 nodes.
+    QuietAmong10000,
     /// The action `list-backups`, where the cluster knows of many backups.
     ListMany,
     /// `velero backup get` of the same.
@@ -92,10 +102,13 @@ pub(super) enum Part {
     Related,
     /// The charm among many backups.
     Crowd,
+    /// The charm far away from the API server.
+    Far,
 }
 
 impl Part {
-    pub(super) const ALL: [Self; 5] = [Self::Charm, Self::VeleroInstall, Self::Kubectl, Self::Related, Self::Crowd];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Charm, Self::VeleroInstall, Self::Kubectl, Self::Far, Self::Related, Self::Crowd];
 
     /// What it is called while it is measured.
     pub(super) fn title(self) -> &'static str {
@@ -105,6 +118,7 @@ impl Part {
             Self::Kubectl => "kubectl apply",
             Self::Related => "the charm related to many applications",
             Self::Crowd => "the charm among many backups",
+            Self::Far => "the charm far away from the API server",
         }
     }
 
@@ -116,7 +130,7 @@ impl Part {
 
 impl Task {
     /// All tasks, each of the charm's followed by what a user would do instead.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 42] = [
         Self::Install,
         Self::Deploy,
         Self::VeleroInstall,
@@ -126,6 +140,8 @@ impl Task {
         Self::VeleroInstallWithStorage,
         Self::UpdateStatus,
         Self::RelationChanged,
+        Self::DeployFar,
+        Self::UpdateStatusFar,
         Self::KubectlApplyAgain,
         Self::ConfigChanged,
         Self::KubectlSetImage,
@@ -144,6 +160,9 @@ impl Task {
         Self::QuietWith500,
         Self::ChangeWith500,
         Self::ElectedWith500,
+        Self::QuietAmong100,
+        Self::QuietAmong1000,
+        Self::QuietAmong10000,
         Self::ListMany,
         Self::VeleroBackupGetMany,
         Self::KubectlGetMany,
@@ -169,6 +188,8 @@ impl Task {
             Self::VeleroInstallWithStorage => "  velero install --wait, with storage",
             Self::UpdateStatus => "update-status, nothing changed",
             Self::RelationChanged => "relation-changed, nothing changed",
+            Self::DeployFar => "deploy: all its hooks, API server 200 ms away",
+            Self::UpdateStatusFar => "update-status, API server 200 ms away",
             Self::KubectlApplyAgain => "  kubectl apply --server-side, again",
             Self::ConfigChanged => "config-changed of an image, until Active",
             Self::KubectlSetImage => "  kubectl set image, rollout status",
@@ -187,6 +208,9 @@ impl Task {
             Self::QuietWith500 => "update-status, 500 applications related",
             Self::ChangeWith500 => "one of the 500 declares something else",
             Self::ElectedWith500 => "leader-elected: all 500 are read",
+            Self::QuietAmong100 => "update-status, 100 backups",
+            Self::QuietAmong1000 => "update-status, 1,000 backups",
+            Self::QuietAmong10000 => "update-status, 10,000 backups, 500 nodes",
             Self::ListMany => "list-backups, 10,000 backups",
             Self::VeleroBackupGetMany => "  velero backup get, 10,000 backups",
             Self::KubectlGetMany => "  kubectl get backups, 10,000 backups",
@@ -212,7 +236,11 @@ impl Task {
             Self::QuietWith1 | Self::QuietWith100 | Self::QuietWith500 | Self::ChangeWith500 | Self::ElectedWith500 => {
                 Part::Related
             }
-            Self::ListMany
+            Self::DeployFar | Self::UpdateStatusFar => Part::Far,
+            Self::QuietAmong100
+            | Self::QuietAmong1000
+            | Self::QuietAmong10000
+            | Self::ListMany
             | Self::VeleroBackupGetMany
             | Self::KubectlGetMany
             | Self::ObserverReads

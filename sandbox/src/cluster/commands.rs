@@ -4,6 +4,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    time::Duration,
 };
 
 use clap::Subcommand;
@@ -15,6 +16,7 @@ use super::{
     options::ClusterOptions,
 };
 use crate::{
+    distance,
     entra_id::{self, ServeError},
     forward_proxy,
 };
@@ -68,6 +70,22 @@ pub enum HiddenCommand {
         #[arg(long)]
         folder: PathBuf,
     },
+    /// Is a long way to the API server of a cluster.
+    #[command(hide = true)]
+    Distance {
+        /// Where it begins.
+        #[arg(long)]
+        address: SocketAddr,
+        /// Where it leads, as `HOST:PORT`.
+        #[arg(long)]
+        server: String,
+        /// How long it is there and back.
+        #[arg(long)]
+        milliseconds: u64,
+        /// The folder in which its connections are noted.
+        #[arg(long)]
+        folder: PathBuf,
+    },
 }
 
 /// Why a part of a cluster ended.
@@ -85,6 +103,9 @@ pub enum HiddenCommandError {
     /// The forward proxy did.
     #[error("the forward proxy does not run")]
     ForwardProxy(#[source] io::Error),
+    /// The long way did.
+    #[error("the way to the API server has ended")]
+    Distance(#[source] io::Error),
 }
 
 impl HiddenCommand {
@@ -102,6 +123,10 @@ impl HiddenCommand {
             Self::EntraId { address, folder } => Ok(entra_id::serve(address, &folder).await?),
             Self::ForwardProxy { address, folder } => {
                 forward_proxy::serve(address, &folder).await.map_err(HiddenCommandError::ForwardProxy)
+            }
+            Self::Distance { address, server, milliseconds, folder } => {
+                let there_and_back = Duration::from_millis(milliseconds);
+                distance::serve(address, &server, there_and_back, &folder).await.map_err(HiddenCommandError::Distance)
             }
         }
     }

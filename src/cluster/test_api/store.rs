@@ -329,11 +329,18 @@ fn remove_missing(object: &mut Value, before: &Value, now: &Value) {
     }
 }
 
-/// What managed fields say of an object: its fields down to lists and values.
+/// What managed fields say of an object: its fields down to lists and values, all but those that say what it is.
 fn fields(object: &Value) -> Value {
+    let mut fields = fields_within(object);
+    if let Some(fields) = fields.as_object_mut() {
+        fields.retain(|name, _| name != "f:kind" && name != "f:apiVersion");
+    }
+    fields
+}
+
+fn fields_within(object: &Value) -> Value {
     let Value::Object(of) = object else { return json!({}) };
-    let named = of.iter().filter(|(name, _)| !matches!(name.as_str(), "kind" | "apiVersion"));
-    Value::Object(named.map(|(name, value)| (format!("f:{name}"), fields(value))).collect::<Map<_, _>>())
+    Value::Object(of.iter().map(|(name, value)| (format!("f:{name}"), fields_within(value))).collect::<Map<_, _>>())
 }
 
 /// What a refusal says.

@@ -12,10 +12,11 @@ use crate::{
     error_chain::ErrorChain,
     status::Status,
     velero::{
-        names::{COMPONENT_SELECTOR, SERVER},
+        names::SERVER,
         seen::{
             holdings::{Held, Holdings},
             operations::operations_in_progress,
+            sighting::Sighting,
         },
         wanted::{Installation, Manifests},
     },
@@ -27,9 +28,11 @@ pub(crate) async fn apply(
     installation: &Installation,
     manifests: &Manifests,
     holdings: &Holdings,
+    sighting: &Sighting,
 ) -> Result<Applied, ClusterError> {
     let mut applied = Applied::default();
-    if let Some(status) = definitions::apply(cluster, &manifests.definitions, &mut applied).await? {
+    let definitions = definitions::apply(cluster, &manifests.definitions, &sighting.definitions, &mut applied);
+    if let Some(status) = definitions.await? {
         applied.postponed.push(status);
         applied.lacks_kinds = true;
         return Ok(applied);
@@ -40,14 +43,15 @@ pub(crate) async fn apply(
     }
     proxies::apply(cluster, installation, &mut applied).await?;
     let labels = &manifests.namespace_labels;
+    let namespace = sighting.namespace.as_ref().map(|namespace| &namespace.metadata);
     // They come before the pods that would not be admitted without them, and go after these.
     if !labels.is_empty() {
-        applied.changed.extend(namespace::label(cluster, labels).await?);
+        applied.changed.extend(namespace::label_sighted(cluster, labels, namespace).await?);
     }
-    objects(cluster, installation, &manifests.objects, holdings, &mut applied).await?;
+    objects(cluster, installation, &manifests.objects, holdings, sighting, &mut applied).await?;
     prune::prune(cluster, installation, &manifests.locations, holdings, &mut applied).await?;
     if labels.is_empty() && applied.postponed.is_empty() {
-        applied.changed.extend(namespace::label(cluster, labels).await?);
+        applied.changed.extend(namespace::label_sighted(cluster, labels, namespace).await?);
     }
     Ok(applied)
 }
@@ -163,6 +167,7 @@ async fn objects(
     installation: &Installation,
     desired: &[DynamicObject],
     holdings: &Holdings,
+    sighting: &Sighting,
     applied: &mut Applied,
 ) -> Result<(), ClusterError> {
     let account = desired.iter().find(|object| is_account(object)).and_then(|account| holdings.find(account));
@@ -201,9 +206,9 @@ async fn objects(
     }
     let account_made =
         made.iter().find(|object| is_account(object)).and_then(ResourceExt::creation_timestamp).or(account_made);
-    if let Some(account_made) = account_made {
-        applied.changed.extend(delete_orphaned_pods(cluster, account_made).await?);
-    }
+    // Without a ServiceAccount no pods are made: those that are older were there from the beginning of the hook.
+    let orphans = account_made.map(|made| orphaned_pods(sighting.pods(), &made)).unwrap_or_default();
+    applied.changed.extend(delete_pods(cluster, &orphans).await?);
     Ok(())
 }
 
@@ -263,20 +268,24 @@ async fn apply_or_remake(cluster: &Cluster, change: &Change<'_>) -> Result<Dynam
     }
 }
 
-/// Deletes pods of Velero that are older than their ServiceAccount: it was made anew, and the API server refuses the tokens that
-/// they have of the former one. Their controllers make others. There is nothing that they could still finish.
-async fn delete_orphaned_pods(cluster: &Cluster, account_made: Time) -> Result<Vec<String>, ClusterError> {
-    let pods = cluster.list(&cluster.namespaced::<Pod>(), "the pods of Velero", COMPONENT_SELECTOR).await?;
+/// Returns the names of those pods of Velero that are older than their ServiceAccount: it was made anew, and the API
+/// server refuses the tokens that they have of the former one.
+fn orphaned_pods(pods: &[Pod], account_made: &Time) -> Vec<String> {
     let orphaned = |pod: &&Pod| {
         let controlled =
             pod.owner_references().iter().any(|owner| matches!(owner.kind.as_str(), "ReplicaSet" | "DaemonSet"));
         controlled
             && pod.metadata.deletion_timestamp.is_none()
             && pod.spec.as_ref().is_some_and(|spec| spec.service_account_name.as_deref() == Some(SERVER))
-            && pod.creation_timestamp().is_some_and(|made| made < account_made)
+            && pod.creation_timestamp().is_some_and(|made| made < *account_made)
     };
-    try_join_all(pods.iter().filter(orphaned).map(|pod| async {
-        let pod = cluster.own(named("v1", "Pod", &pod.name_any()));
+    pods.iter().filter(orphaned).map(ResourceExt::name_any).collect()
+}
+
+/// Deletes pods, of which their controllers make others. There is nothing that they could still finish.
+async fn delete_pods(cluster: &Cluster, names: &[String]) -> Result<Vec<String>, ClusterError> {
+    try_join_all(names.iter().map(|name| async move {
+        let pod = cluster.own(named("v1", "Pod", name));
         cluster.delete(&pod).await?;
         Ok(describe(&pod))
     }))

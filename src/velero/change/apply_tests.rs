@@ -17,8 +17,8 @@ const QUOTA: &str =
 
 async fn try_to_apply(api: &TestApi, installation: &Installation) -> Result<Applied, ClusterError> {
     let cluster = api.cluster("velero");
-    let holdings = Holdings::read(&cluster, &installation.application).await?;
-    apply(&cluster, installation, &manifests(installation), &holdings).await
+    let (holdings, sighting) = Sighting::take(&cluster, &installation.application).await?;
+    apply(&cluster, installation, &manifests(installation), &holdings, &sighting).await
 }
 
 async fn apply_to(api: &TestApi, installation: &Installation) -> Applied {
@@ -188,7 +188,7 @@ async fn what_would_restart_velero_waits_until_a_backup_has_ended() {
     let newer = of_image("velero/velero:v1.18.4");
     let waiting = Status::Waiting("to restart Velero until backup nightly has ended".to_owned());
     let cluster = api.cluster("velero");
-    let holdings = Holdings::read(&cluster, APPLICATION).await.unwrap();
+    let (holdings, _) = Sighting::take(&cluster, APPLICATION).await.unwrap();
     // Who does not lead says the same, and changes nothing.
     let pending = pending(&cluster, &newer, &manifests(&newer), &holdings).await.unwrap();
     assert_eq!(pending.postponed, Some(waiting.clone()));
@@ -351,8 +351,8 @@ async fn what_is_to_have_a_priority_class_that_there_is_not_stays_as_it_is() {
     let server = wanted.objects.iter_mut().find(|object| is_of_kind(object, "Deployment")).unwrap();
     server.data["spec"]["template"]["spec"]["priorityClassName"] = json!("high");
     let attempt = || async {
-        let holdings = Holdings::read(&cluster, APPLICATION).await.unwrap();
-        apply(&cluster, &installation(), &wanted, &holdings).await.unwrap()
+        let (holdings, sighting) = Sighting::take(&cluster, APPLICATION).await.unwrap();
+        apply(&cluster, &installation(), &wanted, &holdings, &sighting).await.unwrap()
     };
     let applied = attempt().await;
     let told =

@@ -20,6 +20,19 @@ use crate::{
 /// The label with what [`ENFORCE`] was before the charm took it over.
 const FORMER: &str = "velero-operator/former-pod-security-enforce";
 
+/// Brings the labels of the namespace to those that are wanted, if they were not that when it was sighted. Returns what
+/// was changed, if anything.
+pub(super) async fn label_sighted(
+    cluster: &Cluster,
+    wanted: &Labels,
+    sighted: Option<&ObjectMeta>,
+) -> Result<Option<String>, ClusterError> {
+    match sighted {
+        Some(sighted) if labels_to_apply(sighted, wanted) != own_labels(sighted) => label(cluster, wanted).await,
+        _ => Ok(None),
+    }
+}
+
 /// Brings the labels of the namespace to those that are wanted. Returns what was changed, if anything.
 pub(crate) async fn label(cluster: &Cluster, wanted: &Labels) -> Result<Option<String>, ClusterError> {
     let Some(live) = read(cluster).await? else { return Ok(None) };

@@ -8,7 +8,7 @@ use crate::{
     velero::{
         change::apply,
         fixtures::{APPLICATION, backup_in_progress, empty_cluster, installation, manifests, own},
-        seen::proxies::look,
+        seen::{proxies::look, sighting::Sighting},
     },
 };
 
@@ -27,8 +27,8 @@ async fn try_hook(api: &TestApi, url: Option<&str>) -> Result<Applied, ClusterEr
         None => None,
     };
     let installation = Installation { proxies, ..installation() };
-    let holdings = Holdings::read(&cluster, APPLICATION).await?;
-    apply::apply(&cluster, &installation, &manifests(&installation), &holdings).await
+    let (holdings, sighting) = Sighting::take(&cluster, APPLICATION).await?;
+    apply::apply(&cluster, &installation, &manifests(&installation), &holdings, &sighting).await
 }
 
 async fn hook(api: &TestApi, url: Option<&str>) -> Applied {

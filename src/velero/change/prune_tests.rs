@@ -7,6 +7,7 @@ use crate::{
     velero::{
         fixtures::{APPLICATION, backup_in_progress, empty_cluster, installation, own},
         names::{CREDENTIALS_KEY, INSTANCE, KEPT_KEYS, MANAGED_BY},
+        seen::sighting::Sighting,
     },
 };
 
@@ -40,7 +41,7 @@ fn nothing_but_a_server() -> Installation {
 }
 
 async fn holdings(api: &TestApi) -> Holdings {
-    Holdings::read(&api.cluster("velero"), APPLICATION).await.unwrap()
+    Sighting::take(&api.cluster("velero"), APPLICATION).await.unwrap().0
 }
 
 async fn prune_by(api: &TestApi, holdings: &Holdings) -> Applied {

@@ -9,13 +9,11 @@ use super::marks::own_labels;
 use crate::{
     cluster::{Cluster, ClusterError, named},
     velero::{
-        names::INSTANCE,
+        names::{DRILL_BOOK, INSTANCE},
         wanted::label_value::{label_value, short_hash},
     },
 };
 
-/// The name of the ConfigMap.
-const BOOK: &str = "velero-operator-drills";
 /// The key with the drill that is under way.
 const UNDER_WAY: &str = "under-way";
 /// The key with the schedule that drills are conducted by.
@@ -250,7 +248,7 @@ pub(super) fn kind() -> TypeMeta {
 
 fn book(cluster: &Cluster) -> DynamicObject {
     let TypeMeta { api_version, kind } = kind();
-    cluster.own(named(&api_version, &kind, BOOK))
+    cluster.own(named(&api_version, &kind, DRILL_BOOK))
 }
 
 /// Returns the key of an application's record.
@@ -305,7 +303,7 @@ mod tests {
     }
 
     fn book(entries: &Value) -> DrillBook {
-        DrillBook::of(&serde_json::from_value(json!({"metadata": {"name": BOOK}, "data": entries})).unwrap())
+        DrillBook::of(&serde_json::from_value(json!({"metadata": {"name": DRILL_BOOK}, "data": entries})).unwrap())
     }
 
     #[test]

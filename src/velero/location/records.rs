@@ -10,6 +10,7 @@
 
 use std::time::Duration;
 
+use futures::future::try_join;
 use jiff::Timestamp;
 use tokio::time::timeout;
 
@@ -37,15 +38,14 @@ pub(crate) async fn forget_made_since(
     limit: Duration,
 ) -> Result<bool, ClusterError> {
     let is_of_then = |head: &Head| head.creation_timestamp.is_some_and(|made| made >= since);
-    let all = async {
-        forget(cluster, "Backup", |backup: &Run| is_of_then(&backup.metadata) && is_in_store(backup)).await?;
-        forget(cluster, "BackupRepository", |repository: &MetadataOnly| is_of_then(&repository.metadata)).await
-    };
-    let Ok(outcome) = timeout(limit, all).await else {
+    let backups = forget(cluster, "Backup", |backup: &Run| is_of_then(&backup.metadata) && is_in_store(backup));
+    let repositories =
+        forget(cluster, "BackupRepository", |repository: &MetadataOnly| is_of_then(&repository.metadata));
+    let Ok(outcome) = timeout(limit, try_join(backups, repositories)).await else {
         tracing::info!("the records of the former storage are many: the next hook goes on with deleting them");
         return Ok(false);
     };
-    outcome.map(|()| true)
+    outcome.map(|((), ())| true)
 }
 
 /// Deletes the objects of the repositories alone: the backups of the place stay what they are.

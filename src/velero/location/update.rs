@@ -30,6 +30,7 @@ use crate::{
             holdings::{Claim, Holdings},
             operations::{Operation, operations_in_progress},
             readiness,
+            sighting::{LiveCredentials, Sighting},
         },
         wanted::{
             CredentialsSecret, Manifests,
@@ -90,29 +91,43 @@ impl LocationUpdate<'_> {
     }
 }
 
-/// Returns the change of the locations and their credentials that is due.
+/// Returns the change of the locations and their credentials that is due: by what was sighted, or else by what is there now.
 pub(crate) async fn due_update<'a>(
     cluster: &Cluster,
     manifests: &'a Manifests,
     holdings: &Holdings,
+    sighting: Option<&Sighting>,
 ) -> Result<DueUpdate<'a>, ClusterError> {
     let Some(credentials) = &manifests.credentials else { return Ok(DueUpdate::None) };
-    let secret = live_credentials(cluster).await?.filter(|live| credentials.is_in(live));
-    let version = secret.as_ref().and_then(ResourceExt::resource_version);
+    let read;
+    let secret = if let Some(sighting) = sighting {
+        &sighting.credentials
+    } else {
+        read = LiveCredentials::read(cluster).await?;
+        &read
+    };
+    let version = secret.0.as_ref().filter(|live| credentials.is_in(live)).and_then(ResourceExt::resource_version);
     let mut due = version.is_none();
     let (mut to_make, mut to_change, mut to_confirm, mut moves, mut usable) = (false, false, false, false, true);
     for location in &manifests.locations {
-        let Some(live) = cluster.find(location).await? else {
+        let read;
+        let live = if sighting.is_some() {
+            holdings.find(location).map(|held| &held.object)
+        } else {
+            read = cluster.find(location).await?;
+            read.as_ref()
+        };
+        let Some(live) = live else {
             to_make = true;
             continue;
         };
-        to_change |= differs(&live, location);
-        moves |= is_backup_location(location) && store_identity(&live) != store_identity(location);
-        usable &= !is_unusable(&live);
+        to_change |= differs(live, location);
+        moves |= is_backup_location(location) && store_identity(live) != store_identity(location);
+        usable &= !is_unusable(live);
         if is_backup_location(location) {
-            let noted = |version: &String| freshness::is_validated_for(&live, &validated_for(location, version));
+            let noted = |version: &String| freshness::is_validated_for(live, &validated_for(location, version));
             due |= !version.as_ref().is_some_and(noted);
-            to_confirm |= freshness::is_to_be_confirmed(&live);
+            to_confirm |= freshness::is_to_be_confirmed(live);
         }
     }
     let changes = due || to_make || to_change;
@@ -209,7 +224,7 @@ pub(crate) async fn apply(
         }
         None => {}
     }
-    let secret = match live_credentials(cluster).await? {
+    let secret = match LiveCredentials::read(cluster).await?.0 {
         Some(live) if update.credentials.is_in(&live) => live,
         live => {
             updated.changed.push(format!("Secret {CREDENTIALS}"));
@@ -298,11 +313,6 @@ fn store_identity(location: &DynamicObject) -> Vec<Option<&str>> {
     let parts = [&spec["provider"], &storage["bucket"], &storage["prefix"]];
     let addresses = ADDRESSES.iter().map(|key| &spec["config"][key]);
     parts.into_iter().chain(addresses).map(|part| part.as_str().filter(|text| !text.is_empty())).collect()
-}
-
-async fn live_credentials(cluster: &Cluster) -> Result<Option<Secret>, ClusterError> {
-    let secrets: Api<Secret> = cluster.namespaced();
-    call("get", format!("Secret {CREDENTIALS}"), || secrets.get_opt(CREDENTIALS)).await
 }
 
 async fn apply_credentials(

@@ -118,8 +118,8 @@ async fn due_during_a_backup(live: Value, has_credentials: bool, desired: Dynami
     api.put(&object("Backup", "begun", &started));
     let manifests = manifests(desired);
     let cluster = api.cluster("velero");
-    let holdings = Holdings::read(&cluster, "velero-operator").await.unwrap();
-    match due_update(&cluster, &manifests, &holdings).await.unwrap() {
+    let (holdings, _) = Sighting::take(&cluster, "velero-operator").await.unwrap();
+    match due_update(&cluster, &manifests, &holdings, None).await.unwrap() {
         DueUpdate::None => ("none", 0),
         DueUpdate::Postponed(_) => ("postponed", 0),
         DueUpdate::Now(update) if update.is_of_credentials_only() => ("credentials", update.postponed.iter().count()),
@@ -243,13 +243,13 @@ async fn confirmed(after: i64) -> (Value, Value) {
     api.put(&live);
     let manifests = manifests(bucket("old"));
     let cluster = api.cluster("velero");
-    let DueUpdate::Now(update) = due_update(&cluster, &manifests, &Holdings::default()).await.unwrap() else {
+    let DueUpdate::Now(update) = due_update(&cluster, &manifests, &Holdings::default(), None).await.unwrap() else {
         panic!("nothing is due");
     };
     assert!(update.confirms_only());
     apply(&cluster, &expected(), &update, Instant::now()).await.unwrap();
     let confirmed = api.object("BackupStorageLocation", "default").unwrap();
-    assert!(matches!(due_update(&cluster, &manifests, &Holdings::default()).await.unwrap(), DueUpdate::None));
+    assert!(matches!(due_update(&cluster, &manifests, &Holdings::default(), None).await.unwrap(), DueUpdate::None));
     (live, confirmed)
 }
 

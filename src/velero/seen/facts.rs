@@ -21,6 +21,8 @@ pub(crate) struct Needs {
     pub snapshot_classes: bool,
     /// The names of the Secrets by which images are to be pulled.
     pub pull_secrets: Vec<String>,
+    /// The names of the application's ConfigMaps that may be wanted, and that somebody else may have taken.
+    pub config_maps: Vec<String>,
 }
 
 /// What a plan depends on beside what Juju says.

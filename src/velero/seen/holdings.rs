@@ -5,13 +5,15 @@
 //! did not write that down: theirs are this application's if they are younger than its StatefulSet, which Juju keeps through
 //! every refresh.
 
-use futures::future::{join, join_all, try_join};
+use futures::future::{join, join_all, try_join, try_join_all};
 use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::StatefulSet, rbac::v1::ClusterRoleBinding};
 use kube::{
-    Api, ResourceExt,
+    Api, Resource, ResourceExt,
     api::{DynamicObject, ListParams},
+    core::dynamic::ParseDynamicObjectError,
 };
+use serde::de::DeserializeOwned;
 
 use crate::{
     cluster::{Cluster, ClusterError, FieldOwners, call, describe, named},
@@ -104,12 +106,12 @@ pub(crate) struct PartlyRead {
 }
 
 impl Holdings {
-    /// Reads what is there.
-    pub(crate) async fn read(cluster: &Cluster, application: &str) -> Result<Self, ClusterError> {
-        let (objects, unread) = read_objects(cluster, application).await;
-        if let Some((_, error)) = unread.into_iter().next() {
-            return Err(error);
-        }
+    /// Judges whose these objects are.
+    pub(crate) async fn of(
+        cluster: &Cluster,
+        application: &str,
+        objects: Vec<DynamicObject>,
+    ) -> Result<Self, ClusterError> {
         let origins = origins(&objects, cluster.namespace());
         // Where all is clear, nothing more is read.
         let applications = if origins.iter().all(|origin| is_clear(origin, application)) {
@@ -118,6 +120,22 @@ impl Holdings {
             Applications::read(cluster).await?
         };
         Ok(Self::judge(objects, origins, application, &applications))
+    }
+
+    /// Adds those ConfigMaps that are not labelled as a charm's: somebody else may have made one under a name that this
+    /// application would use.
+    pub(crate) async fn add_config_maps(
+        &mut self,
+        cluster: &Cluster,
+        application: &str,
+        names: &[String],
+    ) -> Result<(), ClusterError> {
+        let maps = names.iter().map(|name| cluster.own(named("v1", "ConfigMap", name)));
+        let missing: Vec<_> = maps.filter(|map| self.find(map).is_none()).collect();
+        let found = try_join_all(missing.iter().map(|map| cluster.find(map))).await?;
+        let others = Self::of(cluster, application, found.into_iter().flatten().collect()).await?;
+        self.0.extend(others.0);
+        Ok(())
     }
 
     /// Reads what is there for an application that ends, and whose rights may have ended already: as much as can be read.
@@ -161,6 +179,16 @@ impl Holdings {
                 && held.object.types.as_ref().map(|types| &types.kind) == object.types.as_ref().map(|types| &types.kind)
         };
         self.0.iter().find(is_same)
+    }
+
+    /// Returns the workload of a kind and name as one of its type, if it is there.
+    pub(crate) fn typed<K: Resource + DeserializeOwned>(
+        &self,
+        kind: &str,
+        name: &str,
+    ) -> Result<Option<K>, ParseDynamicObjectError> {
+        let held = self.find(&named("apps/v1", kind, name));
+        held.map(|held| held.object.clone().try_parse()).transpose()
     }
 
     /// Returns what is this application's.
@@ -238,22 +266,63 @@ impl FromIterator<Held> for Holdings {
 
 /// Returns the objects whose names this application would use, all but the CustomResourceDefinitions, which belong to all.
 fn held_names(namespace: &str, application: &str) -> Vec<DynamicObject> {
-    let mut objects = vec![
-        named("apps/v1", "Deployment", SERVER),
+    let server = within(namespace, named("apps/v1", "Deployment", SERVER));
+    let credentials = within(namespace, named("v1", "Secret", CREDENTIALS));
+    let maps = config_map_names(namespace, application);
+    [server, credentials].into_iter().chain(names_to_get(namespace)).chain(maps).collect()
+}
+
+/// Returns those of them of which no more than one is looked at of its kind, and that as a whole.
+pub(super) fn names_to_get(namespace: &str) -> Vec<DynamicObject> {
+    let mut objects: Vec<_> = [
         named("apps/v1", "DaemonSet", NODE_AGENT),
-        named("v1", "Secret", CREDENTIALS),
         named("velero.io/v1", "BackupStorageLocation", LOCATION),
         named("velero.io/v1", "VolumeSnapshotLocation", LOCATION),
         named("v1", "Service", METRICS),
         named("v1", "ServiceAccount", SERVER),
-        named("v1", "ConfigMap", &node_agent_config(application)),
-        named("v1", "ConfigMap", &repository_config(application)),
-    ];
-    for object in &mut objects {
-        object.metadata.namespace = Some(namespace.to_owned());
-    }
+    ]
+    .map(|object| within(namespace, object))
+    .into();
     objects.push(named("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", &cluster_role_binding(namespace)));
     objects
+}
+
+fn config_map_names(namespace: &str, application: &str) -> [DynamicObject; 2] {
+    [node_agent_config(application), repository_config(application)]
+        .map(|name| within(namespace, named("v1", "ConfigMap", &name)))
+}
+
+fn within(namespace: &str, mut object: DynamicObject) -> DynamicObject {
+    object.metadata.namespace = Some(namespace.to_owned());
+    object
+}
+
+/// Whether a ConfigMap has a name that this application would use.
+pub(super) fn is_held_name(map: &DynamicObject, application: &str) -> bool {
+    let name = map.metadata.name.as_deref();
+    name == Some(node_agent_config(application).as_str()) || name == Some(repository_config(application).as_str())
+}
+
+/// Returns the ConfigMaps that charms of this kind have made.
+pub(super) async fn config_maps(cluster: &Cluster) -> Result<Vec<DynamicObject>, ClusterError> {
+    let kind = named("v1", "ConfigMap", "").types.unwrap_or_default();
+    let selector = format!("{}={}", MANAGED_BY.0, MANAGED_BY.1);
+    cluster.list_dynamic(&cluster.here(&kind), &kind, "the ConfigMaps of charms", &selector).await
+}
+
+/// Returns the server of Velero, and those under other names.
+pub(super) async fn servers(cluster: &Cluster) -> Result<Vec<DynamicObject>, ClusterError> {
+    let mut servers = labelled_servers(cluster).await?;
+    if !servers.iter().any(|server| server.metadata.name.as_deref() == Some(SERVER)) {
+        // It may have lost its label.
+        servers.extend(cluster.find(&cluster.own(named("apps/v1", "Deployment", SERVER))).await?);
+    }
+    Ok(servers)
+}
+
+async fn labelled_servers(cluster: &Cluster) -> Result<Vec<DynamicObject>, ClusterError> {
+    let kind = named("apps/v1", "Deployment", "").types.unwrap_or_default();
+    cluster.list_dynamic(&cluster.here(&kind), &kind, "the Deployments of Velero", COMPONENT_SELECTOR).await
 }
 
 /// Reads the objects that an application has to know of. Returns also what could not be read, as messages name it.
@@ -284,8 +353,7 @@ async fn read_objects(cluster: &Cluster, application: &str) -> (Vec<DynamicObjec
 
 /// Returns servers of Velero under other names: two of them in a namespace would work on the same objects.
 async fn other_servers(cluster: &Cluster) -> Result<Vec<DynamicObject>, ClusterError> {
-    let kind = named("apps/v1", "Deployment", "").types.unwrap_or_default();
-    let mut servers = cluster.list_dynamic(&cluster.here(&kind), &kind, OTHER_SERVERS, COMPONENT_SELECTOR).await?;
+    let mut servers = labelled_servers(cluster).await?;
     servers.retain(|server| server.metadata.name.as_deref() != Some(SERVER));
     Ok(servers)
 }

@@ -18,6 +18,7 @@ pub(crate) mod reduced;
 pub(crate) mod repository;
 pub(crate) mod restart;
 pub(crate) mod server;
+pub(crate) mod sighting;
 pub(crate) mod snapshot_classes;
 pub(crate) mod storage_message;
 pub(crate) mod summary;

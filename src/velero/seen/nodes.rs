@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
-use kube::{Api, api::ObjectMeta};
+use kube::api::ObjectMeta;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -14,7 +14,7 @@ use url::form_urlencoded;
 use super::kubelet_root::{self, FoundRoot, NodeFacts};
 use crate::{
     cluster::{Cluster, ClusterError, call},
-    velero::{names::NODE_AGENT, wanted::KubeletRoot},
+    velero::wanted::KubeletRoot,
 };
 
 /// The nodes that the node agent runs on, a page at a time: those that are not Windows', as in its DaemonSet. (`!=` is escaped as
@@ -41,15 +41,13 @@ struct Flags {
     flags: BTreeMap<String, String>,
 }
 
-/// Finds out where the node agent has to look for the volumes of pods.
-pub(crate) async fn kubelet_root(cluster: &Cluster) -> Result<FoundRoot, ClusterError> {
-    let agents: Api<DaemonSet> = cluster.namespaced();
-    let agent = call("get", format!("DaemonSet {NODE_AGENT}"), || agents.get_opt(NODE_AGENT)).await?;
-    if let Some(root) = agent.as_ref().and_then(kubelet_root::proven) {
+/// Finds out where the node agent has to look for the volumes of pods, given the one that there is.
+pub(crate) async fn kubelet_root(cluster: &Cluster, agent: Option<&DaemonSet>) -> Result<FoundRoot, ClusterError> {
+    if let Some(root) = agent.and_then(kubelet_root::proven) {
         return Ok(FoundRoot::Common(root));
     }
     let nodes = facts(cluster).await?;
-    Ok(kubelet_root::choose(agent.as_ref(), &nodes))
+    Ok(kubelet_root::choose(agent, &nodes))
 }
 
 /// A page of the nodes as a table.

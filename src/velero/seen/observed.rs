@@ -61,6 +61,19 @@ impl Observed {
     }
 }
 
+/// Takes away of a pod what no judgement is made by: there is one of the node agent on every node.
+pub(super) fn lessen(pod: &mut Pod) {
+    pod.metadata.managed_fields = None;
+    let Some(spec) = &mut pod.spec else { return };
+    spec.volumes = None;
+    spec.tolerations = None;
+    spec.affinity = None;
+    for container in &mut spec.containers {
+        container.env = None;
+        container.args = None;
+    }
+}
+
 /// Reads what an installation is judged by.
 pub(crate) async fn read(cluster: &Cluster, expected: &Expected) -> Result<Observed, ClusterError> {
     // Several calls at once are large, and this is deep in every hook's future.

@@ -166,18 +166,10 @@ fn next_turn(troubles: &[Trouble], now: Timestamp) -> Option<Duration> {
     turns.min().map(|at| at.duration_since(now).unsigned_abs())
 }
 
-/// Takes away what no judgement is made by: there is a pod of the node agent on every node.
+/// Takes away what no judgement is made by, and who controls the pod.
 fn lessen(pod: &mut Pod) {
-    pod.metadata.managed_fields = None;
+    observed::lessen(pod);
     pod.metadata.owner_references = None;
-    let Some(spec) = &mut pod.spec else { return };
-    spec.volumes = None;
-    spec.tolerations = None;
-    spec.affinity = None;
-    for container in &mut spec.containers {
-        container.env = None;
-        container.args = None;
-    }
 }
 
 /// Watches of several kinds as one, and which of them have finished their first list.

@@ -11,13 +11,13 @@
 //! - One that both adds and lacks something is an older one that somebody has edited, or a newer one of a Velero that has
 //!   dropped something. That cannot be told, and our server cannot work with it: a person has to decide.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
 use crate::{
-    cluster::{FIELD_MANAGER, differs},
+    cluster::{FIELD_MANAGER, FieldOwners, MANIFEST_ANNOTATION, differs, holds},
     velero::{names::VERSION_ANNOTATION, wanted::Version},
 };
 
@@ -60,8 +60,26 @@ enum Standing {
     },
 }
 
+/// Whether a definition is as the charm has applied it from this very manifest, by the metadata of those that there
+/// are: nobody has changed a field since, or that field would be theirs.
+pub(crate) fn is_as_applied(heads: &[DynamicObject], desired: &DynamicObject) -> bool {
+    let Some(head) = heads.iter().find(|head| head.metadata.name == desired.metadata.name) else { return false };
+    let has_all = |live: &BTreeMap<String, String>, desired: &BTreeMap<String, String>| {
+        desired.iter().all(|(key, value)| live.get(key) == Some(value))
+    };
+    head.metadata.deletion_timestamp.is_none()
+        && desired.annotations().contains_key(MANIFEST_ANNOTATION)
+        && has_all(head.annotations(), desired.annotations())
+        && has_all(head.labels(), desired.labels())
+        && !FieldOwners::Predecessors.is_due(&head.metadata)
+        && holds(&head.metadata, &desired.data)
+}
+
 /// Decides what to do with the `desired` definitions, given the `live` ones.
-pub(crate) fn due<'a>(desired: &'a [DynamicObject], live: &[DynamicObject]) -> DueDefinitions<'a> {
+pub(crate) fn due<'a>(
+    desired: impl IntoIterator<Item = &'a DynamicObject>,
+    live: &[DynamicObject],
+) -> DueDefinitions<'a> {
     let live_of = |definition: &DynamicObject| live.iter().find(|live| live.metadata.name == definition.metadata.name);
     let mut due = DueDefinitions::default();
     for definition in desired {

@@ -39,6 +39,27 @@ fn written_by(manager: &str, mut definition: DynamicObject) -> DynamicObject {
     definition
 }
 
+#[test]
+fn one_that_nobody_has_changed_since_the_charm_applied_it_is_told_by_its_metadata() {
+    let desired = ours("backups");
+    let head = DynamicObject { data: json!({}), ..written_by(FIELD_MANAGER, ours("backups")) };
+    let tells = |change: fn(&mut DynamicObject)| {
+        let mut head = head.clone();
+        change(&mut head);
+        is_as_applied(&[head], &desired)
+    };
+    assert!(tells(|_| {}));
+    assert!(!tells(|head| head.metadata.name = Some("restores".to_owned())));
+    assert!(!tells(|head| drop(head.annotations_mut().insert(MANIFEST_ANNOTATION.to_owned(), "0b".to_owned()))));
+    assert!(!tells(|head| head.metadata.managed_fields = None));
+    assert!(!tells(|head| {
+        head.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-31T10:20:30Z")).unwrap();
+    }));
+    // Somebody else was the last to write its versions.
+    let edited = DynamicObject { data: json!({}), ..written_by("kubectl", ours("backups")) };
+    assert!(!is_as_applied(&[edited], &desired));
+}
+
 /// The names of what is to be applied, and of what is newer.
 fn decided(live: &[DynamicObject]) -> (Vec<String>, Vec<String>) {
     let desired = [ours("backups"), ours("restores")];

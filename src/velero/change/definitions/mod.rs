@@ -8,7 +8,7 @@ use futures::{StreamExt, future::try_join_all, pin_mut};
 use jiff::Timestamp;
 use kube::{
     Api, ResourceExt,
-    api::{DynamicObject, TypeMeta},
+    api::DynamicObject,
     runtime::{
         WatchStreamExt,
         wait::await_condition,
@@ -21,7 +21,10 @@ use super::applied::Applied;
 use crate::{
     cluster::{Cluster, ClusterError},
     status::Status,
-    velero::{names::COMPONENT_SELECTOR, wanted::Version},
+    velero::{
+        names::{COMPONENT_SELECTOR, definition_kind},
+        wanted::Version,
+    },
 };
 
 /// How long a hook waits for definitions to be deleted, or to be ready for objects.
@@ -29,15 +32,19 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A definition that is terminating for longer than this is held by something that waiting does not change.
 const TERMINATION: Duration = Duration::from_mins(1);
 
-/// Applies the CustomResourceDefinitions. Returns what to wait for, or to mend, where the server cannot use them yet: then
-/// nothing else must be applied.
+/// Applies the CustomResourceDefinitions. `heads` is the metadata of those that there are. Returns what to wait for, or
+/// to mend, where the server cannot use them yet: then nothing else must be applied.
 pub(crate) async fn apply(
     cluster: &Cluster,
     desired: &[DynamicObject],
+    heads: &[DynamicObject],
     applied: &mut Applied,
 ) -> Result<Option<Status>, ClusterError> {
-    let live = live(cluster, desired).await?;
-    let due = due::due(desired, &live);
+    // Together they are hundreds of kilobytes. As a whole is read only what may not be as it was applied.
+    let doubtful: Vec<_> = desired.iter().filter(|desired| !due::is_as_applied(heads, desired)).collect();
+    let live = try_join_all(doubtful.iter().map(|definition| cluster.find(definition))).await?;
+    let live: Vec<_> = live.into_iter().flatten().collect();
+    let due = due::due(doubtful, &live);
     let told = if due.newer.is_empty() { desired } else { &live };
     applied.definitions = told.iter().filter_map(due::version).max();
     if !due.newer.is_empty() {
@@ -75,33 +82,21 @@ pub(crate) async fn apply(
     Ok(None)
 }
 
-/// Returns the release of the live definitions, as far as they say it; nothing is changed.
-pub(crate) async fn release(cluster: &Cluster, desired: &[DynamicObject]) -> Result<Option<Version>, ClusterError> {
-    let live = live(cluster, desired).await?;
-    Ok(live.iter().filter_map(due::version).max())
-}
-
-/// Returns the live definitions: one list by label, then a get by name for each that has lost its label.
-async fn live(cluster: &Cluster, desired: &[DynamicObject]) -> Result<Vec<DynamicObject>, ClusterError> {
-    let api = api(cluster);
-    let mut live = cluster.list(&api, "CustomResourceDefinitions of Velero", COMPONENT_SELECTOR).await?;
-    // The server says of what kind a list's objects are only once.
-    for definition in &mut live {
-        definition.types = Some(kind());
-    }
+/// Returns the release of the live definitions, as far as they say it; nothing is changed. `heads` are those that have
+/// Velero's label.
+pub(crate) async fn release(
+    cluster: &Cluster,
+    desired: &[DynamicObject],
+    heads: &[DynamicObject],
+) -> Result<Option<Version>, ClusterError> {
     let unlabelled =
-        desired.iter().filter(|desired| !live.iter().any(|live| live.metadata.name == desired.metadata.name));
-    let found = try_join_all(unlabelled.map(|definition| cluster.find(definition))).await?;
-    live.extend(found.into_iter().flatten());
-    Ok(live)
-}
-
-fn kind() -> TypeMeta {
-    TypeMeta { api_version: "apiextensions.k8s.io/v1".to_owned(), kind: "CustomResourceDefinition".to_owned() }
+        desired.iter().filter(|desired| !heads.iter().any(|head| head.metadata.name == desired.metadata.name));
+    let found = try_join_all(unlabelled.map(|definition| cluster.find_metadata(definition))).await?;
+    Ok(heads.iter().chain(found.iter().flatten()).filter_map(due::version).max())
 }
 
 fn api(cluster: &Cluster) -> Api<DynamicObject> {
-    cluster.everywhere(&kind())
+    cluster.everywhere(&definition_kind())
 }
 
 /// Whether a definition is being deleted for longer than that takes.
