@@ -148,6 +148,7 @@ async fn print_plan(arguments: PlanArguments) -> Result<(), PlanError> {
         leader: true,
         config: config(&arguments.config)?,
         periodic: false,
+        unsettled: false,
         relations: match &arguments.storage {
             Some(path) => storage(path, &read(path)?)?,
             None => BTreeMap::new(),

@@ -230,7 +230,7 @@ fn backups(snapshot: &Snapshot, obstacles: &mut Vec<Status>) -> Option<BackupPla
         let Declarations { declarations, unknown } = integrations::declarations(snapshot);
         let mut plan = BackupPlan::of(declarations, unknown, &defaults);
         // They end in the hook in which the option does.
-        if snapshot.periodic && plan.policies == PolicyPlan::None {
+        if snapshot.leaves_out_the_unchanged() && plan.policies == PolicyPlan::None {
             plan.policies = PolicyPlan::Keep;
         }
         // Each backup would fail, as nothing can be written.

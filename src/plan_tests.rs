@@ -43,6 +43,7 @@ fn snapshot(settings: &[(&str, Value)], relations: Vec<(&'static str, Relation)>
         retention: None,
         leader: true,
         periodic: false,
+        unsettled: false,
         config: config(settings),
         relations: relations.into_iter().map(|(endpoint, relation)| (endpoint, vec![relation])).collect(),
     }

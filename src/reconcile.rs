@@ -129,7 +129,9 @@ async fn reconcile_in(
     let snapshot = Box::pin(Snapshot::read(tools, environment, &goal));
     let sighted = Box::pin(velero.sight(environment.application()));
     let (snapshot, unit_status, sighted) = join!(snapshot, tools.unit_status(), sighted);
-    bring_about_and_report(&velero, tools, environment, &snapshot?, sighted, unit_status?).await
+    let unit_status = unit_status?;
+    let snapshot = Snapshot { unsettled: !unit_status.is_active(), ..snapshot? };
+    bring_about_and_report(&velero, tools, environment, &snapshot, sighted, unit_status).await
 }
 
 async fn bring_about_and_report(
@@ -235,7 +237,9 @@ impl Hook<'_> {
         let mut seen = velero.assess_sighted(&expected, &self.facts.holdings, self.sighting).await?;
         let later;
         let (mut holdings, mut sighting) = (&self.facts.holdings, self.sighting);
-        if !seen.troubles.is_empty() {
+        // A new unit is in no relation yet, and does not know what the leader knows. Its next hook comes at once.
+        let is_new = self.environment.dispatch == Dispatch::Hook(hook::INSTALL.to_owned());
+        if !seen.troubles.is_empty() && !is_new {
             seen = velero.wait_until_settled(&expected, Instant::now() + STANDBY_PATIENCE).await?;
             later = velero.sight(&self.snapshot.application).await?;
             (holdings, sighting) = (&later.0, &later.1);

@@ -597,14 +597,44 @@ async fn what_a_prometheus_refuses_is_a_remark_and_in_nothings_way() {
 
 #[tokio::test]
 async fn between_changes_the_schedules_are_not_looked_at_where_no_application_is_related() {
-    let api = empty_cluster();
-    Unit::of(&RELATED, &api).hook().await.unwrap();
+    let api = installed().await;
     let mut unit = Unit::of(&LEADER, &api);
+    unit.hook().await.unwrap();
+    Unit::of(&RELATED, &api).hook().await.unwrap();
     unit.environment.dispatch = Dispatch::Hook("update-status".to_owned());
     api.requests();
     unit.hook().await.unwrap();
     assert_eq!(schedules(&api).len(), 1);
     assert!(!api.requests().iter().any(|request| request.contains("/schedules")));
+}
+
+#[tokio::test]
+async fn what_a_hook_has_left_that_was_refused_the_next_one_does() {
+    let api = installed().await;
+    Unit::of(&RELATED, &api).hook().await.unwrap();
+    let mut unit = Unit::of(&LEADER, &api);
+    api.refuse(|call| (call.verb == Verb::List && call.key.plural == "deployments").then_some(StatusCode::FORBIDDEN));
+    unit.hook().await.unwrap();
+    assert!(unit.written().starts_with("blocked\n"), "{}", unit.written());
+    assert_eq!(schedules(&api).len(), 1);
+
+    api.refuse_nothing();
+    unit.environment.dispatch = Dispatch::Hook("update-status".to_owned());
+    unit.hook().await.unwrap();
+    assert_eq!(schedules(&api).len(), 0);
+}
+
+#[tokio::test]
+async fn a_new_unit_does_not_wait_for_what_it_cannot_know_yet() {
+    let api = installed().await;
+    let cluster = api.cluster("velero");
+    cluster.delete(&serde_json::from_value(own("apps/v1", "Deployment", "velero")).unwrap()).await.unwrap();
+    let mut unit = Unit::of(&Model { leader: false, ..LEADER }, &api);
+    unit.environment.dispatch = Dispatch::Hook("install".to_owned());
+    api.requests();
+    unit.hook().await.unwrap();
+    assert!(unit.written().starts_with("waiting\n"), "{}", unit.written());
+    assert!(!api.requests().iter().any(|request| request.contains("watch=true")));
 }
 
 /// What Velero makes by the only Schedule: a backup each of three days.

@@ -40,6 +40,8 @@ pub(crate) struct Snapshot {
     pub leader: bool,
     /// Whether this is `update-status`: by then an integrator has had time to answer.
     pub periodic: bool,
+    /// Whether the last hook left the unit other than Active, so that it may not have done all that it was to do.
+    pub unsettled: bool,
     pub config: ConfigValues,
     /// The relations, by their endpoint.
     pub relations: Relations,
@@ -143,12 +145,18 @@ impl Snapshot {
             proxies,
             leader,
             periodic,
+            unsettled: false,
             config,
             relations,
             address,
             repository_password,
             retention,
         })
+    }
+
+    /// Whether nothing has happened since a hook that has done all that it was to do: what cannot have changed need not be looked at.
+    pub(crate) fn leaves_out_the_unchanged(&self) -> bool {
+        self.periodic && !self.unsettled
     }
 
     /// Whether the Schedules are looked at. Between the hooks in which it can change what there should be, there is nothing to look
@@ -158,7 +166,7 @@ impl Snapshot {
             let mut endpoints = declared::endpoints();
             endpoints.any(|endpoint| !self.relations(endpoint.name).is_empty())
         };
-        self.leader && (!self.periodic || is_declared())
+        self.leader && (!self.leaves_out_the_unchanged() || is_declared())
     }
 
     /// Reads only what other applications declare of their backups, and the options. What they declare of `application` is as it is
@@ -195,6 +203,7 @@ impl Snapshot {
             proxies: environment.proxies.clone(),
             leader: false,
             periodic: false,
+            unsettled: false,
             config,
             relations,
             address: None,

@@ -78,6 +78,7 @@ fn snapshot(relations: &[&Recorded]) -> Snapshot {
         retention: None,
         leader: true,
         periodic: false,
+        unsettled: false,
         config: BTreeMap::<String, serde_json::Value>::new().into_iter().collect(),
         relations: relations.iter().map(|relation| (endpoint(&relation.endpoint), vec![relation.relation()])).collect(),
     }

@@ -28,6 +28,7 @@ pub(super) fn snapshot(leader: bool, relations: &[(&'static str, &[&str])]) -> S
         proxies: ModelProxies::default(),
         leader,
         periodic: false,
+        unsettled: false,
         config: BTreeMap::<String, Value>::new().into_iter().collect(),
         relations: relations
             .iter()

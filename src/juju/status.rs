@@ -30,6 +30,11 @@ impl HookTools {
 }
 
 impl UnitStatus<'_> {
+    /// Whether it is Active now.
+    pub(crate) fn is_active(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| current.status == "active")
+    }
+
     /// Sets the unit's status unless it is that already: Juju renews the time of a status even when nothing changed. Returns
     /// whether it was set.
     pub(crate) async fn report(&mut self, status: &Status) -> Result<bool, ToolError> {
@@ -56,6 +61,7 @@ mod tests {
         let mut status = tools.unit_status().await.unwrap();
         assert!(!status.report(&Status::Blocked("-x".into())).await.unwrap());
         assert_eq!(scripted.calls("status-set"), "");
+        assert!(!status.is_active());
         assert!(status.report(&Status::Waiting("-x".into())).await.unwrap());
         assert_eq!(scripted.calls("status-set"), "waiting\n--\n-x\n");
     }

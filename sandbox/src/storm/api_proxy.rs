@@ -196,10 +196,10 @@ async fn listen(listener: TcpListener, acceptor: TlsAcceptor, way: Arc<Way>) {
                     answer
                 }
             });
-            let server = auto::Builder::new(TokioExecutor::new());
-            let served = server.serve_connection(TokioIo::new(stream), service);
+            let http = auto::Builder::new(TokioExecutor::new());
+            let connection = http.serve_connection(TokioIo::new(stream), service);
             // That a connection ends early is what this is for.
-            tokio::select! { _ = served => {}, () = lost.notified() => {} }
+            tokio::select! { _ = connection => {}, () = lost.notified() => {} }
         });
     }
 }
