@@ -3,7 +3,7 @@
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
-use super::ownership::FieldOwners;
+use super::ownership::{FieldOwners, is_nothing};
 
 /// The annotation that tells which manifest an object was last applied from.
 pub(crate) const MANIFEST_ANNOTATION: &str = "velero-operator/manifest";
@@ -38,16 +38,6 @@ pub(crate) fn contains(live: &Value, desired: &Value) -> bool {
             desired.iter().all(|value| live.iter().any(|found| contains(found, value)))
         }
         _ => live == desired,
-    }
-}
-
-/// Whether the API server would not store a value.
-pub(super) fn is_nothing(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Object(fields) => fields.values().all(is_nothing),
-        Value::Array(entries) => entries.is_empty(),
-        _ => false,
     }
 }
 

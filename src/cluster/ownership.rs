@@ -10,10 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntr
 use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::{Map, Value, json};
 
-use super::{
-    client::{Cluster, ClusterError, FIELD_MANAGER, call, describe},
-    comparison::is_nothing,
-};
+use super::client::{Cluster, ClusterError, FIELD_MANAGER, call, describe};
 
 /// The field manager of the Python charm's client.
 const PYTHON_CHARM: &str = "velero-operator-lightkube";
@@ -96,6 +93,16 @@ impl Cluster {
 pub(crate) fn holds(metadata: &ObjectMeta, data: &Value) -> bool {
     let charms = metadata.managed_fields.iter().flatten().find(|entry| is_charms(entry));
     charms.and_then(|entry| entry.fields_v1.as_ref()).is_some_and(|fields| includes(&fields.0, data))
+}
+
+/// Whether the API server would not store a value.
+pub(super) fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(fields) => fields.values().all(is_nothing),
+        Value::Array(entries) => entries.is_empty(),
+        _ => false,
+    }
 }
 
 /// Whether a set of fields includes those of an object. A field without any within it is held as a whole.

@@ -26,8 +26,26 @@ impl<K: Into<String>> FromIterator<(K, Value)> for ConfigValues {
 }
 
 impl HookTools {
+    /// Returns the options. Some have defaults, so that Juju always says something: that nothing is set is never taken from nothing
+    /// said, as what runs would be changed by it.
+    ///
+    /// # Errors
+    ///
+    /// When Juju does not say.
     pub(crate) async fn config(&self) -> Result<ConfigValues, ToolError> {
-        let values: Option<Map<String, Value>> = self.json("config-get", &[]).await?;
-        Ok(ConfigValues(values.unwrap_or_default()))
+        Ok(ConfigValues(self.json("config-get", &[]).await?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tool::tests::ScriptedTools;
+
+    #[tokio::test]
+    async fn options_that_juju_does_not_tell_are_not_taken_for_unset() {
+        for silence in ["true", "echo null"] {
+            let scripted = ScriptedTools::new(&[("config-get", silence)]);
+            assert!(scripted.tools().config().await.is_err(), "{silence}");
+        }
     }
 }

@@ -88,10 +88,11 @@ impl fmt::Debug for Databag {
 }
 
 impl HookTools {
-    /// Returns the relations of an endpoint. In a `-relation-broken` hook the broken one is not among them.
+    /// Returns the relations of an endpoint. In a `-relation-broken` hook the broken one is not among them. Of an endpoint without
+    /// any, Juju says `[]`: that there is none is never taken from nothing said, as a storage would be given up by it.
     pub(crate) async fn relation_ids(&self, endpoint: &str) -> Result<Vec<RelationId>, ToolError> {
-        let ids: Option<Vec<String>> = self.json("relation-ids", &[endpoint]).await?;
-        Ok(ids.unwrap_or_default().into_iter().map(RelationId).collect())
+        let ids: Vec<String> = self.json("relation-ids", &[endpoint]).await?;
+        Ok(ids.into_iter().map(RelationId).collect())
     }
 
     /// Returns the application on the other side, if Juju still knows it.
@@ -169,6 +170,16 @@ pub(crate) fn flat_map(values: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::{super::tool::tests::ScriptedTools, *};
+
+    #[tokio::test]
+    async fn relations_that_juju_does_not_tell_are_not_taken_for_none() {
+        for silence in ["true", "echo null"] {
+            let scripted = ScriptedTools::new(&[("relation-ids", silence)]);
+            assert!(scripted.tools().relation_ids("s3-credentials").await.is_err(), "{silence}");
+        }
+        let scripted = ScriptedTools::new(&[("relation-ids", "echo '[]'")]);
+        assert_eq!(scripted.tools().relation_ids("s3-credentials").await.unwrap(), []);
+    }
 
     #[tokio::test]
     async fn a_databag_keeps_texts_that_look_like_numbers_and_prints_only_its_keys() {

@@ -256,6 +256,7 @@ const BENCH: Modules<'_> = &[
     ("observer", &["cost", "recorder", "task", "user"]),
     ("news", &["cost", "objects", "recorder"]),
     ("related", &["cost", "recorder", "task"]),
+    ("far", &["cost", "recorder", "storage", "task"]),
     ("targets", &["cost", "news", "task", "trouble"]),
     ("report", &["cost", "news", "targets", "task", "trouble"]),
     ("by_hand", &["command", "cost", "objects", "task", "user"]),

@@ -331,10 +331,16 @@ impl Deployed {
         let api = &objects::api(self.world, self.namespace(), kind);
         let making = stream::iter(objects).for_each_concurrent(64, |object| async move {
             let object = serde_json::from_value(object).unwrap();
-            match api.create(&PostParams::default(), &object).await {
-                // The client asks again where a busy server has made the object and its answer is lost.
-                Err(kube::Error::Api(status)) if status.code == 409 => {}
-                made => drop(made.unwrap()),
+            // A server that is very busy loses connections, and the answers of what it has made.
+            for attempt in 1..=5 {
+                match api.create(&PostParams::default(), &object).await {
+                    Err(kube::Error::Service(_)) if attempt < 5 => {}
+                    Err(kube::Error::Api(status)) if status.code == 409 => break,
+                    made => {
+                        made.unwrap();
+                        break;
+                    }
+                }
             }
         });
         self.world.runtime.block_on(making);

@@ -50,7 +50,6 @@ mod settings;
 mod silence;
 mod storage;
 mod storage_test;
-mod storm;
 mod units;
 mod version;
 mod volume_options;

@@ -52,6 +52,9 @@ pub struct Options {
     /// Only that case, as a report names it
     #[arg(long, value_name = "NAME")]
     case: Option<String>,
+    /// Only cases of these scenarios
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    scenarios: Vec<String>,
     /// Only cases of the hooks with that word in their scenario's or their own name
     #[arg(long, value_name = "WORD")]
     hook: Option<String>,
@@ -76,14 +79,6 @@ pub struct Options {
     /// The file in which what has become of cases is kept, if not one beside the packed charm
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-}
-
-impl Options {
-    /// So many cases, chosen so that each hook and each fault is among them, with a report in that file.
-    #[must_use]
-    pub fn sample(number: usize, report: PathBuf) -> Self {
-        Self { sample: Some(number), seed: 1, workers: 2, report: Some(report), ..Self::default() }
-    }
 }
 
 /// Why a storm ended early.
@@ -162,6 +157,7 @@ fn fingerprint(charm: &Path) -> Result<String, StormError> {
 /// What of all cases is wanted.
 struct Wanted {
     case: Option<Case>,
+    scenarios: Vec<&'static Scenario>,
     hook: Option<String>,
     fault: Option<Fault>,
 }
@@ -170,12 +166,19 @@ impl Wanted {
     fn parse(options: &Options) -> Result<Self, StormError> {
         let case = options.case.as_deref().map(str::parse).transpose().map_err(StormError::Unknown)?;
         let fault = options.fault.as_deref().map(str::parse).transpose().map_err(StormError::Unknown)?;
-        Ok(Self { case, hook: options.hook.clone(), fault })
+        let named = |name: &String| {
+            scenario::named(name).ok_or_else(|| StormError::Unknown(format!("there is no scenario {name:?}")))
+        };
+        let scenarios = options.scenarios.iter().map(named).collect::<Result<_, _>>()?;
+        Ok(Self { case, scenarios, hook: options.hook.clone(), fault })
     }
 
     fn scenarios(&self) -> Vec<&'static Scenario> {
         if let Some(case) = &self.case {
             return vec![case.scenario];
+        }
+        if !self.scenarios.is_empty() {
+            return self.scenarios.clone();
         }
         let named = |scenario: &&Scenario| self.hook.as_ref().is_some_and(|word| scenario.name.contains(word));
         let some: Vec<_> = SCENARIOS.iter().filter(named).collect();
