@@ -20,7 +20,7 @@ use hyper::{
     http::request::Parts,
     service::service_fn,
 };
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioIo},
@@ -35,7 +35,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 use tokio_rustls::{
     TlsAcceptor,
-    rustls::{self, ClientConfig, RootCertStore, ServerConfig, crypto::ring},
+    rustls::{self, ServerConfig, crypto::ring},
 };
 
 use super::{
@@ -44,7 +44,10 @@ use super::{
     operation::{self, Door},
     player::Player,
 };
-use crate::certificates::{Authority, CertificateError};
+use crate::{
+    certificates::{Authority, CertificateError},
+    https::{self, HttpsError},
+};
 
 /// How long a request that nobody answers is held.
 const SILENCE: Duration = Duration::from_millis(150);
@@ -61,6 +64,9 @@ pub enum ApiProxyError {
     /// A certificate cannot be read.
     #[error("a certificate cannot be read")]
     Pem(#[from] rustls_pki_types::pem::Error),
+    /// The API server cannot be trusted by its certificate.
+    #[error("there is no client for the API server")]
+    Client(#[from] HttpsError),
     /// It cannot listen.
     #[error("the way to the API server cannot be listened at")]
     Listen(#[source] io::Error),
@@ -133,7 +139,7 @@ impl ApiProxy {
         let address = listener.local_addr().map_err(ApiProxyError::Listen)?;
         let way = Arc::new(Way {
             server,
-            client: client(server_authority)?,
+            client: https::client(server_authority)?,
             gate,
             player,
             asked: Mutex::default(),
@@ -157,12 +163,13 @@ impl ApiProxy {
     /// Asks now what a request of that name asks, for who is to hear it later. Does nothing where no such request was seen.
     pub(super) async fn remember(&self, what: &str) -> Result<(), kube::Error> {
         let asked = self.way.asked().get(what).cloned();
+        self.way.stale().take();
         let Some((path, form)) = asked else { return Ok(()) };
         let request = Request::get(path).header(ACCEPT, form).body(kube::client::Body::empty());
         let answer = self.way.player.client().send(request.map_err(kube::Error::HttpError)?).await?;
         let status = answer.status();
         let body = answer.into_body().collect().await?.to_bytes();
-        *self.way.stale.lock().unwrap_or_else(PoisonError::into_inner) = Some((status, body));
+        *self.way.stale() = Some((status, body));
         Ok(())
     }
 }
@@ -204,20 +211,13 @@ async fn listen(listener: TcpListener, acceptor: TlsAcceptor, way: Arc<Way>) {
     }
 }
 
-fn client(authority: &str) -> Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>, ApiProxyError> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
-    let config = ClientConfig::builder_with_provider(ring::default_provider().into())
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1().build();
-    Ok(Client::builder(TokioExecutor::new()).build(connector))
-}
-
 impl Way {
     fn asked(&self) -> MutexGuard<'_, HashMap<String, (String, HeaderValue)>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stale(&self) -> MutexGuard<'_, Option<(StatusCode, Bytes)>> {
+        self.stale.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Lost> {
@@ -247,7 +247,7 @@ impl Way {
                 return Ok(whole(StatusCode::OK, line.into()));
             }
             Some(Fault::Stale) => {
-                let stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let stale = self.stale().clone();
                 if let Some((status, body)) = stale {
                     return Ok(whole(status, body));
                 }

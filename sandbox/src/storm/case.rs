@@ -208,6 +208,7 @@ impl Case {
         for step in self.scenario.then {
             records.extend(stage.take(step)?);
         }
+        stage.juju_door.when_active(None);
         if self.armed.is_some() && !stage.gate.was_reached() {
             return Ok(Verdict::NotReached);
         }
@@ -224,7 +225,6 @@ impl Case {
                 calm.early(&hook, &then).map(|early| format!("Active in {hook} while something was not so: {early}")),
             );
         }
-        stage.juju_door.when_active(None);
 
         let mut retried = 0;
         while retried < RETRIES

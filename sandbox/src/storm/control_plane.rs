@@ -81,7 +81,7 @@ impl ControlPlane {
         let api_program = tools::program(&tools::KUBERNETES, "kube-apiserver", progress).await?;
         let folder = tempfile::Builder::new().prefix("storm-").tempdir().map_err(ControlPlaneError::Folder)?;
         let [clients, peers, address]: [SocketAddr; 3] = free_ports(HERE, FIRST_PORT)?;
-        let authority = Credentials::write(folder.path(), address)?;
+        let authority = write_credentials(folder.path(), address)?;
         let access = access(folder.path(), address, &authority);
 
         let daemon = |program: &Path, listens: SocketAddr, log: &str| {
@@ -171,41 +171,37 @@ async fn ready(client: &Client) -> Result<(), ControlPlaneError> {
     }
 }
 
-struct Credentials;
-
-impl Credentials {
-    /// Writes what the API server and its administrator need, and returns the authority that they trust.
-    fn write(folder: &Path, address: SocketAddr) -> Result<String, ControlPlaneError> {
-        let authority = Authority::new("velero-operator storm")?;
-        let server = authority.server("kube-apiserver", &["localhost", "kubernetes"], &[HERE])?;
-        let admin = authority.client("storm-admin", Some("system:masters"))?;
-        let keys = SigningKeys::new("service accounts")?;
-        let encode = |text: &str| k8s_openapi::ByteString(text.as_bytes().to_vec());
-        let kubeconfig = json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "storm", "cluster": {
-                "server": format!("https://{address}"),
-                "certificate-authority-data": encode(authority.certificate()),
-            }}],
-            "users": [{"name": "admin", "user": {
-                "client-certificate-data": encode(&admin.certificate), "client-key-data": encode(&admin.key),
-            }}],
-            "contexts": [{"name": "storm", "context": {"cluster": "storm", "user": "admin"}}],
-            "current-context": "storm",
-        });
-        for (name, text) in [
-            ("ca.crt", authority.certificate()),
-            ("server.crt", &server.certificate),
-            ("server.key", &server.key),
-            ("accounts.key", &keys.private),
-            ("accounts.pub", &keys.public),
-            ("kubeconfig", &kubeconfig.to_string()),
-        ] {
-            fs::write(folder.join(name), text).map_err(ControlPlaneError::Folder)?;
-        }
-        Ok(authority.certificate().to_owned())
+/// Writes what the API server and its administrator need, and returns the authority that they trust.
+fn write_credentials(folder: &Path, address: SocketAddr) -> Result<String, ControlPlaneError> {
+    let authority = Authority::new("velero-operator storm")?;
+    let server = authority.server("kube-apiserver", &["localhost", "kubernetes"], &[HERE])?;
+    let admin = authority.client("storm-admin", Some("system:masters"))?;
+    let keys = SigningKeys::new("service accounts")?;
+    let encode = |text: &str| k8s_openapi::ByteString(text.as_bytes().to_vec());
+    let kubeconfig = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "storm", "cluster": {
+            "server": format!("https://{address}"),
+            "certificate-authority-data": encode(authority.certificate()),
+        }}],
+        "users": [{"name": "admin", "user": {
+            "client-certificate-data": encode(&admin.certificate), "client-key-data": encode(&admin.key),
+        }}],
+        "contexts": [{"name": "storm", "context": {"cluster": "storm", "user": "admin"}}],
+        "current-context": "storm",
+    });
+    for (name, text) in [
+        ("ca.crt", authority.certificate()),
+        ("server.crt", &server.certificate),
+        ("server.key", &server.key),
+        ("accounts.key", &keys.private),
+        ("accounts.pub", &keys.public),
+        ("kubeconfig", &kubeconfig.to_string()),
+    ] {
+        fs::write(folder.join(name), text).map_err(ControlPlaneError::Folder)?;
     }
+    Ok(authority.certificate().to_owned())
 }
 
 fn etcd_arguments(folder: &Path, clients: SocketAddr, peers: SocketAddr) -> Vec<String> {

@@ -79,8 +79,7 @@ impl Crew<'_> {
             text = plan.chosen.iter().fold(String::new(), |text, name| text + name + "\n");
             text = format!("{text}{} cases\n", plan.chosen.len());
         }
-        let (bad, unreached) = report.counts(&plan.chosen);
-        Ok(Outcome { text, bad, unreached, cases: plan.chosen.len() })
+        Ok(Outcome { text, bad: report.bad(&plan.chosen) })
     }
 
     /// Lets scenarios take place without any fault until there is none left.
@@ -229,7 +228,7 @@ impl Worker {
             }
             let mut report = locked(report);
             report.note(&case, &hook, verdict, begun.elapsed())?;
-            progress.show(&plan.progress(report.bad()));
+            progress.show(&plan.progress(report.bad(&plan.chosen)));
         }
         Ok(())
     }

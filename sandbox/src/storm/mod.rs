@@ -117,10 +117,6 @@ pub struct Outcome {
     pub text: String,
     /// How many cases ended badly.
     pub bad: usize,
-    /// How many cases never came to the operation that was to be broken.
-    pub unreached: usize,
-    /// How many cases there were.
-    pub cases: usize,
 }
 
 /// Goes through all that is asked for.

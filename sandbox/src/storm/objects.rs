@@ -147,7 +147,7 @@ impl Objects {
 }
 
 /// Returns all objects of a kind; none where nobody has defined the kind.
-async fn listed(api: &Api<DynamicObject>) -> Result<Vec<DynamicObject>, kube::Error> {
+pub(super) async fn listed(api: &Api<DynamicObject>) -> Result<Vec<DynamicObject>, kube::Error> {
     match api.list(&ListParams::default()).await {
         Ok(list) => Ok(list.items),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),

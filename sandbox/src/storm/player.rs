@@ -19,6 +19,8 @@ use kube::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::objects::listed;
+
 /// The only node.
 const NODE: &str = "storm-1";
 
@@ -324,14 +326,6 @@ where
         }
     }
     Ok(())
-}
-
-async fn listed(api: &Api<DynamicObject>) -> Result<Vec<DynamicObject>, kube::Error> {
-    match api.list(&ListParams::default()).await {
-        Ok(list) => Ok(list.items),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
 }
 
 fn typed<K: serde::de::DeserializeOwned>(value: Value) -> Result<K, kube::Error> {

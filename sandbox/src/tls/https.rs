@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use http_body_util::Empty;
-use hyper::body::Bytes;
+use hyper::body::Body;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -32,8 +31,12 @@ pub enum HttpsError {
     TimedOut(Duration),
 }
 
-/// A client for requests without content that trusts servers of that authority, given as PEM, and of no other.
-pub(crate) fn client(authority: &str) -> Result<Client<HttpsConnector<HttpConnector>, Empty<Bytes>>, HttpsError> {
+/// A client that trusts servers of that authority, given as PEM, and of no other.
+pub(crate) fn client<B>(authority: &str) -> Result<Client<HttpsConnector<HttpConnector>, B>, HttpsError>
+where
+    B: Body + Send,
+    B::Data: Send,
+{
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
     let config = ClientConfig::builder_with_provider(ring::default_provider().into())
