@@ -72,11 +72,15 @@ impl ObserverProcess {
         read(&PathBuf::from(format!("/proc/{}/{name}", self.0)))
     }
 
-    /// The most memory that it has held, in bytes.
+    /// The most memory that it has held of its own, in bytes: without the pages of its program, which are as many as the compiler makes
+    /// of it, and which all processes of the unit share.
     pub fn peak_memory(self) -> u64 {
         let status = self.file("status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
+        let kilobytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.split_whitespace().next().unwrap().parse::<u64>().unwrap()
+        };
+        (kilobytes("VmHWM:") - kilobytes("RssFile:")) * 1024
     }
 
     /// The programs that it has started.
