@@ -50,6 +50,7 @@ mod settings;
 mod silence;
 mod storage;
 mod storage_test;
+mod storm;
 mod units;
 mod version;
 mod volume_options;

@@ -75,7 +75,7 @@ pub enum BuildError {
 ///
 /// # Errors
 /// When Cargo cannot be run, fails or takes too long.
-pub(super) async fn build(project: &Path, profile: Profile) -> Result<PathBuf, BuildError> {
+pub(crate) async fn build(project: &Path, profile: Profile) -> Result<PathBuf, BuildError> {
     let cargo = PathBuf::from(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let mut command = Command::new(&cargo);
     command

@@ -10,6 +10,7 @@ use std::time::UNIX_EPOCH;
 
 use serde::Deserialize;
 
+pub(crate) use build::build;
 pub use build::{BuildError, Profile};
 
 /// What a charm takes from its project folder as it is. A folder stands for the files in it.
@@ -124,7 +125,7 @@ pub fn was_compiled(profile: Profile) -> bool {
 }
 
 /// The folder of this workspace.
-fn project() -> PathBuf {
+pub(crate) fn project() -> PathBuf {
     let mut project = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     project.pop();
     project

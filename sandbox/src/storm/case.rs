@@ -17,7 +17,7 @@ use super::{
     objects::{self, Objects},
     operation::{Door, Operation},
     scenario::{self, Scenario},
-    stage::{Beginning, NEIGHBOUR, Stage, StageError},
+    stage::{Beginning, MODEL, NEIGHBOUR, Stage, StageError},
 };
 use crate::juju::HookRecord;
 
@@ -35,8 +35,8 @@ const CREDENTIALS: &str = "Secret storm/cloud-credentials";
 pub(super) struct Case {
     /// The scenario.
     pub scenario: &'static Scenario,
-    /// What goes wrong in it, if anything.
-    pub armed: Option<Armed>,
+    /// What goes wrong in it, one after the other, if anything.
+    pub armed: Vec<Armed>,
 }
 
 /// What became of a case.
@@ -60,8 +60,8 @@ pub(super) struct Calm {
     pub longest: Duration,
     objects: Objects,
     status: Option<String>,
-    /// The objects as they were when a hook of that name was done.
-    after: Vec<(String, Objects)>,
+    /// The objects as they were when each of the hooks was done.
+    after: Vec<Objects>,
 }
 
 impl Calm {
@@ -85,13 +85,13 @@ impl Calm {
 
     fn once(stage: &Stage, scenario: &'static Scenario, beginning: &mut Beginning) -> Result<Self, StageError> {
         stage.go_back(beginning)?;
-        stage.gate.arm(None);
+        stage.gate.arm(&[]);
         let ended = Said::at_ends(stage);
         let mut longest = Duration::ZERO;
         for step in scenario.then {
             longest = stage.take(step)?.iter().map(|record| record.outcome.wall).fold(longest, Duration::max);
         }
-        let ends = ended.take().into_iter().map(|(_, objects)| objects);
+        let after = ended.take().into_iter().map(|(_, _, objects)| objects).collect();
         stage.juju_door.when_ended(None);
         let hooks: Vec<_> = stage.gate.hooks().into_iter().map(|hook| hook.name).collect();
         let seen = stage.gate.seen();
@@ -107,14 +107,17 @@ impl Calm {
             return Err(failed(format!("a further hook writes: {}", more.join(", "))));
         }
         let (objects, status) = (stage.objects()?, stage.status()?);
-        Ok(Self { after: hooks.iter().cloned().zip(ends).collect(), hooks, seen, longest, objects, status })
+        Ok(Self { after, hooks, seen, longest, objects, status })
     }
 
-    /// Returns what is not as it is where a hook of that name has ended, or at the end of all; nothing where one of them is reached.
-    fn early(&self, hook: &str, then: &Objects) -> Option<String> {
-        let ends = self.after.iter().filter(|(name, _)| name == hook).map(|(_, objects)| objects);
-        let mut early: Vec<_> =
-            ends.chain([&self.objects]).map(|end| then.without_going().differences(&end.without_going())).collect();
+    /// Returns what is not as it is where that hook has ended, or at the end of all; nothing where one of them is reached.
+    fn early(&self, hook: usize, then: &Objects) -> Option<String> {
+        let end = self.after.get(hook);
+        let mut early: Vec<_> = end
+            .into_iter()
+            .chain([&self.objects])
+            .map(|end| then.without_going().differences(&end.without_going()))
+            .collect();
         early.sort_by_key(Vec::len);
         let nearest = early.into_iter().next()?;
         (!nearest.is_empty()).then(|| nearest.join(" | "))
@@ -134,7 +137,7 @@ impl Calm {
                     continue;
                 }
                 let armed = Armed { hook: *hook, operation: operation.clone(), fault };
-                cases.push(Case { scenario, armed: Some(armed) });
+                cases.push(Case { scenario, armed: vec![armed] });
             }
         }
         cases
@@ -142,7 +145,7 @@ impl Calm {
 }
 
 /// What was there each time that something happened, and in which hook.
-struct Said(Arc<Mutex<Vec<(String, Objects)>>>);
+struct Said(Arc<Mutex<Vec<(usize, String, Objects)>>>);
 
 impl Said {
     /// When the charm says that all is well.
@@ -161,14 +164,14 @@ impl Said {
 
     fn look(&self, stage: &Stage) -> Inspect {
         let (noted, client, runtime) = (Arc::clone(&self.0), stage.player.client().clone(), stage.handle());
-        Box::new(move |hook: &str| {
+        Box::new(move |hook: usize, name: &str| {
             if let Ok(objects) = runtime.block_on(Objects::read(&client)) {
-                noted.lock().unwrap_or_else(PoisonError::into_inner).push((hook.to_owned(), objects));
+                noted.lock().unwrap_or_else(PoisonError::into_inner).push((hook, name.to_owned(), objects));
             }
         })
     }
 
-    fn take(&self) -> Vec<(String, Objects)> {
+    fn take(&self) -> Vec<(usize, String, Objects)> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -181,27 +184,38 @@ fn writes(seen: &[Seen]) -> impl Iterator<Item = &Operation> {
 }
 
 impl Case {
-    /// What goes wrong, if anything.
+    /// How something goes wrong first, if anything does.
     pub(super) fn fault(&self) -> Option<Fault> {
-        self.armed.as_ref().map(|armed| armed.fault)
+        self.armed.first().map(|armed| armed.fault)
     }
 
-    /// The name of the hook in which something goes wrong.
+    /// Returns the case in which first this goes wrong and then what does in another one of the scenario; nothing where both are the
+    /// same operation, or an answer of before the hook would have to be kept for a second time.
+    pub(super) fn and(&self, other: &Self) -> Option<Self> {
+        let [first, second] = [self.armed.first()?, other.armed.first()?];
+        let is_stale = [first, second].iter().any(|armed| armed.fault == Fault::Stale);
+        if is_stale || (first.hook, &first.operation) == (second.hook, &second.operation) {
+            return None;
+        }
+        Some(Self { scenario: self.scenario, armed: vec![first.clone(), second.clone()] })
+    }
+
+    /// The name of the hook in which something goes wrong first.
     pub(super) fn hook<'c>(&self, calm: &'c Calm) -> &'c str {
-        let hook = self.armed.as_ref().and_then(|armed| calm.hooks.get(armed.hook));
+        let hook = self.armed.first().and_then(|armed| calm.hooks.get(armed.hook));
         hook.map_or("", String::as_str)
     }
 
     /// Lets it take place.
     pub(super) fn run(&self, stage: &Stage, beginning: &mut Beginning, calm: &Calm) -> Result<Verdict, StageError> {
         stage.go_back(beginning)?;
-        stage.gate.arm(None);
-        if let Some(Armed { operation, fault: Fault::Stale, .. }) = &self.armed {
+        stage.gate.arm(&[]);
+        if let Some(Armed { operation, fault: Fault::Stale, .. }) = self.armed.first() {
             stage.wait(stage.proxy.remember(&operation.what))?;
         }
         let log_before = stage.log_length();
         drop(stage.cli_door.take_said());
-        stage.gate.arm(self.armed.clone());
+        stage.gate.arm(&self.armed);
         let said = Said::when_active(stage);
         let mut wrong = Vec::new();
         let mut records = Vec::new();
@@ -209,20 +223,27 @@ impl Case {
             records.extend(stage.take(step)?);
         }
         stage.juju_door.when_active(None);
-        if self.armed.is_some() && !stage.gate.was_reached() {
+        if self.armed.len() < 2 && !stage.gate.was_reached() {
             return Ok(Verdict::NotReached);
         }
-        if let Some(armed) = self.armed.as_ref().filter(|armed| armed.is_passing())
+        // Whatever has become of the hook: a server validates a location as soon as it is there.
+        if !self.is_of_secrets() {
+            let now = stage.objects()?;
+            wrong.extend(
+                now.without_their_secret(MODEL).into_iter().map(|key| format!("{key} was there without its Secret")),
+            );
+        }
+        if let Some(fault) = self.fault().filter(|_| self.armed.iter().all(Armed::is_passing))
             && !stage.action_failed()
             && let Some(failed) = records.iter().find(|record| !record.success())
         {
             let why = failed.failure.clone().unwrap_or_default();
-            wrong.push(format!("the hook {} failed for {}, which passes: {why}", failed.name, armed.fault));
+            wrong.push(format!("the hook {} failed for {fault}, which passes: {why}", failed.name));
         }
         // Who is Active must be where it is to be, whether or not it fails afterwards.
-        for (hook, then) in said.take() {
+        for (hook, name, then) in said.take() {
             wrong.extend(
-                calm.early(&hook, &then).map(|early| format!("Active in {hook} while something was not so: {early}")),
+                calm.early(hook, &then).map(|early| format!("Active in {name} while something was not so: {early}")),
             );
         }
 
@@ -233,6 +254,9 @@ impl Case {
             records.extend(more);
             retried += 1;
         }
+        if !stage.gate.was_reached() {
+            return Ok(Verdict::NotReached);
+        }
         if retried == 0 {
             records.extend(stage.update_status()?);
         }
@@ -241,6 +265,9 @@ impl Case {
         if objects != calm.objects || stage.status()? != calm.status {
             records.extend(stage.update_status()?);
             objects = stage.objects()?;
+        }
+        if self.is_of_location() {
+            objects = objects.with_backups_of(MODEL, &calm.objects);
         }
         // Juju does not repeat an action. One that was not done, and says so, is the user's to repeat.
         if !(stage.action_failed() && objects == *beginning.objects()) {
@@ -266,14 +293,29 @@ impl Case {
         Ok(if wrong.is_empty() { Verdict::Well } else { Verdict::Badly(wrong) })
     }
 
+    /// Whether somebody else deletes the location. Of what is recorded of its content nobody knows of which place it is, and it goes
+    /// too, as with `velero backup-location delete`: the server makes it again from the store.
+    fn is_of_location(&self) -> bool {
+        let deletes =
+            |armed: &Armed| armed.fault == Fault::Deleted && armed.operation.what.contains("/backupstoragelocations/");
+        self.armed.iter().any(deletes)
+    }
+
+    /// Whether somebody else deletes what may be the Secret of a location.
+    fn is_of_secrets(&self) -> bool {
+        self.armed.iter().any(|armed| armed.fault == Fault::Deleted && armed.operation.what.contains("/secrets/"))
+    }
+
     /// Looks for what was there before and was deleted, or is not the charm's and was changed. An object that was made anew has
     /// another identity. What the calm scenario deletes, and what somebody else has deleted here, may go.
     fn check_others(&self, now: &Objects, beginning: &Beginning, calm: &Calm, wrong: &mut Vec<String>) {
         let neighbours = format!(" {NEIGHBOUR}/");
         let gone = calm.objects.lost(beginning.objects(), |_| true);
-        let others_doing = self.armed.as_ref().filter(|armed| armed.fault == Fault::Deleted);
-        let others_doing = others_doing.and_then(|armed| objects::key_at(armed.operation.what.split(' ').nth(1)?));
-        let may_go = |key: &String| gone.contains(key) || others_doing.as_ref() == Some(key);
+        let others_doing = self.armed.iter().filter(|armed| armed.fault == Fault::Deleted);
+        let others_doing: Vec<_> =
+            others_doing.filter_map(|armed| objects::key_at(armed.operation.what.split(' ').nth(1)?)).collect();
+        let of_location = |key: &String| self.is_of_location() && key.starts_with(&format!("Backup {MODEL}/"));
+        let may_go = |key: &String| gone.contains(key) || others_doing.contains(key) || of_location(key);
         for key in now.lost(beginning.objects(), |_| true).into_iter().filter(|key| !may_go(key)) {
             wrong.push(format!("{key} was deleted"));
         }
@@ -319,14 +361,17 @@ fn check_secrets(
     Ok(())
 }
 
+/// What stands between two things that go wrong, in the name of a case.
+const AND: &str = " + ";
+
 impl fmt::Display for Case {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.armed {
-            Some(Armed { hook, operation, fault }) => {
-                write!(formatter, "{}/{hook} {operation} {fault}", self.scenario.name)
-            }
-            None => formatter.write_str(self.scenario.name),
+        formatter.write_str(self.scenario.name)?;
+        for (number, Armed { hook, operation, fault }) in self.armed.iter().enumerate() {
+            let before = if number == 0 { "" } else { AND };
+            write!(formatter, "{before}/{hook} {operation} {fault}")?;
         }
+        Ok(())
     }
 }
 
@@ -334,23 +379,27 @@ impl FromStr for Case {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(scenario) = scenario::named(text) {
-            return Ok(Self { scenario, armed: None });
-        }
-        let parts = || {
-            let (place, rest) = text.split_once(' ')?;
-            let (operation, fault) = rest.rsplit_once(' ')?;
-            let (name, hook) = place.split_once('/')?;
-            Some((name, hook, operation, fault))
-        };
-        let unreadable =
-            || format!("{text:?} is no case: SCENARIO/HOOK DOOR OPERATION #NUMBER FAULT, as a report has it");
-        let (name, hook, operation, fault) = parts().ok_or_else(unreadable)?;
+        let (name, armed) = text.split_at(text.find('/').unwrap_or(text.len()));
         let scenario = scenario::named(name).ok_or_else(|| format!("there is no scenario {name:?}"))?;
-        let hook = hook.parse().map_err(|_| unreadable())?;
-        let armed = Armed { hook, operation: operation.parse()?, fault: fault.parse()? };
-        Ok(Self { scenario, armed: Some(armed) })
+        let armed = armed.split(AND).filter(|part| !part.is_empty()).map(read_armed).collect::<Result<_, _>>();
+        let armed = armed.map_err(|reason| {
+            format!(
+                "{text:?} is no case, which is SCENARIO/HOOK DOOR OPERATION #NUMBER FAULT, as a report has it: {reason}"
+            )
+        })?;
+        Ok(Self { scenario, armed })
     }
+}
+
+/// Reads what goes wrong, as `/HOOK DOOR OPERATION #NUMBER FAULT`.
+fn read_armed(text: &str) -> Result<Armed, String> {
+    let parts = || {
+        let (hook, rest) = text.strip_prefix('/')?.split_once(' ')?;
+        let (operation, fault) = rest.rsplit_once(' ')?;
+        Some((hook.parse().ok()?, operation, fault))
+    };
+    let (hook, operation, fault) = parts().ok_or("it names no hook")?;
+    Ok(Armed { hook, operation: operation.parse()?, fault: fault.parse()? })
 }
 
 #[cfg(test)]
@@ -360,11 +409,28 @@ mod tests {
     #[test]
     fn a_case_is_read_back_from_its_name() {
         let name = "relate-s3/2 api PATCH /api/v1/namespaces/storm/secrets/cloud-credentials #1 409";
-        for name in [name, "relate-s3"] {
+        let both = format!("{name} + /3 tool config-get #1 fails");
+        for name in [name, "relate-s3", &both] {
             assert_eq!(name.parse::<Case>().unwrap().to_string(), name);
         }
-        for wrong in ["", "relate-s3 api GET / #1 409", "nothing/1 api GET / #1 409", "relate-s3/1 api GET / #1 418"] {
+        for wrong in [
+            "",
+            "relate-s3 api GET / #1 409",
+            "nothing/1 api GET / #1 409",
+            "relate-s3/1 api GET / #1 418",
+            "relate-s3/1",
+        ] {
             assert!(wrong.parse::<Case>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn two_things_go_wrong_that_are_two() {
+        let case = |text: &str| text.parse::<Case>().unwrap();
+        let (one, other) = (case("deploy/0 api GET /a #1 409"), case("deploy/1 api GET /a #1 cut"));
+        let both = one.and(&other).unwrap().to_string();
+        assert_eq!(both, "deploy/0 api GET /a #1 409 + /1 api GET /a #1 cut");
+        assert!(one.and(&case("deploy/0 api GET /a #1 cut")).is_none());
+        assert!(one.and(&case("deploy/1 api GET /a #1 stale")).is_none());
     }
 }

@@ -18,7 +18,7 @@ use super::{
     case::{Calm, Case},
     report::Report,
     scenario::Scenario,
-    stage::{Beginning, Stage},
+    stage::{Beginning, Stage, StageError},
 };
 use crate::progress::Progress;
 
@@ -79,7 +79,8 @@ impl Crew<'_> {
             text = plan.chosen.iter().fold(String::new(), |text, name| text + name + "\n");
             text = format!("{text}{} cases\n", plan.chosen.len());
         }
-        Ok(Outcome { text, bad: report.bad(&plan.chosen) })
+        let [cases, unreached] = report.ended(&plan.chosen);
+        Ok(Outcome { text, cases, unreached, bad: report.bad(&plan.chosen) })
     }
 
     /// Lets scenarios take place without any fault until there is none left.
@@ -90,8 +91,7 @@ impl Crew<'_> {
         found: &Mutex<Vec<Waiting>>,
         worker: &mut Option<Worker>,
     ) -> Result<(), StormError> {
-        let stage = self.runtime.block_on(Stage::start(self.charm, self.program, self.progress))?;
-        let worker = worker.insert(Worker { stage, beginnings: HashMap::new(), calms: HashMap::new() });
+        let worker = worker.insert(Worker::start(self)?);
         loop {
             let Some(scenario) = locked(scenarios).pop() else { return Ok(()) };
             let begun = Instant::now();
@@ -130,7 +130,7 @@ struct Plan {
 impl Plan {
     fn new(mut found: Vec<Waiting>, options: &Options, report: &Report) -> Self {
         found.sort_by_cached_key(|(case, _)| case.to_string());
-        if let Some(number) = options.sample {
+        if let Some(number) = options.sample.or(options.pairs) {
             found = sample(found, number, options.seed);
         }
         let chosen: BTreeSet<_> = found.iter().map(|(case, _)| case.to_string()).collect();
@@ -176,12 +176,11 @@ impl Plan {
 
 /// Chooses cases so that each hook and each fault is among them, and the rest by chance.
 fn sample(found: Vec<Waiting>, number: usize, seed: u64) -> Vec<Waiting> {
-    let mut keyed: Vec<_> =
-        found.into_iter().map(|waiting| (Sha256::digest(format!("{seed} {}", waiting.0)), waiting)).collect();
-    keyed.sort_by_key(|(key, _)| *key);
     let mut met = BTreeSet::new();
     let (mut first, mut rest) = (Vec::new(), Vec::new());
-    for (_, (case, hook)) in keyed {
+    let mut hooks: BTreeMap<_, _> = found.iter().map(|(case, hook)| (case.to_string(), hook.clone())).collect();
+    for case in by_chance(found.into_iter().map(|(case, _)| case), seed) {
+        let hook = hooks.remove(&case.to_string()).unwrap_or_default();
         let fault = case.fault().map(|fault| fault.to_string()).unwrap_or_default();
         let is_new = [format!("hook {}/{hook}", case.scenario.name), format!("fault {fault}")]
             .map(|each| met.insert(each))
@@ -193,8 +192,26 @@ fn sample(found: Vec<Waiting>, number: usize, seed: u64) -> Vec<Waiting> {
     first
 }
 
+/// Returns cases in an order that only the seed and their names make.
+pub(super) fn by_chance(cases: impl IntoIterator<Item = Case>, seed: u64) -> Vec<Case> {
+    let mut cases: Vec<_> = cases.into_iter().collect();
+    cases.sort_by_cached_key(|case| Sha256::digest(format!("{seed} {case}")));
+    cases
+}
+
+/// Returns for each case one in which, behind what goes wrong in it, something else goes wrong that comes later.
+pub(super) fn pairs(cases: &[Case], seed: u64) -> Vec<Case> {
+    let second = |(index, case): (usize, &Case)| {
+        let chance = Sha256::digest(format!("{seed} {case}"));
+        let later = &cases[index + 1..];
+        let chosen = u64::from_be_bytes(*chance.first_chunk()?).checked_rem(u64::try_from(later.len()).ok()?)?;
+        case.and(later.get(usize::try_from(chosen).ok()?)?)
+    };
+    cases.iter().enumerate().filter_map(second).collect()
+}
+
 /// One who lets cases take place.
-struct Worker {
+pub(super) struct Worker {
     stage: Stage,
     /// Where scenarios begin, by what was done before.
     beginnings: HashMap<String, Beginning>,
@@ -202,8 +219,13 @@ struct Worker {
 }
 
 impl Worker {
+    pub(super) fn start(crew: &Crew<'_>) -> Result<Self, StageError> {
+        let stage = crew.runtime.block_on(Stage::start(crew.charm, crew.program, crew.progress))?;
+        Ok(Self { stage, beginnings: HashMap::new(), calms: HashMap::new() })
+    }
+
     /// Returns where a scenario begins, and how it ends without any fault.
-    fn known(&mut self, scenario: &'static Scenario) -> Result<(&Stage, &mut Beginning, &Calm), StormError> {
+    pub(super) fn known(&mut self, scenario: &'static Scenario) -> Result<(&Stage, &mut Beginning, &Calm), StormError> {
         let before = format!("{:?}", scenario.before);
         let beginning = match self.beginnings.entry(before) {
             Entry::Occupied(known) => known.into_mut(),

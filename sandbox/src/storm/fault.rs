@@ -88,7 +88,10 @@ impl Fault {
 fn of_request(operation: &Operation) -> Vec<Fault> {
     if operation.is_watch() {
         let refused = [403, 410, 429, 500].map(Fault::Refused);
-        return refused.into_iter().chain([Fault::LostBefore, Fault::WatchEnds, Fault::WatchIsGone]).collect();
+        return refused
+            .into_iter()
+            .chain([Fault::RefusedAlways(403), Fault::LostBefore, Fault::WatchEnds, Fault::WatchIsGone])
+            .collect();
     }
     if operation.is_write() {
         let refused = [403, 404, 409, 422, 429, 500, 503].map(Fault::Refused);

@@ -1,7 +1,7 @@
 //! Where every operation of a charm passes: it is counted, noted, and comes to harm if it is the one that is to.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -72,7 +72,9 @@ struct State {
     hooks: Vec<Hook>,
     seen: Vec<Seen>,
     counts: HashMap<(Door, String), u32>,
-    armed: Option<Armed>,
+    /// What is still to go wrong, one after the other.
+    armed: VecDeque<Armed>,
+    /// Whether something has gone wrong already.
     reached: bool,
     /// The hook and the name of the requests that are refused until its end, and the code.
     refused: Option<(usize, String, u16)>,
@@ -91,14 +93,15 @@ impl Gate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets all that was seen, and lets this go wrong from now on, or nothing.
-    pub(super) fn arm(&self, armed: Option<Armed>) {
-        *self.state() = State { armed, ..State::default() };
+    /// Forgets all that was seen, and lets this go wrong from now on, one after the other. The first goes wrong in its hook; what
+    /// comes behind it also in a later one, as the first may have ended the hook that both are of.
+    pub(super) fn arm(&self, armed: &[Armed]) {
+        *self.state() = State { armed: armed.iter().cloned().collect(), ..State::default() };
     }
 
-    /// Whether what is to go wrong has gone wrong.
+    /// Whether all that is to go wrong has gone wrong.
     pub(super) fn was_reached(&self) -> bool {
-        self.state().reached
+        self.state().armed.is_empty()
     }
 
     /// Returns the hooks that have run.
@@ -148,25 +151,21 @@ impl Gate {
         let count = state.counts.entry((door, what.to_owned())).or_default();
         *count += 1;
         let operation = Operation { door, what: what.to_owned(), ordinal: *count };
-        let is_armed =
-            state.armed.as_ref().filter(|armed| armed.hook == hook && armed.operation == operation && !state.reached);
-        let fault = is_armed.map(|armed| armed.fault);
+        let is_in_hook = |armed: &Armed| if state.reached { armed.hook <= hook } else { armed.hook == hook };
+        let is_armed = state.armed.front().is_some_and(|armed| is_in_hook(armed) && armed.operation == operation);
+        let fault = if is_armed { state.armed.pop_front().map(|armed| armed.fault) } else { None };
+        state.reached |= is_armed;
         state.seen.push(Seen { hook, operation });
         match fault {
             Some(Fault::RefusedAlways(code)) => {
-                state.reached = true;
                 state.refused = Some((hook, what.to_owned(), code));
                 Some(Fault::Refused(code))
             }
             Some(Fault::Deposed) => {
-                state.reached = true;
                 state.hooks[hook].deposed = true;
                 fault
             }
-            Some(_) => {
-                state.reached = true;
-                fault
-            }
+            Some(_) => fault,
             None => match &state.refused {
                 Some((of, refused, code)) if *of == hook && refused == what && door == Door::Api => {
                     Some(Fault::Refused(*code))
@@ -212,7 +211,7 @@ mod tests {
     #[test]
     fn only_the_operation_that_is_meant_comes_to_harm_and_only_once() {
         let gate = Gate::default();
-        gate.arm(Some(Armed { hook: 1, operation: request(2), fault: Fault::Cut }));
+        gate.arm(&[Armed { hook: 1, operation: request(2), fault: Fault::Cut }]);
         for (hook, expected) in [("a", [None, None, None]), ("b", [None, Some(Fault::Cut), None]), ("b", [None; 3])] {
             gate.begins(hook, true);
             assert_eq!([(); 3].map(|()| gate.passes(Door::Api, "GET /a")), expected);
@@ -224,7 +223,7 @@ mod tests {
     #[test]
     fn what_is_refused_always_is_refused_until_the_hook_ends() {
         let gate = Gate::default();
-        gate.arm(Some(Armed { hook: 0, operation: request(1), fault: Fault::RefusedAlways(503) }));
+        gate.arm(&[Armed { hook: 0, operation: request(1), fault: Fault::RefusedAlways(503) }]);
         gate.begins("a", true);
         assert_eq!([(); 2].map(|()| gate.passes(Door::Api, "GET /a")), [Some(Fault::Refused(503)); 2]);
         assert_eq!(gate.passes(Door::Api, "GET /b"), None);
@@ -233,9 +232,22 @@ mod tests {
     }
 
     #[test]
+    fn the_second_of_two_comes_to_harm_after_the_first_and_also_in_a_later_hook() {
+        let gate = Gate::default();
+        let armed = |ordinal, fault| Armed { hook: 0, operation: request(ordinal), fault };
+        gate.arm(&[armed(1, Fault::KilledBefore), armed(2, Fault::Cut)]);
+        gate.begins("a", true);
+        assert_eq!(gate.passes(Door::Api, "GET /a"), Some(Fault::KilledBefore));
+        assert!(!gate.was_reached());
+        gate.begins("a", true);
+        assert_eq!([(); 3].map(|()| gate.passes(Door::Api, "GET /a")), [None, Some(Fault::Cut), None]);
+        assert!(gate.was_reached());
+    }
+
+    #[test]
     fn what_is_never_done_is_not_reached() {
         let gate = Gate::default();
-        gate.arm(Some(Armed { hook: 0, operation: request(2), fault: Fault::Cut }));
+        gate.arm(&[Armed { hook: 0, operation: request(2), fault: Fault::Cut }]);
         gate.begins("a", true);
         assert_eq!(gate.passes(Door::Api, "GET /a"), None);
         assert!(!gate.was_reached());

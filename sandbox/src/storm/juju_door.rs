@@ -15,8 +15,8 @@ use crate::juju::{Boundary, Passage, UnitName};
 /// What Juju's tools say where their agent has no controller.
 const NO_CONNECTION: &str = "ERROR connection is shut down\n";
 
-/// What looks at something, and is told in which hook.
-pub(super) type Inspect = Box<dyn Fn(&str) + Send>;
+/// What looks at something, and is told in which hook, counted from 0, and its name.
+pub(super) type Inspect = Box<dyn Fn(usize, &str) + Send>;
 
 /// What stands between a unit and its agent.
 pub(super) struct JujuDoor {
@@ -43,9 +43,9 @@ impl JujuDoor {
 
     fn look(&self, inspect: &Mutex<Option<Inspect>>) {
         let inspect = inspect.lock().unwrap_or_else(PoisonError::into_inner);
-        let hook = self.gate.hooks().pop();
-        if let Some((inspect, hook)) = inspect.as_ref().zip(hook) {
-            inspect(&hook.name);
+        let hooks = self.gate.hooks();
+        if let Some((inspect, hook)) = inspect.as_ref().zip(hooks.last()) {
+            inspect(hooks.len() - 1, &hook.name);
         }
     }
 }

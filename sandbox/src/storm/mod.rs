@@ -13,6 +13,7 @@ mod crew;
 mod etcd;
 mod fault;
 mod gate;
+mod guard;
 mod juju_door;
 mod objects;
 mod operation;
@@ -29,6 +30,7 @@ use std::{
 use clap::Args;
 
 pub use cli_door::{is_cli, run_cli};
+pub use guard::{KnownError, WorkshopError};
 pub use stage::StageError;
 
 use self::{
@@ -64,6 +66,9 @@ pub struct Options {
     /// Only so many cases, chosen so that each hook and each fault is among them
     #[arg(long, value_name = "NUMBER")]
     sample: Option<usize>,
+    /// So many cases in which two things go wrong, chosen by chance
+    #[arg(long, value_name = "NUMBER", conflicts_with = "sample")]
+    pairs: Option<usize>,
     /// What the choice begins with: the same number chooses the same cases
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
@@ -76,9 +81,21 @@ pub struct Options {
     /// Only tell which cases there are
     #[arg(long)]
     list: bool,
+    /// Put known faults back into the charm, one at a time, and tell which case catches each: those with that word in their name, or all
+    #[arg(long, value_name = "WORD", num_args = 0..=1, default_missing_value = "")]
+    guard: Option<String>,
     /// The file in which what has become of cases is kept, if not one beside the packed charm
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+}
+
+impl Options {
+    /// So many cases of these scenarios, chosen so that each of their hooks and each fault is among them, with a report in that file.
+    #[must_use]
+    pub fn sample(number: usize, scenarios: &[&str], report: PathBuf) -> Self {
+        let scenarios = scenarios.iter().map(|name| (*name).to_owned()).collect();
+        Self { sample: Some(number), scenarios, seed: 1, workers: 2, report: Some(report), ..Self::default() }
+    }
 }
 
 /// Why a storm ended early.
@@ -102,6 +119,12 @@ pub enum StormError {
     /// The report cannot be written.
     #[error("the storm cannot be told of")]
     Report(#[from] ReportError),
+    /// A known fault is not one.
+    #[error("the guard of the storm has no known faults")]
+    Known(#[from] KnownError),
+    /// No charm with a known fault could be made.
+    #[error("the guard of the storm has no charm with a known fault")]
+    Workshop(#[from] WorkshopError),
     /// What was asked for is not there.
     #[error("{0}")]
     Unknown(String),
@@ -115,7 +138,11 @@ pub enum StormError {
 pub struct Outcome {
     /// As a table, with what went wrong.
     pub text: String,
-    /// How many cases ended badly.
+    /// How many cases have ended.
+    pub cases: usize,
+    /// How many of them never came to what was to go wrong.
+    pub unreached: usize,
+    /// How many ended badly.
     pub bad: usize,
 }
 
@@ -131,13 +158,18 @@ pub fn run(options: &Options, progress: &Progress) -> Result<Outcome, StormError
         let charm = charm::pack(&PackOptions::new(tools::velero(progress).await?)).await?;
         Ok::<_, StormError>((charm, program::path().await?))
     })?;
+    let crew = Crew { runtime: runtime.handle(), charm: &charm, program: &program, progress };
+    if let Some(word) = &options.guard {
+        let outcome = guard::go(&crew, &charm::project(), word)?;
+        runtime.shutdown_background();
+        return Ok(outcome);
+    }
     let wanted = Wanted::parse(options)?;
     let path = match &options.report {
         Some(path) => path.clone(),
         None => charm.with_file_name("storm").join(format!("{}.jsonl", fingerprint(&charm)?)),
     };
     let mut report = Report::open(&path, options.afresh || options.case.is_some())?;
-    let crew = Crew { runtime: runtime.handle(), charm: &charm, program: &program, progress };
     let outcome = crew.go(options, &wanted, &mut report)?;
     runtime.shutdown_background();
     Ok(outcome)
@@ -156,6 +188,8 @@ struct Wanted {
     scenarios: Vec<&'static Scenario>,
     hook: Option<String>,
     fault: Option<Fault>,
+    /// What chooses the second of two faults, if there are to be two.
+    second: Option<u64>,
 }
 
 impl Wanted {
@@ -166,7 +200,8 @@ impl Wanted {
             scenario::named(name).ok_or_else(|| StormError::Unknown(format!("there is no scenario {name:?}")))
         };
         let scenarios = options.scenarios.iter().map(named).collect::<Result<_, _>>()?;
-        Ok(Self { case, scenarios, hook: options.hook.clone(), fault })
+        let second = options.pairs.map(|_| options.seed);
+        Ok(Self { case, scenarios, hook: options.hook.clone(), fault, second })
     }
 
     fn scenarios(&self) -> Vec<&'static Scenario> {
@@ -193,6 +228,9 @@ impl Wanted {
         if let Some(fault) = self.fault {
             cases.retain(|case| case.fault() == Some(fault));
         }
-        cases
+        match self.second {
+            Some(seed) => crew::pairs(&cases, seed),
+            None => cases,
+        }
     }
 }

@@ -140,6 +140,30 @@ impl Objects {
         holding.map(|(key, _)| key.clone()).collect()
     }
 
+    /// Returns the same with those backups of a namespace in it that `others` has.
+    pub(super) fn with_backups_of(mut self, namespace: &str, others: &Self) -> Self {
+        let is_backup = |key: &&String| key.starts_with(&format!("Backup {namespace}/"));
+        for key in others.all.keys().filter(is_backup) {
+            if let Some(backup) = others.all.get(key) {
+                self.all.insert(key.clone(), backup.clone());
+            }
+        }
+        self
+    }
+
+    /// Returns the storage locations of a namespace that name a Secret which is not there, or has no such key.
+    pub(super) fn without_their_secret(&self, namespace: &str) -> Vec<&String> {
+        let is_location = |key: &str| key.starts_with(&format!("BackupStorageLocation {namespace}/"));
+        let lacks = |location: &Value| {
+            let credential = &location["spec"]["credential"];
+            let Some((name, key)) = credential["name"].as_str().zip(credential["key"].as_str()) else { return false };
+            let secret = self.all.get(&format!("Secret {namespace}/{name}"));
+            !secret.is_some_and(|secret| secret["data"][key].is_string())
+        };
+        let lacking = self.all.iter().filter(|(key, location)| is_location(key) && lacks(location));
+        lacking.map(|(key, _)| key).collect()
+    }
+
     /// Returns an object, by kind, namespace and name.
     pub(super) fn get(&self, key: &str) -> Option<&Value> {
         self.all.get(key)
@@ -333,5 +357,18 @@ mod tests {
         assert_eq!(one.differences(&third), ["Service a/b: .spec.a is 1 and not 2"]);
         assert_eq!(one.differences(&Objects::default()), ["Service a/b should not be there"]);
         assert_eq!(Objects::default().differences(&one), ["Service a/b is missing"]);
+    }
+
+    #[test]
+    fn a_location_without_its_secret_is_found() {
+        let location = json!({"spec": {"credential": {"name": "keys", "key": "creds"}}});
+        let mut objects =
+            Objects { all: [("BackupStorageLocation a/default".to_owned(), location)].into(), ..Objects::default() };
+        assert_eq!(objects.without_their_secret("a"), ["BackupStorageLocation a/default"]);
+        assert_eq!(objects.without_their_secret("b"), [""; 0]);
+        objects.all.insert("Secret a/keys".to_owned(), json!({"data": {"other": ""}}));
+        assert_eq!(objects.without_their_secret("a").len(), 1);
+        objects.all.insert("Secret a/keys".to_owned(), json!({"data": {"creds": ""}}));
+        assert_eq!(objects.without_their_secret("a"), [""; 0]);
     }
 }

@@ -92,6 +92,12 @@ impl Report {
         Ok(())
     }
 
+    /// How many of these cases have ended, and how many of those never came to what was to go wrong.
+    pub(super) fn ended(&self, of: &BTreeSet<String>) -> [usize; 2] {
+        let ended = || self.lines.iter().filter(|line| of.contains(&line.case));
+        [ended().count(), ended().filter(|line| !line.reached).count()]
+    }
+
     /// How many of these cases ended badly.
     pub(super) fn bad(&self, of: &BTreeSet<String>) -> usize {
         self.lines.iter().filter(|line| of.contains(&line.case) && !line.wrong.is_empty()).count()

@@ -36,6 +36,8 @@ pub(super) enum Step {
     Refresh,
     /// A second unit, which does not lead.
     AddUnit,
+    /// The second unit is removed.
+    RemoveUnit,
     /// It says where another bucket is, which the unit does not reach.
     PublishFarBucket,
     /// It says other keys of that bucket, which the store refuses.
@@ -121,6 +123,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "two-units",
         &[Step::Neighbour, Step::Deploy, S3, Step::PublishBucket, Step::BackedUp, Step::AddUnit],
         &[Step::Configure("default-volumes-to-fs-backup", "true")],
+    ),
+    scenario(
+        "remove-unit",
+        &[Step::Neighbour, Step::Deploy, S3, Step::PublishBucket, Step::BackedUp, Step::AddUnit],
+        &[Step::RemoveUnit],
     ),
     scenario(
         "refused-keys",

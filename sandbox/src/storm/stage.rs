@@ -3,9 +3,10 @@
 use std::{
     collections::BTreeMap,
     io,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -44,6 +45,9 @@ pub(super) const NEIGHBOUR: &str = "neighbour";
 
 /// The bucket of all cases.
 const BUCKET: &str = "storm";
+
+/// The charm's program in its folder.
+const PROGRAM: &str = "dispatch";
 
 /// A store that only Velero's pods reach, as it were: nobody listens there.
 const FAR: &str = "http://127.0.0.1:9";
@@ -139,6 +143,10 @@ pub(super) struct Stage {
     /// As everything is before anything is done.
     empty: Stored,
     action_failed: AtomicBool,
+    /// The charm's own program.
+    own_program: PathBuf,
+    /// What runs in its place, if anything.
+    other_program: Mutex<Option<PathBuf>>,
 }
 
 impl Stage {
@@ -179,7 +187,37 @@ impl Stage {
             store,
             empty,
             action_failed: AtomicBool::new(false),
+            own_program: charm.join(PROGRAM),
+            other_program: Mutex::default(),
         })
+    }
+
+    /// Has another program run in place of the charm's own, from where a scenario begins; `None` is the charm's own again.
+    pub(super) fn put_in(&self, program: Option<PathBuf>) -> Result<(), StageError> {
+        let link = cli_door::folder(self.plane.folder()).join(PROGRAM);
+        std::fs::remove_file(&link)?;
+        symlink(std::fs::canonicalize(program.as_ref().unwrap_or(&self.own_program))?, link)?;
+        *self.other_program.lock().unwrap_or_else(PoisonError::into_inner) = program;
+        Ok(())
+    }
+
+    /// Replaces the program that the model's units have on disk.
+    fn replace_programs(&self) -> Result<(), StageError> {
+        let program = self.other_program.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(program) = program else { return Ok(()) };
+        let mut folders = vec![self.model.directory().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder)? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    folders.push(entry.path());
+                } else if entry.file_name() == PROGRAM {
+                    std::fs::remove_file(entry.path())?;
+                    std::fs::copy(&program, entry.path())?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Waits for what is asked of the cluster.
@@ -205,7 +243,7 @@ impl Stage {
         self.empty = empty;
         self.player.remember(Memory::new());
         self.forget_model()?;
-        self.gate.arm(None);
+        self.gate.arm(&[]);
         for step in scenario.before {
             self.take(step)?;
         }
@@ -234,6 +272,7 @@ impl Stage {
         self.player.remember(beginning.memory.clone());
         self.action_failed.store(false, Ordering::Relaxed);
         self.model.put_back(&beginning.model).map_err(|source| refused("to put the model back", source))?;
+        self.replace_programs()?;
         if redefined {
             self.wait(self.until_served(beginning))?;
         }
@@ -362,6 +401,7 @@ impl Stage {
             Step::PublishFarBucket => far_bucket("far-secret-key")?,
             Step::PublishRefusedKeys => far_bucket(REFUSED_KEY)?,
             Step::AddUnit => model.add_unit(APPLICATION)?,
+            Step::RemoveUnit => model.remove_unit(&UnitName::new(APPLICATION, 1))?,
             Step::Publish(endpoint, fields) => self.publish(endpoint, fields)?,
             Step::RemoveRelation(endpoint) => {
                 model.remove_relation(&format!("{APPLICATION}:{endpoint}"), &other_side(endpoint))?

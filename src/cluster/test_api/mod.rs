@@ -29,11 +29,8 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-pub(crate) use self::request::Verb;
-use self::{
-    request::Call,
-    store::{Key, Store},
-};
+pub(crate) use self::request::{Call, Verb};
+use self::store::{Key, Store};
 use super::client::{Cluster, api_resource};
 
 type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;

@@ -77,7 +77,7 @@ async fn what_an_installation_does_not_hold_any_more_goes_with_the_records_of_th
 #[tokio::test]
 async fn records_that_a_removed_location_has_left_go_in_the_next_hook() {
     let api = empty_cluster();
-    for kind in ["Backup", "BackupRepository"] {
+    for kind in ["Backup", "BackupRepository", "BackupStorageLocation"] {
         api.define("v1", kind);
     }
     let record = |name: &str, phase: &str, made: &str| {
@@ -96,6 +96,14 @@ async fn records_that_a_removed_location_has_left_go_in_the_next_hook() {
     let mut server = own("apps/v1", "Deployment", SERVER);
     server["metadata"]["creationTimestamp"] = json!("2026-01-15T00:00:00Z");
     api.put(&server);
+    // A location that was not sighted, and is there.
+    let before = holdings(&api).await;
+    let mut location = own("velero.io/v1", "BackupStorageLocation", LOCATION);
+    api.put(&location);
+    prune_by(&api, &before).await;
+    assert_eq!(left(&api).len(), 5);
+    location["metadata"]["deletionTimestamp"] = json!("2026-01-31T10:20:30Z");
+    api.put(&location);
     prune_by(&api, &holdings(&api).await).await;
     assert_eq!(left(&api), ["Backup of-somebody-before", "Backup unstored", "Deployment velero"]);
 }

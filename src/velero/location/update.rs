@@ -23,7 +23,7 @@ use crate::{
     cluster::{Cluster, ClusterError, FIELD_MANAGER, FieldOwners, call, describe, differs, named},
     status::Status,
     velero::{
-        names::CREDENTIALS,
+        names::{CREDENTIALS, LOCATION},
         seen::{
             expected::Expected,
             freshness,
@@ -71,6 +71,8 @@ pub(crate) struct LocationUpdate<'a> {
     credentials: &'a CredentialsSecret,
     locations: &'a [DynamicObject],
     credentials_only: bool,
+    /// There was no BackupStorageLocation.
+    makes_location: bool,
     /// Nothing changes: what the server has said is found to be about the last change.
     confirms_only: bool,
     /// The live Secret is unclaimed: its keys are kept.
@@ -109,6 +111,7 @@ pub(crate) async fn due_update<'a>(
     let version = secret.0.as_ref().filter(|live| credentials.is_in(live)).and_then(ResourceExt::resource_version);
     let mut due = version.is_none();
     let (mut to_make, mut to_change, mut to_confirm, mut moves, mut usable) = (false, false, false, false, true);
+    let mut makes_location = false;
     for location in &manifests.locations {
         let read;
         let live = if sighting.is_some() {
@@ -119,6 +122,7 @@ pub(crate) async fn due_update<'a>(
         };
         let Some(live) = live else {
             to_make = true;
+            makes_location |= is_backup_location(location);
             continue;
         };
         to_change |= differs(live, location);
@@ -140,6 +144,7 @@ pub(crate) async fn due_update<'a>(
         credentials,
         locations: &manifests.locations,
         credentials_only: !(to_make || to_change),
+        makes_location,
         confirms_only: !changes,
         adopts_secret,
         postponed: None,
@@ -173,6 +178,12 @@ fn forgetting() -> Status {
     Status::Waiting(
         "for the records of the former storage to be deleted, which are many: the next hook goes on".to_owned(),
     )
+}
+
+fn missing() -> Status {
+    Status::Waiting(format!(
+        "to see whether BackupStorageLocation {LOCATION} is still there, which has just gone: the next hook looks again"
+    ))
 }
 
 /// Applies the credentials and then the locations, which are validated with them.
@@ -216,6 +227,11 @@ pub(crate) async fn apply(
                 updated.postponed.push(status);
                 return Ok(updated);
             }
+        }
+        // What was there a moment ago may be there still, and so may what its records stand for.
+        None if desired.is_some() && live.is_none() && !update.makes_location => {
+            updated.postponed.push(missing());
+            return Ok(updated);
         }
         // Of which place those are that a removed location has left, nobody knows.
         None if desired.is_some() && live.is_none() && !records::forget_all(cluster, FORGETTING).await? => {

@@ -1,3 +1,4 @@
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::*;
@@ -50,11 +51,16 @@ fn credentials() -> CredentialsSecret {
 }
 
 async fn change_to_new_bucket(api: &TestApi) -> LocationsUpdated {
+    to_new_bucket(api, false).await
+}
+
+async fn to_new_bucket(api: &TestApi, makes_location: bool) -> LocationsUpdated {
     let (credentials, locations) = (credentials(), [bucket("new")]);
     let update = LocationUpdate {
         credentials: &credentials,
         locations: &locations,
         credentials_only: false,
+        makes_location,
         confirms_only: false,
         adopts_secret: false,
         postponed: None,
@@ -196,9 +202,19 @@ async fn records_that_a_removed_location_has_left_are_not_taken_for_those_of_the
     going["metadata"]["deletionTimestamp"] = json!("2026-01-31T10:20:30Z");
     api.put(&going);
     assert!(api.object("BackupStorageLocation", "default").is_none());
-    change_to_new_bucket(&api).await;
+    to_new_bucket(&api, true).await;
     assert_eq!(bucket_of(&api), "new");
     assert!(api.object("Backup", "nightly").is_none());
+}
+
+#[tokio::test]
+async fn the_records_of_a_location_that_was_there_a_moment_ago_stay_until_it_is_known_to_be_gone() {
+    let api = cluster_with_old_bucket();
+    api.refuse(|call| (call.key.plural == "backupstoragelocations").then_some(StatusCode::NOT_FOUND));
+    let updated = change_to_new_bucket(&api).await;
+    assert_eq!((updated.changed, updated.postponed), (Vec::new(), vec![missing()]));
+    assert_eq!(bucket_of(&api), "old");
+    assert!(api.object("Backup", "nightly").is_some());
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
     expected::Expected,
@@ -44,6 +44,9 @@ use crate::{
 
 /// How many objects of Velero are read at a time, each of which may be several kilobytes.
 const PAGE: u32 = 50;
+
+/// How long what may not be watched is not looked at.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Everything that an installation is judged by, kept up to date by watches.
 struct Watched {
@@ -144,7 +147,8 @@ pub(crate) async fn until(
             Ok(Some(observed)) => latest = Some(observed),
             Err(_) if turn < deadline => {}
             // Watches go on until one is refused; a connection that is lost is made again by the watcher.
-            Ok(None) | Err(_) => break,
+            Ok(None) => return read_until(cluster, expected, deadline, judge).await,
+            Err(_) => break,
         }
         turn = deadline;
         let Some(mut observed) = latest.take() else { continue };
@@ -156,8 +160,25 @@ pub(crate) async fn until(
         turn = next_turn(&troubles, observed.at).map_or(deadline, |after| Instant::now() + after);
         latest = Some(observed);
     }
-    // The deadline has passed, or waiting is in vain: the cluster itself is read, in case the watches did not work.
+    // The deadline has passed: the cluster itself is read, in case the watches did not work.
     observed::read(cluster, expected).await
+}
+
+/// Does what [`until`] does where something may not be watched: it is read again and again.
+async fn read_until(
+    cluster: &Cluster,
+    expected: &Expected,
+    deadline: Instant,
+    judge: impl Fn(&Expected, &Observed) -> Vec<Trouble>,
+) -> Result<Observed, ClusterError> {
+    loop {
+        let observed = observed::read(cluster, expected).await?;
+        let now = Instant::now();
+        if now >= deadline || is_settled(&judge(expected, &observed), observed.at) {
+            return Ok(observed);
+        }
+        sleep_until(deadline.min(now + PAUSE)).await;
+    }
 }
 
 /// Returns after how long one of the troubles becomes another by the passing of time alone.

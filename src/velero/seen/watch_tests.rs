@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    cluster::test_api::{TestApi, Verb},
+    cluster::test_api::{Call, TestApi, Verb},
     velero::seen::expected::ExpectedManifest,
 };
 
@@ -103,12 +103,17 @@ async fn at_the_deadline_the_wait_ends_and_the_cluster_itself_is_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_not_be_watched_is_not_waited_for() {
+async fn what_may_not_be_watched_is_read_again_and_again() {
+    let refuses = |call: &Call| call.verb == Verb::List && call.key.plural == "deployments";
     let api = cluster_with_server();
-    api.refuse(|call| (call.verb == Verb::List && call.key.plural == "deployments").then_some(StatusCode::FORBIDDEN));
-    let (ready, judgements, took) = wait(&api, || ()).await;
-    assert!(!ready && judgements == 0 && took < Duration::from_secs(1), "{judgements} judgements in {took:?}");
-    assert!(api.requests().iter().any(|request| request.contains("/deployments/velero")));
+    api.refuse(move |call| refuses(call).then_some(StatusCode::FORBIDDEN));
+    let (ready, judgements, took) = wait(&api, || api.put(&deployment(1))).await;
+    assert!(ready && judgements == 2 && took < Duration::from_secs(2), "{judgements} judgements in {took:?}");
+
+    let api = cluster_with_server();
+    api.refuse(move |call| refuses(call).then_some(StatusCode::FORBIDDEN));
+    let (ready, _, took) = wait(&api, || ()).await;
+    assert!(!ready && took >= PATIENCE && took < PATIENCE + Duration::from_secs(1), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
