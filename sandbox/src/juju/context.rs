@@ -160,6 +160,9 @@ impl<'a> Context<'a> {
     /// Takes the lead away for the rest of the run, as when the lease ran out.
     pub(super) fn lose_lease(&mut self) {
         self.lease_lost = true;
+        if let Some(unit) = self.model.unit_mut(&self.unit) {
+            unit.seen.deposed = true;
+        }
     }
 
     pub(super) fn hook_relation(&self) -> Option<u32> {

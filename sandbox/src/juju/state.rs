@@ -217,6 +217,9 @@ pub struct Seen {
     pub removed: bool,
     /// `leader-elected` was run, and leadership not lost since.
     pub leader: bool,
+    /// Leadership was lost in the hook that has ended last.
+    #[serde(default)]
+    pub deposed: bool,
     /// `leader-settings-changed` was run.
     pub leader_settings: bool,
     /// The configuration of the last `config-changed`.

@@ -36,6 +36,15 @@ pub(super) const REFUSED_KEY: &str = "refused-by-the-store";
 /// Which generation of which object was seen last, by the object's uid.
 pub(super) type Memory = HashMap<String, i64>;
 
+/// Which server runs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Server {
+    None,
+    /// One that was not there before.
+    Starts,
+    Runs,
+}
+
 /// The player of one cluster's only application.
 pub(super) struct Player {
     client: Client,
@@ -85,11 +94,11 @@ impl Player {
     /// Does all that is to be done now. What cannot be done is left for the next time, as the charm changes things meanwhile.
     pub(super) async fn play(&self) {
         let _turn = self.turn.lock().await;
-        let server = self.deployment().await.unwrap_or_default();
+        let server = self.deployment().await.unwrap_or(Server::None);
         let _ = self.daemon_set().await;
         let _ = self.pods_of_nobody().await;
-        if server {
-            let _ = self.locations().await;
+        if server != Server::None {
+            let _ = self.locations(server).await;
             let _ = self.requests().await;
             let _ = self.runs().await;
         }
@@ -115,14 +124,16 @@ impl Player {
         memory.insert(uid.unwrap_or_default(), generation.unwrap_or_default()) != Some(generation.unwrap_or_default())
     }
 
-    /// Plays the Deployment's controller and its kubelet. Returns whether a server runs.
-    async fn deployment(&self) -> Result<bool, kube::Error> {
+    /// Plays the Deployment's controller and its kubelet. Returns which server runs.
+    async fn deployment(&self) -> Result<Server, kube::Error> {
         let deployments: Api<Deployment> = self.api();
-        let Some(deployment) = deployments.get_opt("velero").await? else { return Ok(false) };
+        let Some(deployment) = deployments.get_opt("velero").await? else { return Ok(Server::None) };
         let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         let template = deployment.spec.as_ref().map(|spec| spec.template.clone()).unwrap_or_default();
         let name = format!("velero-{}", fingerprint(&template));
-        if self.is_new(deployment.uid(), deployment.metadata.generation) {
+        // Of a pod that somebody has deleted there is another one soon.
+        let lacks_pod = replicas > 0 && self.api::<Pod>().get_metadata_opt(&name).await?.is_none();
+        if self.is_new(deployment.uid(), deployment.metadata.generation) || lacks_pod {
             let wanted = (replicas > 0).then_some(name.as_str());
             self.only_pod(
                 "deploy=velero",
@@ -143,17 +154,22 @@ impl Player {
             }});
             deployments.patch_status("velero", &PatchParams::default(), &Patch::Merge(status)).await?;
         }
-        Ok(replicas > 0)
+        Ok(match replicas {
+            0 => Server::None,
+            _ if lacks_pod => Server::Starts,
+            _ => Server::Runs,
+        })
     }
 
     async fn daemon_set(&self) -> Result<(), kube::Error> {
         let sets: Api<DaemonSet> = self.api();
         let Some(set) = sets.get_opt("node-agent").await? else { return Ok(()) };
-        if !self.is_new(set.uid(), set.metadata.generation) {
-            return Ok(());
-        }
         let template = set.spec.as_ref().map(|spec| spec.template.clone()).unwrap_or_default();
         let name = format!("node-agent-{}", fingerprint(&template));
+        let lacks_pod = self.api::<Pod>().get_metadata_opt(&name).await?.is_none();
+        if !self.is_new(set.uid(), set.metadata.generation) && !lacks_pod {
+            return Ok(());
+        }
         self.only_pod(
             "name=node-agent",
             Some(&name),
@@ -229,13 +245,13 @@ impl Player {
         Ok(())
     }
 
-    /// Plays the server that validates storage locations: when they change, or nobody has said anything of them.
-    async fn locations(&self) -> Result<(), kube::Error> {
+    /// Plays the server that validates storage locations: when it starts, when they change, or nobody has said anything of them.
+    async fn locations(&self, server: Server) -> Result<(), kube::Error> {
         let api = self.velero("BackupStorageLocation");
         for location in listed(&api).await? {
             let said = location.data["status"]["lastValidationTime"].is_string();
             let is_new = self.is_new(location.uid(), location.metadata.generation);
-            if said && !is_new {
+            if said && !is_new && server == Server::Runs {
                 continue;
             }
             let now = Timestamp::now().to_string();

@@ -74,8 +74,10 @@ pub(crate) async fn pending(
 ) -> Result<Pending, ClusterError> {
     let mut changes = changes(cluster, installation, &manifests.objects, holdings).await?;
     let postponed = hold_back_restarts(cluster, &mut changes).await?;
-    let to_apply = changes.first().map(|change| Status::Waiting(format!("to apply {}", describe(change.desired))));
-    Ok(Pending { postponed, to_apply })
+    let to_apply = changes.first().map(|change| format!("to apply {}", describe(change.desired)));
+    let superfluous = prune::superfluous(installation, &manifests.locations, holdings);
+    let to_remove = || superfluous.first().map(|object| format!("to remove {}", describe(object)));
+    Ok(Pending { postponed, to_apply: to_apply.or_else(to_remove).map(Status::Waiting) })
 }
 
 /// An object that differs from its manifest.

@@ -204,6 +204,21 @@ async fn what_would_restart_velero_waits_until_a_backup_has_ended() {
 }
 
 #[tokio::test]
+async fn who_does_not_lead_sees_what_is_to_be_removed() {
+    let api = empty_cluster();
+    apply_to(&api, &installation()).await;
+    let cluster = api.cluster("velero");
+    let without = Installation { node_agent: false, ..installation() };
+    let seen = async || {
+        let (holdings, _) = Sighting::take(&cluster, APPLICATION).await.unwrap();
+        pending(&cluster, &without, &manifests(&without), &holdings).await.unwrap().to_apply
+    };
+    assert_eq!(seen().await, Some(Status::Waiting("to remove DaemonSet node-agent".to_owned())));
+    apply_to(&api, &without).await;
+    assert_eq!(seen().await, None);
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_run_is_mended_whatever_is_said_to_be_in_progress() {
     let api = empty_cluster();
     apply_to(&api, &installation()).await;

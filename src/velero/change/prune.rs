@@ -35,15 +35,10 @@ pub(crate) async fn prune(
     holdings: &Holdings,
     applied: &mut Applied,
 ) -> Result<(), ClusterError> {
-    let own =
-        |object: DynamicObject| holdings.find(&object).filter(|held| held.claim == Claim::Own).map(|held| &held.object);
     // A server that still runs with the flags of before would not start again without what these name.
     let is_applied = applied.postponed.is_empty() && applied.refused.is_empty();
-    let unwanted: Vec<_> = unwanted(installation, locations, is_kept(&installation.location, holdings))
-        .into_iter()
-        .filter(|object| !is_config_map(object) || is_applied)
-        .filter_map(own)
-        .collect();
+    let mut unwanted = superfluous(installation, locations, holdings);
+    unwanted.retain(|object| !is_config_map(object) || is_applied);
     if holdings.location().is_none() && installation.backup_location().is_none() {
         forget_the_rest(cluster, holdings).await?;
     }
@@ -73,6 +68,17 @@ pub(crate) async fn prune(
     }
     applied.changed.extend(unwanted.iter().map(|object| describe(object)));
     Ok(())
+}
+
+/// Returns what this application made and an installation does not hold (any more).
+pub(super) fn superfluous<'h>(
+    installation: &Installation,
+    locations: &[DynamicObject],
+    holdings: &'h Holdings,
+) -> Vec<&'h DynamicObject> {
+    let own =
+        |object: DynamicObject| holdings.find(&object).filter(|held| held.claim == Claim::Own).map(|held| &held.object);
+    unwanted(installation, locations, is_kept(&installation.location, holdings)).into_iter().filter_map(own).collect()
 }
 
 /// Deletes the records of a removed location that were too many for the hook that removed it. Those that were there before the

@@ -309,6 +309,8 @@ impl Session<'_> {
         }
         if let Some(unit) = self.state.unit_mut(name) {
             unit.seen.failed = (!done).then(|| hook.clone());
+            // Whoever leads again is told so.
+            unit.seen.leader &= !std::mem::take(&mut unit.seen.deposed);
         }
         let gone = self.use_time(&record, took);
         let failed = !done && !gone;
