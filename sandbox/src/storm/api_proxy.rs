@@ -271,7 +271,13 @@ impl Way {
                 kept.boxed()
             }));
         }
-        if operation::is_write(&what) && self.watches.load(Ordering::Relaxed) > 0 {
+        // Whoever reads the same again does so, too.
+        let is_waited_for = if operation::is_write(&what) {
+            self.watches.load(Ordering::Relaxed) > 0
+        } else {
+            self.gate.has_passed_before(Door::Api, &what)
+        };
+        if is_waited_for {
             self.player.play().await;
         }
         let (head, body) = answer.into_parts();

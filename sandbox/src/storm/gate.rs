@@ -175,6 +175,11 @@ impl Gate {
         }
     }
 
+    /// Whether an operation of that name has passed more than once in the hook that runs.
+    pub(super) fn has_passed_before(&self, door: Door, what: &str) -> bool {
+        self.state().counts.get(&(door, what.to_owned())).is_some_and(|count| *count > 1)
+    }
+
     /// Whether the unit has been deposed in the hook that runs.
     pub(super) fn is_deposed(&self) -> bool {
         self.state().hooks.last().is_some_and(|hook| hook.deposed)

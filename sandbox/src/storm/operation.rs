@@ -85,7 +85,12 @@ pub(super) fn tool(tool: &str, arguments: &[String]) -> String {
 
 /// The name of a run of the CLI: its command, and neither its flags nor what they say.
 pub(super) fn cli(arguments: &[String]) -> String {
-    let words = arguments.iter().map(String::as_str).take_while(|word| !word.starts_with('-'));
+    let mut rest = arguments.iter().map(String::as_str).peekable();
+    // They stand before the command, each with its value.
+    while rest.next_if(|word| matches!(*word, "--kubeconfig" | "--namespace")).is_some() {
+        rest.next();
+    }
+    let words = rest.take_while(|word| !word.starts_with('-'));
     let dry = if arguments.iter().any(|word| word == "--dry-run") { " --dry-run" } else { "" };
     format!("velero {}{dry}", words.collect::<Vec<_>>().join(" "))
 }
@@ -172,6 +177,13 @@ mod tests {
         assert_eq!(tool("relation-get", &words("--format json -r s3:1 - s3/0")), "relation-get -r s3:1 - s3/0");
         assert_eq!(tool("secret-get", &words("secret:abc --refresh")), "secret-get secret:* --refresh");
         assert_eq!(tool("juju-log", &words("--log-level INFO text")), "juju-log");
+    }
+
+    #[test]
+    fn a_run_of_the_cli_has_the_name_of_its_command() {
+        assert_eq!(cli(&words("--kubeconfig /tmp/x version --client-only")), "velero version");
+        assert_eq!(cli(&words("--kubeconfig /tmp/x install --dry-run -o yaml")), "velero install --dry-run");
+        assert_eq!(cli(&words("backup create a --wait")), "velero backup create a");
     }
 
     #[test]
