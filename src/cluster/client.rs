@@ -300,8 +300,17 @@ impl Cluster {
     async fn delete_by(&self, object: &DynamicObject, parameters: DeleteParams) -> Result<(), ClusterError> {
         let api = self.api_of(object);
         let name = object.metadata.name.as_deref().unwrap_or_default();
-        found(call("delete", describe(object), || api.delete(name, &parameters)).await)?;
+        let delete = || call("delete", describe(object), || api.delete(name, &parameters));
+        if found(delete().await)?.is_none() && self.is_there(object).await? {
+            found(delete().await)?;
+        }
         Ok(())
+    }
+
+    /// Whether an object is there of which the server has just said that it is not. What is taken for gone is never looked for again.
+    async fn is_there(&self, object: &DynamicObject) -> Result<bool, ClusterError> {
+        let live = self.find_metadata(object).await?;
+        Ok(live.is_some_and(|live| object.metadata.uid.is_none() || live.metadata.uid == object.metadata.uid))
     }
 
     /// Returns what the API server serves, in the given form, at a path that is not an object.
@@ -456,7 +465,7 @@ mod tests {
     use http::StatusCode;
 
     use super::*;
-    use crate::cluster::test_api::TestApi;
+    use crate::cluster::test_api::{TestApi, Verb};
 
     const NO_RESOURCE: &str = "services is forbidden: User \"system:serviceaccount:velero:velero-operator\" cannot patch resource \"services\" in API group \"\" in the namespace \"velero\"";
     const NO_ESCALATION: &str = "clusterrolebindings.rbac.authorization.k8s.io \"velero\" is forbidden: user \"system:serviceaccount:velero:velero-operator\" (groups=[\"system:authenticated\"]) is attempting to grant RBAC permissions not currently held:\n{APIGroups:[\"*\"], Resources:[\"*\"], Verbs:[\"*\"]}";
@@ -510,6 +519,21 @@ mod tests {
         assert!(!is_well && requests < 20 && begun.elapsed() < PATIENCE + 2 * LONGEST_DELAY);
         // One that is in trouble is not asked as long.
         assert_eq!(after(StatusCode::SERVICE_UNAVAILABLE, Duration::from_mins(9)).await, (false, 5));
+    }
+
+    #[tokio::test]
+    async fn what_is_said_not_to_be_there_and_is_there_is_deleted() {
+        let api = TestApi::new();
+        api.put(&json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "velero-metrics", "namespace": "velero"}}));
+        let denied = std::cell::Cell::new(false);
+        api.refuse(move |call| (call.verb == Verb::Delete && !denied.replace(true)).then_some(StatusCode::NOT_FOUND));
+        let cluster = api.cluster("velero");
+        let service = cluster.own(named("v1", "Service", "velero-metrics"));
+        cluster.delete(&service).await.unwrap();
+        assert!(api.object("Service", "velero-metrics").is_none());
+        // One that is not there is looked for, and that is all.
+        cluster.delete(&service).await.unwrap();
+        assert_eq!(api.requests().len(), 5);
     }
 
     #[tokio::test]

@@ -22,7 +22,7 @@ use super::{
 use crate::juju::HookRecord;
 
 /// The longest that a hook may take, whatever goes wrong.
-const BOUND: Duration = Duration::from_mins(1);
+const BOUND: Duration = Duration::from_secs(30);
 
 /// How often Juju tries a failed hook again before the end is looked at.
 const RETRIES: usize = 2;

@@ -84,6 +84,15 @@ const fn option(name: &'static str, then: &'static [Step]) -> Scenario {
 
 const READY: &[Step] = &[Step::Neighbour, Step::Deploy, Step::PullSecret, S3, Step::PublishBucket, Step::BackedUp];
 
+const WITH_NODE_AGENT: &[Step] = &[
+    Step::Neighbour,
+    Step::Deploy,
+    S3,
+    Step::PublishBucket,
+    Step::BackedUp,
+    Step::Configure("use-node-agent", "true"),
+];
+
 /// All of them, in the order in which a user meets them.
 pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("deploy", &[Step::Neighbour], &[Step::Deploy]),
@@ -92,19 +101,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("other-keys", READY, &[Step::PublishOtherKeys]),
     scenario("other-path", READY, &[Step::PublishOtherPath]),
     option("node-agent-on", &[Step::Configure("use-node-agent", "true")]),
+    scenario("node-agent-off", WITH_NODE_AGENT, &[Step::Configure("use-node-agent", "false")]),
     scenario(
-        "node-agent-off",
-        &[
-            Step::Neighbour,
-            Step::Deploy,
-            S3,
-            Step::PublishBucket,
-            Step::BackedUp,
-            Step::Configure("use-node-agent", "true"),
-        ],
-        &[Step::Configure("use-node-agent", "false")],
+        "default-volumes-to-fs-backup",
+        WITH_NODE_AGENT,
+        &[Step::Configure("default-volumes-to-fs-backup", "true")],
     ),
-    option("default-volumes-to-fs-backup", &[Step::Configure("default-volumes-to-fs-backup", "true")]),
     option("velero-image", &[Step::Configure("velero-image", "velero/velero:v1.18.1")]),
     option("plugin-image", &[Step::Configure("velero-aws-plugin-image", "velero/velero-plugin-for-aws:v1.13.0")]),
     option("server-settings", &[Step::Configure("server", "log-level: debug")]),
@@ -122,7 +124,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario(
         "two-units",
         &[Step::Neighbour, Step::Deploy, S3, Step::PublishBucket, Step::BackedUp, Step::AddUnit],
-        &[Step::Configure("default-volumes-to-fs-backup", "true")],
+        &[Step::Configure("use-node-agent", "true")],
     ),
     scenario(
         "remove-unit",
