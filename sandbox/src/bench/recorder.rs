@@ -58,7 +58,9 @@ impl World {
     pub(super) fn offer_storage(&self, model: &Model) -> Result<(), BenchError> {
         let s3 = self.store.access();
         s3.bucket(Self::BUCKET).map_err(crate::object_store::S3Error::from)?;
-        let options = [("bucket", Self::BUCKET), ("endpoint", &s3.endpoint), ("s3-uri-style", "path")];
+        // A place belongs to one application.
+        let path = model.name();
+        let options = [("bucket", Self::BUCKET), ("path", path), ("endpoint", &s3.endpoint), ("s3-uri-style", "path")];
         let config = options.map(|(key, value)| (key.to_owned(), value.to_owned()));
         model.deploy_built_in(
             INTEGRATOR,

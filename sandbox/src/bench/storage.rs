@@ -55,7 +55,8 @@ impl World {
     pub(super) fn offer_second_storage(&self, model: &Model) -> Result<(), BenchError> {
         let key = self.runtime.block_on(service_account_key("bench"))?;
         let secret: SecretUri = model.add_user_secret("bench-key", &[("secret-key".to_owned(), key)].into())?;
-        let options = [("bucket", Self::BUCKET.to_owned()), ("credentials", secret.to_string())];
+        let path = model.name().to_owned();
+        let options = [("bucket", Self::BUCKET.to_owned()), ("path", path), ("credentials", secret.to_string())];
         let config = options.map(|(key, value)| (key.to_owned(), value)).into();
         model.deploy_built_in(SECOND_INTEGRATOR, &DeployOptions { config, ..DeployOptions::default() })?;
         model.grant_user_secret("bench-key", SECOND_INTEGRATOR)?;
