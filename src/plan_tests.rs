@@ -324,6 +324,20 @@ fn nodes_with_different_directories_keep_their_agent_as_it_is() {
         assert_eq!((installation.node_agent, installation.held_back.node_agent), (wanted, held_back));
         assert_eq!(plan.obstacles.len(), 1);
     }
+    // Where none is wanted, that is nobody's trouble.
+    let found = FoundRoot::Several { roots: SeveralRoots::default(), current: CurrentRoot::Unknown };
+    let facts = Facts { kubelet_root: Some(found), ..facts() };
+    let plan = super::plan(&snapshot(&[], vec![relation("s3-credentials", S3)]), &facts);
+    assert_eq!((plan.obstacles.len(), installation(&plan).held_back.node_agent), (0, false));
+}
+
+#[test]
+fn the_image_of_the_plugin_is_chosen_by_the_option_of_the_only_storage() {
+    let chosen_by = |relations| image_options(&snapshot(&[], relations)).plugin;
+    assert_eq!(chosen_by(vec![]), None);
+    assert_eq!(chosen_by(vec![relation("s3-credentials", S3)]), Some("velero-aws-plugin-image"));
+    assert_eq!(chosen_by(vec![relation("gcs-credentials", &[])]), Some("velero-gcp-plugin-image"));
+    assert_eq!(chosen_by(vec![relation("s3-credentials", S3), relation("gcs-credentials", &[])]), None);
 }
 
 #[test]
@@ -443,7 +457,11 @@ fn an_option_for_backups_that_cannot_be_used_is_named_and_stops_nothing_else() {
     let plan = with(&[("default-schedule", json!(" @daily ")), ("default-ttl", json!("72h"))]);
     let SchedulePlan::Use(backup) = schedule(&plan) else { panic!("{plan:?}") };
     assert_eq!((backup.cron.as_str(), backup.ttl.unwrap().as_str()), ("@daily", "72h"));
-    assert_eq!(plan.obstacles, []);
+    assert_eq!((backup.spec.paused, &plan.obstacles[..]), (None, &[][..]));
+    // Nothing can be written then.
+    let recovery = with(&[("default-schedule", json!("@daily")), ("storage-mode", json!("recovery"))]);
+    let SchedulePlan::Use(backup) = schedule(&recovery) else { panic!("{recovery:?}") };
+    assert_eq!(backup.spec.paused, Some(true));
     for (option, value, told) in [
         (
             "default-schedule",

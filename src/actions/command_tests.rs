@@ -61,6 +61,9 @@ fn everything_else_is_refused_with_a_list_of_what_is_allowed() {
             "{command}: {refusal}"
         );
     }
+    let told = |command: &str| parse(command).unwrap_err().to_string();
+    assert!(told("frobnicate").contains("velero frobnicate is not allowed"), "{}", told("frobnicate"));
+    assert!(told("backup").contains("velero backup needs a subcommand"), "{}", told("backup"));
 }
 
 #[test]

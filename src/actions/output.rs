@@ -137,6 +137,21 @@ mod tests {
     }
 
     #[test]
+    fn what_just_fits_is_whole_with_its_line_ends_counted() {
+        let mut output = Output::default();
+        assert_eq!(output.add(vec!["x".repeat(HEAD - 2), String::new()]).len(), 2);
+        let shown = output.add(vec![String::new()]);
+        assert!(shown.len() == 1 && shown[0].starts_with("(there is more"), "{shown:?}");
+        // No line is too long for its place where it is the first.
+        assert!(Output::default().add(vec!["x".repeat(HEAD)])[0].starts_with("(there is more"));
+        output.add(vec!["x".repeat(1023); TAIL / 1024 - 1]);
+        output.add(vec!["x".repeat(1022)]);
+        assert!(!output.to_string().contains("left out here"));
+        output.add(vec!["last".to_owned()]);
+        assert!(output.to_string().contains("(… 2 lines are left out here …)"));
+    }
+
+    #[test]
     fn the_last_words_are_the_error_and_not_the_usage_behind_it() {
         let mut output = Output::default();
         output.add(["doing", "Error: unknown flag: --x", "Usage:", "  velero backup get"].map(str::to_owned).into());

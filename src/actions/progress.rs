@@ -110,7 +110,10 @@ pub(super) fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::cluster::named;
 
     fn run(phase: Phase, done: u64) -> Run {
         let mut run = Run::default();
@@ -132,6 +135,19 @@ mod tests {
         assert_eq!(at(12, &run(Phase::InProgress, 20)).unwrap(), "InProgress: 20 of 34 items");
         assert_eq!(at(100, &run(Phase::InProgress, 20)), None);
         assert_eq!(at(101, &run(Phase::Finalizing, 34)).unwrap(), "Finalizing: 34 of 34 items");
+    }
+
+    #[test]
+    fn volumes_are_told_with_their_bytes() {
+        let volume = |name: &str| {
+            let mut object = named("velero.io/v1", "PodVolumeBackup", name);
+            object.data = json!({"status": {"progress": {"totalBytes": 2048, "bytesDone": 1024}}});
+            object
+        };
+        let volumes = |names: &[&str]| names.iter().map(|name| volume(name)).collect::<Vec<_>>().iter().collect();
+        let run = run(Phase::InProgress, 12);
+        assert_eq!(line(&run, &volumes(&["a"])), "InProgress: 12 of 34 items, 1.0 KiB of 2.0 KiB of 1 volume");
+        assert_eq!(line(&run, &volumes(&["a", "b"])), "InProgress: 12 of 34 items, 2.0 KiB of 4.0 KiB of 2 volumes");
     }
 
     #[test]

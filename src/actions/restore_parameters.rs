@@ -289,6 +289,8 @@ mod tests {
             (json!({"include-namespaces": ","}), "include-namespaces is empty"),
             (json!({"include-namespaces": ""}), "include-namespaces is empty"),
             (json!({"include-namespaces": "Shop"}), "include-namespaces has \"Shop\", which cannot be a namespace"),
+            (json!({"include-namespaces": "-a"}), "include-namespaces has \"-a\", which cannot be a namespace"),
+            (json!({"include-namespaces": "a-"}), "include-namespaces has \"a-\", which cannot be a namespace"),
             (json!({"include-namespaces": "a,*"}), "include-namespaces has \"*\" beside others"),
             (json!({"exclude-namespaces": "*"}), "exclude-namespaces has \"*\", which cannot be a namespace"),
             (json!({"include-resources": "a b"}), "include-resources has \"a b\", which cannot be a kind of objects"),

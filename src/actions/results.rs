@@ -152,6 +152,21 @@ mod tests {
         assert!(told.starts_with("backup nightly ended as FailedValidation: no location; all of it"), "{told}");
         let reason = "found a backup with status \"InProgress\" during the server starting, mark it as \"Failed\"";
         let failed = ending(RunKind::Backup, &json!({"phase": "Failed", "failureReason": reason}));
-        assert!(failed.failure().unwrap().contains(reason));
+        let told = failed.failure().unwrap();
+        assert!(told.contains(reason) && !told.contains("error"), "{told}");
+        let with_errors = |errors: u64, warnings: u64| {
+            let status = json!({"phase": "PartiallyFailed", "errors": errors, "warnings": warnings});
+            ending(RunKind::Backup, &status).failure().unwrap()
+        };
+        assert!(with_errors(1, 1).contains(" with 1 error and 1 warning;"));
+        assert!(with_errors(1, 0).contains(" with 1 error and 0 warnings;"));
+    }
+
+    #[test]
+    fn of_what_is_whole_nothing_is_told() {
+        let mut ending = ending(RunKind::Backup, &json!({"phase": "Completed"}));
+        let claims = ["shop/data"].map(str::to_owned).into();
+        ending.coverage = Some(Coverage { claims, with_data: 1, without_data: Vec::new() });
+        assert_eq!(ending.remarks(), Vec::<String>::new());
     }
 }

@@ -153,6 +153,8 @@ nothing is deleted now: the storage is read-only
         let few = shown(review(), &retention, &filter, 1);
         assert!(few[0].1.contains("\n1 of 2: to see others"), "{}", few[0].1);
         assert!(few.iter().all(|(key, _)| !key.starts_with("backups.new")));
+        let alone = shown(RetentionReview { others: 0, ..review() }, &retention, &BackupFilter::default(), 100);
+        assert!(!alone[0].1.contains("left alone"), "{}", alone[0].1);
     }
 
     #[tokio::test]

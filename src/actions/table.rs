@@ -106,5 +106,9 @@ b                        ledger  backups   apps   Completed  2026-01-31T10:20:30
         let text = table(&BackupList { newest, total: 1000 }, &vec!["b".repeat(200); 100]);
         assert!(text.len() < 128 * 1024 - "table=".len() - 1, "{}", text.len());
         assert!(text.contains(" of 1000: to see others") && text.ends_with("bbb"), "{}", &text[text.len() - 200..]);
+        // With the line ends it is just full: of the short lines there is not one more.
+        let rows = vec![[String::new()]; ROOM];
+        let full = self::text(["HEAD"], rows, ROOM, &["b".to_owned()]);
+        assert!(full.contains(&format!("\n{} of {ROOM}: to see others", ROOM - "HEAD\nb\n".len())), "{}", full.len());
     }
 }

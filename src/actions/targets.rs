@@ -194,6 +194,8 @@ mod tests {
         let many: Vec<_> = many.iter().map(|(number, name)| (*number, name.as_str(), None)).collect();
         let told = chosen(&declarations(&many), "ledger:backups", None).unwrap_err();
         assert!(told.ends_with("app-19:backups of model own and 10 more"), "{told}");
+        let told = chosen(&declarations(&many[..NAMED]), "ledger:backups", None).unwrap_err();
+        assert!(told.ends_with("app-19:backups of model own"), "{told}");
     }
 
     #[test]

@@ -113,7 +113,7 @@ fn results(proof: &Proof, heard: &Heard, rates: Option<Rates>) -> Vec<(String, S
 fn difference(skew: SignedDuration) -> String {
     match skew.as_secs() {
         -1..=1 => "less than 2 s".to_owned(),
-        seconds if seconds > 0 => format!("the storage is {seconds} s ahead"),
+        seconds @ 2.. => format!("the storage is {seconds} s ahead"),
         seconds => format!("the storage is {} s behind", -seconds),
     }
 }
@@ -133,6 +133,7 @@ mod tests {
     fn so_much_is_written_as_is_asked_for_and_not_too_much() {
         assert_eq!(wanted_of(&json!({})), Ok(8 * MIB));
         assert_eq!(wanted_of(&json!({"size": 0})), Ok(0));
+        assert_eq!(wanted_of(&json!({"size": 256})), Ok(256 * MIB));
         for size in [-1, 257] {
             assert_eq!(wanted_of(&json!({"size": size})), Err(format!("size {size} is not from 0 to 256")));
         }
@@ -157,5 +158,20 @@ mod tests {
             "clock-difference=the storage is 90 s behind",
         ];
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn clocks_are_compared_in_whole_seconds() {
+        let told = [-2, -1, 1, 2].map(|seconds| difference(SignedDuration::from_secs(seconds)));
+        assert_eq!(told, ["the storage is 2 s behind", "less than 2 s", "less than 2 s", "the storage is 2 s ahead"]);
+    }
+
+    #[test]
+    fn a_storage_that_is_not_reached_says_nothing_of_velero() {
+        let told = not_reached(&StoreError::Silent { seconds: 10 });
+        assert!(
+            told.starts_with("the charm does not reach the storage") && told.contains("no answer in 10 s"),
+            "{told}"
+        );
     }
 }

@@ -220,9 +220,12 @@ fn results(report: &DrillReport) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::json;
 
     use super::*;
+    use crate::velero::Finding;
 
     fn parameters(value: &serde_json::Value) -> ActionParameters {
         value.as_object().unwrap().clone().into_iter().collect()
@@ -258,6 +261,23 @@ mod tests {
         let told = choose(&["b", "a", "b"]).unwrap_err();
         assert_eq!(told, "ledger:backups has backups in several models, name one of them by model=: a, b");
         assert!(choose(&[]).unwrap_err().starts_with("ledger:backups has no backup that is Completed"));
+    }
+
+    #[test]
+    fn what_a_drill_has_shown_is_told_and_nothing_of_what_it_has_not() {
+        let mut report = DrillReport { objects_in_archive: 3, objects_restored: 2, ..DrillReport::default() };
+        let told = |report: &DrillReport| json!(results(report).into_iter().collect::<BTreeMap<_, _>>());
+        let good = json!({"result": "good", "objects-in-archive": "3", "objects-restored": "2", "volumes": "0",
+            "volume-bytes": "0 bytes", "duration": "0 s"});
+        assert_eq!(told(&report), good);
+        report.findings = vec![Finding::Unreadable("no\u{1b} store".to_owned())];
+        report.kept = [("shop".to_owned(), "drill-shop-1".to_owned())].into();
+        report.pods_ready = Some(1);
+        let bad = told(&report);
+        assert_eq!((&bad["result"], &bad["pods-ready"]), (&json!("failed"), &json!("1")));
+        assert_eq!(bad["findings"], "the backup cannot be read: no␛ store");
+        assert_eq!(bad["kept-namespaces"], "drill-shop-1 (of shop)");
+        assert_eq!((bad.get("not-checked"), bad.get("left-volumes")), (None, None));
     }
 
     #[test]

@@ -12,4 +12,4 @@ pub(crate) use client::{Cluster, ClusterError};
 pub(crate) use client::{FIELD_MANAGER, api_resource, call, describe, found, named};
 pub(crate) use comparison::{MANIFEST_ANNOTATION, contains, differs};
 pub(crate) use ownership::{FieldOwners, holds};
-pub(crate) use pages::{Head, Listed, MetadataOnly};
+pub(crate) use pages::{Deletable, Head, Listed, MetadataOnly};

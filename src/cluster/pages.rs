@@ -26,7 +26,10 @@ const METADATA_FORM: &str = "application/json;as=PartialObjectMetadataList;g=met
 pub(crate) trait Listed: DeserializeOwned {
     /// Whether the metadata suffices.
     const METADATA_ONLY: bool = false;
+}
 
+/// What is read of each object of a list of which some may go.
+pub(crate) trait Deletable: Listed {
     /// Returns the part of the metadata that is read.
     fn head(&self) -> &Head;
 }
@@ -54,7 +57,9 @@ pub(crate) struct MetadataOnly {
 
 impl Listed for MetadataOnly {
     const METADATA_ONLY: bool = true;
+}
 
+impl Deletable for MetadataOnly {
     fn head(&self) -> &Head {
         &self.metadata
     }
@@ -161,7 +166,7 @@ impl Cluster {
     }
 
     /// Deletes the objects of an API with the labels of `selector` for which `goes` holds: whole pages by one request each.
-    pub(crate) async fn delete_where<T: Listed>(
+    pub(crate) async fn delete_where<T: Deletable>(
         &self,
         api: &Api<DynamicObject>,
         what: &str,

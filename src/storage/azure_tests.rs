@@ -167,6 +167,8 @@ fn wrong_values_are_named_by_their_key() {
         ("container", "ab", "3 to 63"),
         ("container", "Upper", "lower-case"),
         ("container", "a--b", "hyphen"),
+        ("container", "-ab", "hyphen"),
+        ("container", "ab-", "hyphen"),
         ("storage-account", "st-backups", "3 to 24"),
         ("storage-account", "https://st", "3 to 24"),
         ("resource-group", "rg backups", "does not allow"),
@@ -201,6 +203,8 @@ fn a_credential_that_is_refused_is_not_repeated() {
         ("secret-key", "marked\nkey"),
         ("endpoint", "https://stbackups01.blob.core.windows.net/cluster-backups?sig=marked"),
         ("endpoint", "https://user:marked@stbackups01.blob.core.windows.net"),
+        ("endpoint", "https://:marked@stbackups01.blob.core.windows.net"),
+        ("endpoint", "https://marked@stbackups01.blob.core.windows.net"),
     ] {
         let error = storage_with(&[KEY, &[(key, value)]]).unwrap_err().to_string();
         assert!(error.starts_with(key) && !error.contains("marked"), "{error}");
@@ -226,4 +230,9 @@ fn a_client_secret_is_quoted_for_the_credentials_file() {
     assert!(matches!(storage, Err(StorageError::Invalid { key: "client-secret", .. })));
     let storage = storage_with(&[PRINCIPAL, &[("client-secret", "a#b $HOME c\\d")]]).unwrap();
     assert!(storage.credentials.expose_secret().ends_with("\nAZURE_CLIENT_SECRET='a#b $HOME c\\d'\n"));
+}
+
+#[test]
+fn it_is_the_provider_of_veleros_plugin_for_azure() {
+    assert_eq!(Azure.provider(), "azure");
 }

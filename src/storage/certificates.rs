@@ -121,6 +121,7 @@ mod tests {
             "no certificate",
             cut,
             &format!("{PEM}\n{cut}"),
+            &format!("{PEM}\n{}", &PEM[..40]),
             &serde_json::json!([PEM, 5]).to_string(),
             "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----",
             "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----",

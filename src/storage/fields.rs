@@ -181,4 +181,10 @@ mod tests {
             ["secret-key begins or ends with a blank, which is kept"]
         );
     }
+
+    #[test]
+    fn fields_print_their_names_alone() {
+        let fields: StorageFields = [("bucket", "backups"), ("secret-key", "marked")].into_iter().collect();
+        assert_eq!(format!("{fields:?}"), r#"{"bucket", "secret-key"}"#);
+    }
 }

@@ -110,3 +110,8 @@ fn names_of_buckets_follow_the_rules_of_google() {
 fn everything_that_is_missing_is_named_at_once() {
     assert_eq!(Gcs.storage(&StorageFields::default(), &[]).unwrap_err().to_string(), "bucket, secret-key missing");
 }
+
+#[test]
+fn it_is_the_provider_of_veleros_plugin_for_google() {
+    assert_eq!(Gcs.provider(), "gcp");
+}

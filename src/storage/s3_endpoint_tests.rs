@@ -117,6 +117,8 @@ fn what_is_no_address_of_a_store_is_refused() {
         ("https://objects.example.test\\backups", "has a path"),
         ("https://objects.example.test?x=1", "more than"),
         ("https://user:pw@objects.example.test", "password"),
+        ("https://user@objects.example.test", "password"),
+        ("https://:pw@objects.example.test", "password"),
         ("https://objects..example.test", "neither a name"),
         ("https://objects(1).example.test", "neither a name"),
         ("https://", "no URL"),
@@ -186,4 +188,10 @@ fn an_address_is_the_same_to_gos_parser_or_refused() {
     };
     runner().run(&address(), property).unwrap();
     assert!(accepted.into_inner() > 100);
+}
+
+#[test]
+fn a_host_of_a_zone_of_aws_is_of_aws() {
+    let text = "https://s3express-use1-az4.us-east-1.amazonaws.com";
+    assert_eq!(parse(text), amazon(Some(text), Some("us-east-1")));
 }

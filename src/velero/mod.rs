@@ -29,6 +29,8 @@ pub(crate) use change::{
     retention::{RetentionApplied, RetentionReview, ReviewedBackup},
     schedules::SchedulesApplied,
 };
+#[cfg(test)]
+pub(crate) use drill::report::Finding;
 pub(crate) use drill::{
     book::{DrillBook, DrillRecord, DrillResult, DrillsSince},
     conduct::DrillError,

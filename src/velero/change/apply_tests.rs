@@ -377,3 +377,103 @@ async fn what_is_to_have_a_priority_class_that_there_is_not_stays_as_it_is() {
     api.put(&json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "high"}, "value": 1}));
     assert_eq!(attempt().await.changed, ["Deployment velero"]);
 }
+
+#[test]
+fn pods_that_are_older_than_their_account_are_made_anew() {
+    let made = serde_json::from_value(json!("2026-01-31T10:00:00Z")).unwrap();
+    let pod = |name: &str, created: &str, change: fn(&mut Value)| -> Pod {
+        let mut pod = json!({"metadata": {"name": name, "creationTimestamp": created,
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "velero", "uid": "1"}]},
+            "spec": {"serviceAccountName": SERVER, "containers": []}});
+        change(&mut pod);
+        serde_json::from_value(pod).unwrap()
+    };
+    let (before, then) = ("2026-01-31T09:59:59Z", "2026-01-31T10:00:00Z");
+    let pods = [
+        pod("old", before, |_| {}),
+        pod("new", then, |_| {}),
+        pod("going", before, |pod| pod["metadata"]["deletionTimestamp"] = json!("2026-01-31T10:00:01Z")),
+        pod("of-another", before, |pod| pod["spec"]["serviceAccountName"] = json!("default")),
+        pod("of-a-job", before, |pod| pod["metadata"]["ownerReferences"][0]["kind"] = json!("Job")),
+        pod("of-nobody", before, |pod| pod["metadata"]["ownerReferences"] = json!([])),
+    ];
+    assert_eq!(orphaned_pods(&pods, &made), ["old"]);
+}
+
+#[test]
+fn pods_stay_where_template_selector_and_manifest_are_the_same() {
+    let object = |spec: Value, manifest: &str| -> DynamicObject {
+        let mut object = named("apps/v1", "Deployment", SERVER);
+        object.annotations_mut().insert(MANIFEST_ANNOTATION.to_owned(), manifest.to_owned());
+        object.data = json!({"spec": spec});
+        object
+    };
+    let spec = |image: &str, label: &str| json!({"template": {"image": image}, "selector": {"app": label}});
+    let desired = object(spec("a", "velero"), "0a");
+    let mut more = spec("a", "velero");
+    more["template"]["default"] = json!("of the server");
+    assert!(has_template(&object(more, "0a"), &desired));
+    assert!(has_template(&object(json!({}), "0b"), &object(json!({}), "0a")));
+    for other in [
+        object(spec("b", "velero"), "0a"),
+        object(spec("a", "other"), "0a"),
+        object(spec("a", "velero"), "0b"),
+        object(json!({}), "0a"),
+    ] {
+        assert!(!has_template(&other, &desired), "{other:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_dry_run_would_not_take_is_unclear_and_another_error_is_one() {
+    let api = empty_cluster();
+    let cluster = api.cluster("velero");
+    let service = cluster.own(named("v1", "Service", "velero-metrics"));
+    assert!(tried(&cluster, &service).await.unwrap().is_some());
+    api.refuse(|_| Some(StatusCode::UNPROCESSABLE_ENTITY));
+    assert_eq!(tried(&cluster, &service).await.unwrap(), None);
+    api.refuse_nothing();
+    api.refuse(|_| Some(StatusCode::NOT_FOUND));
+    assert!(tried(&cluster, &service).await.is_err());
+}
+
+#[tokio::test]
+async fn only_another_template_or_selector_replaces_pods_that_are_available() {
+    let api = empty_cluster();
+    apply_to(&api, &installation()).await;
+    let (cluster, manifests) = (api.cluster("velero"), manifests(&installation()));
+    let of_server = |object: &&DynamicObject| is_of_kind(object, "Deployment");
+    let planned = manifests.objects.iter().find(of_server).unwrap();
+    let replaces = async |change_it: fn(&mut DynamicObject)| {
+        let (holdings, _) = Sighting::take(&cluster, APPLICATION).await.unwrap();
+        let mut desired = planned.clone();
+        change_it(&mut desired);
+        let change = change(&cluster, &desired, holdings.find(planned).unwrap()).await.unwrap();
+        change.map(|change| change.replaces_pods)
+    };
+    assert_eq!(replaces(|_| {}).await, None);
+    assert_eq!(
+        replaces(|desired| drop(desired.labels_mut().insert("a".to_owned(), "b".to_owned()))).await,
+        Some(false)
+    );
+    let another = |desired: &mut DynamicObject| desired.data["spec"]["template"]["spec"]["priority"] = json!(1);
+    assert_eq!(replaces(another).await, Some(true));
+    // Where a dry run is refused, the template tells it.
+    api.refuse(|call| (call.verb == Verb::Apply).then_some(StatusCode::UNPROCESSABLE_ENTITY));
+    assert_eq!(replaces(another).await, Some(true));
+    let mut broken = api.object("Deployment", "velero").unwrap();
+    broken["status"] = json!({});
+    api.put(&broken);
+    assert_eq!(replaces(another).await, Some(false));
+}
+
+#[test]
+fn only_pods_that_are_available_may_be_at_work() {
+    let available = |status: Value| {
+        let mut live = named("apps/v1", "Deployment", SERVER);
+        live.data = json!({"status": status});
+        has_available_pods(&live)
+    };
+    assert!(available(json!({"availableReplicas": 1})) && available(json!({"numberAvailable": 1})));
+    assert!(!available(json!({"availableReplicas": 0})) && !available(json!({})));
+}

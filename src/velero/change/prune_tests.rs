@@ -214,3 +214,12 @@ async fn killed_at_any_request_the_next_run_reaches_the_same_end() {
         }
     }
 }
+
+#[tokio::test]
+async fn locations_of_the_provider_that_is_to_be_kept_are() {
+    let holdings = holdings(&cluster_with_all()).await;
+    let keep = |provider| LocationPlan::Keep { provider };
+    assert!(is_kept(&keep(None), &holdings) && is_kept(&keep(Some("aws")), &holdings));
+    assert!(!is_kept(&keep(Some("azure")), &holdings) && !is_kept(&LocationPlan::None, &holdings));
+    assert!(is_kept(&keep(Some("azure")), &Holdings::default()));
+}

@@ -66,7 +66,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::cluster::test_api::TestApi;
+    use crate::{
+        cluster::test_api::TestApi,
+        velero::seen::repository::{self, RepositoryPassword, has_repositories},
+    };
 
     fn secret(password: &str, labels: &Value) -> Value {
         let data = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, password);
@@ -114,6 +117,9 @@ mod tests {
         for live in [None, Some(public()), Some(before())] {
             let api = api(live, &[]);
             assert_eq!(outcome(&api).await, (None, mine.clone()));
+            // By these it is known whose it is when it is to be changed or to go.
+            let labels = api.object("Secret", REPOSITORY_SECRET).unwrap()["metadata"]["labels"].clone();
+            assert_eq!(labels, json!({MANAGED_BY.0: MANAGED_BY.1, INSTANCE: "ours"}));
             // A repository that comes later is encrypted with it.
             api.put(&written());
             assert_eq!(api.writes().len(), 1);
@@ -139,12 +145,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_began_in_the_moment_in_which_it_was_made_was_made_here() {
+        let begun = json!({"phase": "Completed", "startTimestamp": "2026-01-31T11:00:00Z"});
+        let api = api(None, &[object("PodVolumeBackup", &begun)]);
+        assert!(is_password_in_use(&api.cluster("velero")).await.unwrap());
+        assert!(!has_repositories(&api.cluster("velero")).await.unwrap());
+        api.put(&object("BackupRepository", &json!({})));
+        assert!(has_repositories(&api.cluster("velero")).await.unwrap());
+    }
+
+    #[tokio::test]
     async fn a_password_that_somebody_else_has_put_there_may_be_the_only_copy() {
         for owner in [json!({}), json!({INSTANCE: "theirs"})] {
             let theirs = secret("theirs", &owner);
             let (refused, left) = outcome(&api(Some(theirs.clone()), &[])).await;
             assert!(refused.unwrap().contains("which somebody else has put there"));
             assert_eq!(left, theirs["data"][REPOSITORY_KEY]);
+        }
+        for (live, known) in [
+            (None, RepositoryPassword::None),
+            (Some(secret("static-passw0rd", &json!({}))), RepositoryPassword::Public),
+            (Some(secret("theirs", &json!({}))), RepositoryPassword::Own),
+        ] {
+            assert_eq!(repository::password(&api(live, &[]).cluster("velero")).await.unwrap(), known);
         }
         // Their own may be the same.
         assert_eq!(outcome(&api(Some(secret("mine", &json!({}))), &[])).await.0, None);

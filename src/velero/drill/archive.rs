@@ -201,6 +201,8 @@ pub(super) mod tests {
     #[test]
     fn what_is_in_an_archive_is_found() {
         let ready = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]});
+        let starting = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "False"},
+            {"type": "PodScheduled", "status": "True"}]});
         let settings =
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "shop"}});
         let token = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token", "namespace": "shop"},
@@ -209,6 +211,7 @@ pub(super) mod tests {
             ("metadata/version", json!("1.1.0")),
             ("resources/pods/namespaces/shop/web-1.json", pod("web-1", &ready)),
             ("resources/pods/v1-preferredversion/namespaces/shop/web-1.json", pod("web-1", &ready)),
+            ("resources/pods/namespaces/shop/web-2.json", pod("web-2", &starting)),
             ("resources/pods/namespaces/shop/done.json", pod("done", &json!({"phase": "Succeeded"}))),
             ("resources/configmaps/namespaces/shop/settings.json", settings),
             ("resources/secrets/namespaces/shop/token.json", token),
@@ -220,12 +223,12 @@ pub(super) mod tests {
         ]);
         let archive = Archive::read(bytes.as_slice()).unwrap();
         let names = |kind: &str| archive.objects[kind].iter().map(String::as_str).collect::<Vec<_>>();
-        assert_eq!(names("v1/Pod"), ["shop/done", "shop/web-1"]);
-        assert_eq!((names("v1/Namespace"), archive.count(), archive.pods), (vec!["shop"], 5, 1));
+        assert_eq!(names("v1/Pod"), ["shop/done", "shop/web-1", "shop/web-2"]);
+        assert_eq!((names("v1/Namespace"), archive.count(), archive.pods), (vec!["shop"], 6, 2));
         assert_eq!(archive.ready_pods, BTreeSet::from(["shop/web-1".to_owned()]));
         assert_eq!(archive.excluded_claims, BTreeSet::from(["shop/cache-claim".to_owned()]));
         let owned: Vec<_> = archive.owned.iter().map(|(_, name)| name.as_str()).collect();
-        assert_eq!(owned, ["shop/done", "shop/web-1", "shop/token"]);
+        assert_eq!(owned, ["shop/done", "shop/web-1", "shop/web-2", "shop/token"]);
         assert_eq!(archive.unreadable, ["resources/secrets/namespaces/shop/broken.json"]);
     }
 

@@ -343,4 +343,42 @@ mod tests {
         let book = DrillBook { records: vec![failed.clone(), good], ..DrillBook::default() };
         assert_eq!(book.failed().collect::<Vec<_>>(), [&failed]);
     }
+
+    #[test]
+    fn a_book_is_empty_only_without_all_that_may_be_in_it() {
+        let since = DrillsSince { schedule: "@daily".to_owned(), since: at("2026-01-31T09:00:00Z") };
+        let record = drill().record(DrillResult::Good, Vec::new(), None).unwrap();
+        assert!(DrillBook { version: Some("1".to_owned()), ..DrillBook::default() }.is_empty());
+        for book in [
+            DrillBook { records: vec![record], ..DrillBook::default() },
+            DrillBook { schedule: Some(since), ..DrillBook::default() },
+            DrillBook { under_way: Some(drill()), ..DrillBook::default() },
+        ] {
+            assert!(!book.is_empty(), "{book:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_noted_of_a_drill_is_read_again_until_it_ends() {
+        let cluster = crate::cluster::test_api::TestApi::new().cluster("velero");
+        let read = async || DrillBook::read(&cluster).await.unwrap();
+        let drill = drill();
+        read().await.begin(&cluster, "ours", &drill).await.unwrap();
+        assert_eq!(read().await.under_way, Some(drill.clone()));
+        let later = UnderWay { confirmed: at("2026-01-31T10:01:00Z"), ..drill.clone() };
+        assert!(DrillBook::confirm(&cluster, "ours", &later).await.unwrap());
+        assert_eq!(read().await.under_way, Some(later.clone()));
+        // Somebody else's was begun since.
+        let another = UnderWay { id: "0b".to_owned(), ..later };
+        assert!(!DrillBook::confirm(&cluster, "ours", &another).await.unwrap());
+        let record = drill.record(DrillResult::Good, Vec::new(), None).unwrap();
+        DrillBook::note(&cluster, "ours", &record).await.unwrap();
+        DrillBook::end(&cluster, "ours").await.unwrap();
+        let ended = read().await;
+        assert_eq!((ended.records, ended.under_way), (vec![record], None));
+        DrillBook::delete(&cluster, "another").await.unwrap();
+        assert!(!read().await.is_empty());
+        DrillBook::delete(&cluster, "ours").await.unwrap();
+        assert!(read().await.is_empty());
+    }
 }

@@ -116,6 +116,8 @@ pub(super) fn unexplained(status: &RunStatus, errors: &[String], findings: &[Fin
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::velero::phase::Phase;
 
@@ -173,7 +175,44 @@ mod tests {
         let failed = RunStatus { phase: Phase::Failed, failure_reason: "no store".into(), ..RunStatus::default() };
         let told = unexplained(&failed, &[], &[]).unwrap().to_string();
         assert_eq!(told, "Velero's restore has ended as Failed: no store");
+        let warned = RunStatus { phase: Phase::PartiallyFailed, warnings: 1, ..RunStatus::default() };
+        assert_eq!(unexplained(&warned, &[], &[]), None);
         let gone = unexplained(&RunStatus::default(), &[], &[]).unwrap().to_string();
         assert!(gone.ends_with("it was deleted before it had ended"), "{gone}");
+    }
+
+    #[test]
+    fn what_an_archive_lacks_and_what_of_it_is_no_object_is_told() {
+        let list = objects(&[("v1/ConfigMap", &["shop/a", "shop/b"]), ("v1/Secret", &["shop/c"])]);
+        let compare = |archive: &Archive| {
+            let mut report = DrillReport::default();
+            compare_archive(&list, archive, &mut report);
+            (report.objects_in_archive, report.findings)
+        };
+        let whole = Archive { objects: list.clone(), ..Archive::default() };
+        assert_eq!(compare(&whole), (3, Vec::new()));
+        let bad = Archive {
+            objects: objects(&[("v1/ConfigMap", &["shop/a", "shop/more"])]),
+            unreadable: vec!["x.json".to_owned()],
+            ..Archive::default()
+        };
+        let missing = ["v1/ConfigMap shop/b", "v1/Secret shop/c"].map(str::to_owned).to_vec();
+        let findings = vec![Finding::NotInArchive(missing), Finding::NoObjects(vec!["x.json".to_owned()])];
+        assert_eq!(compare(&bad), (2, findings));
+    }
+
+    #[test]
+    fn namespaces_are_those_of_objects_or_those_that_are_named() {
+        let namespaces = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let all = objects(&[("v1/Pod", &["shop/web", "apps/a"]), ("v1/PersistentVolume", &["pv-1"])]);
+        assert_eq!(namespaces_of(&all), namespaces(&["apps", "shop"]));
+        let named = |included: &[&str]| {
+            let run = serde_json::from_value(json!({"spec": {"includedNamespaces": included}})).unwrap();
+            named_namespaces(&KnownRun { name: String::new(), uid: String::new(), run, target: None })
+        };
+        assert_eq!(named(&["shop", "apps"]), namespaces(&["apps", "shop"]));
+        for of_all in [&["*"][..], &["shop", "app-*"], &[]] {
+            assert_eq!(named(of_all), BTreeSet::new());
+        }
     }
 }

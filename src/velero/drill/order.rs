@@ -82,3 +82,36 @@ pub(super) fn objects(
     restore.data["spec"]["resourceModifier"] = json!({"kind": "ConfigMap", "name": name});
     [rules, restore]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cluster::test_api::TestApi, velero::Run};
+
+    #[tokio::test]
+    async fn a_drill_restores_into_its_own_namespaces_by_its_own_rules() {
+        let cluster = TestApi::new().cluster("velero");
+        let backup = KnownRun { name: "nightly".to_owned(), uid: "0a1b".to_owned(), run: Run::default(), target: None };
+        let order = DrillOrder {
+            application: "velero-operator".to_owned(),
+            conductor: "velero-operator/0".to_owned(),
+            target: None,
+            backup,
+            keep: false,
+            timeout: DrillOrder::DEFAULT_TIMEOUT,
+            waits_for_pods: false,
+        };
+        let mapping = [("shop".to_owned(), "drill-shop-1".to_owned())].into();
+        let whose = Whose { application: "velero-operator", id: "1" };
+        let [rules, restore] = objects(&cluster, &order, whose, &mapping);
+        let spec = &restore.data["spec"];
+        assert_eq!(spec["backupName"], "nightly");
+        assert_eq!(spec["includedNamespaces"], json!(["shop"]));
+        assert_eq!(spec["includedResources"], json!(resources()));
+        assert_eq!(spec["namespaceMapping"], json!({"shop": "drill-shop-1"}));
+        assert_eq!(spec["includeClusterResources"], false);
+        assert_eq!(spec["resourceModifier"], json!({"kind": "ConfigMap", "name": "velero-operator-drill-1"}));
+        assert_eq!(rules.metadata.name.as_deref(), Some("velero-operator-drill-1"));
+        assert_eq!(rules.data["data"]["rules.yaml"], modifiers().to_string());
+    }
+}

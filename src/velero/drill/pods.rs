@@ -46,7 +46,9 @@ mod tests {
         };
         assert_eq!(why_not_running(&pod(&container("CrashLoopBackOff"))).as_deref(), Some("waits: CrashLoopBackOff"));
         assert_eq!(why_not_running(&pod(&container("PodInitializing"))), None);
-        let ready = json!({"conditions": [{"type": "Ready", "status": "True"}]});
-        assert!(is_ready(&pod(&ready)) && !is_ready(&pod(&unscheduled)));
+        let ready = |ready: &str, scheduled: &str| json!({"conditions": [{"type": "Ready", "status": ready}, {"type": "PodScheduled", "status": scheduled}]});
+        assert!(is_ready(&pod(&ready("True", "True"))) && !is_ready(&pod(&unscheduled)));
+        assert!(!is_ready(&pod(&ready("False", "True"))));
+        assert_eq!(why_not_running(&pod(&ready("False", "True"))), None);
     }
 }

@@ -47,7 +47,7 @@ pub(crate) enum Finding {
 }
 
 /// What a drill has shown, and what it has not looked at.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct DrillReport {
     pub backup: String,
     /// The most important first.
@@ -151,5 +151,14 @@ mod tests {
             Finding::NotReady(vec!["shop/a".to_owned(), "shop/b".to_owned()]).to_string(),
             "2 pods that were ready have not become so again: shop/a, shop/b"
         );
+    }
+
+    #[test]
+    fn what_pods_could_reach_is_told_by_its_first_word() {
+        for (network, word) in
+            [(Network::Denied, "denied: "), (Network::Open, "open: "), (Network::Unknown, "unknown: ")]
+        {
+            assert!(network.in_words().starts_with(word), "{network:?}");
+        }
     }
 }

@@ -130,20 +130,7 @@ impl Run<'_> {
     }
 
     fn empty_report(&self) -> DrillReport {
-        DrillReport {
-            backup: self.order.backup.name.clone(),
-            findings: Vec::new(),
-            objects_in_archive: 0,
-            objects_restored: 0,
-            volumes: 0,
-            bytes: 0,
-            pods_ready: None,
-            network: None,
-            unchecked: Vec::new(),
-            kept: BTreeMap::new(),
-            left_volumes: Vec::new(),
-            duration: Duration::ZERO,
-        }
+        DrillReport { backup: self.order.backup.name.clone(), ..DrillReport::default() }
     }
 
     async fn restore(

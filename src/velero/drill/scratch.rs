@@ -245,6 +245,7 @@ async fn release_volumes(cluster: &Cluster, scratch: &str) -> Result<BTreeSet<St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{cluster::test_api::TestApi, velero::names::INSTANCE};
 
     #[test]
     fn a_scratch_namespace_is_told_from_all_others() {
@@ -264,7 +265,96 @@ mod tests {
         assert_eq!((&hard["pods"], &hard["services.nodeports"]), (&json!("4"), &json!("0")));
         assert_eq!((&hard["requests.cpu"], &hard["requests.memory"]), (&json!("1500m"), &json!("1073741824")));
         // A cluster that does not say what it has is limited by pods alone.
-        let [_, quota, _] = fence("drill-shop", Share { pods: Some(4), ..Share::default() });
-        assert_eq!(quota.data["spec"]["hard"].as_object().unwrap().len(), 3);
+        let by_pods = Share { pods: Some(4), ..Share::default() };
+        for share in [by_pods, Share { processors: 1500, ..by_pods }, Share { memory: 1 << 30, ..by_pods }] {
+            let [_, quota, _] = fence("drill-shop", share);
+            assert_eq!(quota.data["spec"]["hard"].as_object().unwrap().len(), 3);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_scratch_namespace_is_labelled_restricted_and_goes_with_the_model() {
+        let cluster = TestApi::new().cluster("velero");
+        let whose = Whose { application: "velero-operator", id: "1" };
+        let object = namespace(&cluster, whose, "shop", "drill-shop-1", Some("0a1b".to_owned()));
+        let labels = object.labels();
+        for (key, value) in [
+            (INSTANCE, "velero-operator"),
+            (DRILL_OF, "velero"),
+            (NOT_BACKED_UP, "true"),
+            ("pod-security.kubernetes.io/enforce", "baseline"),
+        ] {
+            assert_eq!(labels.get(key).map(String::as_str), Some(value), "{key}");
+        }
+        assert_eq!(object.annotations()[RESTORED_FROM], "shop");
+        assert_eq!(object.owner_references()[0].uid, "0a1b");
+        assert_eq!(object.name_any(), "drill-shop-1");
+        let selected = |kept: bool| selector(&cluster, "velero-operator", kept);
+        assert!(selected(true).contains("velero-operator/drill-of=velero"), "{}", selected(true));
+        assert_eq!(selected(false), format!("{},!{KEPT}", selected(true)));
+    }
+
+    #[tokio::test]
+    async fn a_drill_takes_half_of_what_the_nodes_have() {
+        let api = TestApi::new();
+        let node = |name: &str, memory: &str| {
+            json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name},
+                "status": {"allocatable": {"cpu": "1500m", "memory": memory}}})
+        };
+        api.put_all(&[node("a", "1Gi"), node("b", "2Gi")]);
+        let of = async |pods| share(&api.cluster("velero"), pods).await.unwrap();
+        let half = Share { pods: None, processors: 1500, memory: 3 << 29 };
+        assert_eq!(of(None).await, half);
+        assert_eq!(of(Some(3)).await, Share { pods: Some(8), ..half });
+    }
+
+    #[tokio::test]
+    async fn only_volumes_that_were_made_for_the_drill_go_with_it() {
+        let api = TestApi::new();
+        let claim = |volume: &str| {
+            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+                "metadata": {"name": volume, "namespace": "drill-shop-1"}, "spec": {"volumeName": volume}})
+        };
+        let volume = |name: &str, namespace: &str, policy: &str, annotation: &str| {
+            json!({"apiVersion": "v1", "kind": "PersistentVolume",
+                "metadata": {"name": name, "annotations": {annotation: "csi.example.com"}},
+                "spec": {"claimRef": {"namespace": namespace, "name": name}, "persistentVolumeReclaimPolicy": policy}})
+        };
+        for volume in ["retained", "by-hand", "of-another", "gone"] {
+            api.put(&claim(volume));
+        }
+        api.put_all(&[
+            volume("retained", "drill-shop-1", "Retain", PROVISIONED),
+            volume("by-hand", "drill-shop-1", "Retain", "other"),
+            volume("of-another", "shop", "Retain", PROVISIONED),
+        ]);
+        let cluster = api.cluster("velero");
+        let left = release_volumes(&cluster, "drill-shop-1").await.unwrap();
+        assert_eq!(left, BTreeSet::from(["by-hand".to_owned()]));
+        let policy = async |name: &str| {
+            let volume = cluster.find(&named("v1", "PersistentVolume", name)).await.unwrap().unwrap();
+            volume.data["spec"]["persistentVolumeReclaimPolicy"].clone()
+        };
+        assert_eq!(policy("retained").await, "Delete");
+        assert_eq!((policy("by-hand").await, policy("of-another").await), (json!("Retain"), json!("Retain")));
+    }
+
+    #[tokio::test]
+    async fn only_what_is_kept_is_there_after_a_drill() {
+        let api = TestApi::new();
+        let cluster = api.cluster("velero");
+        let whose = Whose { application: "velero-operator", id: "1" };
+        let mapping = mapping(whose, ["shop"]);
+        make(&cluster, whose, &mapping, Share::default()).await.unwrap();
+        assert!(!are_gone(&cluster, "velero-operator").await.unwrap());
+        assert!(are_gone(&cluster, "another").await.unwrap());
+        let count = |kind: &str| api.names().iter().filter(|name| name.starts_with(kind)).count();
+        assert_eq!((count("NetworkPolicy "), count("ResourceQuota "), count("LimitRange ")), (1, 1, 1));
+        keep(&cluster, &mapping).await.unwrap();
+        assert!(are_gone(&cluster, "velero-operator").await.unwrap());
+        take_away(&cluster, "velero-operator", false).await.unwrap();
+        assert_eq!(count("Namespace "), 1);
+        take_away(&cluster, "velero-operator", true).await.unwrap();
+        assert_eq!(count("Namespace "), 0);
     }
 }

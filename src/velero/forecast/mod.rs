@@ -25,7 +25,7 @@ use self::{
     volumes::Volumes,
 };
 use crate::{
-    cluster::{Cluster, ClusterError, Head, Listed},
+    cluster::{Cluster, ClusterError, Listed},
     velero::{
         Velero, VeleroError,
         names::INSTANCE,
@@ -88,7 +88,7 @@ async fn forecast(cluster: &Cluster, selections: &[&Selection]) -> Result<Vec<Fo
 #[derive(Deserialize)]
 #[serde(from = "DynamicObject")]
 struct Seen {
-    head: Head,
+    name: String,
     target: [String; 3],
     selection: Selection,
     is_paused: bool,
@@ -101,16 +101,12 @@ impl From<DynamicObject> for Seen {
             target: target_of(object.labels(), object.annotations()),
             selection: Selection::of(&spec["template"]),
             is_paused: spec["paused"] == true,
-            head: Head { name: object.name_any(), ..Head::default() },
+            name: object.name_any(),
         }
     }
 }
 
-impl Listed for Seen {
-    fn head(&self) -> &Head {
-        &self.head
-    }
-}
+impl Listed for Seen {}
 
 /// Returns the Schedules of the application that make backups, each with its target and with what it selects.
 async fn schedules(
@@ -121,7 +117,7 @@ async fn schedules(
     let mut found = BTreeMap::new();
     let add = |schedule: Seen| {
         if !schedule.is_paused {
-            found.insert(schedule.head.name, (schedule.target, schedule.selection));
+            found.insert(schedule.name, (schedule.target, schedule.selection));
         }
     };
     let selector = format!("{INSTANCE}={application},{key}={value}");

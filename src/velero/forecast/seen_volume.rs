@@ -84,11 +84,7 @@ struct Size {
     storage: String,
 }
 
-impl Listed for SeenVolume {
-    fn head(&self) -> &Head {
-        &self.metadata
-    }
-}
+impl Listed for SeenVolume {}
 
 impl SeenVolume {
     /// Returns its name with its CSI driver, if it has one.
@@ -136,5 +132,53 @@ impl SeenVolume {
         } else {
             VolumeKind::Other
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn volume(spec: &Value) -> SeenVolume {
+        serde_json::from_value(json!({"metadata": {"name": "data"}, "spec": spec})).unwrap()
+    }
+
+    #[test]
+    fn of_what_disks_velero_can_make_a_snapshot_is_told_by_their_field_or_their_driver() {
+        let disk = |provider| VolumeKind::Disk { provider };
+        for (spec, kind) in [
+            (json!({"hostPath": {}}), VolumeKind::HostPath),
+            (json!({"awsElasticBlockStore": {}}), disk("aws")),
+            (json!({"csi": {"driver": "ebs.csi.aws.com"}}), disk("aws")),
+            (json!({"gcePersistentDisk": {}}), disk("gcp")),
+            (json!({"csi": {"driver": "pd.csi.storage.gke.io"}}), disk("gcp")),
+            (json!({"csi": {"driver": "gcp.csi.confidential.cloud"}}), disk("gcp")),
+            (json!({"azureDisk": {}}), disk("azure")),
+            (json!({"csi": {"driver": "disk.csi.azure.com"}}), disk("azure")),
+            (json!({"csi": {"driver": "file.csi.azure.com"}}), VolumeKind::Other),
+            (json!({"nfs": {}}), VolumeKind::Other),
+            (json!({}), VolumeKind::Other),
+        ] {
+            assert_eq!(volume(&spec).kind(), kind, "{spec}");
+        }
+    }
+
+    #[test]
+    fn policies_are_told_what_a_volume_is() {
+        let traits = volume(&json!({"nfs": {"server": "a", "path": "/b"}})).traits();
+        assert_eq!((traits.kind.as_str(), traits.nfs), ("nfs", Some(("a".to_owned(), "/b".to_owned()))));
+        let csi = json!({"csi": {"driver": "disk", "volumeAttributes": {"tier": "gold"}},
+            "capacity": {"storage": "1Gi"}, "storageClassName": "fast"});
+        let expected = VolumeTraits {
+            capacity: "1Gi".to_owned(),
+            storage_class: "fast".to_owned(),
+            kind: "csi".to_owned(),
+            csi: Some(("disk".to_owned(), [("tier".to_owned(), "gold".to_owned())].into())),
+            ..VolumeTraits::default()
+        };
+        assert_eq!(volume(&csi).traits(), expected);
+        assert_eq!(volume(&json!({"storageos": {}})).traits().kind, "storageOS");
     }
 }

@@ -42,7 +42,7 @@ impl World {
     fn put_claim(&self, namespace: &str, name: &str, app: &str) {
         self.api.put(&json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
             "metadata": {"name": name, "namespace": namespace, "labels": {"app": app}},
-            "spec": {"volumeName": name}, "status": {"phase": "Bound"}}));
+            "spec": {"volumeName": name, "accessModes": ["ReadWriteOnce"]}, "status": {"phase": "Bound"}}));
     }
 
     fn put_volume(&self, name: &str, spec: &Value) {
@@ -170,6 +170,13 @@ async fn a_snapshot_by_the_driver_holds_the_data_where_there_is_a_class_for_it()
     };
     world.api.put(&class("another"));
     assert_eq!(world.gap(&spec).await, Some(Gap::NoNodeAgent));
+    // Of a volume that has a driver Velero's own plugin makes none then.
+    world.put_volume("data", &json!({"csi": {"driver": "ebs.csi.aws.com"}}));
+    world.api.put(&json!({"apiVersion": "velero.io/v1", "kind": "VolumeSnapshotLocation",
+        "metadata": {"name": "default", "namespace": "velero"}, "spec": {"provider": "aws"}}));
+    spec["includedResources"] = json!(["pvc", "pv"]);
+    assert_eq!(world.gap(&spec).await, Some(Gap::NoNodeAgent));
+    world.put_volume("data", &json!({"csi": {"driver": "any"}}));
     world.api.put(&class("any"));
     assert_eq!(world.gap(&spec).await, None);
     // Where files are to be read there is none.
@@ -177,6 +184,13 @@ async fn a_snapshot_by_the_driver_holds_the_data_where_there_is_a_class_for_it()
     assert_eq!(world.gap(&spec).await, Some(Gap::NoNodeAgent));
     world.put_pod(&json!({}), &json!({}));
     spec["snapshotVolumes"] = json!(false);
+    assert_eq!(world.gap(&spec).await, Some(Gap::NoNodeAgent));
+    // A server that was not told to makes none.
+    spec["snapshotVolumes"] = json!(true);
+    assert_eq!(world.gap(&spec).await, None);
+    world.api.put(&json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "velero", "namespace": "velero"},
+        "spec": {"template": {"spec": {"containers": [{"args": ["server"]}]}}}}));
     assert_eq!(world.gap(&spec).await, Some(Gap::NoNodeAgent));
 }
 
@@ -189,7 +203,8 @@ async fn policies_decide_before_all_else_what_becomes_of_a_volume() {
     let follow = |action: &str| {
         let text = format!(
             "version: v1\nvolumePolicies: [{{conditions: {{capacity: '1Gi,', storageClass: [fast], \
-            volumeTypes: [csi], pvcLabels: {{app: minio}}, pvcVolumeMode: Filesystem}}, action: {{type: {action}}}}}]"
+            volumeTypes: [csi], pvcLabels: {{app: minio}}, pvcPhase: [Bound], pvcAccessModes: [ReadWriteOnce], \
+            pvcVolumeMode: Filesystem}}, action: {{type: {action}}}}}]"
         );
         world.api.put(
             &json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "policies", "namespace": "velero"},
@@ -222,7 +237,11 @@ async fn claims_are_taken_by_their_labels_or_brought_by_a_pod() {
     world.put_claim("shop", "other", "web");
     world.put_claim("elsewhere", "data", "minio");
     world.api.put(&json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "unbound", "namespace": "shop", "labels": {"app": "minio"}}, "status": {"phase": "Pending"}}));
+        "metadata": {"name": "unbound", "namespace": "shop", "labels": {"app": "minio"}},
+        "spec": {"volumeName": "to-come"}, "status": {"phase": "Pending"}}));
+    world.api.put(&json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "left-out",
+        "namespace": "shop", "labels": {"app": "minio", "velero.io/exclude-from-backup": "true"}},
+        "spec": {"volumeName": "left-out"}, "status": {"phase": "Bound"}}));
     assert_eq!(world.gap(&claims_alone()).await, Some(Gap::PodsLeftOut));
     world.put_claim("shop", "data", "not-minio");
     assert_eq!(world.forecast(&claims_alone()).await, Forecast::default());

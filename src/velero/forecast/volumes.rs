@@ -184,11 +184,7 @@ struct SeenPhase {
     phase: String,
 }
 
-impl Listed for SeenClaim {
-    fn head(&self) -> &Head {
-        &self.metadata
-    }
-}
+impl Listed for SeenClaim {}
 
 impl SeenClaim {
     /// Returns the claim, if it has a volume: another has no data.
@@ -212,8 +208,6 @@ struct SeenPod {
     spec: SeenPodSpec,
     #[serde(default)]
     status: SeenPhase,
-    #[serde(skip)]
-    head: Head,
 }
 
 #[derive(Deserialize)]
@@ -260,16 +254,12 @@ struct Mount {
     name: String,
 }
 
-impl Listed for SeenPod {
-    fn head(&self) -> &Head {
-        &self.head
-    }
-}
+impl Listed for SeenPod {}
 
 impl SeenPod {
     /// Returns the pod's uses of claims, each with the name of the claim.
     fn uses(&self) -> impl Iterator<Item = (String, Use)> {
-        let Self { metadata, spec, status, .. } = self;
+        let Self { metadata, spec, status } = self;
         let is_running =
             status.phase == "Running" && !spec.node_name.is_empty() && metadata.deletion_timestamp.is_none();
         let is_among = |annotation: &str, volume: &PodVolume| {

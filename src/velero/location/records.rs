@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 
 use crate::{
-    cluster::{Cluster, ClusterError, Head, Listed, MetadataOnly},
+    cluster::{Cluster, ClusterError, Deletable, Head, MetadataOnly},
     velero::{
         names::{LOCATION, velero_kind},
         phase::Phase,
@@ -53,7 +53,7 @@ pub(crate) async fn forget_repositories(cluster: &Cluster) -> Result<(), Cluster
     forget(cluster, "BackupRepository", |_: &MetadataOnly| true).await
 }
 
-async fn forget<T: Listed>(cluster: &Cluster, kind: &str, which: impl Fn(&T) -> bool) -> Result<(), ClusterError> {
+async fn forget<T: Deletable>(cluster: &Cluster, kind: &str, which: impl Fn(&T) -> bool) -> Result<(), ClusterError> {
     let api = cluster.here(&velero_kind("v1", kind));
     let selector = format!("velero.io/storage-location={LOCATION}");
     let forgotten = cluster.delete_where(&api, &format!("objects of kind {kind}"), &selector, which).await?;
@@ -126,6 +126,7 @@ mod tests {
                 &json!({"phase": "Failed", "completionTimestamp": "2026-01-30T00:00:00Z"}),
             ),
             backup("failed-here", LOCATION, &json!({"phase": "Failed", "completionTimestamp": "2026-01-31T10:21:00Z"})),
+            backup("failed-then", LOCATION, &json!({"phase": "Failed", "completionTimestamp": MADE})),
             backup("failed-untold", LOCATION, &status("Failed")),
             backup("running", LOCATION, &status("InProgress")),
             backup("unknown", LOCATION, &status("OfTheFuture")),
@@ -134,8 +135,15 @@ mod tests {
             repository("kopia"),
         ]);
         assert!(forget_all(&api.cluster("velero"), LIMIT).await.unwrap());
-        let kept = ["elsewhere", "failed-here", "failed-untold", "new", "running", "unknown"];
+        let kept = ["elsewhere", "failed-here", "failed-then", "failed-untold", "new", "running", "unknown"];
         assert_eq!(left(&api), kept.map(|name| format!("Backup {name}")));
+    }
+
+    #[tokio::test]
+    async fn repositories_are_forgotten_without_their_backups() {
+        let api = cluster_with(&[backup("done", LOCATION, &json!({"phase": "Completed"})), repository("kopia")]);
+        forget_repositories(&api.cluster("velero")).await.unwrap();
+        assert_eq!(left(&api), ["Backup done"]);
     }
 
     #[tokio::test]

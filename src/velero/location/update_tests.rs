@@ -292,3 +292,56 @@ async fn killed_at_any_request_the_next_run_reaches_the_same_end() {
         }
     }
 }
+
+#[tokio::test]
+async fn new_keys_of_the_same_place_replace_the_old_ones_and_have_it_validated_again() {
+    let api = cluster_with_old_bucket();
+    let cluster = api.cluster("velero");
+    let old = CredentialsSecret { file: "aws_access_key_id=old".to_owned().into(), ..credentials() };
+    let secret = apply_credentials(&cluster, &old, BTreeMap::new()).await.unwrap();
+    let version = secret.resource_version().unwrap();
+    let validated = freshness::confirmed(&bucket("old"), &validated_for(&bucket("old"), &version));
+    cluster.apply(&validated).await.unwrap();
+    let manifests = manifests(bucket("old"));
+    let due = async || due_update(&cluster, &manifests, &Holdings::default(), None).await.unwrap();
+    let DueUpdate::Now(update) = due().await else { panic!("nothing is due") };
+    let change = async || apply(&cluster, &expected(), &update, Instant::now()).await.unwrap().changed;
+    assert_eq!(change().await, ["Secret cloud-credentials", "BackupStorageLocation default"]);
+    let written = api.object("Secret", CREDENTIALS).unwrap()["data"].clone();
+    assert_eq!(written, serde_json::to_value(credentials().manifest(BTreeMap::new())).unwrap()["data"]);
+    let version = api.object("Secret", CREDENTIALS).unwrap()["metadata"]["resourceVersion"].clone();
+    let location = api.object("BackupStorageLocation", "default").unwrap();
+    let location: DynamicObject = serde_json::from_value(location).unwrap();
+    assert!(freshness::is_validated_for(&location, &validated_for(&bucket("old"), version.as_str().unwrap())));
+    assert!(matches!(due().await, DueUpdate::None));
+    assert_eq!(change().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_secret_is_adopted_where_it_is_nobodys_and_a_backup_keeps_only_the_location_as_it_is() {
+    let api = cluster_with_old_bucket();
+    api.put(&with_phase(&bucket("old"), "Available"));
+    let started = json!({"phase": "InProgress", "startTimestamp": Timestamp::now().to_string()});
+    api.put(&object("Backup", "begun", &started));
+    let mut desired = bucket("old");
+    desired.data["spec"]["config"] = json!({"region": "us-east-1"});
+    let manifests = manifests(desired);
+    let cluster = api.cluster("velero");
+    let adopts = async || {
+        let (holdings, _) = Sighting::take(&cluster, "velero-operator").await.unwrap();
+        let DueUpdate::Now(update) = due_update(&cluster, &manifests, &holdings, None).await.unwrap() else {
+            panic!("nothing is due");
+        };
+        assert!(update.locations.is_empty() && update.is_of_credentials_only());
+        update.adopts_secret
+    };
+    assert!(!adopts().await);
+    let mut secret = json!({"apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": CREDENTIALS, "namespace": "velero"}, "data": {"cloud": "b25l"}});
+    api.put(&secret);
+    assert!(adopts().await);
+    let labels = credentials().manifest(BTreeMap::new()).metadata.labels;
+    secret["metadata"]["labels"] = json!(labels);
+    api.put(&secret);
+    assert!(!adopts().await);
+}

@@ -182,6 +182,39 @@ mod tests {
         assert_eq!(due(&api).await, DueRestart::None);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_says_nothing_gets_some_time_and_no_more() {
+        let expected = Expected { server: ExpectedManifest::Any, node_agent: None, location: true };
+        let begun = Instant::now();
+        let heard = ended(&silent().cluster("velero"), &expected, begun + 10 * PATIENCE).await.unwrap();
+        assert!(heard.is_none());
+        assert!((PATIENCE..2 * PATIENCE).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_restart_is_noted_and_ends_the_pods_of_the_server() {
+        let api = silent();
+        let DueRestart::Now(due) = due(&api).await else { panic!("no restart is due") };
+        let expected = Expected { server: ExpectedManifest::Any, node_agent: None, location: true };
+        restart(&api.cluster("velero"), &expected, due).await.unwrap();
+        assert!(api.object("Pod", "velero-1").is_none());
+        let annotations = &api.object("Deployment", "velero").unwrap()["metadata"]["annotations"];
+        assert_eq!(*annotations, due.note()["metadata"]["annotations"]);
+    }
+
+    #[test]
+    fn a_validation_is_waited_for_until_the_server_has_said_something() {
+        let observed = |status: &Value| {
+            let mut location = crate::cluster::named("velero.io/v1", "BackupStorageLocation", "default");
+            location.data = json!({"status": status});
+            Observed { location: Some(location), ..Observed::of_pods(Vec::new()) }
+        };
+        let expected = Expected { server: ExpectedManifest::Any, node_agent: None, location: true };
+        assert_eq!(assess(&expected, &observed(&json!({"lastValidationTime": "2026-01-31T10:20:30Z"}))), []);
+        let troubles = assess(&expected, &observed(&json!({})));
+        assert_eq!(troubles.last(), Some(&Trouble::NotValidated { silent_from: None }));
+    }
+
     #[tokio::test]
     async fn only_a_name_that_cannot_be_found_is_told() {
         // No such name is ever given to anybody (RFC 6761).

@@ -45,7 +45,6 @@ fn message(text: &str) -> Option<String> {
     match head {
         _ if rest == "<none>" => None,
         "Velero" | "Cluster" if !rest.is_empty() => Some(rest.to_owned()),
-        "Namespaces" => None,
         "" => Some(rest.to_owned()),
         _ if rest.is_empty() => None,
         _ => Some(text.split_whitespace().collect::<Vec<_>>().join(" ")),
@@ -173,5 +172,19 @@ Backup Volumes:
             read("Resource List:\n  v1/PersistentVolumeClaim:\n    - shop/data(created)\n    - shop/logs(failed)\n");
         assert_eq!(details.claims.unwrap().len(), 2);
         assert_eq!(read("Resource List:  <backup resource list not found>\n").claims, None);
+    }
+
+    #[test]
+    fn of_namespaces_their_first_message_alone_is_told() {
+        assert_eq!(message("Namespaces:"), None);
+        assert_eq!((message("Velero:"), message("Velero:  no  store")), (None, Some("no  store".to_owned())));
+        assert_eq!(message("shop:  resource: /pods"), Some("shop: resource: /pods".to_owned()));
+    }
+
+    #[test]
+    fn no_more_errors_are_kept_than_anybody_reads() {
+        let lines: Vec<_> = (0..=ERRORS).map(|number| format!("  Velero: error {number}\n")).collect();
+        let details = read(&format!("Errors:\n{}", lines.concat()));
+        assert_eq!((details.errors.len(), details.errors[99].as_str()), (ERRORS, "error 99"));
     }
 }

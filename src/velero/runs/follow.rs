@@ -176,6 +176,31 @@ mod tests {
         assert!(seen.contains(&(Phase::Finalizing, 4)), "{seen:?}");
     }
 
+    #[test]
+    fn a_volume_that_goes_counts_no_more() {
+        let volume = |name: &str| serde_json::from_value::<DynamicObject>(volume(name, UID, "InProgress")).unwrap();
+        let mut seen = Volumes::default();
+        put(&mut seen, &Event::Apply(volume("a")));
+        put(&mut seen, &Event::InitApply(volume("b")));
+        put(&mut seen, &Event::InitDone);
+        assert_eq!(seen.count(), 2);
+        put(&mut seen, &Event::Delete(volume("a")));
+        assert_eq!(seen.count(), 1);
+        put(&mut seen, &Event::Init);
+        assert_eq!(seen.count(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_has_too_much_to_do_may_be_asked_again() {
+        let api = api();
+        let cluster = api.cluster("velero");
+        api.refuse(|_| Some(http::StatusCode::INTERNAL_SERVER_ERROR));
+        assert!(may_go_on(&cluster, RunKind::Backup, "nightly").await.is_ok());
+        api.refuse_nothing();
+        api.refuse(|_| Some(http::StatusCode::FORBIDDEN));
+        assert!(may_go_on(&cluster, RunKind::Backup, "nightly").await.is_err());
+    }
+
     #[tokio::test]
     async fn one_that_is_gone_or_another_of_its_name_is_not_waited_for() {
         let (ended, _) = follow_in(&api(), Vec::new()).await;

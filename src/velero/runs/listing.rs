@@ -1,15 +1,12 @@
 //! The newest backups of applications, among any number of them.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
-};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::{
-    cluster::{Cluster, ClusterError, Head, Listed},
+    cluster::{Cluster, ClusterError, Listed},
     velero::{
         phase::Phase,
         wanted::{
@@ -71,53 +68,20 @@ impl BackupFilter {
 
 /// Returns the newest backups.
 pub(crate) async fn newest(cluster: &Cluster, filter: &BackupFilter, limit: usize) -> Result<BackupList, ClusterError> {
-    let (mut kept, mut total) = (BinaryHeap::new(), 0);
+    let (mut kept, mut total) = (BTreeMap::new(), 0);
     let add = |backup: Seen| {
         if filter.completed_only && backup.status.phase != Phase::Completed {
             return;
         }
         total += 1;
-        kept.push(Reverse(Entry { at: backup.at(), backup }));
+        kept.insert((backup.at(), backup.metadata.name.clone()), backup);
         if kept.len() > limit {
-            kept.pop();
+            kept.pop_first();
         }
     };
     cluster.collect(&cluster.here(&backup_kind()), "the backups", &filter.selector(), add).await?;
-    // In the order of what is turned around, the newest comes first.
-    let newest = kept.into_sorted_vec().into_iter().map(|Reverse(entry)| entry.backup.listed()).collect();
+    let newest = kept.into_values().rev().map(Seen::listed).collect();
     Ok(BackupList { newest, total })
-}
-
-/// A backup with the time by which it is sorted.
-struct Entry {
-    at: Timestamp,
-    backup: Seen,
-}
-
-impl Entry {
-    fn key(&self) -> (Timestamp, &str) {
-        (self.at, &self.backup.metadata.name)
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl Eq for Entry {}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
-    }
 }
 
 /// What is read of each Backup.
@@ -126,8 +90,6 @@ struct Seen {
     metadata: SeenMetadata,
     #[serde(default)]
     status: SeenStatus,
-    #[serde(skip)]
-    head: Head,
 }
 
 #[derive(Deserialize)]
@@ -150,11 +112,7 @@ struct SeenStatus {
     completion_timestamp: Option<Timestamp>,
 }
 
-impl Listed for Seen {
-    fn head(&self) -> &Head {
-        &self.head
-    }
-}
+impl Listed for Seen {}
 
 impl Seen {
     /// Returns when it began. Where the records of a store were read by another cluster, they are newer than the backups.
@@ -163,7 +121,7 @@ impl Seen {
     }
 
     fn listed(self) -> ListedBackup {
-        let Self { metadata: SeenMetadata { name, uid, labels, annotations, .. }, status, .. } = self;
+        let Self { metadata: SeenMetadata { name, uid, labels, annotations, .. }, status } = self;
         let [application, endpoint, model] = target_of(&labels, &annotations);
         let SeenStatus { phase, start_timestamp: started, completion_timestamp: completed } = status;
         ListedBackup { uid, name, application, endpoint, model, phase, started, completed }
@@ -212,6 +170,17 @@ mod tests {
         assert_eq!(list(&api(), &ledger, 10).await, (vec!["new".into(), "old".into()], 2));
         let elsewhere = BackupFilter { model: Some("others".into()), ..ledger };
         assert_eq!(list(&api(), &elsewhere, 10).await, (vec![], 0));
+    }
+
+    #[tokio::test]
+    async fn only_completed_ones_are_listed_where_that_is_asked_for() {
+        let api = api();
+        let mut failed = backup("failed", "ledger", Some("2026-03-01T00:00:00Z"));
+        failed["status"]["phase"] = "Failed".into();
+        api.put(&failed);
+        assert_eq!(list(&api, &BackupFilter::default(), 10).await.1, 4);
+        let completed = BackupFilter { completed_only: true, ..BackupFilter::default() };
+        assert_eq!(list(&api, &completed, 10).await, (vec!["new".into(), "not-begun".into(), "old".into()], 3));
     }
 
     #[tokio::test]

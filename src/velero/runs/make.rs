@@ -7,7 +7,7 @@ use kube::{ResourceExt, api::DynamicObject};
 
 use super::run::{Run, RunKind};
 use crate::{
-    cluster::{Cluster, ClusterError, Head, Listed, MetadataOnly, named},
+    cluster::{Cluster, ClusterError, Head, MetadataOnly, named},
     velero::{
         names::LOCATION,
         wanted::{
@@ -72,7 +72,7 @@ pub(crate) async fn find(cluster: &Cluster, kind: RunKind, name: &str) -> Result
 pub(crate) async fn name_of(cluster: &Cluster, kind: RunKind, uid: &str) -> Result<Option<String>, ClusterError> {
     let mut found = None;
     let visit = |object: MetadataOnly| {
-        let Head { name, uid: Some(seen), .. } = object.head() else { return ControlFlow::Continue(()) };
+        let Head { name, uid: Some(seen), .. } = object.metadata else { return ControlFlow::Continue(()) };
         if seen == uid {
             found = Some(name.clone());
             return ControlFlow::Break(());
@@ -107,5 +107,14 @@ mod tests {
         assert_eq!(name.as_ref(), Some(&second.name));
         assert_eq!(name_of(&cluster, RunKind::Restore, "none").await.unwrap(), None);
         assert_eq!(api.object("Restore", &first.name).unwrap()["spec"]["backupName"], json!("nightly"));
+    }
+
+    #[test]
+    fn a_backup_that_names_no_location_lies_in_the_default_one() {
+        let lies = |spec: &serde_json::Value| {
+            let run = serde_json::from_value(json!({"spec": spec})).unwrap();
+            KnownRun { name: String::new(), uid: String::new(), run, target: None }.location().to_owned()
+        };
+        assert_eq!((lies(&json!({})), lies(&json!({"storageLocation": "cold"}))), ("default".into(), "cold".into()));
     }
 }

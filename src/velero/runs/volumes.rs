@@ -171,6 +171,8 @@ mod tests {
     fn a_volume_counts_once_and_as_it_is_now() {
         let seen = volumes(&[volume("a", Some("data"), "InProgress", 40), volume("a", Some("data"), "Completed", 100)]);
         assert_eq!((seen.count(), seen.completed(), seen.bytes()), (1, 1, (100, 100)));
+        let several = volumes(&[volume("a", None, "Completed", 100), volume("b", None, "Completed", 0)]);
+        assert_eq!((several.completed(), Volumes::default().completed()), (2, 0));
     }
 
     #[test]

@@ -98,3 +98,12 @@ fn a_schedule_is_known_by_its_whole_texts_and_changes_with_what_is_planned() {
     let _ = ledger.note(LedgerEvent::Schedule(Event::Apply(others)));
     assert_eq!(ledger.schedules.len(), 1);
 }
+
+#[test]
+fn who_forgets_the_newest_good_one_has_to_read_all_again_too() {
+    let (good, failed) = (backup("a", "ledger", "Completed", 2), backup("b", "ledger", "Failed", 3));
+    for gone in [good.clone(), failed.clone()] {
+        let (_, outcomes) = noted([Event::Apply(good.clone()), Event::Apply(failed.clone()), Event::Delete(gone)]);
+        assert_eq!(outcomes[2], Outcome::ReadBackupsAnew);
+    }
+}

@@ -59,3 +59,36 @@ pub(super) fn own_fields(live: &ObjectMeta) -> Option<&ManagedFieldsEntry> {
         .flatten()
         .find(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER) && entry.operation.as_deref() == Some("Apply"))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::test_api::TestApi;
+
+    #[test]
+    fn only_what_the_charm_has_applied_counts_as_its_labels() {
+        let live = |manager: &str, operation: &str| -> ObjectMeta {
+            serde_json::from_value(json!({"labels": {"ours": "a", "theirs": "b"}, "managedFields": [
+                {"manager": "juju", "operation": "Update", "time": "2026-01-31T09:00:00Z"},
+                {"manager": manager, "operation": operation, "time": "2026-01-31T10:20:30Z",
+                    "fieldsV1": {"f:metadata": {"f:labels": {"f:ours": {}}}}}]}))
+            .unwrap()
+        };
+        let applied = live(FIELD_MANAGER, "Apply");
+        assert_eq!(labelled_since(&applied), Some("2026-01-31T10:20:30Z".parse().unwrap()));
+        assert_eq!(own_labels(&applied), Labels::from([("ours".to_owned(), "a".to_owned())]));
+        for others in [live(FIELD_MANAGER, "Update"), live("another", "Apply")] {
+            assert_eq!((labelled_since(&others), own_labels(&others)), (None, Labels::new()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cluster_is_told_from_others_by_the_namespace_of_kubernetes_itself() {
+        let api = TestApi::new();
+        assert_eq!(cluster_uid(&api.cluster("velero")).await.unwrap(), None);
+        api.put(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system", "uid": "0a1b"}}));
+        assert_eq!(cluster_uid(&api.cluster("velero")).await.unwrap().as_deref(), Some("0a1b"));
+    }
+}

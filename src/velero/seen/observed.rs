@@ -143,3 +143,34 @@ pub(crate) fn is_probed(agent: &DaemonSet) -> bool {
     let pod = agent.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     pod.is_some_and(|pod| pod.containers.iter().all(|container| container.readiness_probe.is_some()))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::test_api::TestApi;
+
+    #[tokio::test]
+    async fn nodes_that_no_cloud_calls_anything_are_left_out() {
+        let api = TestApi::new();
+        api.put_all(&[
+            json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}, "spec": {}}),
+            json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "b"}, "spec": {"providerID": "azure:///x"}}),
+        ]);
+        assert_eq!(provider_ids(&api.cluster("velero")).await.unwrap(), ["azure:///x"]);
+    }
+
+    #[test]
+    fn a_daemon_set_runs_everywhere_when_its_latest_pods_are_available_on_all_nodes() {
+        let runs = |generation: i64, wanted: i32, updated: i32, available: i32| {
+            let status = json!({"observedGeneration": 2, "desiredNumberScheduled": wanted, "currentNumberScheduled": wanted,
+                "updatedNumberScheduled": updated, "numberAvailable": available, "numberReady": available, "numberMisscheduled": 0});
+            let agent = json!({"metadata": {"generation": generation}, "status": status});
+            runs_everywhere(&serde_json::from_value(agent).unwrap())
+        };
+        assert!(runs(2, 3, 3, 3));
+        assert!(!runs(3, 3, 3, 3) && !runs(2, 0, 0, 0) && !runs(2, 3, 2, 3) && !runs(2, 3, 3, 2));
+        assert!(!runs_everywhere(&DaemonSet::default()));
+    }
+}

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize;
 
 use crate::{
-    cluster::{Cluster, ClusterError, Head, Listed},
+    cluster::{Cluster, ClusterError, Deletable, Head, Listed},
     velero::{
         names::{SERVER, velero_kind},
         phase::Phase,
@@ -135,7 +135,9 @@ pub(crate) struct RunStatus {
     pub(crate) completion_timestamp: Option<Timestamp>,
 }
 
-impl Listed for Run {
+impl Listed for Run {}
+
+impl Deletable for Run {
     fn head(&self) -> &Head {
         &self.metadata
     }
@@ -183,11 +185,7 @@ struct DeletionStatus {
     phase: String,
 }
 
-impl Listed for Deletion {
-    fn head(&self) -> &Head {
-        &self.metadata
-    }
-}
+impl Listed for Deletion {}
 
 impl Deletion {
     /// A backup has the phase `Deleting` while it is being deleted, and for ever where that has failed: only the request tells.

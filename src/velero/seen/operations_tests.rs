@@ -149,3 +149,20 @@ fn a_message_says_how_to_let_go_of_what_takes_long() {
     );
     assert_eq!(holds("2026-01-31T10:51:00Z"), holds("2026-01-31T17:51:00Z"));
 }
+
+#[test]
+fn an_operation_is_alive_until_its_last_moment_and_long_only_after_a_while() {
+    let now = Timestamp::now();
+    let since = now - LONG;
+    let operation = |until: Timestamp| Operation {
+        name: "backup nightly".to_owned(),
+        object: "backup.velero.io/nightly".to_owned(),
+        needs_this_server: false,
+        since: Some(since),
+        until: Some(until),
+    };
+    let second = jiff::SignedDuration::from_secs(1);
+    assert!(operation(now).is_alive(now, ServerRun::None) && !operation(now - second).is_alive(now, ServerRun::None));
+    assert!(!operation(now).holds("to wait", now).contains("in progress since"));
+    assert!(operation(now).holds("to wait", now + second).contains("in progress since"));
+}

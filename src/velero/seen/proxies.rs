@@ -79,6 +79,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cluster::test_api::TestApi;
 
     #[test]
     fn the_proxies_of_a_server_are_those_that_it_was_given() {
@@ -93,5 +94,22 @@ mod tests {
         let read = of(&secret, Some(&server)).unwrap();
         assert_eq!((data(&read), read.plain_variable()), (data(&before), before.plain_variable()));
         assert!(of(&Secret::default(), Some(&server)).is_none());
+    }
+
+    #[tokio::test]
+    async fn the_proxies_of_another_applications_server_are_nobodys() {
+        let given = SecretString::from("http://proxy.internal:3128");
+        let proxies = Proxies::read(Given { http: None, https: Some(&given), exceptions: "", api_server: "" });
+        let proxies = proxies.unwrap().unwrap();
+        let api = TestApi::new();
+        let cluster = api.cluster("velero");
+        assert!(of_server(&cluster, "ours").await.unwrap().is_none());
+        api.put(&json!({"apiVersion": "v1", "kind": "Secret", "data": data(&proxies),
+            "metadata": {"name": proxies_secret("ours"), "namespace": "velero", "labels": {INSTANCE: "another"}}}));
+        assert!(of_server(&cluster, "ours").await.unwrap().is_none());
+        api.put(&json!({"apiVersion": "v1", "kind": "Secret", "data": data(&proxies),
+            "metadata": {"name": proxies_secret("ours"), "namespace": "velero", "labels": {INSTANCE: "ours"}}}));
+        let read = of_server(&cluster, "ours").await.unwrap().unwrap();
+        assert_eq!(data(&read), data(&proxies));
     }
 }

@@ -77,3 +77,29 @@ impl<Spec: Default, Status: Default> Resource for Reduced<Spec, Status> {
         &mut self.metadata
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kube::api::{DynamicObject, GroupVersionKind};
+
+    use super::*;
+
+    type Run = ReducedRun;
+
+    #[test]
+    fn an_object_is_found_where_its_whole_kind_is() {
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("velero.io", "v1", "Backup"));
+        let told = |tell: [fn(&ApiResource) -> Cow<'_, str>; 5]| tell.map(|tell| tell(&kind).into_owned());
+        assert_eq!(
+            told([Run::kind, Run::group, Run::version, Run::api_version, Run::plural]),
+            told([
+                DynamicObject::kind,
+                DynamicObject::group,
+                DynamicObject::version,
+                DynamicObject::api_version,
+                DynamicObject::plural
+            ])
+        );
+        assert_eq!(Run::url_path(&kind, Some("velero")), "/apis/velero.io/v1/namespaces/velero/backups");
+    }
+}

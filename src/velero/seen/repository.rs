@@ -82,7 +82,6 @@ async fn any<T: Listed>(cluster: &Cluster, kind: &str, wanted: impl Fn(&T) -> bo
 /// What is read of a `BackupRepository`.
 #[derive(Deserialize)]
 struct Repository {
-    metadata: Head,
     #[serde(default)]
     status: RepositoryStatus,
 }
@@ -114,17 +113,9 @@ struct TransferStatus {
     start_timestamp: Option<Timestamp>,
 }
 
-impl Listed for Repository {
-    fn head(&self) -> &Head {
-        &self.metadata
-    }
-}
+impl Listed for Repository {}
 
-impl Listed for Transfer {
-    fn head(&self) -> &Head {
-        &self.metadata
-    }
-}
+impl Listed for Transfer {}
 
 impl LivePassword {
     /// Whether this is the password.

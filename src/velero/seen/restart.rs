@@ -75,6 +75,8 @@ mod tests {
     #[test]
     fn a_server_that_was_there_before_a_change_is_restarted_once_for_it() {
         assert_eq!(due(0, "2026-01-31T10:19:59Z", "2026-01-31T10:20:30Z"), Some(1));
+        // One that started in that very moment has known nothing else.
+        assert_eq!(due(0, CHANGE, "2026-01-31T10:20:30Z"), None);
         // By the clock of another node the new server is an old one.
         assert_eq!(due(1, "2026-01-31T10:19:59Z", "2026-01-31T10:20:30Z"), None);
     }

@@ -170,6 +170,8 @@ mod tests {
         assert_eq!(known("velero/velero:nightly", None), None);
         assert_eq!(known("velero/velero:nightly", Some("v1.18.1")).as_deref(), Some("1.18.1"));
         assert_eq!(known("velero/velero:nightly", Some("main")).as_deref(), Some("main"));
+        assert_eq!(ServerVersion::told("v1.18.1").release().map(ToString::to_string).as_deref(), Some("1.18.1"));
+        assert_eq!(ServerVersion::told("main").release(), None);
     }
 
     #[test]

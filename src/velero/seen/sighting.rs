@@ -116,3 +116,46 @@ impl Sighting {
         Some(Observed { at: self.at, server, node_agent, location, ..Observed::of_pods(self.pods.clone()) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        cluster::test_api::TestApi,
+        velero::{
+            fixtures::{APPLICATION, own},
+            seen::expected::ExpectedManifest,
+        },
+    };
+
+    #[tokio::test]
+    async fn what_was_seen_suffices_unless_the_node_agent_does_not_run_everywhere() {
+        let api = TestApi::new();
+        let agent = |available: u32| {
+            let mut agent = own("apps/v1", "DaemonSet", NODE_AGENT);
+            agent["spec"] = json!({"selector": {}, "template": {}});
+            agent["status"] = json!({"observedGeneration": 1, "desiredNumberScheduled": 2, "currentNumberScheduled": 2,
+                "updatedNumberScheduled": 2, "numberReady": 2, "numberAvailable": available, "numberMisscheduled": 0});
+            agent["metadata"]["generation"] = json!(1);
+            agent
+        };
+        let suffices = async |agent: serde_json::Value, is_expected: bool| {
+            api.put(&agent);
+            let (holdings, sighting) = Sighting::take(&api.cluster("velero"), APPLICATION).await.unwrap();
+            let node_agent = is_expected.then_some(ExpectedManifest::Any);
+            let expected = Expected { server: ExpectedManifest::Any, node_agent, location: true };
+            sighting.observed(&holdings, &expected).map(|observed| observed.node_agent.is_some())
+        };
+        assert_eq!(suffices(agent(2), true).await, Some(true));
+        assert_eq!(suffices(agent(1), true).await, None);
+        assert_eq!(suffices(agent(1), false).await, Some(false));
+    }
+
+    #[test]
+    fn credentials_do_not_print_themselves() {
+        let secret = serde_json::from_value(json!({"data": {"creds": "b25l"}})).unwrap();
+        assert_eq!(format!("{:?}", LiveCredentials(Some(secret))), "LiveCredentials { .. }");
+    }
+}

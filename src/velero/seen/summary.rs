@@ -74,6 +74,9 @@ mod tests {
         let parse = |status| json!({"metadata": {}, "status": status});
         let pod = json!({"metadata": {"name": "velero-1", "labels": {"deploy": "velero"}},
             "spec": {"containers": [{"name": "velero", "image": "velero/velero:v1.18.3"}]}});
+        let unavailable = serde_json::from_value(parse(json!({"availableReplicas": 0}))).unwrap();
+        let unavailable = Observed { server: unavailable, ..Observed::of_pods(Vec::new()) };
+        assert!(!Summary::of(&unavailable).server_available);
         let observed = Observed {
             server: serde_json::from_value(parse(json!({"availableReplicas": 1}))).unwrap(),
             node_agent: serde_json::from_value(parse(json!({"desiredNumberScheduled": 3, "numberReady": 2,

@@ -165,3 +165,20 @@ async fn watches_that_begin_again_and_again_do_not_stand_for_one_that_never_bega
     let begun = |request: &&String| request.contains("/deployments?") && !request.contains("watch=true");
     assert!(api.requests().iter().filter(begun).count() > 2);
 }
+
+#[test]
+fn what_has_turned_already_is_not_waited_for() {
+    let now = Timestamp::now();
+    let at = |seconds: i64| Trouble::NotValidated { silent_from: Some(now + jiff::SignedDuration::from_secs(seconds)) };
+    assert_eq!(next_turn(&[at(-1), at(0)], now), None);
+    assert_eq!(next_turn(&[at(0), at(20), at(10)], now), Some(Duration::from_secs(10)));
+}
+
+#[test]
+fn a_refusal_ends_only_watches_that_are_to_end_by_one() {
+    let refused = || watches(vec![vec![Change::Refused, Change::Begun(0)]]);
+    assert_eq!(refused().whole().now_or_never(), Some(Some(())));
+    let mut ending = refused();
+    ending.end_when_refused = true;
+    assert_eq!(ending.whole().now_or_never(), Some(None));
+}

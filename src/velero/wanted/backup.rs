@@ -83,6 +83,7 @@ mod tests {
             assert_eq!(schedule.annotations()[key], *text);
         }
         assert_eq!(backup.annotations()["velero-operator/endpoint"], target.endpoint);
+        assert_eq!(backup.namespace().as_deref(), Some("backups"));
     }
 
     #[test]

@@ -109,8 +109,9 @@ mod tests {
     #[test]
     fn secrets_are_named_with_commas_between() {
         assert_eq!(pull_secrets(" b.c ,a, b.c,"), Ok(vec!["a".to_owned(), "b.c".to_owned()]));
+        assert_eq!(pull_secrets("a-1"), Ok(vec!["a-1".to_owned()]));
         assert_eq!(pull_secrets(" "), Ok(Vec::new()));
-        for text in ["A", "a b", "a/b", "-a", "a..b", "a;b", &"a".repeat(254)] {
+        for text in ["A", "a b", "a/b", "-a", "a-", "a..b", "a;b", &"a".repeat(254)] {
             assert_eq!(pull_secrets(text), Err(format!("{text:?} is no name of a Secret")));
         }
     }

@@ -187,3 +187,17 @@ fn credentials_are_in_the_secret_and_in_nothing_that_prints() {
     }
     assert!(to_yaml(&manifests).unwrap().contains("the credentials are left out here"));
 }
+
+#[test]
+fn the_copy_of_what_was_adopted_is_nobodys() {
+    let secret = CredentialsSecret {
+        application: "ours".to_owned(),
+        namespace: "velero".to_owned(),
+        file: SecretString::from(MARKED),
+    };
+    let kept = BTreeMap::from([("cloud".to_owned(), ByteString(b"one".to_vec()))]);
+    let copy = secret.copy_of(kept.clone());
+    assert_eq!(copy.metadata.name.as_deref(), Some("cloud-credentials-adopted"));
+    assert_eq!((copy.metadata.namespace.as_deref(), &copy.metadata.labels), (Some("velero"), &None));
+    assert_eq!((copy.type_.as_deref(), copy.data), (Some("Opaque"), Some(kept)));
+}

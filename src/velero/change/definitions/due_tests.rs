@@ -204,3 +204,27 @@ fn a_definition_that_allows_any_value_is_more_than_one_that_names_them() {
     any.data.pointer_mut(phase).unwrap().as_object_mut().unwrap().remove("enum");
     assert_eq!(standing(&written_by("kubectl", any), &ours("backups")), Standing::Newer);
 }
+
+#[test]
+fn the_charm_has_the_versions_where_it_has_applied_them_itself() {
+    let with = |manager: &str, operation: &str, fields: Value| {
+        let mut head = DynamicObject { data: json!({}), ..ours("backups") };
+        let entry = json!({"manager": manager, "operation": operation, "fieldsV1": fields});
+        head.metadata.managed_fields = serde_json::from_value(json!([entry])).unwrap();
+        has_the_charms_versions(&head)
+    };
+    let versions = || json!({"f:spec": {"f:versions": {}}});
+    assert!(with(FIELD_MANAGER, "Apply", versions()));
+    assert!(!with("another", "Apply", versions()));
+    assert!(!with(FIELD_MANAGER, "Update", versions()));
+    assert!(!with(FIELD_MANAGER, "Apply", json!({"f:metadata": {}})));
+}
+
+#[test]
+fn a_schema_that_says_nothing_of_its_items_is_no_more_than_one_that_does() {
+    let mut vague = ours("backups");
+    let hooks = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/hooks";
+    vague.data.pointer_mut(hooks).unwrap().as_object_mut().unwrap().remove("items");
+    assert_eq!(more(&vague, &ours("backups")), BTreeSet::new());
+    assert_eq!(more(&ours("backups"), &vague), BTreeSet::new());
+}

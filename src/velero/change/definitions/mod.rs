@@ -152,3 +152,85 @@ fn is_established(definition: &DynamicObject) -> bool {
         .flatten()
         .any(|condition| condition["type"] == "Established" && condition["status"] == "True")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        cluster::{named, test_api::TestApi},
+        velero::names::VERSION_ANNOTATION,
+    };
+
+    fn definition() -> DynamicObject {
+        named("apiextensions.k8s.io/v1", "CustomResourceDefinition", "backups.velero.io")
+    }
+
+    #[test]
+    fn one_that_is_deleted_for_long_is_stuck() {
+        let since = |age: Option<Duration>| {
+            let mut live = definition();
+            let since = age.map(|age| json!((Timestamp::now() - age).to_string()));
+            live.metadata.deletion_timestamp = serde_json::from_value(json!(since)).unwrap();
+            [live]
+        };
+        assert!(is_stuck(&since(Some(TERMINATION)), "backups.velero.io"));
+        assert!(!is_stuck(&since(Some(TERMINATION)), "restores.velero.io"));
+        assert!(!is_stuck(&since(Some(TERMINATION / 2)), "backups.velero.io"));
+        assert!(!is_stuck(&since(None), "backups.velero.io"));
+    }
+
+    #[test]
+    fn one_is_established_when_the_cluster_says_so() {
+        for (kind, status, established) in
+            [("Established", "True", true), ("Established", "False", false), ("NamesAccepted", "True", false)]
+        {
+            let mut live = definition();
+            live.data = json!({"status": {"conditions": [{"type": kind, "status": status}]}});
+            assert_eq!(is_established(&live), established, "{kind} {status}");
+        }
+        assert!(!is_established(&definition()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_being_deleted_is_waited_for_and_not_without_end() {
+        let api = TestApi::new();
+        let cluster = api.cluster("velero");
+        assert!(is_gone(&cluster, "backups.velero.io").await.unwrap());
+        api.define("v1", "Backup");
+        assert!(!is_gone(&cluster, "backups.velero.io").await.unwrap());
+        api.refuse(|_| Some(http::StatusCode::FORBIDDEN));
+        assert!(!is_gone(&cluster, "backups.velero.io").await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_are_established_meanwhile_are_not_waited_for() {
+        let api = TestApi::new();
+        let put = |name: &str, status: &str| {
+            api.put(&json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "metadata": {"name": name, "labels": {"component": "velero"}},
+                "status": {"conditions": [{"type": "Established", "status": status}]}}));
+        };
+        put("backups.velero.io", "True");
+        put("restores.velero.io", "False");
+        let mut pending = BTreeSet::from(["backups.velero.io", "restores.velero.io"].map(str::to_owned));
+        establish(&api.cluster("velero"), &mut pending).await;
+        assert_eq!(pending, BTreeSet::from(["restores.velero.io".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn the_newest_definition_tells_the_release_also_without_the_label() {
+        let of_release = |name: &str, version: &str| {
+            let mut live = named("apiextensions.k8s.io/v1", "CustomResourceDefinition", name);
+            live.annotations_mut().insert(VERSION_ANNOTATION.to_owned(), version.to_owned());
+            live
+        };
+        let (older, newer) = (of_release("backups.velero.io", "1.17.0"), of_release("restores.velero.io", "1.18.3"));
+        let api = TestApi::new();
+        api.put_all(&[serde_json::to_value(&older).unwrap(), serde_json::to_value(&newer).unwrap()]);
+        let desired = [older.clone(), newer];
+        let found = release(&api.cluster("velero"), &desired, &[older]).await.unwrap();
+        assert_eq!(found.map(|version| version.to_string()).as_deref(), Some("1.18.3"));
+    }
+}

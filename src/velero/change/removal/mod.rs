@@ -114,11 +114,7 @@ struct KindVersion {
     storage: bool,
 }
 
-impl Listed for Definition {
-    fn head(&self) -> &Head {
-        &self.metadata
-    }
-}
+impl Listed for Definition {}
 
 impl Definition {
     fn stored_kind(&self) -> Option<TypeMeta> {

@@ -4,7 +4,7 @@ use serde_json::Value;
 use super::*;
 use crate::{
     cluster::test_api::{TestApi, Verb},
-    velero::names::{CREDENTIALS_KEY, INSTANCE, KEPT_KEYS},
+    velero::names::{CREDENTIALS_KEY, INSTANCE, KEPT_KEYS, REPOSITORY_KEY},
 };
 
 const OURS: &str = "velero-operator";
@@ -275,8 +275,11 @@ async fn restores_go_while_the_server_runs_and_secrets_before_what_is_many() {
 #[tokio::test(start_paused = true)]
 async fn a_finalizer_that_nobody_takes_off_is_taken_off() {
     let api = installed(OURS);
+    let begun = tokio::time::Instant::now();
     assert_eq!(remove_from(&api).await, Removal::default());
     assert_eq!(api.names(), ["Namespace velero"]);
+    // The server had the time to do it.
+    assert!(begun.elapsed() >= FINALIZERS_PATIENCE, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -388,4 +391,76 @@ async fn a_namespace_full_of_backups_takes_a_request_for_each_page() {
     assert_eq!(remove_from(&api).await, Removal::default());
     let requests = api.requests().len();
     assert!(requests < 100, "{requests} requests");
+}
+
+#[tokio::test(start_paused = true)]
+async fn finalizers_of_what_stays_are_left_on() {
+    let api = installed(OURS);
+    let held = |name: &str, application: &str| {
+        let mut metadata = of(application);
+        metadata["finalizers"] = json!(["example.com/held"]);
+        object("velero.io/v1", "Schedule", name, metadata)
+    };
+    let mut owned = json!({"finalizers": ["example.com/held"]});
+    owned["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "Any", "name": "any", "uid": "any"}]);
+    api.put_all(&[held("ours", OURS), held("theirs", "another"), object("velero.io/v1", "Restore", "owned", owned)]);
+    remove_from(&api).await;
+    let owned = api.object("Restore", "owned").unwrap();
+    assert_eq!(
+        (&owned["metadata"]["deletionTimestamp"], owned["metadata"]["finalizers"].is_array()),
+        (&Value::Null, true)
+    );
+    assert!(api.object("Schedule", "ours").is_none());
+    let theirs = api.object("Schedule", "theirs").unwrap();
+    assert_eq!(theirs["metadata"]["finalizers"], json!(["example.com/held"]));
+}
+
+#[tokio::test]
+async fn bindings_of_other_names_go_where_they_say_whose_they_are() {
+    let api = installed(OURS);
+    api.finishes("Restore");
+    let binding = |name: &str, metadata: Value, subject: Value| {
+        let mut binding = object("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", name, metadata);
+        binding["subjects"] = json!([{"kind": "ServiceAccount", "namespace": "velero", "name": SERVER}, subject]);
+        binding
+    };
+    let server = || json!({"kind": "ServiceAccount", "namespace": "velero", "name": SERVER});
+    let mut owned = of(OURS);
+    owned["ownerReferences"] = json!([{"apiVersion": "v1", "kind": "Any", "name": "any", "uid": "any"}]);
+    let elsewhere = json!({"kind": "ServiceAccount", "namespace": "elsewhere", "name": SERVER});
+    let another = json!({"kind": "ServiceAccount", "namespace": "velero", "name": "another"});
+    api.put_all(&[
+        binding("ours", of(OURS), server()),
+        binding("owned", owned, server()),
+        binding("theirs", of("another"), server()),
+        binding("elsewhere-too", of(OURS), elsewhere),
+        binding("of-another-too", of(OURS), another),
+    ]);
+    assert_eq!(remove_from(&api).await, Removal::default());
+    let stays = ["elsewhere-too", "of-another-too", "owned", "theirs"];
+    let mut left = api.names();
+    left.retain(|name| name.starts_with("ClusterRoleBinding"));
+    assert_eq!(left, stays.map(|name| format!("ClusterRoleBinding {name}")));
+}
+
+#[tokio::test]
+async fn only_the_password_that_everybody_knows_goes() {
+    let secret = |password: &str, application: &str| {
+        let mut secret = object("v1", "Secret", REPOSITORY_SECRET, of(application));
+        let data = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, password);
+        secret["data"] = json!({REPOSITORY_KEY: data});
+        secret
+    };
+    for (password, owner, stays, is_released) in
+        [("static-passw0rd", OURS, false, false), ("mine", OURS, true, true), ("mine", "another", true, false)]
+    {
+        let api = installed(OURS);
+        api.finishes("Restore");
+        api.put(&secret(password, owner));
+        assert_eq!(remove_from(&api).await, Removal::default());
+        let left = api.object("Secret", REPOSITORY_SECRET);
+        assert_eq!(left.is_some(), stays, "{password} of {owner}");
+        let owner = left.map(|left| left["metadata"]["labels"][INSTANCE].clone());
+        assert_eq!(owner.is_some_and(|owner| owner.is_null()), is_released, "{password}");
+    }
 }

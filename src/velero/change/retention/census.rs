@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::{
     backups::{PastBackup, Standing},
-    cluster::{Cluster, ClusterError, Head, Listed},
+    cluster::{Cluster, ClusterError, Listed},
     velero::{
         change::schedules::{Live, is_own},
         names::{LOCATION, SPEC},
@@ -50,14 +50,12 @@ struct Schedules {
 
 /// What is read of each Backup.
 #[derive(Deserialize)]
-struct Seen {
+pub(super) struct Seen {
     metadata: SeenMetadata,
     #[serde(default)]
     spec: SeenSpec,
     #[serde(default)]
     status: SeenStatus,
-    #[serde(skip)]
-    head: Head,
 }
 
 #[derive(Deserialize)]
@@ -87,17 +85,13 @@ struct SeenStatus {
     completion_timestamp: Option<Timestamp>,
 }
 
-impl Listed for Seen {
-    fn head(&self) -> &Head {
-        &self.head
-    }
-}
+impl Listed for Seen {}
 
 impl Census {
     /// Reads the backups of an application's Schedules: none of them as a whole.
     pub(super) async fn take(cluster: &Cluster, application: &str) -> Result<Self, ClusterError> {
         let mut schedules = Schedules::default();
-        let add = |Live { object, .. }: Live| {
+        let add = |Live { object }: Live| {
             let names = if is_own(&object, application) { &mut schedules.own } else { &mut schedules.others };
             names.extend(object.metadata.name);
         };
@@ -151,7 +145,7 @@ impl Seen {
 
     /// Whether Velero has made it here, and not read of it in a store in which others may write, too: what it reads of has ended before it
     /// is known here. Times are whole seconds.
-    fn was_made_here(&self) -> bool {
+    pub(super) fn was_made_here(&self) -> bool {
         let SeenStatus { phase, start_timestamp, completion_timestamp } = &self.status;
         let known = self.metadata.creation_timestamp;
         match (known, start_timestamp, completion_timestamp) {
@@ -162,7 +156,7 @@ impl Seen {
         }
     }
 
-    fn standing(&self) -> Standing {
+    pub(super) fn standing(&self) -> Standing {
         match self.status.phase {
             Phase::Completed => Standing::Good,
             Phase::PartiallyFailed => Standing::Partial,
@@ -172,7 +166,7 @@ impl Seen {
         }
     }
 
-    fn counted(self) -> Counted {
+    pub(super) fn counted(self) -> Counted {
         let standing = self.standing();
         let schedule = self.schedule().to_owned();
         let at = self.status.start_timestamp.or(self.metadata.creation_timestamp).unwrap_or_default();

@@ -68,7 +68,6 @@ struct DeletionStatus {
 /// What is read of a Restore.
 #[derive(Deserialize)]
 struct Restore {
-    metadata: Head,
     #[serde(default)]
     spec: OfBackup,
     #[serde(default)]
@@ -88,17 +87,9 @@ struct RestoreStatus {
     phase: Phase,
 }
 
-impl Listed for Deletion {
-    fn head(&self) -> &Head {
-        &self.metadata
-    }
-}
+impl Listed for Deletion {}
 
-impl Listed for Restore {
-    fn head(&self) -> &Head {
-        &self.metadata
-    }
-}
+impl Listed for Restore {}
 
 impl Requests {
     /// Reads the requests, whosever they are.

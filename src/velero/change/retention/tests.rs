@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    backups::{BackupSpec, Cron, ScheduledBackup, SpecId, Target},
+    backups::{BackupSpec, Cron, ScheduledBackup, SpecId, Standing, Target},
     cluster::test_api::TestApi,
     velero::{fixtures::APPLICATION, names::MANAGED_BY, wanted::schedule::ScheduleSettings},
 };
@@ -252,4 +252,65 @@ async fn killed_at_any_request_the_next_run_asks_for_the_same() {
             return;
         }
     }
+}
+
+/// What is read of a backup with a status, which is known here since an hour.
+fn seen(status: &Value) -> census::Seen {
+    serde_json::from_value(json!({"metadata": {"name": "nightly", "uid": "0a1b",
+        "creationTimestamp": "2026-01-31T11:00:00Z"}, "status": status}))
+    .unwrap()
+}
+
+#[test]
+fn a_backup_was_made_here_unless_it_had_ended_before_it_was_known() {
+    let (before, then, after) = ("2026-01-31T10:59:59Z", "2026-01-31T11:00:00Z", "2026-01-31T11:00:01Z");
+    for (status, is_ours) in [
+        (json!({"phase": "Completed", "startTimestamp": then, "completionTimestamp": after}), true),
+        (json!({"phase": "Completed", "startTimestamp": then, "completionTimestamp": then}), true),
+        (json!({"phase": "Completed", "startTimestamp": before, "completionTimestamp": after}), true),
+        (json!({"phase": "Completed", "startTimestamp": before, "completionTimestamp": then}), false),
+        (json!({"phase": "Completed", "startTimestamp": before, "completionTimestamp": before}), false),
+        (json!({"phase": "Completed"}), false),
+        (json!({"phase": "FailedValidation"}), true),
+        (json!({"phase": "New"}), true),
+    ] {
+        assert_eq!(seen(&status).was_made_here(), is_ours, "{status}");
+    }
+}
+
+#[test]
+fn each_end_has_its_standing() {
+    for (phase, standing) in [
+        ("Completed", Standing::Good),
+        ("PartiallyFailed", Standing::Partial),
+        ("Failed", Standing::Failed),
+        ("FailedValidation", Standing::Failed),
+        ("Deleting", Standing::Deleting),
+        ("InProgress", Standing::Underway),
+    ] {
+        assert_eq!(seen(&json!({"phase": phase})).standing(), standing, "{phase}");
+    }
+}
+
+#[tokio::test]
+async fn of_several_requests_the_one_that_is_pending_counts() {
+    let (api, _) = api();
+    let request = |name: &str, status: &Value| {
+        json!({"apiVersion": "velero.io/v1", "kind": "DeleteBackupRequest",
+            "metadata": {"name": name, "namespace": NAMESPACE, "labels": {"velero.io/backup-uid": "0a1b"}},
+            "spec": {"backupName": "nightly"}, "status": status})
+    };
+    let failed = json!({"phase": "Processed", "errors": ["no rights"]});
+    let asked = async || {
+        let requests = requests::Requests::read(&api.cluster(NAMESPACE)).await.unwrap();
+        requests.of(&seen(&json!({"phase": "Completed"})).counted()).cloned()
+    };
+    assert_eq!(asked().await, None);
+    api.put(&request("a", &failed));
+    assert_eq!(asked().await, Some(requests::Asked::Failed { why: "no rights".to_owned() }));
+    api.put(&request("b", &json!({"phase": "InProgress"})));
+    assert_eq!(asked().await, Some(requests::Asked::Pending));
+    // Without errors it is not known yet what became of it.
+    api.put(&request("b", &json!({"phase": "Processed"})));
+    assert_eq!(asked().await, Some(requests::Asked::Pending));
 }

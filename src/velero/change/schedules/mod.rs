@@ -15,7 +15,7 @@ use self::matching::{Match, Origin, match_up, origin};
 use super::policies::{self, PoliciesState};
 use crate::{
     backups::{BackupPlan, PolicyPlan, SchedulePlan},
-    cluster::{Cluster, ClusterError, Head, Listed, describe, differs},
+    cluster::{Cluster, ClusterError, Listed, describe, differs},
     error_chain::ErrorChain,
     status::Status,
     velero::{
@@ -44,22 +44,17 @@ pub(crate) struct SchedulesApplied {
 #[derive(Deserialize)]
 #[serde(from = "DynamicObject")]
 pub(super) struct Live {
-    head: Head,
     pub(super) object: DynamicObject,
 }
 
 impl From<DynamicObject> for Live {
     fn from(mut object: DynamicObject) -> Self {
         object.types = Some(schedule_kind());
-        Self { head: Head { name: object.name_any(), ..Head::default() }, object }
+        Self { object }
     }
 }
 
-impl Listed for Live {
-    fn head(&self) -> &Head {
-        &self.head
-    }
-}
+impl Listed for Live {}
 
 /// A write that is due.
 enum Write<'a> {
@@ -82,7 +77,7 @@ pub(crate) async fn apply(
     let application = &installation.application;
     let (mut live, mut names) = (Vec::new(), BTreeSet::new());
     let add = |schedule: Live| {
-        names.insert(schedule.head.name);
+        names.insert(schedule.object.name_any());
         let is_going = schedule.object.metadata.deletion_timestamp.is_some();
         if !is_going && origin(&schedule.object, application) != Origin::Others {
             live.push(schedule.object);

@@ -314,8 +314,11 @@ async fn those_of_others_are_left_alone_whatever_they_are_called() {
     let (taken, _) = only(&api);
     apply_to(&api, &BackupPlan::default()).await;
     let mut labels = of_python_charm("any", "ledger", "velero")["metadata"]["labels"].clone();
+    let (mut managed, mut of_instance) = (labels.clone(), labels.clone());
     labels[INSTANCE] = json!("another");
     labels[MANAGED_BY.0] = json!(MANAGED_BY.1);
+    managed[MANAGED_BY.0] = json!(MANAGED_BY.1);
+    of_instance[INSTANCE] = json!("another");
     let by_hand = |name: &str, labels: &Value| {
         json!({"apiVersion": "velero.io/v1", "kind": "Schedule", "spec": {"schedule": "@hourly", "template": {}},
             "metadata": {"name": name, "namespace": "velero", "labels": labels}})
@@ -323,11 +326,13 @@ async fn those_of_others_are_left_alone_whatever_they_are_called() {
     api.put_all(&[
         by_hand(&taken, &json!({})),
         by_hand("of-another", &labels),
+        by_hand("managed", &managed),
+        by_hand("of-an-instance", &of_instance),
         by_hand("by-hand", &json!({"app": "ledger"})),
     ]);
     let theirs: Vec<_> = names(&api).iter().map(|name| api.object("Schedule", name).unwrap()).collect();
     apply_to(&api, &ours).await;
-    assert_eq!(names(&api).len(), 4);
+    assert_eq!(names(&api).len(), 6);
     apply_to(&api, &BackupPlan::default()).await;
     assert_eq!(names(&api).iter().map(|name| api.object("Schedule", name).unwrap()).collect::<Vec<_>>(), theirs);
 }
@@ -416,4 +421,57 @@ async fn killed_at_any_request_the_next_run_reaches_the_same_end() {
             return;
         }
     }
+}
+
+#[tokio::test]
+async fn policies_that_the_cluster_refuses_are_told_and_want_of_rights_is_an_error() {
+    let apply_in = async |api: &TestApi| apply(&api.cluster("velero"), &installation(), &with_policies("skip")).await;
+    let api = api();
+    api.refuse_saying(|call| {
+        let told = "admission webhook \"guard\" denied the request".to_owned();
+        (call.verb == Verb::Apply && call.key.plural == "configmaps").then_some((StatusCode::FORBIDDEN, told))
+    });
+    let applied = apply_in(&api).await.unwrap();
+    assert!(applied.refused[0].message().contains("denied the request"), "{}", applied.refused[0]);
+    assert_eq!((applied.changed, names(&api)), (Vec::new(), Vec::new()));
+    for plural in ["configmaps", "schedules"] {
+        // What is not there is no refusal either.
+        for status in [StatusCode::FORBIDDEN, StatusCode::NOT_FOUND] {
+            api.refuse_nothing();
+            api.refuse(move |call| (call.verb == Verb::Apply && call.key.plural == plural).then_some(status));
+            assert!(apply_in(&api).await.is_err(), "{status} for {plural}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn policies_that_somebody_has_changed_are_mended() {
+    let api = api();
+    apply_to(&api, &with_policies("skip")).await;
+    let mut changed = api.object("ConfigMap", POLICIES).unwrap();
+    let written = changed["data"].clone();
+    changed["data"]["more"] = json!("of somebody");
+    api.put(&changed);
+    assert_eq!(apply_to(&api, &with_policies("skip")).await.changed, ["ConfigMap velero-operator-resource-policy"]);
+    assert_eq!(api.object("ConfigMap", POLICIES).unwrap()["data"], written);
+}
+
+#[tokio::test]
+async fn policies_of_others_are_not_deleted() {
+    for (owner, is_left) in [(APPLICATION, false), ("another", true)] {
+        let api = api();
+        api.put(&json!({"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": POLICIES, "namespace": "velero", "labels": {INSTANCE: owner}}}));
+        policies::delete(&api.cluster("velero"), APPLICATION).await.unwrap();
+        assert_eq!(api.object("ConfigMap", POLICIES).is_some(), is_left, "{owner}");
+    }
+}
+
+#[tokio::test]
+async fn one_of_the_python_charm_for_another_application_is_not_taken_over() {
+    let api = api();
+    // Its application is called as the model.
+    api.put(&of_python_charm("velero-backups-x7k2p", "velero", "velero"));
+    apply_to(&api, &plan([spec(3, "ledger", daily())])).await;
+    assert_eq!(names(&api).len(), 2);
 }

@@ -575,8 +575,38 @@ fn a_server_on_a_lost_node_is_told_of_and_does_not_keep_the_storage_from_being_c
     );
     assert!(settled(&observed));
     assert!(assess_server(&expected(), &observed).iter().all(allows_validation));
+    // A minute after it was to be killed.
+    let just_lost = self::observed(vec![ending_pod("2026-01-31T10:49:30Z"), pod(&running())]);
+    assert!(only(&just_lost).contains("stuck terminating"), "{}", only(&just_lost));
     // A pod that never had a node has nothing to end.
     let mut nowhere = ending_pod("2026-01-31T10:49:20Z");
     nowhere.spec.as_mut().unwrap().node_name = None;
     assert_eq!(told(&self::observed(vec![nowhere, pod(&running())])), [] as [&str; 0]);
+}
+
+#[test]
+fn a_container_that_cannot_be_made_is_told_with_the_reason() {
+    for reason in ["CreateContainerConfigError", "CreateContainerError", "RunContainerError"] {
+        let told = first(&unavailable(vec![pod(&waiting(reason, "secret \"x\" not found"))]));
+        assert!(told.starts_with("blocked: ") && told.contains(reason) && told.contains("secret \"x\""), "{told}");
+    }
+}
+
+#[test]
+fn a_container_loops_only_where_it_ended_soon_and_lately() {
+    let is_looping = |restarts: u32, started: &str, ended_at: &str| {
+        let looping = ended(&json!({"waiting": {"reason": "ContainerCreating"}}), restarts, [started, ended_at]);
+        first(&unavailable(vec![pod(&looping)])).contains("crash-looping")
+    };
+    // It is looked at at 10:50:30, and ten minutes are not soon.
+    assert!(is_looping(2, "2026-01-31T10:40:32Z", "2026-01-31T10:40:33Z"));
+    assert!(!is_looping(1, "2026-01-31T10:40:32Z", "2026-01-31T10:40:33Z"));
+    assert!(!is_looping(2, "2026-01-31T10:40:29Z", "2026-01-31T10:40:30Z"));
+    assert!(!is_looping(2, "2026-01-31T10:35:00Z", "2026-01-31T10:45:00Z"));
+}
+
+#[test]
+fn a_server_that_started_in_the_moment_of_a_change_may_have_known_the_location_otherwise() {
+    let began = |at: &str| began_with_it(&Observed { location: Some(changed(at)), ..all_well() });
+    assert!(began("2026-01-31T10:20:29Z") && !began(STARTED) && !began("2026-01-31T10:20:31Z"));
 }
