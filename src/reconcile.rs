@@ -389,7 +389,11 @@ async fn stop_in(velero: &Velero, environment: &Environment) -> Result<(), Recon
 }
 
 async fn take_away(velero: &Velero, environment: &Environment) -> Result<(), ReconcileError> {
-    let removal = velero.remove(environment.application()).await;
+    let mut removal = velero.remove(environment.application()).await;
+    if removal.forbidden {
+        // Nobody comes back for what is left then, and one refusal may have been a mistake of the server's.
+        removal = velero.remove(environment.application()).await;
+    }
     if removal.shared_definitions {
         tracing::info!("another Velero of the cluster uses the CustomResourceDefinitions: they stay");
     }

@@ -8,7 +8,7 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use super::*;
 use crate::{
-    cluster::test_api::{TestApi, Verb},
+    cluster::test_api::{Call, TestApi, Verb},
     contract::OPTIONS,
     juju::{Databag, JujuLog, ModelId, ModelProxies, RelationId, ScriptedTools},
     snapshot::Relation,
@@ -450,6 +450,28 @@ async fn a_removal_without_rights_does_not_fail_and_says_what_it_leaves() {
          Secret cloud-credentials\n";
     assert!(log.calls("juju-log").contains(warned), "{}", log.calls("juju-log"));
     assert!(api.object("Secret", "cloud-credentials").is_some());
+    api.refuse_nothing();
+    unit.remove().await.unwrap();
+    assert_eq!(api.names(), ["Namespace kube-system", "Namespace velero", "Pod velero-1"]);
+}
+
+#[tokio::test]
+async fn one_refusal_leaves_nothing_behind_and_what_cannot_be_listed_is_still_known_in_the_next_run() {
+    let api = installed().await;
+    let unit = Unit::of(&Model { goal: DYING, ..LEADER }, &api);
+    let refused = std::cell::Cell::new(false);
+    api.refuse(move |call| {
+        let is_it = call.verb == Verb::Delete && call.key.plural == "secrets" && !refused.replace(true);
+        is_it.then_some(StatusCode::FORBIDDEN)
+    });
+    unit.remove().await.unwrap();
+    assert_eq!(api.names(), ["Namespace kube-system", "Namespace velero", "Pod velero-1"]);
+
+    let api = installed().await;
+    let unit = Unit::of(&Model { goal: DYING, ..LEADER }, &api);
+    let is_definitions = |call: &Call| call.key.plural == "customresourcedefinitions" && call.verb == Verb::List;
+    api.refuse(move |call| is_definitions(call).then_some(StatusCode::GONE));
+    assert!(unit.remove().await.is_err());
     api.refuse_nothing();
     unit.remove().await.unwrap();
     assert_eq!(api.names(), ["Namespace kube-system", "Namespace velero", "Pod velero-1"]);

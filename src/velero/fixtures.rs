@@ -134,7 +134,7 @@ pub(crate) fn scripted_cli(charm_directory: &Path, buckets: &[&str]) -> Cli {
     let script = "agent=false; bucket=none
 for argument; do
     case \"$argument\" in
-        version) printf 'Client:\\n\\tVersion: v1.18.3\\n'; exit;;
+        version) printf 'Client:\\n\\tVersion: v1.18.3\\n\\tGit commit: -\\n'; exit;;
         --use-node-agent) agent=true;;
         --bucket=*) bucket=\"${argument#--bucket=}\";;
     esac

@@ -30,6 +30,9 @@ const RETRIES: usize = 2;
 /// The only object that may hold credentials.
 const CREDENTIALS: &str = "Secret storm/cloud-credentials";
 
+/// What the charm logs where it may not remove something and goes all the same.
+const LEFT: &str = "left in namespace storm, as the application is not trusted any more";
+
 /// What goes wrong in which scenario.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
@@ -230,7 +233,7 @@ impl Case {
             return Ok(Verdict::NotReached);
         }
         // Whatever has become of the hook: a server validates a location as soon as it is there.
-        if !self.is_of_secrets() {
+        if !(self.is_of_secrets() || self.lacks_rights_to_remove(calm)) {
             let now = stage.objects()?;
             wrong.extend(
                 now.without_their_secret(MODEL).into_iter().map(|key| format!("{key} was there without its Secret")),
@@ -275,7 +278,10 @@ impl Case {
             objects = objects.with_backups_of(MODEL, &calm.objects);
         }
         // Juju does not repeat an action. One that was not done, and says so, is the user's to repeat.
-        if !(stage.action_failed() && objects == *beginning.objects()) {
+        let is_left_undone = stage.action_failed() && objects == *beginning.objects();
+        // Nor does it keep a unit that is removed without rights. What it leaves is the user's to remove.
+        let is_told = self.lacks_rights_to_remove(calm) && stage.log_since(log_before)?.contains(LEFT);
+        if !(is_left_undone || is_told) {
             wrong.extend(objects.differences(&calm.objects));
         }
         let status = stage.status()?;
@@ -296,6 +302,12 @@ impl Case {
             wrong.push(format!("the hook {} took {} s", record.name, record.outcome.wall.as_secs()));
         }
         Ok(if wrong.is_empty() { Verdict::Well } else { Verdict::Badly(wrong) })
+    }
+
+    /// Whether the last hook of the application may not do something until it ends.
+    fn lacks_rights_to_remove(&self, calm: &Calm) -> bool {
+        let is_last = |armed: &Armed| calm.hooks.get(armed.hook).is_some_and(|hook| hook == "remove");
+        self.armed.iter().any(|armed| armed.fault == Fault::RefusedAlways(403) && is_last(armed))
     }
 
     /// Whether somebody else deletes the location. Of what is recorded of its content nobody knows of which place it is, and it goes

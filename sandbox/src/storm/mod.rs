@@ -94,7 +94,7 @@ impl Options {
     #[must_use]
     pub fn sample(number: usize, scenarios: &[&str], report: PathBuf) -> Self {
         let scenarios = scenarios.iter().map(|name| (*name).to_owned()).collect();
-        Self { sample: Some(number), scenarios, seed: 1, workers: 2, report: Some(report), ..Self::default() }
+        Self { sample: Some(number), scenarios, seed: 1, workers: 4, report: Some(report), ..Self::default() }
     }
 }
 

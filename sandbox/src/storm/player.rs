@@ -94,6 +94,7 @@ impl Player {
     /// Does all that is to be done now. What cannot be done is left for the next time, as the charm changes things meanwhile.
     pub(super) async fn play(&self) {
         let _turn = self.turn.lock().await;
+        let _ = self.end_pods().await;
         let server = self.deployment().await.unwrap_or(Server::None);
         let _ = self.daemon_set().await;
         let _ = self.pods_of_nobody().await;
@@ -231,6 +232,17 @@ impl Player {
             "initContainerStatuses": spec.init_containers.unwrap_or_default().iter().map(ended).collect::<Vec<_>>(),
         }});
         pods.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.map(drop)
+    }
+
+    /// Plays the kubelet of pods that are to end, which are there until it says so.
+    async fn end_pods(&self) -> Result<(), kube::Error> {
+        let pods: Api<Pod> = self.api();
+        for pod in pods.list_metadata(&ListParams::default()).await? {
+            if pod.metadata.deletion_timestamp.is_some() {
+                pods.delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes away the pods of a Deployment or DaemonSet that is there no more.

@@ -58,6 +58,8 @@ pub(crate) enum CliError {
     NoCluster(#[source] io::Error),
     #[error("the velero CLI failed: {0}")]
     Failed(String),
+    #[error("the velero CLI does not tell its version")]
+    NoVersion,
     #[error("cannot read the dry run of the velero CLI")]
     DryRun(#[from] DryRunError),
 }
@@ -96,9 +98,8 @@ impl Cli {
     /// Returns the release that the program is of; `None` for a build from a branch.
     pub(crate) async fn version(&self) -> Result<Option<Version>, CliError> {
         let arguments = ["version", "--client-only"].map(str::to_owned);
-        let told =
-            self.answer("version", &arguments, |output| Ok(told_version(&String::from_utf8_lossy(output)))).await?;
-        Ok(told.as_deref().and_then(Version::parse))
+        let read = |output: &[u8]| told_version(&String::from_utf8_lossy(output)).ok_or(CliError::NoVersion);
+        Ok(Version::parse(&self.answer("version", &arguments, read).await?))
     }
 
     /// Returns what `read` makes of the output of the program, which runs only if the answer is not cached.
@@ -133,9 +134,12 @@ fn no_cluster() -> io::Result<NamedTempFile> {
     Ok(file)
 }
 
-/// Returns the version among the lines of `velero version`: `Version: v1.18.3`.
+/// Returns the version among the lines of `velero version`: `Version: v1.18.3`. Another line comes behind it, without which that one may
+/// have been cut off.
 fn told_version(output: &str) -> Option<String> {
-    output.lines().find_map(|line| Some(line.trim().strip_prefix("Version:")?.trim().to_owned()))
+    let mut lines = output.lines().map(str::trim);
+    let version = lines.find_map(|line| line.strip_prefix("Version:"))?;
+    lines.next()?.starts_with("Git commit:").then(|| version.trim().to_owned())
 }
 
 /// Returns the flags of `velero install` for an installation. None of them is a credential: those the charm adds by itself.

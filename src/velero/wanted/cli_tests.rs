@@ -139,7 +139,7 @@ async fn the_words_of_a_cli_that_refuses_are_in_the_error() {
 #[tokio::test]
 async fn the_version_is_asked_for_once_and_the_dry_run_stays() {
     let (directory, cli) = scripted(&format!(
-        "echo run >>\"${{0%/*}}/runs\"\ncase \"$*\" in *version*) printf 'Client:\\n\\tVersion: v1.18.3\\n';; *) {ONE_OBJECT}\n;; esac"
+        "echo run >>\"${{0%/*}}/runs\"\ncase \"$*\" in *version*) printf 'Client:\\n\\tVersion: v1.18.3\\n\\tGit commit: -\\n';; *) {ONE_OBJECT}\n;; esac"
     ));
     let runs = || fs::read_to_string(directory.path().join("runs")).unwrap().lines().count();
     cli.dry_run("backups", &without_storage()).await.unwrap();
@@ -154,4 +154,19 @@ async fn the_version_is_asked_for_once_and_the_dry_run_stays() {
 async fn a_build_from_a_branch_is_of_no_release() {
     let (_directory, cli) = scripted("printf 'Client:\n\tVersion: main\n\tGit commit: 0123\n'");
     assert_eq!(cli.version().await.unwrap(), None);
+}
+
+#[test]
+fn a_version_is_told_that_was_not_cut_off() {
+    let whole = "Client:\n\tVersion: v1.18.3\n\tGit commit: -\n";
+    assert_eq!(super::told_version(whole).as_deref(), Some("v1.18.3"));
+    for cut in [
+        "",
+        "Client:\n",
+        "Client:\n\tVersion: v1.1",
+        "Client:\n\tVersion: v1.18.3\n",
+        "Client:\n\tVersion: v1.18.3\n\tGit c",
+    ] {
+        assert_eq!(super::told_version(cut), None, "{cut}");
+    }
 }

@@ -171,10 +171,7 @@ impl Run<'_> {
         removal.note(&format!("the labels of Namespace {}", self.cluster.namespace()), labels);
         let shared = if kept { Ok(true) } else { self.delete_unused(&definitions, &kinds).await };
         removal.shared_definitions = removal.note("CustomResourceDefinitions of Velero", shared).unwrap_or_default();
-        // The last trace: while it is there, another run knows whose the rest is.
-        if removal.left.is_empty() {
-            self.delete_own(&named("v1", "Service", METRICS), &holdings, removal).await;
-        }
+        self.last_trace(&holdings, removal).await;
     }
 
     /// Deletes what is this application's, where the namespace's Velero is not or that is not known.
@@ -183,12 +180,19 @@ impl Run<'_> {
         for kind in ["BackupStorageLocation", "VolumeSnapshotLocation"] {
             self.delete_own(&named("velero.io/v1", kind, LOCATION), holdings, removal).await;
         }
-        self.delete_own(&named("v1", "Service", METRICS), holdings, removal).await;
         let schedules = TypeMeta { api_version: "velero.io/v1".to_owned(), kind: "Schedule".to_owned() };
         let goes = |object: &MetadataOnly| bears_label(&object.metadata, self.application);
         let api = self.cluster.here(&schedules);
         let deleted = self.cluster.delete_where(&api, "the objects of kind Schedule", "", goes).await;
         removal.note("the objects of kind Schedule", deleted);
+        self.last_trace(holdings, removal).await;
+    }
+
+    /// Deletes the last trace of the application: while it is there, another run knows whose the rest is.
+    async fn last_trace(&self, holdings: &Holdings, removal: &mut Removal) {
+        if removal.left.is_empty() {
+            self.delete_own(&named("v1", "Service", METRICS), holdings, removal).await;
+        }
     }
 
     /// Deletes the programs, and then what gives rights or is secret.
