@@ -110,7 +110,7 @@ impl Calm {
             return Err(failed(format!("a further hook writes: {}", more.join(", "))));
         }
         let (objects, status) = (stage.objects()?, stage.status()?);
-        Ok(Self { after, hooks, seen, longest, objects, status })
+        Ok(Self { hooks, seen, longest, objects, status, after })
     }
 
     /// Returns what is not as it is where that hook has ended, or at the end of all; nothing where one of them is reached.

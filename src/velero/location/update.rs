@@ -65,16 +65,25 @@ pub(crate) enum DueUpdate<'a> {
     Now(LocationUpdate<'a>),
 }
 
+/// What changes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Extent {
+    /// Nothing: what the server has said is found to be about the last change.
+    Confirmation,
+    /// The credentials, or what is noted of them.
+    Credentials,
+    /// Locations too, of which there is a BackupStorageLocation already.
+    Locations,
+    /// There was no BackupStorageLocation.
+    NewLocation,
+}
+
 /// A change of the locations or their credentials that is due.
 #[derive(Debug)]
 pub(crate) struct LocationUpdate<'a> {
     credentials: &'a CredentialsSecret,
     locations: &'a [DynamicObject],
-    credentials_only: bool,
-    /// There was no BackupStorageLocation.
-    makes_location: bool,
-    /// Nothing changes: what the server has said is found to be about the last change.
-    confirms_only: bool,
+    extent: Extent,
     /// The live Secret is unclaimed: its keys are kept.
     adopts_secret: bool,
     /// What the locations wait for, if they have to change, too.
@@ -84,12 +93,12 @@ pub(crate) struct LocationUpdate<'a> {
 impl LocationUpdate<'_> {
     /// Whether all locations stay as they are.
     pub(crate) fn is_of_credentials_only(&self) -> bool {
-        self.credentials_only
+        matches!(self.extent, Extent::Confirmation | Extent::Credentials)
     }
 
     /// Whether it changes nothing, and only confirms what the server has said.
     pub(crate) fn confirms_only(&self) -> bool {
-        self.confirms_only
+        self.extent == Extent::Confirmation
     }
 }
 
@@ -140,15 +149,14 @@ pub(crate) async fn due_update<'a>(
     }
     let adopts_secret =
         holdings.find(&named("v1", "Secret", CREDENTIALS)).is_some_and(|held| held.claim == Claim::Unclaimed);
-    let update = LocationUpdate {
-        credentials,
-        locations: &manifests.locations,
-        credentials_only: !(to_make || to_change),
-        makes_location,
-        confirms_only: !changes,
-        adopts_secret,
-        postponed: None,
+    let extent = match () {
+        () if makes_location => Extent::NewLocation,
+        () if to_make || to_change => Extent::Locations,
+        () if changes => Extent::Credentials,
+        () => Extent::Confirmation,
     };
+    let update =
+        LocationUpdate { credentials, locations: &manifests.locations, extent, adopts_secret, postponed: None };
     if to_change
         && usable
         && let Some(status) = held_back(cluster).await?
@@ -159,7 +167,7 @@ pub(crate) async fn due_update<'a>(
         }
         return Ok(DueUpdate::Now(LocationUpdate {
             locations: &[],
-            credentials_only: true,
+            extent: Extent::Credentials,
             postponed: Some(status),
             ..update
         }));
@@ -229,7 +237,7 @@ pub(crate) async fn apply(
             }
         }
         // What was there a moment ago may be there still, and so may what its records stand for.
-        None if desired.is_some() && live.is_none() && !update.makes_location => {
+        None if desired.is_some() && live.is_none() && update.extent != Extent::NewLocation => {
             updated.postponed.push(missing());
             return Ok(updated);
         }

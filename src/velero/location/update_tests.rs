@@ -51,17 +51,15 @@ fn credentials() -> CredentialsSecret {
 }
 
 async fn change_to_new_bucket(api: &TestApi) -> LocationsUpdated {
-    to_new_bucket(api, false).await
+    to_new_bucket(api, Extent::Locations).await
 }
 
-async fn to_new_bucket(api: &TestApi, makes_location: bool) -> LocationsUpdated {
+async fn to_new_bucket(api: &TestApi, extent: Extent) -> LocationsUpdated {
     let (credentials, locations) = (credentials(), [bucket("new")]);
     let update = LocationUpdate {
         credentials: &credentials,
         locations: &locations,
-        credentials_only: false,
-        makes_location,
-        confirms_only: false,
+        extent,
         adopts_secret: false,
         postponed: None,
     };
@@ -202,7 +200,7 @@ async fn records_that_a_removed_location_has_left_are_not_taken_for_those_of_the
     going["metadata"]["deletionTimestamp"] = json!("2026-01-31T10:20:30Z");
     api.put(&going);
     assert!(api.object("BackupStorageLocation", "default").is_none());
-    to_new_bucket(&api, true).await;
+    to_new_bucket(&api, Extent::NewLocation).await;
     assert_eq!(bucket_of(&api), "new");
     assert!(api.object("Backup", "nightly").is_none());
 }

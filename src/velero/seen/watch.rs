@@ -147,7 +147,7 @@ pub(crate) async fn until(
             Ok(Some(observed)) => latest = Some(observed),
             Err(_) if turn < deadline => {}
             // Watches go on until one is refused; a connection that is lost is made again by the watcher.
-            Ok(None) => return read_until(cluster, expected, deadline, judge).await,
+            Ok(None) => return Box::pin(read_until(cluster, expected, deadline, judge)).await,
             Err(_) => break,
         }
         turn = deadline;
