@@ -178,9 +178,7 @@ impl Plan {
 fn sample(found: Vec<Waiting>, number: usize, seed: u64) -> Vec<Waiting> {
     let mut met = BTreeSet::new();
     let (mut first, mut rest) = (Vec::new(), Vec::new());
-    let mut hooks: BTreeMap<_, _> = found.iter().map(|(case, hook)| (case.to_string(), hook.clone())).collect();
-    for case in by_chance(found.into_iter().map(|(case, _)| case), seed) {
-        let hook = hooks.remove(&case.to_string()).unwrap_or_default();
+    for (case, hook) in by_chance(found, seed, |(case, _)| case) {
         let fault = case.fault().map(|fault| fault.to_string()).unwrap_or_default();
         let is_new = [format!("hook {}/{hook}", case.scenario.name), format!("fault {fault}")]
             .map(|each| met.insert(each))
@@ -192,11 +190,10 @@ fn sample(found: Vec<Waiting>, number: usize, seed: u64) -> Vec<Waiting> {
     first
 }
 
-/// Returns cases in an order that only the seed and their names make.
-pub(super) fn by_chance(cases: impl IntoIterator<Item = Case>, seed: u64) -> Vec<Case> {
-    let mut cases: Vec<_> = cases.into_iter().collect();
-    cases.sort_by_cached_key(|case| Sha256::digest(format!("{seed} {case}")));
-    cases
+/// Returns what has a case each in an order that only the seed and the cases' names make.
+pub(super) fn by_chance<T>(mut all: Vec<T>, seed: u64, case: impl Fn(&T) -> &Case) -> Vec<T> {
+    all.sort_by_cached_key(|each| Sha256::digest(format!("{seed} {}", case(each))));
+    all
 }
 
 /// Returns for each case one in which, behind what goes wrong in it, something else goes wrong that comes later.

@@ -142,12 +142,9 @@ impl Objects {
 
     /// Returns the same with those backups of a namespace in it that `others` has.
     pub(super) fn with_backups_of(mut self, namespace: &str, others: &Self) -> Self {
-        let is_backup = |key: &&String| key.starts_with(&format!("Backup {namespace}/"));
-        for key in others.all.keys().filter(is_backup) {
-            if let Some(backup) = others.all.get(key) {
-                self.all.insert(key.clone(), backup.clone());
-            }
-        }
+        let prefix = format!("Backup {namespace}/");
+        let backups = others.all.iter().filter(|(key, _)| key.starts_with(&prefix));
+        self.all.extend(backups.map(|(key, backup)| (key.clone(), backup.clone())));
         self
     }
 

@@ -93,6 +93,9 @@ const WITH_NODE_AGENT: &[Step] = &[
     Step::Configure("use-node-agent", "true"),
 ];
 
+const WITH_TWO_UNITS: &[Step] =
+    &[Step::Neighbour, Step::Deploy, S3, Step::PublishBucket, Step::BackedUp, Step::AddUnit];
+
 /// All of them, in the order in which a user meets them.
 pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("deploy", &[Step::Neighbour], &[Step::Deploy]),
@@ -121,16 +124,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     option("relate-metrics", &[Step::RelateRequirer("metrics-endpoint", "prometheus_scrape")]),
     option("relate-dashboards", &[Step::RelateRequirer("grafana-dashboard", "grafana_dashboard")]),
     option("add-unit", &[Step::AddUnit]),
-    scenario(
-        "two-units",
-        &[Step::Neighbour, Step::Deploy, S3, Step::PublishBucket, Step::BackedUp, Step::AddUnit],
-        &[Step::Configure("use-node-agent", "true")],
-    ),
-    scenario(
-        "remove-unit",
-        &[Step::Neighbour, Step::Deploy, S3, Step::PublishBucket, Step::BackedUp, Step::AddUnit],
-        &[Step::RemoveUnit],
-    ),
+    scenario("two-units", WITH_TWO_UNITS, &[Step::Configure("use-node-agent", "true")]),
+    scenario("remove-unit", WITH_TWO_UNITS, &[Step::RemoveUnit]),
     scenario(
         "refused-keys",
         &[Step::Neighbour, Step::Deploy, S3, Step::PublishFarBucket, Step::BackedUp],

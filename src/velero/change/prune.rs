@@ -84,13 +84,11 @@ pub(super) fn superfluous<'h>(
 /// Deletes the records of a removed location that were too many for the hook that removed it. Those that were there before the
 /// application's own server are somebody else's.
 async fn forget_the_rest(cluster: &Cluster, holdings: &Holdings) -> Result<(), ClusterError> {
-    // What was sighted decides on nothing that is deleted without having been seen.
-    let location = cluster.own(named("velero.io/v1", "BackupStorageLocation", LOCATION));
-    if cluster.find_metadata(&location).await?.is_some() {
-        return Ok(());
-    }
     let server = holdings.find(&named("apps/v1", "Deployment", SERVER)).filter(|held| held.claim == Claim::Own);
-    if let Some(made) = server.and_then(|held| held.object.metadata.creation_timestamp.clone()) {
+    let Some(made) = server.and_then(|held| held.object.metadata.creation_timestamp.as_ref()) else { return Ok(()) };
+    // It was not sighted at the beginning of the hook: one answer is not enough to delete what stands for it.
+    let location = cluster.own(named("velero.io/v1", "BackupStorageLocation", LOCATION));
+    if cluster.find_metadata(&location).await?.is_none() {
         records::forget_made_since(cluster, made.0, FORGETTING).await?;
     }
     Ok(())

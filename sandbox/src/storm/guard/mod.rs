@@ -64,7 +64,7 @@ fn find(worker: &mut Worker, known: &Known, program: &Path) -> Result<Found, Sto
     for scenario in &known.scenarios {
         let (stage, beginning, calm) = worker.known(scenario)?;
         let cases = known.cases(scenario, calm.cases(scenario));
-        for case in by_chance(cases, 1).into_iter().take(MOST_CASES) {
+        for case in by_chance(cases, 1, |case| case).into_iter().take(MOST_CASES) {
             tried += 1;
             stage.put_in(Some(program.to_owned()))?;
             let verdict = case.run(stage, beginning, calm);
