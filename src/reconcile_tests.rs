@@ -647,6 +647,30 @@ async fn what_a_hook_has_left_that_was_refused_the_next_one_does() {
 }
 
 #[tokio::test]
+async fn new_keys_do_not_make_a_hook_wait_for_a_server_that_the_cluster_refuses() {
+    let api = installed().await;
+    let mut server = api.object("Deployment", "velero").unwrap();
+    server["spec"]["template"]["spec"]["containers"][0]["image"] = json!("velero/velero:v1.17.0");
+    api.put(&server);
+    api.refuse(|call| {
+        let is_it = call.verb == Verb::Apply && call.key.plural == "deployments";
+        is_it.then_some(StatusCode::UNPROCESSABLE_ENTITY)
+    });
+    let unit = Unit::of(&Model { secret_key: "another-key", ..LEADER }, &api);
+    api.requests();
+    unit.hook().await.unwrap();
+    assert!(
+        unit.written().contains("blocked\n--\nthe cluster refuses to apply Deployment velero"),
+        "{}",
+        unit.written()
+    );
+    let requests = api.requests();
+    let is_location = |request: &String| request.starts_with("PATCH ") && request.contains("/backupstoragelocations/");
+    let last = requests.iter().rposition(is_location).unwrap();
+    assert!(!requests[last..].iter().any(|request| request.contains("watch=true")), "{requests:#?}");
+}
+
+#[tokio::test]
 async fn a_new_unit_does_not_wait_for_what_it_cannot_know_yet() {
     let api = installed().await;
     let cluster = api.cluster("velero");

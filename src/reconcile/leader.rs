@@ -50,9 +50,11 @@ pub(super) async fn bring_about(
         last: Vec::new(),
         changed: Vec::new(),
         has_waited: false,
+        server_refused: false,
     };
     let applied = leader.install().await?;
-    if let Some(update) = leader.due_update(applied.server_refused).await?
+    leader.server_refused = applied.server_refused;
+    if let Some(update) = leader.due_update().await?
         && !leader.is_of_others(&update).await?
     {
         leader.update_locations(&update).await?;
@@ -160,6 +162,8 @@ struct Leader<'a, 'tools> {
     changed: Vec<String>,
     /// Whether this hook may have waited since the beginning.
     has_waited: bool,
+    /// Whether the cluster has refused the planned server, which does not come.
+    server_refused: bool,
 }
 
 impl<'a> Leader<'a, '_> {
@@ -216,8 +220,8 @@ impl<'a> Leader<'a, '_> {
     }
 
     /// Returns the change of the storage locations that is due and may be made now.
-    async fn due_update(&mut self, server_refused: bool) -> Result<Option<LocationUpdate<'a>>, ReconcileError> {
-        let server_is_due = server_refused || !self.statuses.is_empty();
+    async fn due_update(&mut self) -> Result<Option<LocationUpdate<'a>>, ReconcileError> {
+        let server_is_due = self.server_refused || !self.statuses.is_empty();
         let sighting = self.is_as_sighted().then_some(self.hook.sighting);
         Ok(match self.hook.velero.due_update(self.manifests, &self.hook.facts.holdings, sighting).await? {
             DueUpdate::Now(update) if !server_is_due || update.is_of_credentials_only() => Some(update),
@@ -260,7 +264,7 @@ impl<'a> Leader<'a, '_> {
         let held_back = self.is_held_back();
         let mut seen = if self.is_as_sighted() {
             velero.assess_sighted(&self.expected, &self.hook.facts.holdings, self.hook.sighting).await?
-        } else if self.changed.is_empty() || held_back {
+        } else if self.changed.is_empty() || held_back || self.server_refused {
             velero.assess_now(&self.expected).await?
         } else {
             velero.wait_until_settled(&self.expected, self.deadline).await?
@@ -315,7 +319,7 @@ impl<'a> Leader<'a, '_> {
             }
             Ok(Tried::Takes(outcome)) => {
                 if tested.outcome != Some(outcome) {
-                    hook.velero.note_test(tested, outcome).await?;
+                    self.statuses.extend(hook.velero.note_test(tested, outcome).await?);
                 }
                 Ok(Some(outcome))
             }

@@ -419,9 +419,10 @@ impl Velero {
         Ok(namespace::cluster_uid(&self.cluster).await?)
     }
 
-    /// Notes on the location what has come of trying its store by use.
-    pub(crate) async fn note_test(&self, tested: &Tested, outcome: TestOutcome) -> Result<(), VeleroError> {
-        Ok(tested.note(&self.cluster, outcome).await?)
+    /// Notes on the location what has come of trying its store by use. Returns what the unit waits for where that has gone meanwhile.
+    pub(crate) async fn note_test(&self, tested: &Tested, outcome: TestOutcome) -> Result<Option<Status>, VeleroError> {
+        let is_there = tested.note(&self.cluster, outcome).await?;
+        Ok((!is_there).then(update::missing))
     }
 
     /// Asks a server for its version; `None` when it does not answer in time.

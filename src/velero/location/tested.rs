@@ -58,13 +58,12 @@ impl Tested {
         Some(Self { tested_for: tested_for.to_owned(), outcome })
     }
 
-    /// Notes what has come of a test.
-    pub(crate) async fn note(&self, cluster: &Cluster, outcome: TestOutcome) -> Result<(), ClusterError> {
+    /// Notes what has come of a test. Returns whether the location is still there: another one is tested anew.
+    pub(crate) async fn note(&self, cluster: &Cluster, outcome: TestOutcome) -> Result<bool, ClusterError> {
         let location = cluster.own(named("velero.io/v1", "BackupStorageLocation", LOCATION));
         let note = format!("{} {}", self.tested_for, outcome.word());
-        // One that has gone in the meantime is tested when it is there again.
-        found(cluster.merge(&location, &json!({"metadata": {"annotations": {TESTED_ANNOTATION: note}}})).await)
-            .map(drop)
+        let noted = cluster.merge(&location, &json!({"metadata": {"annotations": {TESTED_ANNOTATION: note}}})).await;
+        Ok(found(noted)?.is_some())
     }
 }
 
@@ -116,10 +115,14 @@ mod tests {
         api.put_all(&[made]);
         let cluster = api.cluster("velero");
         for wanted in TestOutcome::ALL {
-            Tested::of(&location("", "Available")).unwrap().note(&cluster, wanted).await.unwrap();
+            assert!(Tested::of(&location("", "Available")).unwrap().note(&cluster, wanted).await.unwrap());
             let key = cluster.own(named("velero.io/v1", "BackupStorageLocation", LOCATION));
             let live = cluster.find(&key).await.unwrap().unwrap();
             assert_eq!(Tested::of(&live).unwrap().outcome, Some(wanted));
         }
+        let empty = TestApi::new();
+        empty.define("v1", "BackupStorageLocation");
+        let gone = Tested::of(&location("", "Available")).unwrap();
+        assert!(!gone.note(&empty.cluster("velero"), TestOutcome::Works).await.unwrap());
     }
 }

@@ -188,7 +188,8 @@ fn forgetting() -> Status {
     )
 }
 
-fn missing() -> Status {
+/// What the unit waits for where the location was there a moment ago and is not.
+pub(crate) fn missing() -> Status {
     Status::Waiting(format!(
         "to see whether BackupStorageLocation {LOCATION} is still there, which has just gone: the next hook looks again"
     ))
@@ -211,6 +212,7 @@ pub(crate) async fn apply(
         Some(desired) => cluster.find(desired).await?,
         None => None,
     };
+    let was_there = live.is_some();
     let mut moves = false;
     match desired.zip(live.as_ref()).filter(|(desired, live)| differs(live, desired)) {
         Some((desired, live)) => {
@@ -260,6 +262,11 @@ pub(crate) async fn apply(
     for location in update.locations {
         let live = cluster.find(location).await?;
         let is_due = if is_backup_location(location) {
+            // What its server has said before the change would be taken for what it says of it.
+            if was_there && live.is_none() {
+                updated.postponed.push(missing());
+                return Ok(updated);
+            }
             let change = LocationChange { desired: location, validated_for: validated_for(location, &version), moves };
             change.apply(cluster, expected, live.as_ref(), deadline).await?
         } else if live.as_ref().is_none_or(|live| differs(live, location)) {

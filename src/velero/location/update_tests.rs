@@ -2,7 +2,10 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{cluster::test_api::TestApi, velero::seen::expected::ExpectedManifest};
+use crate::{
+    cluster::test_api::{TestApi, Verb},
+    velero::seen::expected::ExpectedManifest,
+};
 
 fn location(spec: &Value) -> DynamicObject {
     let mut location = named("velero.io/v1", "BackupStorageLocation", "default");
@@ -213,6 +216,23 @@ async fn the_records_of_a_location_that_was_there_a_moment_ago_stay_until_it_is_
     assert_eq!((updated.changed, updated.postponed), (Vec::new(), vec![missing()]));
     assert_eq!(bucket_of(&api), "old");
     assert!(api.object("Backup", "nightly").is_some());
+}
+
+#[tokio::test]
+async fn a_location_that_goes_while_it_is_changed_is_not_taken_for_a_new_one() {
+    let api = cluster_with_old_bucket();
+    let mut same = serde_json::to_value(bucket("new")).unwrap();
+    same["status"] = json!({"phase": "Available", "lastValidationTime": "2026-01-31T10:20:30Z"});
+    api.put(&same);
+    let reads = std::sync::atomic::AtomicUsize::new(0);
+    api.refuse(move |call| {
+        let is_it = call.verb == Verb::Get && call.key.plural == "backupstoragelocations";
+        let is_second = is_it && reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 1;
+        is_second.then_some(StatusCode::NOT_FOUND)
+    });
+    let updated = to_new_bucket(&api, Extent::Credentials).await;
+    assert_eq!(updated.postponed, [missing()]);
+    assert_eq!(api.object("BackupStorageLocation", "default").unwrap()["metadata"].get("annotations"), None);
 }
 
 #[tokio::test]
