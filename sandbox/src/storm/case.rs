@@ -232,7 +232,7 @@ impl Case {
         if self.armed.len() < 2 && !stage.gate.was_reached() {
             return Ok(Verdict::NotReached);
         }
-        // Whatever has become of the hook: a server validates a location as soon as it is there.
+        // Whatever has become of the hook: a server that is there validates a location as soon as there is one.
         if !(self.is_of_secrets() || self.lacks_rights_to_remove(calm)) {
             let now = stage.objects()?;
             wrong.extend(

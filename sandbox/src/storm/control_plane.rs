@@ -99,8 +99,10 @@ impl ControlPlane {
 
         let unreadable = |error: kube::config::KubeconfigError| ControlPlaneError::Client(Box::new(error));
         let kubeconfig = Kubeconfig::read_from(&access.kubeconfig).map_err(unreadable)?;
-        let config =
+        let mut config =
             Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(unreadable)?;
+        // It would wait a second where a kind that was defined a moment ago is served within milliseconds.
+        config.default_retry = false;
         let client = Client::try_from(config).map_err(|error| ControlPlaneError::Client(Box::new(error)))?;
         ready(&client).await?;
         let etcd = Etcd::at(clients);

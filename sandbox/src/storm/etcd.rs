@@ -50,6 +50,15 @@ pub(super) struct Etcd {
 #[derive(Clone, Debug)]
 pub(super) struct Stored(BTreeMap<String, Entry>);
 
+/// What was made as it was.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PutBack {
+    /// Kinds of objects were defined or forgotten.
+    pub definitions: bool,
+    /// Secrets were written, which has given them other versions.
+    pub secrets: bool,
+}
+
 #[derive(Clone, Debug, Deserialize)]
 struct Entry {
     key: String,
@@ -74,29 +83,34 @@ impl Etcd {
         Ok(Stored(self.range(false).await?))
     }
 
-    /// Makes everything as it was. Returns whether a kind of object was defined or forgotten by that.
-    pub(super) async fn put_back(&self, stored: &mut Stored) -> Result<bool, EtcdError> {
+    /// Makes everything as it was.
+    pub(super) async fn put_back(&self, stored: &mut Stored) -> Result<PutBack, EtcdError> {
         let now = self.range(true).await?;
         let differs =
             |key: &String, entry: &Entry| now.get(key).map(|now| &now.mod_revision) != Some(&entry.mod_revision);
         let lost: Vec<_> = stored.0.iter().filter(|(key, entry)| differs(key, entry)).map(|(_, entry)| entry).collect();
         let new: Vec<_> = now.iter().filter(|(key, _)| !stored.0.contains_key(*key)).map(|(_, entry)| entry).collect();
         if lost.is_empty() && new.is_empty() {
-            return Ok(false);
+            return Ok(PutBack::default());
         }
         let puts = lost.iter().map(|entry| json!({"request_put": {"key": entry.key, "value": entry.value}}));
         let deletions = new.iter().map(|entry| json!({"request_delete_range": {"key": entry.key}}));
-        let is_definition = |entry: &&&Entry| {
-            STANDARD.decode(&entry.key).is_ok_and(|key| key.starts_with(b"/registry/apiextensions.k8s.io/"))
+        let is_among = |entries: &[&Entry], prefix: &str| {
+            let has_it =
+                |entry: &&Entry| STANDARD.decode(&entry.key).is_ok_and(|key| key.starts_with(prefix.as_bytes()));
+            entries.iter().any(has_it)
         };
-        let redefined = lost.iter().chain(&new).filter(is_definition).count() > 0;
+        let put_back = PutBack {
+            definitions: [&lost, &new].iter().any(|entries| is_among(entries, "/registry/apiextensions.k8s.io/")),
+            secrets: is_among(&lost, "/registry/secrets/"),
+        };
         let done = self.ask("txn", &json!({"success": puts.chain(deletions).collect::<Vec<_>>()})).await?;
         let revision = done["header"]["revision"].as_str().unwrap_or_default().to_owned();
         let lost: Vec<String> = lost.into_iter().map(|entry| entry.key.clone()).collect();
         for entry in stored.0.values_mut().filter(|entry| lost.contains(&entry.key)) {
             entry.mod_revision.clone_from(&revision);
         }
-        Ok(redefined)
+        Ok(put_back)
     }
 
     async fn range(&self, keys_only: bool) -> Result<BTreeMap<String, Entry>, EtcdError> {

@@ -1,6 +1,6 @@
 //! The objects of a cluster: where they are, and whether two states of it are the same.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures::{StreamExt, stream};
 use kube::{
@@ -148,8 +148,11 @@ impl Objects {
         self
     }
 
-    /// Returns the storage locations of a namespace that name a Secret which is not there, or has no such key.
+    /// Returns the storage locations of a namespace with a server that name a Secret which is not there, or has no such key.
     pub(super) fn without_their_secret(&self, namespace: &str) -> Vec<&String> {
+        if !self.all.contains_key(&format!("Deployment {namespace}/velero")) {
+            return Vec::new();
+        }
         let is_location = |key: &str| key.starts_with(&format!("BackupStorageLocation {namespace}/"));
         let lacks = |location: &Value| {
             let credential = &location["spec"]["credential"];
@@ -167,12 +170,24 @@ impl Objects {
     }
 }
 
+/// How often a server is asked for a kind that was defined a moment ago.
+const TRIES: usize = 100;
+
+/// How long it is left alone between that.
+const BREATH: Duration = Duration::from_millis(20);
+
 /// Returns all objects of a kind; none where nobody has defined the kind.
 pub(super) async fn listed(api: &Api<DynamicObject>) -> Result<Vec<DynamicObject>, kube::Error> {
-    match api.list(&ListParams::default()).await {
-        Ok(list) => Ok(list.items),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
-        Err(error) => Err(error),
+    let mut tried = 0;
+    loop {
+        match api.list(&ListParams::default()).await {
+            Ok(list) => return Ok(list.items),
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Vec::new()),
+            // Its storage is not read in yet.
+            Err(kube::Error::Api(status)) if status.code == 429 && tried < TRIES => tried += 1,
+            Err(error) => return Err(error),
+        }
+        tokio::time::sleep(BREATH).await;
     }
 }
 
@@ -359,13 +374,17 @@ mod tests {
     #[test]
     fn a_location_without_its_secret_is_found() {
         let location = json!({"spec": {"credential": {"name": "keys", "key": "creds"}}});
-        let mut objects =
-            Objects { all: [("BackupStorageLocation a/default".to_owned(), location)].into(), ..Objects::default() };
+        let all = [("BackupStorageLocation a/default", location), ("Deployment a/velero", json!({}))];
+        let all = all.map(|(key, object)| (key.to_owned(), object)).into();
+        let mut objects = Objects { all, ..Objects::default() };
         assert_eq!(objects.without_their_secret("a"), ["BackupStorageLocation a/default"]);
         assert_eq!(objects.without_their_secret("b"), [""; 0]);
         objects.all.insert("Secret a/keys".to_owned(), json!({"data": {"other": ""}}));
         assert_eq!(objects.without_their_secret("a").len(), 1);
         objects.all.insert("Secret a/keys".to_owned(), json!({"data": {"creds": ""}}));
+        assert_eq!(objects.without_their_secret("a"), [""; 0]);
+        objects.all.remove("Secret a/keys");
+        objects.all.remove("Deployment a/velero");
         assert_eq!(objects.without_their_secret("a"), [""; 0]);
     }
 }

@@ -30,6 +30,9 @@ const VERSION: &str = "v1.18.3";
 /// How long a controller is behind its pods.
 const BEHIND: Duration = Duration::from_millis(30);
 
+/// How often what cannot be done is tried at a time.
+const TRIES: usize = 3;
+
 /// A key that the store that is played refuses.
 pub(super) const REFUSED_KEY: &str = "refused-by-the-store";
 
@@ -91,19 +94,33 @@ impl Player {
         nodes.patch_status(NODE, &PatchParams::default(), &Patch::Merge(status)).await.map(drop)
     }
 
-    /// Does all that is to be done now. What cannot be done is left for the next time, as the charm changes things meanwhile.
+    /// Does all that is to be done now. What cannot be done is tried again, as the charm changes things meanwhile, and in the end left
+    /// for the next time.
     pub(super) async fn play(&self) {
         let _turn = self.turn.lock().await;
-        let _ = self.end_pods().await;
-        let server = self.deployment().await.unwrap_or(Server::None);
-        let _ = self.daemon_set().await;
-        let _ = self.pods_of_nobody().await;
-        if server != Server::None {
-            let _ = self.locations(server).await;
-            let _ = self.requests().await;
-            let _ = self.runs().await;
+        for _ in 0..TRIES {
+            if self.play_all().await {
+                break;
+            }
         }
-        let _ = self.orphans().await;
+    }
+
+    /// Returns whether all could be done.
+    async fn play_all(&self) -> bool {
+        let mut done = vec![self.end_pods().await];
+        let server = match self.deployment().await {
+            Ok(server) => server,
+            Err(error) => {
+                done.push(Err(error));
+                Server::None
+            }
+        };
+        done.extend([self.daemon_set().await, self.pods_of_nobody().await]);
+        if server != Server::None {
+            done.extend([self.locations(server).await, self.requests().await, self.runs().await]);
+        }
+        done.push(self.orphans().await);
+        done.iter().all(Result::is_ok)
     }
 
     fn api<K>(&self) -> Api<K>
@@ -119,10 +136,16 @@ impl Player {
         Api::namespaced_with(self.client.clone(), self.namespace, &resource)
     }
 
-    /// Whether an object is another than when this was asked last.
-    fn is_new(&self, uid: Option<String>, generation: Option<i64>) -> bool {
+    /// Whether an object is another than the one that was dealt with last.
+    fn is_new(&self, object: &impl ResourceExt) -> bool {
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.get(&object.uid().unwrap_or_default()).copied() != Some(object.meta().generation.unwrap_or_default())
+    }
+
+    /// Notes that an object was dealt with as it is.
+    fn has_dealt_with(&self, object: &impl ResourceExt) {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        memory.insert(uid.unwrap_or_default(), generation.unwrap_or_default()) != Some(generation.unwrap_or_default())
+        memory.insert(object.uid().unwrap_or_default(), object.meta().generation.unwrap_or_default());
     }
 
     /// Plays the Deployment's controller and its kubelet. Returns which server runs.
@@ -134,7 +157,7 @@ impl Player {
         let name = format!("velero-{}", fingerprint(&template));
         // Of a pod that somebody has deleted there is another one soon.
         let lacks_pod = replicas > 0 && self.api::<Pod>().get_metadata_opt(&name).await?.is_none();
-        if self.is_new(deployment.uid(), deployment.metadata.generation) || lacks_pod {
+        if self.is_new(&deployment) || lacks_pod {
             let wanted = (replicas > 0).then_some(name.as_str());
             self.only_pod(
                 "deploy=velero",
@@ -154,6 +177,7 @@ impl Player {
                 ],
             }});
             deployments.patch_status("velero", &PatchParams::default(), &Patch::Merge(status)).await?;
+            self.has_dealt_with(&deployment);
         }
         Ok(match replicas {
             0 => Server::None,
@@ -168,7 +192,7 @@ impl Player {
         let template = set.spec.as_ref().map(|spec| spec.template.clone()).unwrap_or_default();
         let name = format!("node-agent-{}", fingerprint(&template));
         let lacks_pod = self.api::<Pod>().get_metadata_opt(&name).await?.is_none();
-        if !self.is_new(set.uid(), set.metadata.generation) && !lacks_pod {
+        if !self.is_new(&set) && !lacks_pod {
             return Ok(());
         }
         self.only_pod(
@@ -184,7 +208,9 @@ impl Player {
             "currentNumberScheduled": 1, "desiredNumberScheduled": 1, "numberAvailable": 1, "numberMisscheduled": 0,
             "numberReady": 1, "updatedNumberScheduled": 1,
         }});
-        sets.patch_status("node-agent", &PatchParams::default(), &Patch::Merge(status)).await.map(drop)
+        sets.patch_status("node-agent", &PatchParams::default(), &Patch::Merge(status)).await?;
+        self.has_dealt_with(&set);
+        Ok(())
     }
 
     /// Makes a pod by the template and no other with these labels, or none.
@@ -262,20 +288,35 @@ impl Player {
         let api = self.velero("BackupStorageLocation");
         for location in listed(&api).await? {
             let said = location.data["status"]["lastValidationTime"].is_string();
-            let is_new = self.is_new(location.uid(), location.metadata.generation);
+            let is_new = self.is_new(&location);
             if said && !is_new && server == Server::Runs {
                 continue;
             }
-            let now = Timestamp::now().to_string();
-            let message = self.refusal(&location).await?;
-            let phase = if message.is_empty() { "Available" } else { "Unavailable" };
-            let status = json!({"status": {"phase": phase, "message": message, "lastValidationTime": now, "lastSyncedTime": now}});
-            api.patch(&location.name_any(), &PatchParams::default(), &Patch::Merge(status)).await?;
-            // A change of the status alone is none of the spec, but of the generation where the kind has no part of its own for it.
-            if let Some(location) = api.get_opt(&location.name_any()).await? {
-                self.is_new(location.uid(), location.metadata.generation);
+            self.validate(&api, &location).await?;
+        }
+        Ok(())
+    }
+
+    /// Plays the server that has validated locations before, and does so each minute.
+    pub(super) async fn validate_again(&self) -> Result<(), kube::Error> {
+        let api = self.velero("BackupStorageLocation");
+        for location in listed(&api).await? {
+            if location.data["status"]["lastValidationTime"].is_string() {
+                self.validate(&api, &location).await?;
             }
         }
+        Ok(())
+    }
+
+    async fn validate(&self, api: &Api<DynamicObject>, location: &DynamicObject) -> Result<(), kube::Error> {
+        let now = Timestamp::now().to_string();
+        let message = self.refusal(location).await?;
+        let phase = if message.is_empty() { "Available" } else { "Unavailable" };
+        let status =
+            json!({"status": {"phase": phase, "message": message, "lastValidationTime": now, "lastSyncedTime": now}});
+        // A change of the status alone is none of the spec, but of the generation where the kind has no part of its own for it.
+        let validated = api.patch(&location.name_any(), &PatchParams::default(), &Patch::Merge(status)).await?;
+        self.has_dealt_with(&validated);
         Ok(())
     }
 

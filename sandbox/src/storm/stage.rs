@@ -50,6 +50,9 @@ const BUCKET: &str = "storm";
 /// Within how many hooks everything is settled once nothing changes any more.
 const SETTLED_WITHIN: usize = 8;
 
+/// The units that there may be.
+const UNITS: [u32; 2] = [0, 1];
+
 /// The charm's program in its folder.
 const PROGRAM: &str = "dispatch";
 
@@ -251,16 +254,20 @@ impl Stage {
         for step in scenario.before {
             self.take(step)?;
         }
-        // What is still to be confirmed would be done in some runs of the scenario and not in others.
+        self.keep_settled(self.plane.folder().join("beginnings").join(scenario.name))
+    }
+
+    /// Lets hooks run until they change nothing any more, and keeps what there is then. What is still to be confirmed would be done in
+    /// some runs of a scenario and not in others.
+    fn keep_settled(&self, model: PathBuf) -> Result<Beginning, StageError> {
         for _ in 0..SETTLED_WITHIN {
-            let before = self.gate.seen().len();
+            self.gate.arm(&[]);
             self.update_status()?;
             let writes = |seen: &Seen| seen.operation.door == Door::Api && seen.operation.is_write();
-            if !self.gate.seen()[before..].iter().any(writes) {
+            if !self.gate.seen().iter().any(writes) {
                 break;
             }
         }
-        let model = self.plane.folder().join("beginnings").join(scenario.name);
         if model.exists() {
             std::fs::remove_dir_all(&model)?;
         }
@@ -278,15 +285,20 @@ impl Stage {
 
     /// Goes back to where a scenario begins.
     pub(super) fn go_back(&self, beginning: &mut Beginning) -> Result<(), StageError> {
-        let redefined = self.wait(self.plane.etcd().put_back(&mut beginning.stored))?;
+        let put_back = self.wait(self.plane.etcd().put_back(&mut beginning.stored))?;
         self.player.remember(beginning.memory.clone());
         self.action_failed.store(false, Ordering::Relaxed);
         self.model.put_back(&beginning.model).map_err(|source| refused("to put the model back", source))?;
-        self.replace_programs()?;
-        if redefined {
+        if put_back.definitions {
             self.wait(self.until_served(beginning))?;
         }
-        Ok(())
+        // A server that has said nothing for minutes counts as silent.
+        self.wait(self.player.validate_again())?;
+        // The charm knows credentials by their Secret's version, and has them validated that have another one.
+        if put_back.secrets {
+            *beginning = self.keep_settled(beginning.model.clone())?;
+        }
+        self.replace_programs()
     }
 
     /// Waits until the API server serves the kinds that are defined, and no others.
@@ -321,18 +333,24 @@ impl Stage {
         Ok(records)
     }
 
-    /// Has Juju try the failed hook of the unit again, if one has failed.
+    /// Has Juju try the failed hooks of units again, if any has failed.
     pub(super) fn retry(&self) -> Result<Option<Vec<HookRecord>>, StageError> {
-        match self.model.resolved(&unit(), true) {
-            Ok(records) => {
-                self.wait(self.player.play());
-                Ok(Some(records))
+        let mut retried = None;
+        for unit in UNITS.map(|number| UnitName::new(APPLICATION, number)) {
+            match self.model.resolved(&unit, true) {
+                Ok(records) => {
+                    self.wait(self.player.play());
+                    retried.get_or_insert_with(Vec::new).extend(records);
+                }
+                Err(
+                    juju::Error::NotInError(_)
+                    | juju::Error::UnitNotFound { .. }
+                    | juju::Error::ApplicationNotFound { .. },
+                ) => {}
+                Err(source) => return Err(refused("to try again", source)),
             }
-            Err(
-                juju::Error::NotInError(_) | juju::Error::UnitNotFound { .. } | juju::Error::ApplicationNotFound { .. },
-            ) => Ok(None),
-            Err(source) => Err(refused("to try again", source)),
         }
+        Ok(retried)
     }
 
     /// Returns what the unit says of itself, as `word: message`; nothing where it has gone.
@@ -493,7 +511,7 @@ fn other_side(endpoint: &str) -> String {
     format!("{endpoint}-other")
 }
 
-/// The only unit.
+/// The unit that is there for as long as the application is.
 fn unit() -> UnitName {
     UnitName::new(APPLICATION, 0)
 }
