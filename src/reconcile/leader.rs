@@ -318,8 +318,12 @@ impl<'a> Leader<'a, '_> {
                 Ok(None)
             }
             Ok(Tried::Takes(outcome)) => {
-                if tested.outcome != Some(outcome) {
-                    self.statuses.extend(hook.velero.note_test(tested, outcome).await?);
+                if tested.outcome != Some(outcome)
+                    && let Some(gone) = hook.velero.note_test(tested, outcome).await?
+                {
+                    // Nothing can be deleted from a storage that Velero does not know.
+                    self.statuses.push(gone);
+                    return Ok(None);
                 }
                 Ok(Some(outcome))
             }
