@@ -237,12 +237,17 @@ impl Hook<'_> {
         let mut seen = velero.assess_sighted(&expected, &self.facts.holdings, self.sighting).await?;
         let later;
         let (mut holdings, mut sighting) = (&self.facts.holdings, self.sighting);
+        // New keys change nothing of what runs.
+        let mut due = velero.due_update(&manifests, holdings, Some(sighting)).await?.awaited();
         // A new unit is in no relation yet, and does not know what the leader knows. Its next hook comes at once.
         let is_new = self.environment.dispatch == Dispatch::Hook(hook::INSTALL.to_owned());
-        if !seen.troubles.is_empty() && !is_new {
-            seen = velero.wait_until_settled(&expected, Instant::now() + STANDBY_PATIENCE).await?;
+        if !(seen.troubles.is_empty() && due.is_none() || is_new) {
+            let deadline = Instant::now() + STANDBY_PATIENCE;
+            velero.await_locations(&manifests, holdings, deadline).await?;
+            seen = velero.wait_until_settled(&expected, deadline).await?;
             later = velero.sight(&self.snapshot.application).await?;
             (holdings, sighting) = (&later.0, &later.1);
+            due = velero.due_update(&manifests, holdings, Some(sighting)).await?.awaited();
         }
         let definitions = velero.definitions_release(&manifests, sighting).await?;
         let mut statuses: Vec<_> = self.definitions_mismatch(definitions.as_ref()).into_iter().collect();
@@ -251,6 +256,7 @@ impl Hook<'_> {
         statuses.extend(pending.postponed);
         statuses.extend(self.in_words(&seen.troubles));
         statuses.extend(pending.to_apply);
+        statuses.extend(due);
         if let Some(version) = seen.server.as_ref().and_then(RunningServer::known_version) {
             statuses.extend(self.server_mismatch(seen.server.as_ref(), version.release()));
         }

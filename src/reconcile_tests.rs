@@ -683,6 +683,30 @@ async fn a_new_unit_does_not_wait_for_what_it_cannot_know_yet() {
     assert!(!api.requests().iter().any(|request| request.contains("watch=true")));
 }
 
+#[tokio::test]
+async fn a_unit_that_stands_by_waits_for_the_leader_to_bring_new_keys() {
+    let api = installed().await;
+    let other_keys = Model { secret_key: "another", ..LEADER };
+    let mut unit = Unit::of(&Model { leader: false, ..other_keys }, &api);
+    unit.environment.dispatch = Dispatch::Hook("install".to_owned());
+    api.requests();
+    unit.hook().await.unwrap();
+    assert_eq!(unit.written(), "waiting\n--\nfor the leader, which waits to apply Secret cloud-credentials\n");
+    assert_eq!(api.writes(), Vec::<String>::new());
+
+    unit.environment.dispatch = Dispatch::Hook("secret-changed".to_owned());
+    let leader = Unit::of(&other_keys, &api);
+    let brings = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!unit.written().contains("active"), "{}", unit.written());
+        leader.hook().await
+    };
+    let (brought, stood_by) = join!(brings, unit.hook());
+    brought.unwrap();
+    stood_by.unwrap();
+    assert!(unit.written().ends_with("active\n--\nready, standing by for the leader\n"), "{}", unit.written());
+}
+
 /// What Velero makes by the only Schedule: a backup each of three days.
 fn back_up_for_three_days(api: &TestApi) {
     let [name] = &schedules(api)[..] else { panic!("{:?}", schedules(api)) };

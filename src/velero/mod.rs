@@ -274,6 +274,16 @@ impl Velero {
         Ok(update::due_update(&self.cluster, manifests, holdings, sighting).await?)
     }
 
+    /// Waits until the leader has made the change of the storage locations that is due, or the deadline is there.
+    pub(crate) async fn await_locations(
+        &self,
+        manifests: &Manifests,
+        holdings: &Holdings,
+        deadline: Instant,
+    ) -> Result<(), VeleroError> {
+        Ok(Box::pin(update::until_made(&self.cluster, manifests, holdings, deadline)).await?)
+    }
+
     /// Waits until the planned server runs, and no other beside it that could validate the storage locations with other plugins.
     /// Returns what keeps it from that, if it does not run by then.
     pub(crate) async fn await_server(

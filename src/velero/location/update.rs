@@ -16,7 +16,7 @@ use kube::{
     api::{DynamicObject, Patch, PatchParams},
 };
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::{records, validation};
 use crate::{
@@ -45,6 +45,9 @@ const ADDRESSES: [&str; 4] = ["s3Url", "storageAccount", "storageAccountURI", "s
 /// How long a hook may spend on deleting the records of a former place, so that time is left for the validation.
 const FORGETTING: Duration = Duration::from_secs(30);
 
+/// How long a unit that waits for another's change does not look.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// What became of a change of the storage locations.
 #[derive(Debug, Default)]
 pub(crate) struct LocationsUpdated {
@@ -63,6 +66,22 @@ pub(crate) enum DueUpdate<'a> {
     Postponed(Status),
     /// A change.
     Now(LocationUpdate<'a>),
+}
+
+impl DueUpdate<'_> {
+    /// Returns what a unit waits for that leaves the change to another; `None` where nothing changes.
+    pub(crate) fn awaited(self) -> Option<Status> {
+        let what = match self {
+            Self::None => return None,
+            Self::Postponed(status) => return Some(status),
+            Self::Now(update) => match update.extent {
+                Extent::Confirmation => return None,
+                Extent::Credentials => format!("Secret {CREDENTIALS}"),
+                Extent::Locations | Extent::NewLocation => format!("BackupStorageLocation {LOCATION}"),
+            },
+        };
+        Some(Status::Waiting(format!("to apply {what}")))
+    }
 }
 
 /// What changes.
@@ -173,6 +192,23 @@ pub(crate) async fn due_update<'a>(
         }));
     }
     Ok(DueUpdate::Now(update))
+}
+
+/// Waits until another unit has made the change that is due, or the deadline is there.
+pub(crate) async fn until_made(
+    cluster: &Cluster,
+    manifests: &Manifests,
+    holdings: &Holdings,
+    deadline: Instant,
+) -> Result<(), ClusterError> {
+    loop {
+        match due_update(cluster, manifests, holdings, None).await? {
+            DueUpdate::Now(update) if !update.confirms_only() && Instant::now() < deadline => {
+                sleep_until(deadline.min(Instant::now() + PAUSE)).await;
+            }
+            _ => return Ok(()),
+        }
+    }
 }
 
 /// Returns what a change of the location waits for, if a backup or a restore is in progress.

@@ -1,3 +1,5 @@
+use std::sync::Mutex;
+
 use http::StatusCode;
 use serde_json::Value;
 
@@ -374,6 +376,21 @@ async fn killed_at_any_request_the_next_run_reaches_the_same_end() {
             return;
         }
     }
+}
+
+#[tokio::test]
+async fn nothing_stays_where_each_kind_is_said_to_be_missing_once() {
+    let api = installed(OURS);
+    api.finishes("Restore");
+    let missed = Mutex::new(BTreeSet::new());
+    api.refuse(move |call| {
+        let is_first = call.verb == Verb::List
+            && call.key.group == GROUP
+            && missed.lock().is_ok_and(|mut missed| missed.insert(call.text.clone()));
+        is_first.then_some(StatusCode::NOT_FOUND)
+    });
+    assert_eq!(remove_from(&api).await, Removal::default());
+    assert_eq!(api.names(), ["Namespace velero"]);
 }
 
 #[tokio::test]
