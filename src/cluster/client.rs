@@ -246,11 +246,13 @@ impl Cluster {
         Ok(found(call("get", describe(object), || api.get_opt(name)).await)?.flatten())
     }
 
-    /// Returns the metadata alone of the live object with the kind and name of `object`.
+    /// Returns the metadata alone of the live object with the kind and name of `object`. That it is not there is not believed at the
+    /// first word.
     pub(crate) async fn find_metadata(&self, object: &DynamicObject) -> Result<Option<DynamicObject>, ClusterError> {
         let api = self.api_of(object);
         let name = object.metadata.name.as_deref().unwrap_or_default();
-        let live = found(call("get", describe(object), || api.get_metadata_opt(name)).await)?.flatten();
+        let get = || async { Ok(found(call("get", describe(object), || api.get_metadata_opt(name)).await)?.flatten()) };
+        let live = asked_twice(get).await?;
         Ok(live.map(|live| DynamicObject { types: object.types.clone(), metadata: live.metadata, data: json!({}) }))
     }
 
@@ -307,7 +309,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Whether an object is there of which the server has just said that it is not. What is taken for gone is never looked for again.
+    /// Whether an object is there of which the server has just said that it is not.
     async fn is_there(&self, object: &DynamicObject) -> Result<bool, ClusterError> {
         let live = self.find_metadata(object).await?;
         Ok(live.is_some_and(|live| object.metadata.uid.is_none() || live.metadata.uid == object.metadata.uid))
@@ -356,7 +358,8 @@ impl Cluster {
         selector: &str,
     ) -> Result<Vec<DynamicObject>, ClusterError> {
         let parameters = ListParams::default().labels(selector);
-        let listed = found(call("list", what.to_owned(), || api.list_metadata(&parameters)).await)?;
+        let list = || async { found(call("list", what.to_owned(), || api.list_metadata(&parameters)).await) };
+        let listed = asked_twice(list).await?;
         let head = |object: PartialObjectMeta<DynamicObject>| DynamicObject {
             types: Some(kind.clone()),
             metadata: object.metadata,
@@ -374,7 +377,8 @@ impl Cluster {
         if !selector.is_empty() {
             parameters = parameters.labels(selector);
         }
-        let listed = found(call("list", what.to_owned(), || api.list(&parameters)).await)?;
+        let list = || async { found(call("list", what.to_owned(), || api.list(&parameters)).await) };
+        let listed = asked_twice(list).await?;
         Ok(listed.map(|list| list.items).unwrap_or_default())
     }
 }
@@ -414,6 +418,18 @@ pub(crate) fn found<T>(result: Result<T, ClusterError>) -> Result<Option<T>, Clu
         Ok(value) => Ok(Some(value)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// Asks again where the answer is that there is nothing. On that, things are deleted, made anew, or left for ever, and a server that is
+/// behind the others says it of what is there.
+pub(crate) async fn asked_twice<T, F>(ask: impl Fn() -> F) -> Result<Option<T>, ClusterError>
+where
+    F: Future<Output = Result<Option<T>, ClusterError>>,
+{
+    match ask().await? {
+        None => ask().await,
+        found => Ok(found),
     }
 }
 
@@ -531,9 +547,9 @@ mod tests {
         let service = cluster.own(named("v1", "Service", "velero-metrics"));
         cluster.delete(&service).await.unwrap();
         assert!(api.object("Service", "velero-metrics").is_none());
-        // One that is not there is looked for, and that is all.
+        // One that is not there is looked for twice, and that is all.
         cluster.delete(&service).await.unwrap();
-        assert_eq!(api.requests().len(), 5);
+        assert_eq!(api.requests().len(), 6);
     }
 
     #[tokio::test]

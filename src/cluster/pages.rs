@@ -13,7 +13,7 @@ use kube::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::client::{Cluster, ClusterError, call, found};
+use super::client::{Cluster, ClusterError, asked_twice, call, found};
 
 /// How many objects a page has.
 const PAGE: u32 = 500;
@@ -233,12 +233,8 @@ impl Cluster {
             let request = if T::METADATA_ONLY { address.list_metadata(parameters) } else { address.list(parameters) };
             self.client().request::<Answer<T>>(request.map_err(kube::Error::BuildRequest)?).await
         };
-        let list = || call("list", what.to_owned(), ask);
-        // That there are no backups, which decides what may be restarted or deleted, is not believed at the first word.
-        match found(list().await)? {
-            None => found(list().await),
-            answer => Ok(answer),
-        }
+        // That there are no backups decides what may be restarted or deleted.
+        asked_twice(|| async { found(call("list", what.to_owned(), ask).await) }).await
     }
 
     /// Deletes the objects of a page as it was when it was listed. One that was created since is not among them.

@@ -97,7 +97,7 @@ impl HookTools {
 
     /// Returns the application on the other side, if Juju still knows it.
     pub(crate) async fn remote_application(&self, relation: &RelationId) -> Result<Option<String>, ToolError> {
-        let name: Option<String> = self.json("relation-list", &["--app", "-r", relation.as_str()]).await?;
+        let name: Option<String> = self.json_or_nothing("relation-list", &["--app", "-r", relation.as_str()]).await?;
         Ok(name.filter(|name| !name.is_empty()))
     }
 
@@ -107,15 +107,16 @@ impl HookTools {
         relation: &RelationId,
         application: &str,
     ) -> Result<Databag, ToolError> {
-        let databag: Option<Databag> =
-            self.json("relation-get", &["-r", relation.as_str(), "--app", "-", application]).await?;
-        Ok(databag.unwrap_or_default())
+        self.databag(&["-r", relation.as_str(), "--app", "-", application]).await
     }
 
     /// Returns the databag of a unit.
     pub(crate) async fn unit_databag(&self, relation: &RelationId, unit: &str) -> Result<Databag, ToolError> {
-        let databag: Option<Databag> = self.json("relation-get", &["-r", relation.as_str(), "-", unit]).await?;
-        Ok(databag.unwrap_or_default())
+        self.databag(&["-r", relation.as_str(), "-", unit]).await
+    }
+
+    async fn databag(&self, arguments: &[&str]) -> Result<Databag, ToolError> {
+        Ok(self.json_or_nothing("relation-get", arguments).await?.unwrap_or_default())
     }
 
     /// Publishes values in one of our own databags; an empty value deletes its key. Only the leader may write to that of the
@@ -192,6 +193,19 @@ mod tests {
         assert_eq!(bag.get("empty"), None);
         assert_eq!(format!("{bag:?}"), r#"{"bucket", "empty", "secret-key"}"#);
         assert_eq!(scripted.calls("relation-get"), "--format\njson\n-r\ns3-credentials:7\n--app\n-\ns3-integrator\n");
+    }
+
+    #[tokio::test]
+    async fn that_a_databag_is_nothing_is_not_believed_at_the_first_word() {
+        let once = r#"if [ -e "$0.asked" ]; then echo '{"bucket":"backups"}'; else touch "$0.asked"; echo null; fi"#;
+        let relation = RelationId::new("s3-credentials:7");
+        for (script, said) in [(once, Some("backups")), ("echo null", None), ("echo '{}'", None)] {
+            let scripted = ScriptedTools::new(&[("relation-get", script)]);
+            let bag = scripted.tools().application_databag(&relation, "s3-integrator").await.unwrap();
+            assert_eq!(bag.get("bucket"), said, "{script}");
+        }
+        let silent = ScriptedTools::new(&[("relation-get", "true")]);
+        assert!(silent.tools().application_databag(&relation, "s3-integrator").await.is_err());
     }
 
     #[tokio::test]

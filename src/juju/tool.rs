@@ -83,7 +83,7 @@ impl HookTools {
         Ok(String::from_utf8_lossy(&finished.stdout).trim_end().to_owned())
     }
 
-    /// Runs a tool with `--format json` and reads its output; an empty output counts as `null`.
+    /// Runs a tool with `--format json` and reads its output. Of nothing, Juju says `null`: it never says nothing.
     ///
     /// # Errors
     ///
@@ -97,12 +97,32 @@ impl HookTools {
         all.extend_from_slice(arguments);
         read(tool, &self.run(tool, &all, None).await?)
     }
+
+    /// As [`HookTools::json`], where there may be nothing, which is `null` in some releases. That is not believed at the first word:
+    /// what another application has declared would be given up by it.
+    ///
+    /// # Errors
+    ///
+    /// As [`HookTools::json`].
+    pub(crate) async fn json_or_nothing<T: DeserializeOwned>(
+        &self,
+        tool: &'static str,
+        arguments: &[&str],
+    ) -> Result<Option<T>, ToolError> {
+        match self.json(tool, arguments).await? {
+            Some(value) => Ok(Some(value)),
+            None => self.json(tool, arguments).await,
+        }
+    }
 }
 
 /// Reads the JSON that a tool printed. Its error does not repeat any of it.
 pub(crate) fn read<T: DeserializeOwned>(tool: &'static str, printed: &str) -> Result<T, ToolError> {
-    let text = if printed.is_empty() { "null" } else { printed };
-    serde_json::from_str(text).map_err(|error| ToolError::Output { tool, line: error.line(), column: error.column() })
+    serde_json::from_str(printed).map_err(|error| ToolError::Output {
+        tool,
+        line: error.line(),
+        column: error.column(),
+    })
 }
 
 #[cfg(test)]
@@ -166,10 +186,11 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_printed_is_null() {
-        let scripted = ScriptedTools::new(&[("config-get", "true")]);
-        let value: Option<String> = scripted.tools().json("config-get", &["key"]).await.unwrap();
-        assert_eq!(value, None);
-        assert_eq!(scripted.calls("config-get"), "--format\njson\nkey\n");
+    async fn nothing_printed_is_an_error_and_not_nothing() {
+        for (script, is_read) in [("true", false), ("echo null", true)] {
+            let scripted = ScriptedTools::new(&[("config-get", script)]);
+            let value: Result<Option<String>, _> = scripted.tools().json("config-get", &["key"]).await;
+            assert_eq!(value.is_ok_and(|value| value.is_none()), is_read, "{script}");
+        }
     }
 }

@@ -13,7 +13,10 @@ use kube::{
     core::{ApiResource, GroupVersionKind},
     runtime::wait::await_condition,
 };
-use sandbox::juju::{ActionResult, DeployOptions, HookRecord, Model, Scripted, Series, UnitName, Whose};
+use sandbox::{
+    juju::{ActionResult, DeployOptions, HookRecord, Model, Scripted, Series, UnitName, Whose},
+    storm::Interference,
+};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -64,6 +67,15 @@ impl Deployed {
 
     pub fn observed_with(world: &'static World, name: &str, options: &DeployOptions) -> Self {
         Self::on(world, Self::model(world, name).with_juju_exec(), options)
+    }
+
+    /// Deploys the charm in a model between which and the cluster somebody stands. A failed hook is tried again when that is asked for.
+    pub fn interfered(world: &'static World, name: &str, interference: &Interference) -> Self {
+        let access = interference.access().clone();
+        let model = Model::new(access, name, &world.state, &world.program).unwrap();
+        let model = model.watched_by(interference.boundary());
+        model.automatically_retry_hooks(false).unwrap();
+        Self::on(world, model, &trusted())
     }
 
     fn model(world: &World, name: &str) -> Model {

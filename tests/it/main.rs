@@ -51,6 +51,7 @@ mod silence;
 mod storage;
 mod storage_test;
 mod storm;
+mod storm_beside_velero;
 mod units;
 mod version;
 mod volume_options;

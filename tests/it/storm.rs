@@ -9,11 +9,12 @@ use sandbox::{
 const CASES: usize = 150;
 
 /// Between them they have each kind of hook, and an action.
-const SCENARIOS: [&str; 12] = [
+const SCENARIOS: [&str; 13] = [
     "deploy",
     "relate-s3",
     "update-status",
     "default-volumes-to-fs-backup",
+    "renew-azure",
     "relate-backups",
     "end-backups",
     "two-units",

@@ -235,7 +235,15 @@ impl Agent<'_> {
             }
         });
 
-        let mut run = Running { agent: self, context, context_id: &context_id, record, open_pipes: 2, ended: None };
+        let mut run = Running {
+            agent: self,
+            context,
+            context_id: &context_id,
+            record,
+            open_pipes: 2,
+            ended: None,
+            held: Vec::new(),
+        };
         let result = run.until_end(&inbox, &child, disturbance);
         self.interruption.on_ask(None);
         // Ends the thread that accepts; a tool that is called now finds nobody.
@@ -330,6 +338,8 @@ struct Running<'r, 'c, 'm> {
     record: &'r mut HookRecord,
     open_pipes: u8,
     ended: Option<Instant>,
+    /// Tools that are never answered.
+    held: Vec<UnixStream>,
 }
 
 impl Running<'_, '_, '_> {
@@ -417,6 +427,10 @@ impl Running<'_, '_, '_> {
                 return send(stream, &Response::Done { code, stdout, stderr, output: None });
             }
             Passage::Lost => return Ok(()),
+            Passage::Held => {
+                self.held.push(stream.try_clone()?);
+                return Ok(());
+            }
         }
         self.context.go_on(self.record.tools.len() + 1);
         let mut files: BTreeMap<PathBuf, FileContent> = BTreeMap::new();

@@ -34,4 +34,6 @@ pub enum Passage {
     },
     /// Nothing is done, and nobody answers.
     Lost,
+    /// Nothing is done, and the tool waits for an answer for as long as it is let.
+    Held,
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -27,7 +27,7 @@ use hyper_util::{
     server::conn::auto,
 };
 use kube::{
-    Api,
+    Api, Client as Administrator,
     api::{DeleteParams, DynamicObject, Patch, PatchParams},
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
@@ -74,6 +74,16 @@ pub enum ApiProxyError {
 
 type Body = BoxBody<Bytes, io::Error>;
 
+/// The API server behind the proxy.
+pub(super) struct ApiServer<'a> {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The authority by which it is trusted, as PEM.
+    pub authority: &'a str,
+    /// Who may do everything there.
+    pub administrator: Administrator,
+}
+
 /// A proxy that listens for as long as this value lives.
 pub(super) struct ApiProxy {
     address: SocketAddr,
@@ -86,7 +96,10 @@ struct Way {
     server: SocketAddr,
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     gate: Arc<Gate>,
-    player: Arc<Player>,
+    /// Who changes and deletes objects as somebody else.
+    others: Administrator,
+    /// Who plays what the cluster lacks, if it lacks anything.
+    player: Option<Arc<Player>>,
     /// What was read, by its name: the path, and the form that was asked for.
     asked: Mutex<HashMap<String, (String, HeaderValue)>>,
     stale: Mutex<Option<(StatusCode, Bytes)>>,
@@ -116,16 +129,15 @@ impl Drop for Watched {
 struct Lost;
 
 impl ApiProxy {
-    /// Listens for a charm. `server` is trusted by its authority, given as PEM.
+    /// Listens at an address of this machine for a charm.
     pub(super) async fn start(
-        server: SocketAddr,
-        server_authority: &str,
+        here: IpAddr,
+        server: ApiServer<'_>,
         gate: Arc<Gate>,
-        player: Arc<Player>,
+        player: Option<Arc<Player>>,
     ) -> Result<Self, ApiProxyError> {
         let authority = Authority::new("velero-operator storm's way to the API server")?;
-        let here = Ipv4Addr::LOCALHOST;
-        let certified = authority.server("kubernetes", &["localhost"], &[here.into()])?;
+        let certified = authority.server("kubernetes", &["localhost"], &[here])?;
         let mut config = ServerConfig::builder_with_provider(ring::default_provider().into())
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
@@ -138,9 +150,10 @@ impl ApiProxy {
         let listener = TcpListener::bind((here, 0)).await.map_err(ApiProxyError::Listen)?;
         let address = listener.local_addr().map_err(ApiProxyError::Listen)?;
         let way = Arc::new(Way {
-            server,
-            client: https::client(server_authority)?,
+            server: server.address,
+            client: https::client(server.authority)?,
             gate,
+            others: server.administrator,
             player,
             asked: Mutex::default(),
             stale: Mutex::default(),
@@ -166,7 +179,7 @@ impl ApiProxy {
         self.way.stale().take();
         let Some((path, form)) = asked else { return Ok(()) };
         let request = Request::get(path).header(ACCEPT, form).body(kube::client::Body::empty());
-        let answer = self.way.player.client().send(request.map_err(kube::Error::HttpError)?).await?;
+        let answer = self.way.others.send(request.map_err(kube::Error::HttpError)?).await?;
         let status = answer.status();
         let body = answer.into_body().collect().await?.to_bytes();
         *self.way.stale() = Some((status, body));
@@ -223,7 +236,7 @@ impl Way {
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Lost> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        if path.contains("/proxy/") {
+        if path.contains("/proxy/") && self.player.is_some() {
             // Of a kubelet, of which there is none. Old ones tell nothing either.
             return Ok(refusal(404, &parts));
         }
@@ -261,7 +274,7 @@ impl Way {
         let answer = self.forward(parts, &path, body).await?;
         if is_watch {
             // Whoever watches waits for what others do next.
-            self.player.play().await;
+            self.play().await;
             let watched = Watched::begin(&self.watches);
             return Ok(answer.map(|body| {
                 let kept = body.map_err(io::Error::other).map_frame(move |frame| {
@@ -278,7 +291,7 @@ impl Way {
             self.gate.has_passed_before(Door::Api, &what)
         };
         if is_waited_for {
-            self.player.play().await;
+            self.play().await;
         }
         let (head, body) = answer.into_parts();
         let body = body.collect().await.map_err(|_| Lost)?.to_bytes();
@@ -301,6 +314,12 @@ impl Way {
         }
     }
 
+    async fn play(&self) {
+        if let Some(player) = &self.player {
+            player.play().await;
+        }
+    }
+
     async fn forward(&self, parts: Parts, path: &str, body: Bytes) -> Result<Response<Incoming>, Lost> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = parts.method;
@@ -312,7 +331,7 @@ impl Way {
 
     /// The object that a request is about, where it names one.
     fn object(&self, parts: &Parts) -> Option<(Api<DynamicObject>, String)> {
-        super::objects::api_at(self.player.client(), parts.uri.path())
+        super::objects::api_at(&self.others, parts.uri.path())
     }
 
     async fn edit(&self, parts: &Parts) {

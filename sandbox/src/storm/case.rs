@@ -24,6 +24,9 @@ use crate::juju::HookRecord;
 /// The longest that a hook may take, whatever goes wrong.
 const BOUND: Duration = Duration::from_secs(30);
 
+/// How much longer where something hangs: the charm gives a tool or the CLI a minute.
+const HANG: Duration = Duration::from_secs(65);
+
 /// How often Juju tries a failed hook again before the end is looked at.
 const RETRIES: usize = 2;
 
@@ -275,7 +278,7 @@ impl Case {
             objects = stage.objects()?;
         }
         if self.is_of_location() {
-            objects = objects.with_backups_of(MODEL, &calm.objects);
+            objects = objects.with_backups_of(MODEL, &calm.objects).with_use_of(MODEL, &calm.objects);
         }
         // Juju does not repeat an action. One that was not done, and says so, is the user's to repeat.
         let is_left_undone = stage.action_failed() && objects == *beginning.objects();
@@ -298,7 +301,9 @@ impl Case {
         self.check_others(&objects, beginning, calm, &mut wrong);
         wrong.extend(stage.gate.trespasses());
         check_secrets(stage, &objects, &records, log_before, &mut wrong)?;
-        for record in records.iter().filter(|record| record.outcome.wall > BOUND) {
+        let hangs = self.armed.iter().any(|armed| armed.fault.is_long());
+        let bound = if hangs { BOUND + HANG } else { BOUND };
+        for record in records.iter().filter(|record| record.outcome.wall > bound) {
             wrong.push(format!("the hook {} took {} s", record.name, record.outcome.wall.as_secs()));
         }
         Ok(if wrong.is_empty() { Verdict::Well } else { Verdict::Badly(wrong) })
@@ -409,7 +414,7 @@ impl FromStr for Case {
 }
 
 /// Reads what goes wrong, as `/HOOK DOOR OPERATION #NUMBER FAULT`.
-fn read_armed(text: &str) -> Result<Armed, String> {
+pub(super) fn read_armed(text: &str) -> Result<Armed, String> {
     let parts = || {
         let (hook, rest) = text.strip_prefix('/')?.split_once(' ')?;
         let (operation, fault) = rest.rsplit_once(' ')?;

@@ -12,6 +12,7 @@ use std::{
     process::{Command, ExitCode, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,9 @@ const REAL: &str = "velero.real";
 /// The file with the address to ask at.
 const ADDRESS: &str = "velero.door";
 
+/// How long a CLI hangs that is not killed before: longer than the charm bears it.
+const HANG: Duration = Duration::from_secs(150);
+
 /// Something that no version of Velero prints.
 const UNKNOWN: &str = "\n---\napiVersion: storm.test/v1\nkind: Unheard\nmetadata:\n  name: of\n";
 
@@ -43,6 +47,7 @@ enum Order {
     SayHalf,
     SayMore,
     Die,
+    Hang,
 }
 
 /// Whether the program was called by the CLI's name.
@@ -91,6 +96,10 @@ fn run(program: &Path, arguments: &[OsString]) -> io::Result<ExitCode> {
             }
             io::stdout().write_all(&said)?;
             Ok(ExitCode::SUCCESS)
+        }
+        Order::Hang => {
+            thread::sleep(HANG);
+            Ok(ExitCode::FAILURE)
         }
         Order::Die => {
             let this = nix::unistd::getpid();
@@ -151,6 +160,7 @@ fn answer(mut stream: &TcpStream, gate: &Gate, said: &Mutex<String>) -> io::Resu
         Some(Fault::SaysHalf) => Order::SayHalf,
         Some(Fault::SaysUnknown) => Order::SayMore,
         Some(Fault::Dies) => Order::Die,
+        Some(Fault::Hangs) => Order::Hang,
         Some(Fault::KilledBefore) => {
             gate.kill();
             return Ok(());

@@ -48,6 +48,8 @@ pub(super) enum Fault {
     SaysUnknown,
     /// It is killed, or nobody answers it.
     Dies,
+    /// It neither says anything nor ends.
+    Hangs,
     /// The charm is killed before it.
     KilledBefore,
     /// The charm is killed once it is done.
@@ -60,13 +62,18 @@ pub(super) enum Fault {
 const CODES: [u16; 8] = [403, 404, 409, 410, 422, 429, 500, 503];
 
 impl Fault {
+    /// Whether it takes as long as the charm bears it, so that it only happens where it is asked for.
+    pub(super) fn is_long(self) -> bool {
+        self == Self::Hangs
+    }
+
     /// All that can happen to an operation.
     pub(super) fn all_of(operation: &Operation) -> Vec<Self> {
         let whenever = [Self::KilledBefore, Self::Terminated];
         match operation.door {
             Door::Api => of_request(operation).into_iter().chain(whenever).collect(),
             Door::Tool => {
-                let mut faults = vec![Self::Fails, Self::Dies];
+                let mut faults = vec![Self::Fails, Self::Dies, Self::Hangs];
                 if operation.is_write() || operation.what == "juju-log" {
                     faults.push(Self::KilledAfter);
                 } else {
@@ -78,7 +85,7 @@ impl Fault {
                 faults.into_iter().chain(whenever).collect()
             }
             Door::Cli => {
-                let mut faults = vec![Self::Fails, Self::Dies];
+                let mut faults = vec![Self::Fails, Self::Dies, Self::Hangs];
                 // A command of a user is believed that says it has done what it was to do.
                 if operation.what.ends_with("--dry-run") || operation.what == "velero version" {
                     faults.extend([Self::SaysNothing, Self::SaysHalf, Self::SaysUnknown]);
@@ -118,7 +125,7 @@ fn of_request(operation: &Operation) -> Vec<Fault> {
 }
 
 /// Faults with a name of their own.
-const NAMED: [(Fault, &str); 20] = [
+const NAMED: [(Fault, &str); 21] = [
     (Fault::LostBefore, "lost-before"),
     (Fault::LostAfter, "lost-after"),
     (Fault::Cut, "cut"),
@@ -136,6 +143,7 @@ const NAMED: [(Fault, &str); 20] = [
     (Fault::SaysHalf, "says-half"),
     (Fault::SaysUnknown, "says-unknown"),
     (Fault::Dies, "dies"),
+    (Fault::Hangs, "hangs"),
     (Fault::KilledBefore, "killed-before"),
     (Fault::KilledAfter, "killed-after"),
     (Fault::Terminated, "terminated"),

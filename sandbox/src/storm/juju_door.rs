@@ -73,6 +73,7 @@ impl Boundary for JujuDoor {
                 return Passage::Lost;
             }
             Some(Fault::Dies) => return Passage::Lost,
+            Some(Fault::Hangs) => return Passage::Held,
             Some(Fault::Fails) => return answered(1, "", NO_CONNECTION),
             Some(Fault::SaysNothing) => return answered(0, "", ""),
             Some(Fault::SaysNonsense) => return answered(0, "{\"half\":", ""),

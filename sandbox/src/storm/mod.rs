@@ -14,6 +14,7 @@ mod etcd;
 mod fault;
 mod gate;
 mod guard;
+mod interference;
 mod juju_door;
 mod objects;
 mod operation;
@@ -31,6 +32,7 @@ use clap::Args;
 
 pub use cli_door::{is_cli, run_cli};
 pub use guard::{KnownError, WorkshopError};
+pub use interference::Interference;
 pub use stage::StageError;
 
 use self::{
@@ -225,9 +227,10 @@ impl Wanted {
         if let Some(word) = &self.hook {
             cases.retain(|case| scenario.name.contains(word) || case.hook(calm).contains(word));
         }
-        if let Some(fault) = self.fault {
-            cases.retain(|case| case.fault() == Some(fault));
-        }
+        cases.retain(|case| match self.fault {
+            Some(fault) => case.fault() == Some(fault),
+            None => !case.fault().is_some_and(Fault::is_long),
+        });
         match self.second {
             Some(seed) => crew::pairs(&cases, seed),
             None => cases,

@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 /// The annotation by which somebody else's change is known.
 pub(super) const EDITED: &str = "storm.test/edited";
 
+/// Where the charm notes what the use of a storage location has shown.
+const TESTED: &str = "velero-operator/tested-for";
+
 /// Every kind of which the charm or Velero has objects: group, version, kind and plural.
 const KINDS: [(&str, &str, &str, &str); 28] = [
     ("", "v1", "ConfigMap", "configmaps"),
@@ -145,6 +148,18 @@ impl Objects {
         let prefix = format!("Backup {namespace}/");
         let backups = others.all.iter().filter(|(key, _)| key.starts_with(&prefix));
         self.all.extend(backups.map(|(key, backup)| (key.clone(), backup.clone())));
+        self
+    }
+
+    /// Returns the same with what `others` has noted of the use of a location that is only read, which cannot be tried again.
+    pub(super) fn with_use_of(mut self, namespace: &str, others: &Self) -> Self {
+        let key = format!("BackupStorageLocation {namespace}/default");
+        let noted = others.all.get(&key).map(|location| location["metadata"]["annotations"][TESTED].clone());
+        if let Some((location, noted)) = self.all.get_mut(&key).zip(noted.filter(Value::is_string))
+            && location["spec"]["accessMode"] == "ReadOnly"
+        {
+            location["metadata"]["annotations"][TESTED] = noted;
+        }
         self
     }
 
@@ -356,6 +371,20 @@ mod tests {
 
     fn objects(value: Value) -> Objects {
         Objects { all: [("Service a/b".to_owned(), comparable(value))].into(), uids: BTreeMap::new() }
+    }
+
+    #[test]
+    fn what_is_known_of_the_use_of_a_location_is_missed_where_it_can_be_found_out() {
+        let locations = |mode: &str, noted: Value| {
+            let location = json!({"metadata": {"annotations": {TESTED: noted}}, "spec": {"accessMode": mode}});
+            let all = [("BackupStorageLocation a/default".to_owned(), location)].into();
+            Objects { all, uids: BTreeMap::new() }
+        };
+        for (mode, is_missed) in [("ReadWrite", true), ("ReadOnly", false)] {
+            let before = locations(mode, json!("works"));
+            let anew = locations(mode, Value::Null).with_use_of("a", &before);
+            assert_eq!(anew.differences(&before).is_empty(), !is_missed, "{mode}");
+        }
     }
 
     #[test]

@@ -20,6 +20,12 @@ pub(super) enum Step {
     PublishOtherPath,
     /// It says this: endpoint, and keys with values.
     Publish(&'static str, &'static [(&'static str, &'static str)]),
+    /// An integrator that a user deploys, with its options, and the secret that the user gives it: its name, and the key in it.
+    Integrate(&'static str, &'static [(&'static str, &'static str)], SecretKey),
+    /// The user gives an integrator another key.
+    Renew(&'static str, SecretKey),
+    /// An integrator's relation is removed.
+    Part(&'static str),
     /// An application that wants the charm's metrics or dashboards: endpoint, interface.
     RelateRequirer(&'static str, &'static str),
     /// The relation at that endpoint is removed.
@@ -50,6 +56,15 @@ pub(super) enum Step {
     Act(&'static str, &'static str, &'static str),
 }
 
+/// What a user's secret has under `secret-key`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum SecretKey {
+    /// This text.
+    Text(&'static str),
+    /// The key file of a service account of Google's, by the account's name.
+    Google(&'static str),
+}
+
 /// A way to some hooks, and they.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scenario {
@@ -72,6 +87,23 @@ const DECLARATION: Step = Step::Publish(
         ("spec", r#"{"include_namespaces": ["ledger"], "schedule": "0 3 * * *", "ttl": "72h"}"#),
     ],
 );
+
+/// Keys of an account of Azure's.
+pub(super) const AZURE_KEYS: [&str; 2] = ["c3Rvcm0tZmlyc3QtYXp1cmUta2V5", "c3Rvcm0tb3RoZXItYXp1cmUta2V5"];
+
+/// The store is one that only Velero's pods reach, as it were: nobody listens there.
+const AZURE: Step = Step::Integrate(
+    "azure-storage-integrator",
+    &[
+        ("container", "storm"),
+        ("storage-account", "storm"),
+        ("connection-protocol", "http"),
+        ("endpoint", "http://127.0.0.1:9/storm"),
+    ],
+    SecretKey::Text(AZURE_KEYS[0]),
+);
+
+const GOOGLE: Step = Step::Integrate("gcs-integrator", &[("bucket", "storm")], SecretKey::Google("first"));
 
 const fn scenario(name: &'static str, before: &'static [Step], then: &'static [Step]) -> Scenario {
     Scenario { name, before, then }
@@ -130,6 +162,23 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "refused-keys",
         &[Step::Neighbour, Step::Deploy, S3, Step::PublishFarBucket, Step::BackedUp],
         &[Step::PublishRefusedKeys],
+    ),
+    scenario("relate-azure", &[Step::Neighbour, Step::Deploy], &[AZURE]),
+    scenario(
+        "renew-azure",
+        &[Step::Neighbour, Step::Deploy, AZURE, Step::BackedUp],
+        &[Step::Renew("azure-storage-integrator", SecretKey::Text(AZURE_KEYS[1]))],
+    ),
+    scenario(
+        "end-azure",
+        &[Step::Neighbour, Step::Deploy, AZURE, Step::BackedUp],
+        &[Step::Part("azure-storage-integrator")],
+    ),
+    scenario("relate-gcs", &[Step::Neighbour, Step::Deploy], &[GOOGLE]),
+    scenario(
+        "renew-gcs",
+        &[Step::Neighbour, Step::Deploy, GOOGLE, Step::BackedUp],
+        &[Step::Renew("gcs-integrator", SecretKey::Google("second"))],
     ),
     scenario("upgrade-charm", READY, &[Step::Refresh]),
     scenario("replace-pod", READY, &[Step::ReplacePod]),

@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 
 use super::{
-    api_proxy::{ApiProxy, ApiProxyError},
+    api_proxy::{ApiProxy, ApiProxyError, ApiServer},
     cli_door::{self, CliDoor},
     control_plane::{ControlPlane, ControlPlaneError},
     etcd::{EtcdError, Stored},
@@ -29,12 +29,12 @@ use super::{
     objects::{self, Objects},
     operation::Door,
     player::{Memory, Player, REFUSED_KEY},
-    scenario::{APPLICATION, Scenario, Step},
+    scenario::{APPLICATION, AZURE_KEYS, Scenario, SecretKey, Step},
 };
 use crate::{
     host::ClusterAccess,
     juju::{self, ActionStatus, DeployOptions, HookRecord, Model, Scripted, UnitName, Whose},
-    object_store::{BucketError, S3Access, S3Error, S3Server},
+    object_store::{BucketError, GcsError, S3Access, S3Error, S3Server, service_account_key},
     progress::Progress,
 };
 
@@ -59,6 +59,12 @@ const PROGRAM: &str = "dispatch";
 /// A store that only Velero's pods reach, as it were: nobody listens there.
 const FAR: &str = "http://127.0.0.1:9";
 
+/// Service accounts of Google's.
+const ACCOUNTS: [&str; 2] = ["first", "second"];
+
+/// Where their store is, in place of Google's own: nobody has an address there.
+const UNIVERSE: &str = "storm.localhost";
+
 /// Keys that the store knows beside its first ones.
 const OTHER_KEYS: (&str, &str) = ("storm-other-access", "storm-other-secret-key");
 
@@ -77,6 +83,9 @@ pub enum StageError {
     /// The store has no bucket.
     #[error("a storm needs a bucket")]
     Bucket(#[from] BucketError),
+    /// There is no key file for Google's store.
+    #[error("a storm needs a key file")]
+    KeyFile(#[from] GcsError),
     /// Files cannot be used.
     #[error("a storm needs files")]
     Files(#[from] io::Error),
@@ -147,6 +156,8 @@ pub(super) struct Stage {
     pub(super) player: Arc<Player>,
     pub(super) model: Model,
     store: S3Server,
+    /// Key files of Google's service accounts, by their names.
+    key_files: BTreeMap<&'static str, String>,
     /// As everything is before anything is done.
     empty: Stored,
     action_failed: AtomicBool,
@@ -164,7 +175,10 @@ impl Stage {
         let gate = Arc::new(Gate::default());
         let player = Arc::new(Player::new(plane.client().clone(), MODEL));
         player.make_node().await?;
-        let way = ApiProxy::start(plane.address(), plane.authority(), Arc::clone(&gate), Arc::clone(&player)).await?;
+        let server =
+            ApiServer { address: plane.address(), authority: plane.authority(), administrator: plane.client().clone() };
+        let here = plane.access().server_address;
+        let way = ApiProxy::start(here, server, Arc::clone(&gate), Some(Arc::clone(&player))).await?;
         let cli_door = CliDoor::open(Arc::clone(&gate))?;
         cli_door.furnish(charm, program, &cli_door::folder(&folder))?;
         let access = ClusterAccess {
@@ -180,6 +194,11 @@ impl Stage {
         let store = S3Server::start(&plane.access(), &folder.join("s3"), progress).await?;
         store.access().bucket(BUCKET)?;
         store.create_user(OTHER_KEYS.0, OTHER_KEYS.1).await?;
+        let mut key_files = BTreeMap::new();
+        for account in ACCOUNTS {
+            let file = service_account_key(account).await?;
+            key_files.insert(account, file.replace("googleapis.com", UNIVERSE));
+        }
         let empty = plane.etcd().keep().await?;
         let runtime = Handle::current();
         Ok(Self {
@@ -192,6 +211,7 @@ impl Stage {
             player,
             model,
             store,
+            key_files,
             empty,
             action_failed: AtomicBool::new(false),
             own_program: charm.join(PROGRAM),
@@ -238,9 +258,11 @@ impl Stage {
     }
 
     /// What may be in one Secret, and nowhere else.
-    pub(super) fn secrets(&self) -> [String; 4] {
-        let S3Access { access_key, secret_key, .. } = self.store.access().clone();
-        [secret_key, OTHER_KEYS.1.to_owned(), access_key, OTHER_KEYS.0.to_owned()]
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let S3Access { access_key, secret_key, .. } = self.store.access();
+        let of_files = self.key_files.values().filter_map(|file| middle_line(file));
+        let others = [secret_key, OTHER_KEYS.1, access_key, OTHER_KEYS.0].into_iter().chain(AZURE_KEYS);
+        others.chain(of_files).map(str::to_owned).collect()
     }
 
     /// Makes the cluster and the model what they are where a scenario begins, and keeps that.
@@ -428,6 +450,9 @@ impl Stage {
             Step::PublishOtherPath => bucket(&[("path", "elsewhere")])?,
             Step::PublishFarBucket => far_bucket("far-secret-key")?,
             Step::PublishRefusedKeys => far_bucket(REFUSED_KEY)?,
+            Step::Integrate(integrator, config, key) => self.integrate(integrator, config, *key)?,
+            Step::Renew(integrator, key) => model.update_user_secret(integrator, &self.content(*key))?,
+            Step::Part(integrator) => model.remove_relation(APPLICATION, integrator)?,
             Step::AddUnit => model.add_unit(APPLICATION)?,
             Step::RemoveUnit => model.remove_unit(&UnitName::new(APPLICATION, 1))?,
             Step::Publish(endpoint, fields) => self.publish(endpoint, fields)?,
@@ -446,6 +471,31 @@ impl Stage {
                 result.record.into_iter().collect()
             }
         }))
+    }
+
+    /// Deploys an integrator, gives it its options and its secret, and relates it.
+    fn integrate(
+        &self,
+        integrator: &str,
+        config: &[(&str, &str)],
+        key: SecretKey,
+    ) -> Result<Vec<HookRecord>, juju::Error> {
+        let model = &self.model;
+        let secret = model.add_user_secret(integrator, &self.content(key))?;
+        let options = config.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let config = options.chain([("credentials".to_owned(), secret.to_string())]).collect();
+        model.deploy_built_in(integrator, &DeployOptions { config, ..DeployOptions::default() })?;
+        model.grant_user_secret(integrator, integrator)?;
+        Ok(model.integrate(APPLICATION, integrator)?.1)
+    }
+
+    /// What a user's secret has in it.
+    fn content(&self, key: SecretKey) -> BTreeMap<String, String> {
+        let text = match key {
+            SecretKey::Text(text) => text,
+            SecretKey::Google(account) => self.key_files.get(account).map_or("", String::as_str),
+        };
+        [("secret-key".to_owned(), text.to_owned())].into()
     }
 
     fn publish(&self, endpoint: &str, fields: &[(&str, &str)]) -> Result<Vec<HookRecord>, juju::Error> {
@@ -497,6 +547,11 @@ impl Stage {
         api.patch(&name, &PatchParams::apply("somebody"), &Patch::Apply(&object)).await?;
         Ok(())
     }
+}
+
+/// Returns a line of a key in a file, which is in it as JSON writes it.
+fn middle_line(key_file: &str) -> Option<&str> {
+    key_file.split("\\n").find(|line| line.len() > 40 && !line.contains('-'))
 }
 
 fn backup(namespace: &str) -> Value {

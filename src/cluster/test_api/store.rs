@@ -343,9 +343,12 @@ fn fields_within(object: &Value) -> Value {
     Value::Object(of.iter().map(|(name, value)| (format!("f:{name}"), fields_within(value))).collect::<Map<_, _>>())
 }
 
-/// What a refusal says.
+/// What a refusal says; of an invalid field also which it is, where the message has it as the server words it.
 pub(super) fn status(code: StatusCode, message: &str) -> Value {
     let reason = code.canonical_reason().unwrap_or_default().replace(' ', "");
+    let field = message.split_once(": Invalid value").and_then(|(before, _)| before.rsplit(' ').next());
+    let causes: Vec<_> =
+        field.map(|field| json!({"reason": "FieldValueInvalid", "field": field})).into_iter().collect();
     json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code.as_u16(), "reason": reason,
-        "message": message})
+        "message": message, "details": {"causes": causes}})
 }

@@ -425,6 +425,32 @@ fn pods_stay_where_template_selector_and_manifest_are_the_same() {
 }
 
 #[tokio::test]
+async fn only_what_the_server_would_take_anew_is_made_anew() {
+    let immutable = || "ServiceAccount \"velero\" is invalid: secrets: Invalid value: field is immutable".to_owned();
+    // Whether the server would take another one, what it says to a change, and whether the object is made anew.
+    for (takes, code, is_remade) in [(true, 422, true), (false, 422, false), (true, 403, false)] {
+        let api = empty_cluster();
+        let cluster = api.cluster("velero");
+        let desired = cluster.own(named("v1", "ServiceAccount", SERVER));
+        let live = cluster.apply(&desired).await.unwrap();
+        let uid = live.metadata.uid.clone();
+        let refused = std::sync::atomic::AtomicBool::new(false);
+        api.refuse_saying(move |call| match call.verb {
+            Verb::Create => (!takes).then(|| (StatusCode::UNPROCESSABLE_ENTITY, immutable())),
+            Verb::Apply if !refused.swap(true, std::sync::atomic::Ordering::Relaxed) => {
+                Some((StatusCode::from_u16(code).unwrap(), if code == 422 { immutable() } else { String::new() }))
+            }
+            _ => None,
+        });
+        let change = Change { desired: &desired, live: Some(&live), replaces_pods: false };
+        let outcome = apply_or_remake(&cluster, &change).await;
+        assert_eq!(outcome.is_ok(), is_remade, "{takes} {code}");
+        let is_there = api.object("ServiceAccount", SERVER).unwrap();
+        assert_eq!(is_there["metadata"]["uid"] != json!(uid), is_remade, "{takes} {code}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_dry_run_would_not_take_is_unclear_and_another_error_is_one() {
     let api = empty_cluster();
     let cluster = api.cluster("velero");

@@ -73,7 +73,8 @@ pub(super) async fn forget(
 
 /// Deletes the ConfigMap if it is the application's.
 pub(super) async fn delete(cluster: &Cluster, application: &str) -> Result<(), ClusterError> {
-    match read(cluster, application).await? {
+    let map = cluster.own(named("v1", "ConfigMap", &policies_name(application)));
+    match cluster.find_metadata(&map).await? {
         Some(live) if is_own(&live, application) => cluster.delete(&live).await,
         Some(_) | None => Ok(()),
     }

@@ -9,6 +9,7 @@ use crate::{
         change::apply,
         fixtures::{APPLICATION, backup_in_progress, empty_cluster, installation, manifests, own},
         seen::{proxies::look, sighting::Sighting},
+        wanted::HeldBack,
     },
 };
 
@@ -95,6 +96,35 @@ async fn a_change_waits_for_a_backup_in_progress_and_so_does_the_end_of_the_secr
     api.requests();
     hook(&api, None).await;
     assert!(api.requests().iter().all(|request| !request.contains("secrets/velero-operator-proxies")));
+}
+
+#[tokio::test]
+async fn the_secret_stays_while_a_part_that_reads_it_is_held_back() {
+    for (server, node_agent) in [(true, false), (false, true)] {
+        let api = empty_cluster();
+        hook(&api, Some("http://proxy.internal:3128")).await;
+        let installation = Installation { held_back: HeldBack { server, node_agent }, ..installation() };
+        let cluster = api.cluster("velero");
+        let (holdings, _) = Sighting::take(&cluster, APPLICATION).await.unwrap();
+        let mut applied = Applied::default();
+        forget(&cluster, &installation, &holdings, &mut applied).await.unwrap();
+        assert!(applied.changed.is_empty() && revision(&api).is_some(), "{server} {node_agent}");
+    }
+}
+
+#[tokio::test]
+async fn the_secret_goes_also_where_one_part_alone_reads_it() {
+    for (kind, name) in [("Deployment", "velero"), ("DaemonSet", "node-agent")] {
+        let api = empty_cluster();
+        hook(&api, Some("http://proxy.internal:3128")).await;
+        let cluster = api.cluster("velero");
+        cluster.delete(&serde_json::from_value(own("apps/v1", kind, name)).unwrap()).await.unwrap();
+        let (holdings, _) = Sighting::take(&cluster, APPLICATION).await.unwrap();
+        let mut applied = Applied::default();
+        forget(&cluster, &installation(), &holdings, &mut applied).await.unwrap();
+        assert_eq!(applied.changed, ["Secret velero-operator-proxies"], "without {kind}");
+        assert_eq!(revision(&api), None);
+    }
 }
 
 #[tokio::test]

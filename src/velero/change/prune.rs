@@ -24,6 +24,9 @@ use crate::{
     },
 };
 
+/// The kinds of locations, which name the Secret with the credentials.
+const LOCATION_KINDS: [&str; 2] = ["BackupStorageLocation", "VolumeSnapshotLocation"];
+
 /// How long a hook may spend on deleting the records of a location that is gone.
 const FORGETTING: Duration = Duration::from_secs(3);
 
@@ -62,8 +65,12 @@ pub(crate) async fn prune(
         applied.postponed.push(Status::Waiting(message));
         return Ok(());
     }
-    try_join_all(unwanted.iter().map(|object| release::delete_or_release(cluster, object))).await?;
-    if unwanted.iter().any(|object| is_backup_location(object)) {
+    // No location is ever without the Secret that it names.
+    let (locations, others): (Vec<_>, Vec<_>) = unwanted.iter().copied().partition(|object| is_location(object));
+    for objects in [&locations, &others] {
+        try_join_all(objects.iter().map(|object| release::delete_or_release(cluster, object))).await?;
+    }
+    if locations.iter().any(|object| is_backup_location(object)) {
         records::forget_all(cluster, FORGETTING).await?;
     }
     applied.changed.extend(unwanted.iter().map(|object| describe(object)));
@@ -98,6 +105,10 @@ fn is_config_map(object: &DynamicObject) -> bool {
     object.types.as_ref().is_some_and(|types| types.kind == "ConfigMap")
 }
 
+fn is_location(object: &DynamicObject) -> bool {
+    object.types.as_ref().is_some_and(|types| LOCATION_KINDS.contains(&types.kind.as_str()))
+}
+
 /// Whether to leave the existing locations alone. Those of another provider are not left.
 fn is_kept(plan: &LocationPlan, holdings: &Holdings) -> bool {
     match plan {
@@ -129,7 +140,7 @@ fn unwanted(installation: &Installation, locations: &[DynamicObject], locations_
         let wanted = |kind: &str| {
             locations.iter().any(|location| location.types.as_ref().is_some_and(|types| types.kind == kind))
         };
-        for kind in ["BackupStorageLocation", "VolumeSnapshotLocation"] {
+        for kind in LOCATION_KINDS {
             if !wanted(kind) {
                 unwanted.push(named("velero.io/v1", kind, LOCATION));
             }

@@ -109,6 +109,43 @@ async fn records_that_a_removed_location_has_left_go_in_the_next_hook() {
 }
 
 #[tokio::test]
+async fn records_stay_where_a_location_is_about_to_be_made() {
+    let api = empty_cluster();
+    for kind in ["Backup", "BackupRepository", "BackupStorageLocation"] {
+        api.define("v1", kind);
+    }
+    let mut server = own("apps/v1", "Deployment", SERVER);
+    server["metadata"]["creationTimestamp"] = json!("2026-01-15T00:00:00Z");
+    api.put(&server);
+    api.put(&json!({"apiVersion": "velero.io/v1", "kind": "Backup", "status": {"phase": "Completed"}, "metadata":
+        {"name": "nightly", "namespace": "velero", "creationTimestamp": "2026-01-31T10:20:30Z",
+            "labels": {"velero.io/storage-location": LOCATION}}}));
+    let mut applied = Applied::default();
+    let wanted = [named("velero.io/v1", "BackupStorageLocation", LOCATION)];
+    prune(&api.cluster("velero"), &installation(), &wanted, &holdings(&api).await, &mut applied).await.unwrap();
+    assert_eq!(left(&api), ["Backup nightly", "Deployment velero"]);
+}
+
+#[tokio::test]
+async fn settings_go_once_nothing_starts_with_them_whether_a_backup_is_in_progress_or_not() {
+    let waiting = Status::Waiting("for something".to_owned());
+    for (postponed, refused, goes) in
+        [(vec![waiting.clone()], vec![], false), (vec![], vec![waiting.clone()], false), (vec![], vec![], true)]
+    {
+        let api = empty_cluster();
+        api.define("v1", "Backup");
+        let settings = node_agent_config(APPLICATION);
+        api.put_all(&[own("v1", "ConfigMap", &settings), backup_in_progress("nightly")]);
+        let mut applied = Applied { postponed: postponed.clone(), refused, ..Applied::default() };
+        let everything_else = Installation { node_agent: true, ..installation() };
+        let location = [named("velero.io/v1", "BackupStorageLocation", LOCATION)];
+        prune(&api.cluster("velero"), &everything_else, &location, &holdings(&api).await, &mut applied).await.unwrap();
+        assert_eq!(api.object("ConfigMap", &settings).is_none(), goes);
+        assert_eq!(applied.postponed, postponed);
+    }
+}
+
+#[tokio::test]
 async fn what_another_application_or_helm_holds_or_nobody_claims_stays() {
     for labels in [
         json!({"app.kubernetes.io/managed-by": "Helm"}),
@@ -204,6 +241,11 @@ async fn killed_at_any_request_the_next_run_reaches_the_same_end() {
         api.put(&adopted);
         let run = || async { prune_by(&api, &holdings(&api).await).await };
         let ended = api.killed_after(requests, run()).await.is_some();
+        let has_keys = api.object("Secret", CREDENTIALS).unwrap()["data"].get(CREDENTIALS_KEY).is_some();
+        assert!(
+            has_keys || api.object("BackupStorageLocation", LOCATION).is_none(),
+            "killed after {requests} requests"
+        );
         run().await;
         assert_eq!(left(&api), ["Secret cloud-credentials"], "killed after {requests} requests");
         let released = api.object("Secret", CREDENTIALS).unwrap();

@@ -255,6 +255,17 @@ async fn claims_are_taken_by_their_labels_or_brought_by_a_pod() {
 }
 
 #[tokio::test]
+async fn a_claim_that_is_left_out_by_its_label_is_not_brought_by_its_pod() {
+    let world = World::new();
+    world.put_pod(&json!({"labels": {"app": "minio"}}), &json!({}));
+    assert_eq!(world.forecast(&with_pods()).await.with_data, 1);
+    world.api.put(&json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data",
+        "namespace": "shop", "labels": {"app": "minio", "velero.io/exclude-from-backup": "true"}},
+        "spec": {"volumeName": "data", "accessModes": ["ReadWriteOnce"]}, "status": {"phase": "Bound"}}));
+    assert_eq!(world.forecast(&with_pods()).await, Forecast::default());
+}
+
+#[tokio::test]
 async fn nothing_is_read_for_who_takes_no_volumes() {
     let world = World::new();
     world.forecast(&json!({"includedResources": ["profiles.kubeflow.org"]})).await;

@@ -45,7 +45,6 @@ fn message(text: &str) -> Option<String> {
     match head {
         _ if rest == "<none>" => None,
         "Velero" | "Cluster" if !rest.is_empty() => Some(rest.to_owned()),
-        "" => Some(rest.to_owned()),
         _ if rest.is_empty() => None,
         _ => Some(text.split_whitespace().collect::<Vec<_>>().join(" ")),
     }
@@ -164,6 +163,16 @@ Backup Volumes:
         assert_eq!(details.first_warning.as_deref(), Some("shop: resource: /pods name: /web message: /skipped"));
         let claims: BTreeSet<_> = ["shop/data", "shop/logs"].map(str::to_owned).into();
         assert_eq!(details.claims, Some(claims));
+    }
+
+    #[test]
+    fn a_message_without_a_head_is_told_as_it_is() {
+        assert_eq!(message("another  one").as_deref(), Some("another one"));
+        assert_eq!(message("Velero:   timed out").as_deref(), Some("timed out"));
+        assert_eq!(message("shop:  timed   out").as_deref(), Some("shop: timed out"));
+        for nothing in ["", "Velero:", "Namespaces:", "Cluster:  <none>"] {
+            assert_eq!(message(nothing), None, "{nothing}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use crate::{
-    cluster::{Cluster, ClusterError, FieldOwners, call, describe, named},
+    cluster::{Cluster, ClusterError, FieldOwners, asked_twice, call, describe, named},
     velero::names::{
         ADOPTED, COMPONENT_SELECTOR, CREDENTIALS, INSTANCE, LOCATION, MANAGED_BY, METRICS, NODE_AGENT, SERVER,
         cluster_role_binding, node_agent_config, repository_config,
@@ -333,7 +333,7 @@ async fn read_objects(cluster: &Cluster, application: &str) -> (Vec<DynamicObjec
         if object.types.as_ref().is_some_and(|types| types.kind == "Secret") {
             cluster.find_metadata(object).await
         } else {
-            cluster.find(object).await
+            asked_twice(|| cluster.find(object)).await
         }
     }));
     let (outcomes, servers) = join(reading, other_servers(cluster)).await;

@@ -177,3 +177,15 @@ fn a_node_agent_that_was_there_is_adopted_until_it_is_asked_for() {
     assert!(!agent(Claim::Own, &json!({})));
     assert!(!Holdings::default().has_adopted_node_agent());
 }
+
+#[test]
+fn only_the_settings_under_the_applications_own_names_are_held() {
+    for (name, is_held) in [
+        (node_agent_config("ours"), true),
+        (repository_config("ours"), true),
+        (node_agent_config("first"), false),
+        ("ours".to_owned(), false),
+    ] {
+        assert_eq!(is_held_name(&named("v1", "ConfigMap", &name), "ours"), is_held, "{name}");
+    }
+}

@@ -9,7 +9,7 @@ use k8s_openapi::{
 };
 use kube::{Api, api::PartialObjectMeta};
 
-use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, call};
+use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, asked_twice, call};
 
 /// The namespace of Kubernetes itself.
 const SYSTEM: &str = "kube-system";
@@ -26,7 +26,7 @@ pub(crate) fn labelled_since(live: &ObjectMeta) -> Option<Timestamp> {
 pub(crate) async fn read(cluster: &Cluster) -> Result<Option<PartialObjectMeta<Namespace>>, ClusterError> {
     let namespaces: Api<Namespace> = cluster.cluster_wide();
     let name = cluster.namespace();
-    call("get", format!("Namespace {name}"), || namespaces.get_metadata_opt(name)).await
+    asked_twice(|| call("get", format!("Namespace {name}"), || namespaces.get_metadata_opt(name))).await
 }
 
 /// Returns the uid of the namespace that no cluster is without, and that lives as long as its cluster.

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::{
-    cluster::{Cluster, ClusterError, Head, Listed, call},
+    cluster::{Cluster, ClusterError, Head, Listed, asked_twice, call},
     velero::names::{INSTANCE, PUBLIC_PASSWORD, REPOSITORY_KEY, REPOSITORY_SECRET, velero_kind},
 };
 
@@ -41,7 +41,8 @@ pub(crate) struct LivePassword {
 /// Reads the Secret.
 pub(crate) async fn read(cluster: &Cluster) -> Result<Option<LivePassword>, ClusterError> {
     let api: Api<Secret> = cluster.namespaced();
-    let secret = call("get", format!("Secret {REPOSITORY_SECRET}"), || api.get_opt(REPOSITORY_SECRET)).await?;
+    let get = || call("get", format!("Secret {REPOSITORY_SECRET}"), || api.get_opt(REPOSITORY_SECRET));
+    let secret = asked_twice(get).await?;
     Ok(secret.map(|secret| LivePassword { secret }))
 }
 

@@ -85,6 +85,38 @@ async fn the_wait_ends_with_the_first_settled_judgement_and_asks_for_nothing_mor
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_a_node_agent_that_does_not_run_everywhere_the_watches_tell_what_reading_tells() {
+    let api = cluster_with_server();
+    let labelled = json!([{"manager": "velero-operator", "operation": "Apply", "time": "2026-01-31T10:20:30Z",
+        "fieldsV1": {"f:metadata": {"f:labels": {"f:pod-security.kubernetes.io/enforce": {}}}}}]);
+    let status = |ready: u8| {
+        json!({"observedGeneration": 9, "desiredNumberScheduled": 2, "currentNumberScheduled": 2, "updatedNumberScheduled": 2,
+            "numberAvailable": ready, "numberReady": ready, "numberMisscheduled": 0})
+    };
+    let agent = |ready: u8| {
+        json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": NODE_AGENT, "namespace": "velero"},
+            "spec": {"selector": {}, "template": {}}, "status": status(ready)})
+    };
+    api.put_all(&[
+        agent(1),
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "velero", "managedFields": labelled,
+            "labels": {"pod-security.kubernetes.io/enforce": "privileged"}}}),
+        json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "refused", "namespace": "velero"},
+            "reason": "FailedCreate", "involvedObject": {"kind": "DaemonSet", "name": NODE_AGENT}}),
+    ]);
+    let expected = Expected { node_agent: Some(ExpectedManifest::Any), ..expected() };
+    let cluster = api.cluster("velero");
+    let read = observed::read(&cluster, &expected).await.unwrap();
+    assert_eq!(read.refusals.len(), 1);
+    assert!(read.labelled_since.is_some());
+    let watched = stream(&cluster, &expected).boxed().next().await.unwrap();
+    assert_eq!((&watched.refusals, watched.labelled_since), (&read.refusals, read.labelled_since));
+    // Where it runs on every node, nobody asks why it does not.
+    api.put(&agent(2));
+    assert_eq!(observed::read(&cluster, &expected).await.unwrap().refusals, []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_waiting_does_not_mend_ends_the_wait_too() {
     let api = cluster_with_server();
     let begun = Instant::now();

@@ -201,3 +201,14 @@ fn the_copy_of_what_was_adopted_is_nobodys() {
     assert_eq!((copy.metadata.namespace.as_deref(), &copy.metadata.labels), (Some("velero"), &None));
     assert_eq!((copy.type_.as_deref(), copy.data), (Some("Opaque"), Some(kept)));
 }
+
+#[test]
+fn only_the_location_by_its_name_is_the_backup_location() {
+    for (kind, name, is_it) in [
+        ("BackupStorageLocation", "default", true),
+        ("BackupStorageLocation", "another", false),
+        ("VolumeSnapshotLocation", "default", false),
+    ] {
+        assert_eq!(is_backup_location(&crate::cluster::named("velero.io/v1", kind, name)), is_it, "{kind} {name}");
+    }
+}

@@ -219,6 +219,57 @@ mod tests {
         assert_eq!(pending, BTreeSet::from(["restores.velero.io".to_owned()]));
     }
 
+    fn with_versions() -> DynamicObject {
+        let mut desired = definition();
+        desired.labels_mut().insert("component".to_owned(), "velero".to_owned());
+        desired.data = json!({"spec": {"group": "velero.io", "names": {"kind": "Backup", "plural": "backups"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}}}]}});
+        desired
+    }
+
+    async fn apply_one(api: &TestApi) -> (Option<Status>, Applied) {
+        let mut applied = Applied::default();
+        let status = apply(&api.cluster("velero"), &[with_versions()], &[], &mut applied).await.unwrap();
+        (status, applied)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_stuck_is_not_waited_for() {
+        let api = TestApi::new();
+        let mut live = serde_json::to_value(with_versions()).unwrap();
+        live["metadata"]["finalizers"] = json!(["somebodys"]);
+        live["metadata"]["deletionTimestamp"] = json!("2026-01-31T10:20:30Z");
+        api.put(&live);
+        let begun = tokio::time::Instant::now();
+        let (status, applied) = apply_one(&api).await;
+        let message = "for CustomResourceDefinition backups.velero.io to be deleted, to make it anew";
+        assert_eq!(status, Some(Status::Waiting(message.to_owned())));
+        assert!(applied.changed.is_empty() && begun.elapsed() < PATIENCE);
+        live["metadata"]["deletionTimestamp"] = json!(Timestamp::now().to_string());
+        api.put(&live);
+        let begun = tokio::time::Instant::now();
+        assert_eq!(apply_one(&api).await.0, Some(Status::Waiting(message.to_owned())));
+        assert!(begun.elapsed() >= PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_applied_has_to_be_established() {
+        for (status, is_waited_for) in [("False", true), ("True", false)] {
+            let api = TestApi::new();
+            api.rewrite(move |object| {
+                object["status"]["conditions"] = json!([{"type": "Established", "status": status}])
+            });
+            let begun = tokio::time::Instant::now();
+            let (outcome, applied) = apply_one(&api).await;
+            let message = "for CustomResourceDefinition backups.velero.io to be established";
+            assert_eq!(outcome, is_waited_for.then(|| Status::Waiting(message.to_owned())));
+            assert_eq!(applied.changed.is_empty(), is_waited_for);
+            assert_eq!(begun.elapsed() >= PATIENCE, is_waited_for);
+            let watches = api.requests().iter().filter(|request| request.contains("watch=true")).count();
+            assert_eq!(watches > 0, is_waited_for);
+        }
+    }
+
     #[tokio::test]
     async fn the_newest_definition_tells_the_release_also_without_the_label() {
         let of_release = |name: &str, version: &str| {

@@ -379,13 +379,16 @@ async fn killed_at_any_request_the_next_run_reaches_the_same_end() {
 }
 
 #[tokio::test]
-async fn nothing_stays_where_each_kind_is_said_to_be_missing_once() {
+async fn nothing_stays_where_each_kind_and_object_is_said_to_be_missing_once() {
     let api = installed(OURS);
+    for name in [node_agent_config(OURS), repository_config(OURS), policies_name(OURS)] {
+        api.put(&object("v1", "ConfigMap", &name, of(OURS)));
+    }
+    api.put(&object("v1", "Secret", &proxies_secret(OURS), of(OURS)));
     api.finishes("Restore");
     let missed = Mutex::new(BTreeSet::new());
     api.refuse(move |call| {
-        let is_first = call.verb == Verb::List
-            && call.key.group == GROUP
+        let is_first = matches!(call.verb, Verb::Get | Verb::List)
             && missed.lock().is_ok_and(|mut missed| missed.insert(call.text.clone()));
         is_first.then_some(StatusCode::NOT_FOUND)
     });

@@ -240,6 +240,14 @@ async fn a_hook_asks_for_a_few_and_the_next_goes_on_when_they_are_done() {
 }
 
 #[tokio::test]
+async fn what_just_fits_into_one_hook_is_all() {
+    let (api, schedule) = api();
+    put_many(&api, &schedule, 60);
+    assert!(!apply_to(&api, "10").await.is_partial);
+    assert_eq!(asked(&api).len(), 50);
+}
+
+#[tokio::test]
 async fn killed_at_any_request_the_next_run_asks_for_the_same() {
     for requests in 0.. {
         let (api, schedule) = api();

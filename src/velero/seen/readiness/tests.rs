@@ -14,6 +14,7 @@ use crate::velero::seen::{
     restart::Restart,
 };
 
+mod of_images;
 mod of_location;
 
 const IMAGE: &str = "velero/velero:v1.18.3";
@@ -233,25 +234,6 @@ fn a_server_without_pods_or_from_another_manifest_is_not_ready() {
 }
 
 #[test]
-fn images_that_admission_has_rewritten_are_as_planned() {
-    let mirrored = "mirror.test/velero/velero:v1.18.3";
-    let mut server_pod = pod(&running());
-    server_pod.spec.as_mut().unwrap().containers[0].image = Some(mirrored.into());
-    let mut observed = observed(vec![server_pod.clone()]);
-    let template = &mut observed.server.as_mut().unwrap().spec.as_mut().unwrap().template;
-    template.spec.as_mut().unwrap().containers[0].image = Some(mirrored.into());
-    let template = &mut observed.node_agent.as_mut().unwrap().spec.as_mut().unwrap().template;
-    template.spec.as_mut().unwrap().containers[0].image = Some(mirrored.into());
-    assert_eq!(told(&observed), [] as [&str; 0]);
-    // What keeps such a pod from running is told also where its image is in no template.
-    server_pod.status = pod(&waiting("ErrImagePull", "not found")).status;
-    assert_eq!(
-        first(&unavailable(vec![server_pod])),
-        format!("blocked: cannot pull image {mirrored} (ErrImagePull), check the option velero-image: not found")
-    );
-}
-
-#[test]
 fn the_node_agent_has_to_run_on_every_node() {
     let mut observed = Observed { node_agent: Some(daemon_set(&agents(2, 2, 1))), ..all_well() };
     observed.pods.extend([agent_pod("first", "True"), agent_pod("second", "False")]);
@@ -345,6 +327,12 @@ fn a_server_that_is_not_admitted_blocks_with_the_reason() {
         "blocked: the cluster does not admit the pods of Deployment velero: exceeded quota: small"
     );
     assert!(settled(&observed));
+    for (kind, status) in [("ReplicaFailure", "False"), ("Progressing", "True")] {
+        let condition = json!({"type": kind, "status": status, "reason": "FailedCreate", "message": "exceeded quota"});
+        let status = json!({"observedGeneration": 2, "conditions": [condition]});
+        let observed = Observed { server: Some(deployment(&status)), ..self::observed(Vec::new()) };
+        assert!(first(&observed).starts_with("waiting: for Deployment velero to be rolled out"), "{kind}");
+    }
 }
 
 /// When the charm changed an object last.
@@ -401,33 +389,6 @@ fn what_was_refused_of_the_node_agent_before_a_change_is_not_lasting_at_once() {
         assert!(only(&observed).starts_with("blocked: the cluster does not admit the pods of DaemonSet node-agent"));
         assert_eq!(settled(&observed), is_settled, "{refused}");
     }
-}
-
-#[test]
-fn an_image_that_cannot_be_pulled_is_told_with_the_option_that_chooses_it() {
-    let failed = waiting(
-        "ImagePullBackOff",
-        "Back-off pulling image \"x\": ErrImagePull: failed to resolve reference \"x\": docker.io/x: not found",
-    );
-    for (pod, image, remedy) in [
-        (server_pod("velero-1", &json!({}), &failed), IMAGE, ", check the option velero-image"),
-        (server_pod("velero-1", &failed, &json!({})), PLUGIN, ", check the option velero-aws-plugin-image"),
-    ] {
-        let observed = unavailable(vec![pod]);
-        assert!(settled(&observed));
-        assert_eq!(
-            first(&observed),
-            format!("blocked: cannot pull image {image} (ImagePullBackOff){remedy}: docker.io/x: not found")
-        );
-    }
-    // No option chooses the image of a container that something in the cluster has added.
-    let mut meshed = server_pod("velero-1", &failed, &json!({}));
-    let added = &mut meshed.spec.as_mut().unwrap().init_containers.as_mut().unwrap()[0];
-    (added.image, added.volume_mounts) = (Some("mesh.test/init:v1".into()), None);
-    assert_eq!(
-        first(&unavailable(vec![meshed])),
-        "blocked: cannot pull image mesh.test/init:v1 (ImagePullBackOff): docker.io/x: not found"
-    );
 }
 
 #[test]
