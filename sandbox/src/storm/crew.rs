@@ -239,7 +239,8 @@ impl Worker {
         while let Some((case, hook)) = plan.next(|name| self.calms.contains_key(name)) {
             let (stage, beginning, calm) = self.known(case.scenario)?;
             let begun = Instant::now();
-            let verdict = case.run(stage, beginning, calm)?;
+            let failed = |source| StormError::Case { case: case.to_string(), source: Box::new(source) };
+            let verdict = case.run(stage, beginning, calm).map_err(failed)?;
             if plan.tells_all {
                 for line in beginning.news(stage)? {
                     progress.tell(&line);

@@ -117,11 +117,19 @@ fn of_request(operation: &Operation) -> Vec<Fault> {
             Fault::Deleted,
             Fault::Deposed,
         ];
-        return refused.into_iter().chain(always).chain(others).collect();
+        let mut faults: Vec<_> = refused.into_iter().chain(always).chain(others).collect();
+        // With its namespace, the model itself would end.
+        faults.retain(|fault| *fault != Fault::Deleted || !is_namespace(&operation.what));
+        return faults;
     }
     let refused = [403, 404, 410, 429, 500, 503].map(Fault::Refused);
     let others = [Fault::RefusedAlways(403), Fault::LostBefore, Fault::Cut, Fault::Silent, Fault::Stale];
     refused.into_iter().chain(others).collect()
+}
+
+/// Whether a request is about a namespace, and not about what is in one.
+fn is_namespace(what: &str) -> bool {
+    what.split_once("/api/v1/namespaces/").is_some_and(|(_, rest)| !rest.contains('/'))
 }
 
 /// Faults with a name of their own.
@@ -221,6 +229,16 @@ mod tests {
             assert_eq!(fault.to_string().parse(), Ok(fault));
         }
         assert!("418".parse::<Fault>().is_err());
+    }
+
+    #[test]
+    fn nobody_deletes_the_namespace_of_the_model() {
+        let may_go = |path: &str| Fault::all_of(&operation(Door::Api, path)).contains(&Fault::Deleted);
+        assert!(!may_go("PATCH /api/v1/namespaces/storm"));
+        assert!(
+            may_go("PATCH /api/v1/namespaces/storm/secrets/a")
+                && may_go("PATCH /apis/apps/v1/namespaces/storm/deployments/a")
+        );
     }
 
     #[test]

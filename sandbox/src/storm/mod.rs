@@ -118,6 +118,15 @@ pub enum StormError {
     /// No case could take place.
     #[error("the storm has no stage")]
     Stage(#[from] StageError),
+    /// A case could not take place.
+    #[error("{case:?} could not take place")]
+    Case {
+        /// Its name.
+        case: String,
+        /// Why not.
+        #[source]
+        source: Box<StageError>,
+    },
     /// The report cannot be written.
     #[error("the storm cannot be told of")]
     Report(#[from] ReportError),
