@@ -266,14 +266,14 @@ impl Cluster {
             let answer = self.client().request_stream(request.map_err(kube::Error::HttpError)?).await?;
             futures::io::copy(answer, &mut futures::io::sink()).await.map(drop).map_err(kube::Error::ReadEvents)
         };
-        found(call("delete", what.to_owned(), ask).await).map(drop)
+        asked_twice(|| async { found(call("delete", what.to_owned(), ask).await) }).await.map(drop)
     }
 
     async fn delete_listed(&self, api: &Api<DynamicObject>, what: &str, head: &Head) -> Result<(), ClusterError> {
         let preconditions = Preconditions { uid: head.uid.clone(), resource_version: None };
         let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-        let deleted = call("delete", format!("{what}: {}", head.name), || api.delete(&head.name, &parameters)).await;
-        found(deleted).map(drop)
+        let delete = || call("delete", format!("{what}: {}", head.name), || api.delete(&head.name, &parameters));
+        asked_twice(|| async { found(delete().await) }).await.map(drop)
     }
 }
 

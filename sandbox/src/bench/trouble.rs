@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
+    net::{IpAddr, SocketAddr, TcpListener},
     time::{Duration, Instant},
 };
 
@@ -12,7 +12,10 @@ use super::{
     recorder::{APPLICATION, Recorder, expect, status, unexpected},
     storage::INTEGRATOR,
 };
-use crate::juju::{Model, StatusValue};
+use crate::{
+    host::source_address,
+    juju::{Model, StatusValue},
+};
 
 /// How often each is run at most: it is the charm's own deadlines that are measured, and they do not differ much.
 pub(super) const MOST_RUNS: u32 = 2;
@@ -234,11 +237,7 @@ fn settle(model: &Model) -> Result<(), BenchError> {
 /// What takes connections on this machine, where pods reach it, as long as it lives: the system answers for a program that never
 /// looks at them.
 fn silent_listener(beside: IpAddr) -> std::io::Result<TcpListener> {
-    let any = SocketAddr::new(if beside.is_ipv4() { [0; 4].into() } else { [0; 16].into() }, 0);
-    let towards = UdpSocket::bind(any)?;
-    // Nothing is sent: the system only looks up by which of this machine's addresses it would be.
-    towards.connect((beside, 9))?;
-    TcpListener::bind((towards.local_addr()?.ip(), 0))
+    TcpListener::bind((source_address(SocketAddr::new(beside, 9))?, 0))
 }
 
 #[cfg(test)]

@@ -2,13 +2,14 @@
 
 use std::{
     fs, io,
-    net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     path::{Path, PathBuf},
 };
 
 use kube::config::{Kubeconfig, KubeconfigError};
 
 use super::ClusterAccess;
+use crate::host::source_address;
 
 /// An address of nobody's, which lies behind the default route: RFC 5737.
 const FAR_AWAY: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 9);
@@ -127,14 +128,6 @@ fn address_towards(host: &str, port: u16) -> io::Result<IpAddr> {
     let server = (host, port).to_socket_addrs()?.next().ok_or_else(unknown)?;
     let address = source_address(server)?;
     if address.is_loopback() { source_address(FAR_AWAY) } else { Ok(address) }
-}
-
-/// The address that a packet to `destination` would have as its source. None is sent.
-fn source_address(destination: SocketAddr) -> io::Result<IpAddr> {
-    let any: IpAddr = if destination.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
-    let socket = UdpSocket::bind((any, 0))?;
-    socket.connect(destination)?;
-    Ok(socket.local_addr()?.ip())
 }
 
 #[cfg(test)]

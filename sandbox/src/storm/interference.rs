@@ -1,8 +1,14 @@
 //! Faults between a charm and a whole cluster, with real controllers, kubelets and a real Velero.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::{SocketAddr, ToSocketAddrs},
+    path::Path,
+    sync::Arc,
+};
 
-use kube::Client;
+use kube::{Client, config::Kubeconfig};
+use url::Url;
 
 use super::{
     api_proxy::{ApiProxy, ApiServer},
@@ -11,7 +17,10 @@ use super::{
     juju_door::JujuDoor,
     stage::StageError,
 };
-use crate::{host::ClusterAccess, juju::Boundary};
+use crate::{
+    host::{ClusterAccess, source_address},
+    juju::Boundary,
+};
 
 /// What stands between one charm and its cluster, and between it and Juju, for as long as this value lives.
 pub struct Interference {
@@ -25,13 +34,15 @@ impl Interference {
     /// Stands in the way of charms of a cluster, and lets everything pass. `administrator` is who changes objects as somebody else.
     ///
     /// # Errors
-    /// When it cannot listen, or the cluster is reached by a name.
+    /// When it cannot listen, or the kubeconfig names no API server.
     pub async fn start(cluster: &ClusterAccess, administrator: Client) -> Result<Self, StageError> {
         let gate = Arc::new(Gate::default());
-        let address = format!("{}:{}", cluster.service_host, cluster.service_port);
-        let address: SocketAddr = address.parse().map_err(std::io::Error::other)?;
+        let address =
+            address_of(&cluster.kubeconfig).ok_or_else(|| io::Error::other("the API server has no address"))?;
         let server = ApiServer { address, authority: &cluster.certificate_authority, administrator };
-        let proxy = ApiProxy::start(cluster.server_address, server, Arc::clone(&gate), None).await?;
+        // Pods and units reach this machine by it.
+        let here = source_address(SocketAddr::new(cluster.server_address, address.port()))?;
+        let proxy = ApiProxy::start(here, server, Arc::clone(&gate), None).await?;
         let access = ClusterAccess {
             service_host: proxy.address().ip().to_string(),
             service_port: proxy.address().port(),
@@ -73,4 +84,11 @@ impl Interference {
     pub fn seen(&self) -> Vec<String> {
         self.gate.seen().iter().map(|seen| format!("/{} {}", seen.hook, seen.operation)).collect()
     }
+}
+
+/// Returns where the API server of the first cluster in a kubeconfig is reached from this machine.
+fn address_of(kubeconfig: &Path) -> Option<SocketAddr> {
+    let cluster = Kubeconfig::read_from(kubeconfig).ok()?.clusters.into_iter().next()?.cluster?;
+    let url = Url::parse(&cluster.server?).ok()?;
+    (url.host_str()?, url.port_or_known_default()?).to_socket_addrs().ok()?.next()
 }

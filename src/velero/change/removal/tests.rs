@@ -388,7 +388,7 @@ async fn nothing_stays_where_each_kind_and_object_is_said_to_be_missing_once() {
     api.finishes("Restore");
     let missed = Mutex::new(BTreeSet::new());
     api.refuse(move |call| {
-        let is_first = matches!(call.verb, Verb::Get | Verb::List)
+        let is_first = matches!(call.verb, Verb::Get | Verb::List | Verb::Delete | Verb::DeleteCollection)
             && missed.lock().is_ok_and(|mut missed| missed.insert(call.text.clone()));
         is_first.then_some(StatusCode::NOT_FOUND)
     });
