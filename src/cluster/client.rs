@@ -427,8 +427,9 @@ pub(crate) async fn asked_twice<T, F>(ask: impl Fn() -> F) -> Result<Option<T>, 
 where
     F: Future<Output = Result<Option<T>, ClusterError>>,
 {
-    match ask().await? {
-        None => ask().await,
+    // Each is as large as a request.
+    match Box::pin(ask()).await? {
+        None => Box::pin(ask()).await,
         found => Ok(found),
     }
 }

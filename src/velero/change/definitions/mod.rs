@@ -257,7 +257,7 @@ mod tests {
         for (status, is_waited_for) in [("False", true), ("True", false)] {
             let api = TestApi::new();
             api.rewrite(move |object| {
-                object["status"]["conditions"] = json!([{"type": "Established", "status": status}])
+                object["status"]["conditions"] = json!([{"type": "Established", "status": status}]);
             });
             let begun = tokio::time::Instant::now();
             let (outcome, applied) = apply_one(&api).await;
