@@ -143,6 +143,7 @@ const SANDBOX: Modules<'_> = &[
             "charm",
             "cluster",
             "distance",
+            "host",
             "images",
             "juju",
             "object_store",

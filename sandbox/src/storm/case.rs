@@ -402,7 +402,7 @@ impl FromStr for Case {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, armed) = text.split_at(text.find('/').unwrap_or(text.len()));
-        let scenario = scenario::named(name).ok_or_else(|| format!("there is no scenario {name:?}"))?;
+        let scenario = scenario::named(name)?;
         let armed = armed.split(AND).filter(|part| !part.is_empty()).map(read_armed).collect::<Result<_, _>>();
         let armed = armed.map_err(|reason| {
             format!(

@@ -207,9 +207,7 @@ impl Wanted {
     fn parse(options: &Options) -> Result<Self, StormError> {
         let case = options.case.as_deref().map(str::parse).transpose().map_err(StormError::Unknown)?;
         let fault = options.fault.as_deref().map(str::parse).transpose().map_err(StormError::Unknown)?;
-        let named = |name: &String| {
-            scenario::named(name).ok_or_else(|| StormError::Unknown(format!("there is no scenario {name:?}")))
-        };
+        let named = |name: &String| scenario::named(name).map_err(StormError::Unknown);
         let scenarios = options.scenarios.iter().map(named).collect::<Result<_, _>>()?;
         let second = options.pairs.map(|_| options.seed);
         Ok(Self { case, scenarios, hook: options.hook.clone(), fault, second })

@@ -189,8 +189,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 ];
 
 /// Returns the scenario of that name.
-pub(super) fn named(name: &str) -> Option<&'static Scenario> {
-    SCENARIOS.iter().find(|scenario| scenario.name == name)
+///
+/// # Errors
+/// When there is none: which there are.
+pub(super) fn named(name: &str) -> Result<&'static Scenario, String> {
+    let found = SCENARIOS.iter().find(|scenario| scenario.name == name);
+    found.ok_or_else(|| {
+        let names: Vec<_> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+        format!("there is no scenario {name:?}, but {}", names.join(", "))
+    })
 }
 
 #[cfg(test)]
@@ -201,8 +208,8 @@ mod tests {
     fn each_scenario_is_found_by_its_own_name() {
         for scenario in SCENARIOS {
             assert_eq!(SCENARIOS.iter().filter(|other| other.name == scenario.name).count(), 1, "{}", scenario.name);
-            assert!(named(scenario.name).is_some() && !scenario.then.is_empty());
+            assert!(named(scenario.name).is_ok() && !scenario.then.is_empty());
         }
-        assert!(named("nothing").is_none());
+        assert!(named("nothing").is_err_and(|error| error.contains("relate-s3")));
     }
 }

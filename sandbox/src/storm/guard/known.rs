@@ -83,8 +83,7 @@ impl Known {
         let head: Vec<_> = text.lines().take_while(|line| !line.starts_with("diff --git ")).collect();
         let all = |key: &'static str| head.iter().filter_map(move |line| line.strip_prefix(key));
         let what = all(WHAT).next().ok_or("does not say what is wrong with the charm")?.to_owned();
-        let named = |name: &str| scenario::named(name).ok_or_else(|| format!("names no scenario with {name:?}"));
-        let scenarios = all(SCENARIO).map(named).collect::<Result<Vec<_>, _>>()?;
+        let scenarios = all(SCENARIO).map(scenario::named).collect::<Result<Vec<_>, _>>()?;
         if scenarios.is_empty() {
             return Err("names no scenario".to_owned());
         }

@@ -29,10 +29,10 @@ enum Found {
 
 /// Puts the known faults back that have the word in their name, and tells which case catches each.
 pub(super) fn go(crew: &Crew<'_>, project: &Path, word: &str) -> Result<Outcome, StormError> {
-    let mut all = Known::all(project)?;
-    all.retain(|known| known.name.contains(word));
+    let (all, others): (Vec<_>, Vec<_>) = Known::all(project)?.into_iter().partition(|known| known.name.contains(word));
     if all.is_empty() {
-        return Err(StormError::Unknown(format!("no known fault has {word:?} in its name")));
+        let names: Vec<_> = others.iter().map(|known| known.name.as_str()).collect();
+        return Err(StormError::Unknown(format!("no known fault has {word:?} in its name: {}", names.join(", "))));
     }
     let workshop = Workshop::open(project)?;
     let mut worker = Worker::start(crew)?;
