@@ -243,7 +243,7 @@ impl Hook<'_> {
         let is_new = self.environment.dispatch == Dispatch::Hook(hook::INSTALL.to_owned());
         if !(seen.troubles.is_empty() && due.is_none() || is_new) {
             let deadline = Instant::now() + STANDBY_PATIENCE;
-            velero.await_locations(&manifests, holdings, deadline).await?;
+            velero.await_locations(&expected, &manifests, holdings, deadline).await?;
             seen = velero.wait_until_settled(&expected, deadline).await?;
             later = velero.sight(&self.snapshot.application).await?;
             (holdings, sighting) = (&later.0, &later.1);

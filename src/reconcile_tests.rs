@@ -696,8 +696,16 @@ async fn a_unit_that_stands_by_waits_for_the_leader_to_bring_new_keys() {
 
     unit.environment.dispatch = Dispatch::Hook("secret-changed".to_owned());
     let leader = Unit::of(&other_keys, &api);
+    // It has sighted the Secret, and looks at it again where it waits.
+    let looks = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let look = std::sync::Arc::clone(&looks);
+    api.when(move |call| {
+        if call.key.name == "cloud-credentials" {
+            look.add_permits(1);
+        }
+    });
     let brings = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        looks.acquire_many(2).await.unwrap().forget();
         assert!(!unit.written().contains("active"), "{}", unit.written());
         leader.hook().await
     };

@@ -277,11 +277,12 @@ impl Velero {
     /// Waits until the leader has made the change of the storage locations that is due, or the deadline is there.
     pub(crate) async fn await_locations(
         &self,
+        expected: &Expected,
         manifests: &Manifests,
         holdings: &Holdings,
         deadline: Instant,
     ) -> Result<(), VeleroError> {
-        Ok(Box::pin(update::until_made(&self.cluster, manifests, holdings, deadline)).await?)
+        Ok(Box::pin(update::until_made(&self.cluster, expected, manifests, holdings, deadline)).await?)
     }
 
     /// Waits until the planned server runs, and no other beside it that could validate the storage locations with other plugins.

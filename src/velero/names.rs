@@ -21,6 +21,8 @@ pub(crate) const REPOSITORY_KEY: &str = "repository-password";
 pub(crate) const PUBLIC_PASSWORD: &[u8] = b"static-passw0rd";
 /// The argument by which the server and the node agent make snapshots by CSI drivers.
 pub(crate) const CSI_FEATURE: &str = "--features=EnableCSI";
+/// The kinds of locations, which name the Secret with the credentials.
+pub(crate) const LOCATION_KINDS: [&str; 2] = ["BackupStorageLocation", "VolumeSnapshotLocation"];
 /// The label that the CLI puts on all that belongs to Velero.
 pub(crate) const COMPONENT: (&str, &str) = ("component", "velero");
 /// The label by which the charm knows what charms of its kind made.

@@ -73,8 +73,7 @@ pub(super) async fn forget(
 
 /// Deletes the ConfigMap if it is the application's.
 pub(super) async fn delete(cluster: &Cluster, application: &str) -> Result<(), ClusterError> {
-    let map = cluster.own(named("v1", "ConfigMap", &policies_name(application)));
-    match cluster.find_metadata(&map).await? {
+    match cluster.find_metadata(&map(cluster, application)).await? {
         Some(live) if is_own(&live, application) => cluster.delete(&live).await,
         Some(_) | None => Ok(()),
     }
@@ -82,7 +81,11 @@ pub(super) async fn delete(cluster: &Cluster, application: &str) -> Result<(), C
 
 /// Returns the ConfigMap, if there is one of its name.
 pub(super) async fn read(cluster: &Cluster, application: &str) -> Result<Option<DynamicObject>, ClusterError> {
-    cluster.find(&cluster.own(named("v1", "ConfigMap", &policies_name(application)))).await
+    cluster.find(&map(cluster, application)).await
+}
+
+fn map(cluster: &Cluster, application: &str) -> DynamicObject {
+    cluster.own(named("v1", "ConfigMap", &policies_name(application)))
 }
 
 /// Whether the application made it.

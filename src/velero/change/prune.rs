@@ -15,7 +15,7 @@ use crate::{
     status::Status,
     velero::{
         location::{records, update},
-        names::{CREDENTIALS, LOCATION, NODE_AGENT, SERVER, node_agent_config, repository_config},
+        names::{CREDENTIALS, LOCATION, LOCATION_KINDS, NODE_AGENT, SERVER, node_agent_config, repository_config},
         seen::{
             holdings::{Claim, Holdings},
             operations::operations_in_progress,
@@ -23,9 +23,6 @@ use crate::{
         wanted::{Installation, LocationPlan, manifests::is_backup_location, settings::config_maps},
     },
 };
-
-/// The kinds of locations, which name the Secret with the credentials.
-const LOCATION_KINDS: [&str; 2] = ["BackupStorageLocation", "VolumeSnapshotLocation"];
 
 /// How long a hook may spend on deleting the records of a location that is gone.
 const FORGETTING: Duration = Duration::from_secs(3);

@@ -6,9 +6,10 @@
 //! new credentials for the same location reach them at once: those they began with may be taken back. A location that is not usable
 //! is not kept for them either: they may never end with it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, pin::pin, time::Duration};
 
 use data_encoding::HEXLOWER;
+use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
@@ -16,7 +17,7 @@ use kube::{
     api::{DynamicObject, Patch, PatchParams},
 };
 use sha2::{Digest, Sha256};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, timeout_at};
 
 use super::{records, validation};
 use crate::{
@@ -31,6 +32,7 @@ use crate::{
             operations::{Operation, operations_in_progress},
             readiness,
             sighting::{LiveCredentials, Sighting},
+            watch,
         },
         wanted::{
             CredentialsSecret, Manifests,
@@ -44,9 +46,6 @@ const ADDRESSES: [&str; 4] = ["s3Url", "storageAccount", "storageAccountURI", "s
 
 /// How long a hook may spend on deleting the records of a former place, so that time is left for the validation.
 const FORGETTING: Duration = Duration::from_secs(30);
-
-/// How long a unit that waits for another's change does not look.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// What became of a change of the storage locations.
 #[derive(Debug, Default)]
@@ -197,16 +196,20 @@ pub(crate) async fn due_update<'a>(
 /// Waits until another unit has made the change that is due, or the deadline is there.
 pub(crate) async fn until_made(
     cluster: &Cluster,
+    expected: &Expected,
     manifests: &Manifests,
     holdings: &Holdings,
     deadline: Instant,
 ) -> Result<(), ClusterError> {
+    // Of new keys, too, the location tells for which of them it is validated.
+    let mut changes = pin!(watch::stream(cluster, expected));
     loop {
         match due_update(cluster, manifests, holdings, None).await? {
-            DueUpdate::Now(update) if !update.confirms_only() && Instant::now() < deadline => {
-                sleep_until(deadline.min(Instant::now() + PAUSE)).await;
-            }
+            DueUpdate::Now(update) if !update.confirms_only() => {}
             _ => return Ok(()),
+        }
+        if !matches!(timeout_at(deadline, changes.next()).await, Ok(Some(_))) {
+            return Ok(());
         }
     }
 }

@@ -39,8 +39,8 @@ use crate::{
     velero::{
         drill,
         names::{
-            COMPONENT_SELECTOR, CREDENTIALS, INSTANCE, LOCATION, MANAGED_BY, METRICS, NODE_AGENT, REPOSITORY_SECRET,
-            SERVER, node_agent_config, policies_name, proxies_secret, repository_config,
+            COMPONENT_SELECTOR, CREDENTIALS, INSTANCE, LOCATION, LOCATION_KINDS, MANAGED_BY, METRICS, NODE_AGENT,
+            REPOSITORY_SECRET, SERVER, node_agent_config, policies_name, proxies_secret, repository_config,
         },
         seen::{
             holdings::{Claim, Holdings, PartlyRead},
@@ -177,7 +177,7 @@ impl Run<'_> {
     /// Deletes what is this application's, where the namespace's Velero is not or that is not known.
     async fn only_own(&self, holdings: &Holdings, removal: &mut Removal) {
         self.programs(holdings, removal).await;
-        for kind in ["BackupStorageLocation", "VolumeSnapshotLocation"] {
+        for kind in LOCATION_KINDS {
             self.delete_own(&named("velero.io/v1", kind, LOCATION), holdings, removal).await;
         }
         let schedules = TypeMeta { api_version: "velero.io/v1".to_owned(), kind: "Schedule".to_owned() };
