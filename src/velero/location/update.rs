@@ -193,7 +193,7 @@ pub(crate) async fn due_update<'a>(
     Ok(DueUpdate::Now(update))
 }
 
-/// Waits until another unit has made the change that is due, or the deadline is there.
+/// Waits until another unit has made the change that is due and has confirmed it, or the deadline is there.
 pub(crate) async fn until_made(
     cluster: &Cluster,
     expected: &Expected,
@@ -203,15 +203,12 @@ pub(crate) async fn until_made(
 ) -> Result<(), ClusterError> {
     // Of new keys, too, the location tells for which of them it is validated.
     let mut changes = pin!(watch::stream(cluster, expected));
-    loop {
-        match due_update(cluster, manifests, holdings, None).await? {
-            DueUpdate::Now(update) if !update.confirms_only() => {}
-            _ => return Ok(()),
-        }
+    while let DueUpdate::Now(_) = due_update(cluster, manifests, holdings, None).await? {
         if !matches!(timeout_at(deadline, changes.next()).await, Ok(Some(_))) {
-            return Ok(());
+            break;
         }
     }
+    Ok(())
 }
 
 /// Returns what a change of the location waits for, if a backup or a restore is in progress.
