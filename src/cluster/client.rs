@@ -28,6 +28,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long at most until a call is repeated.
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
 
+/// What a server says of a kind whose objects it has not read in yet: `ready.go` of the API server's watch cache. Behind a colon it
+/// would say what goes wrong.
+const NEW_KIND: &str = "storage is (re)initializing";
+
 /// A namespace of a cluster.
 #[derive(Clone)]
 pub(crate) struct Cluster {
@@ -110,6 +114,12 @@ impl ClusterError {
     /// Whether the server has more to do than it can: it takes this call later.
     fn is_throttled(&self) -> bool {
         self.api_status().is_some_and(|status| status.code == 429)
+    }
+
+    /// Whether the server has only just begun to serve the kind, as it does within milliseconds of its definition. It says that it
+    /// wants to be asked again after a second, as it does when it has too much to do.
+    fn is_of_new_kind(&self) -> bool {
+        self.is_throttled() && self.api_status().is_some_and(|status| status.message == NEW_KIND)
     }
 
     /// Returns after how long the server wants to be asked again, where it says so.
@@ -435,7 +445,8 @@ where
 }
 
 /// Makes a call, and again a few times where that may help: after 0.2 s, then after twice as long each time, with
-/// jitter. A server that has too much to do is asked for longer: it says so at once, and soon has less to do.
+/// jitter. A server that has too much to do is asked for longer: it says so at once, and soon has less to do. One that has
+/// only just begun to serve a kind is asked sooner.
 pub(crate) async fn call<T, F>(operation: &'static str, object: String, once: impl Fn() -> F) -> Result<T, ClusterError>
 where
     F: Future<Output = Result<T, kube::Error>>,
@@ -466,7 +477,11 @@ where
     attempt
         .retry(delays)
         .when(helps)
-        .adjust(|error, delay| delay.max(error.retry_after()))
+        .adjust(
+            |error, delay| {
+                if error.is_of_new_kind() { delay.map(|delay| delay / 8) } else { delay.max(error.retry_after()) }
+            },
+        )
         .notify(|error, delay| tracing::debug!("{error}; again in {} ms", delay.as_millis()))
         .await
 }
@@ -536,6 +551,20 @@ mod tests {
         assert!(!is_well && requests < 20 && begun.elapsed() < PATIENCE + 2 * LONGEST_DELAY);
         // One that is in trouble is not asked as long.
         assert_eq!(after(StatusCode::SERVICE_UNAVAILABLE, Duration::from_mins(9)).await, (false, 5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_has_only_just_begun_to_serve_a_kind_is_asked_again_at_once() {
+        for (message, at_once) in
+            [(NEW_KIND, true), ("too many requests", false), ("storage is (re)initializing: no etcd", false)]
+        {
+            let api = TestApi::new();
+            let begun = Instant::now();
+            let is_new = move || begun.elapsed() < Duration::from_millis(20);
+            api.refuse_saying(move |_| is_new().then(|| (StatusCode::TOO_MANY_REQUESTS, message.to_owned())));
+            api.cluster("velero").find(&named("v1", "Service", "velero-metrics")).await.unwrap();
+            assert_eq!(begun.elapsed() < Duration::from_millis(200), at_once, "{message}");
+        }
     }
 
     #[tokio::test]
