@@ -1,8 +1,8 @@
 //! Where a model is kept on disk: so that verbs of different processes work on the same one, one at a time.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -141,7 +141,7 @@ impl Store {
     /// When it cannot be read or the copy not be written.
     pub fn keep_charm(&self, source: &Path, application: &str, revision: u32) -> Result<PathBuf, StoreError> {
         let target = self.charm_directory(application, revision);
-        replace_directory(source, &target)?;
+        copy_directory(source, &target)?;
         Ok(target)
     }
 
@@ -150,7 +150,7 @@ impl Store {
     /// # Errors
     /// When the copy cannot be written.
     pub fn unpack_charm(&self, kept: &Path, unit: &UnitName) -> Result<(), StoreError> {
-        replace_directory(kept, &self.agent_directory(unit).join("charm"))
+        copy_directory(kept, &self.agent_directory(unit).join("charm"))
     }
 
     /// Forgets the folder of a unit's agent.
@@ -182,7 +182,7 @@ impl Store {
     /// # Errors
     /// When the copy cannot be read, or the model not be written.
     pub fn put_back(&self, folder: &Path) -> Result<(), StoreError> {
-        replace_directory(folder, &self.directory)
+        copy_directory(folder, &self.directory)
     }
 
     /// Forgets the whole model.
@@ -206,14 +206,17 @@ fn remove_directory(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn replace_directory(source: &Path, target: &Path) -> Result<(), StoreError> {
-    remove_directory(target)?;
-    copy_directory(source, target)
-}
-
-/// Copies as packing does: links become copies of what they lead to, modes are kept.
+/// Makes a folder a copy of another as packing does: links become copies of what they lead to, modes are kept. What is a copy already
+/// stays, as to compare some hundred files costs less than to make them.
 fn copy_directory(source: &Path, target: &Path) -> Result<(), StoreError> {
     fs::create_dir_all(target).map_err(failed("create", target))?;
+    for entry in fs::read_dir(target).map_err(failed("read", target))? {
+        let there = entry.map_err(failed("read", target))?.path();
+        let Some(name) = there.file_name() else { continue };
+        if !is_copy(&source.join(name), &there) {
+            remove(&there).map_err(failed("remove", &there))?;
+        }
+    }
     for entry in fs::read_dir(source).map_err(failed("read", source))? {
         let from = entry.map_err(failed("read", source))?.path();
         let Some(name) = from.file_name() else { continue };
@@ -221,14 +224,36 @@ fn copy_directory(source: &Path, target: &Path) -> Result<(), StoreError> {
         let metadata = fs::metadata(&from).map_err(failed("read", &from))?;
         if metadata.is_dir() {
             copy_directory(&from, &to)?;
-            continue;
-        }
-        let program = metadata.len() >= LINK_FROM && metadata.permissions().mode() & 0o100 != 0;
-        if !(program && linked(&from, &to)) {
+        } else if to.symlink_metadata().is_err() && !(is_program(&metadata) && linked(&from, &to)) {
             fs::copy(&from, &to).map_err(failed("copy", &from))?;
         }
     }
     Ok(())
+}
+
+/// Whether a file has the content and the mode of another; of folders, that both are one.
+fn is_copy(of: &Path, there: &Path) -> bool {
+    let (Ok(original), Ok(copy)) = (fs::metadata(of), fs::symlink_metadata(there)) else { return false };
+    if original.is_dir() || copy.is_dir() {
+        return original.is_dir() && copy.is_dir();
+    }
+    if (original.dev(), original.ino()) == (copy.dev(), copy.ino()) {
+        return true;
+    }
+    // A program is long, and linked where it can be.
+    copy.is_file()
+        && !is_program(&original)
+        && original.len() == copy.len()
+        && original.permissions() == copy.permissions()
+        && fs::read(of).is_ok_and(|original| fs::read(there).is_ok_and(|copy| copy == original))
+}
+
+fn is_program(file: &Metadata) -> bool {
+    file.len() >= LINK_FROM && file.permissions().mode() & 0o100 != 0
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
 }
 
 /// Whether a file could be linked: not to another file system, nor where links are forbidden or used up. What a symbolic
@@ -254,6 +279,55 @@ mod tests {
         let mode = |path: PathBuf| fs::metadata(path).expect("metadata").permissions().mode() & 0o777;
         assert_eq!(mode(store.directory().join("model.json")), 0o600);
         assert_eq!(mode(store.directory().to_owned()), 0o700);
+    }
+
+    #[test]
+    fn a_model_is_put_back_as_it_was_kept() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let (store, kept) = (Store::new(folder.path(), "demo"), folder.path().join("kept"));
+        let write = |name: &str, text: &str| {
+            let path = store.directory().join(name);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            fs::write(&path, text).expect("written");
+            path
+        };
+        let content = |directory: &Path| {
+            let mut found = Vec::new();
+            let mut folders = vec![directory.to_owned()];
+            while let Some(next) = folders.pop() {
+                for entry in fs::read_dir(next).expect("a folder") {
+                    let path = entry.expect("an entry").path();
+                    let metadata = fs::symlink_metadata(&path).expect("metadata");
+                    let name = path.strip_prefix(directory).expect("a path in it").to_owned();
+                    let text = fs::read_to_string(&path).ok();
+                    found.push((name, metadata.file_type(), metadata.permissions().mode(), text));
+                    folders.extend(metadata.is_dir().then_some(path));
+                }
+            }
+            found.sort_by(|one, other| one.0.cmp(&other.0));
+            found
+        };
+        for name in ["changed", "as-long", "other-mode", "a/gone", "to-link", "to-folder", "b/to-file", "stays"] {
+            write(name, name);
+        }
+        store.keep(&kept).expect("kept");
+        let before = content(store.directory());
+        write("changed", "something longer");
+        write("as-long", "xx-long");
+        let mode = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(store.directory().join("other-mode"), mode).expect("a mode");
+        fs::remove_dir_all(store.directory().join("a")).expect("removed");
+        write("new/one", "new");
+        for name in ["to-link", "to-folder"] {
+            fs::remove_file(store.directory().join(name)).expect("removed");
+        }
+        std::os::unix::fs::symlink(kept.join("to-link"), store.directory().join("to-link")).expect("a link");
+        write("to-folder/one", "new");
+        fs::remove_dir_all(store.directory().join("b")).expect("removed");
+        write("b", "a file");
+        assert_ne!(content(store.directory()), before);
+        store.put_back(&kept).expect("put back");
+        assert_eq!(content(store.directory()), before);
     }
 
     #[test]
