@@ -172,9 +172,9 @@ impl Said {
     }
 
     fn look(&self, stage: &Stage) -> Inspect {
-        let (noted, client, runtime) = (Arc::clone(&self.0), stage.player.client().clone(), stage.handle());
+        let (noted, reader, runtime) = (Arc::clone(&self.0), Arc::clone(&stage.reader), stage.handle());
         Box::new(move |hook: usize, name: &str| {
-            if let Ok(objects) = runtime.block_on(Objects::read(&client)) {
+            if let Ok(objects) = runtime.block_on(reader.read()) {
                 noted.lock().unwrap_or_else(PoisonError::into_inner).push((hook, name.to_owned(), objects));
             }
         })

@@ -177,7 +177,8 @@ async fn ready(client: &Client) -> Result<(), ControlPlaneError> {
 fn write_credentials(folder: &Path, address: SocketAddr) -> Result<String, ControlPlaneError> {
     let authority = Authority::new("velero-operator storm")?;
     let server = authority.server("kube-apiserver", &["localhost", "kubernetes"], &[HERE])?;
-    let admin = authority.client("storm-admin", Some("system:masters"))?;
+    // Of a certificate the server would verify the signature at each request.
+    let token = uuid::Uuid::new_v4().simple().to_string();
     let keys = SigningKeys::new("service accounts")?;
     let encode = |text: &str| k8s_openapi::ByteString(text.as_bytes().to_vec());
     let kubeconfig = json!({
@@ -187,18 +188,16 @@ fn write_credentials(folder: &Path, address: SocketAddr) -> Result<String, Contr
             "server": format!("https://{address}"),
             "certificate-authority-data": encode(authority.certificate()),
         }}],
-        "users": [{"name": "admin", "user": {
-            "client-certificate-data": encode(&admin.certificate), "client-key-data": encode(&admin.key),
-        }}],
+        "users": [{"name": "admin", "user": {"token": token}}],
         "contexts": [{"name": "storm", "context": {"cluster": "storm", "user": "admin"}}],
         "current-context": "storm",
     });
     for (name, text) in [
-        ("ca.crt", authority.certificate()),
         ("server.crt", &server.certificate),
         ("server.key", &server.key),
         ("accounts.key", &keys.private),
         ("accounts.pub", &keys.public),
+        ("tokens.csv", &format!("{token},storm-admin,storm-admin,system:masters\n")),
         ("kubeconfig", &kubeconfig.to_string()),
     ] {
         fs::write(folder.join(name), text).map_err(ControlPlaneError::Folder)?;
@@ -231,7 +230,7 @@ fn api_server_arguments(folder: &Path, etcd: SocketAddr, address: SocketAddr) ->
         "--service-cluster-ip-range=10.96.0.0/16".into(),
         file("tls-cert-file", "server.crt"),
         file("tls-private-key-file", "server.key"),
-        file("client-ca-file", "ca.crt"),
+        file("token-auth-file", "tokens.csv"),
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local".into(),
         file("service-account-key-file", "accounts.pub"),
         file("service-account-signing-key-file", "accounts.key"),

@@ -30,6 +30,9 @@ pub(super) struct Crew<'a> {
     pub progress: &'a Progress,
 }
 
+/// How many cases take longer than to get to know their scenario, which another worker knows.
+const WORTH_WHILE: usize = 8;
+
 /// A case that waits for its turn, and the name of its hook.
 type Waiting = (Case, String);
 
@@ -151,10 +154,14 @@ impl Plan {
         }
     }
 
-    /// Returns the next case, of a scenario that is known if there is one.
+    /// Returns the next case, of a scenario that is known if there is one. Each scenario is known to somebody; to get to know another
+    /// one is worth while only where there is much left of it.
     fn next(&self, is_known: impl Fn(&str) -> bool) -> Option<Waiting> {
         let mut waiting = locked(&self.waiting);
-        let longest = || waiting.iter().max_by_key(|(_, cases)| cases.len()).map(|(name, _)| *name);
+        let longest = || {
+            let (name, cases) = waiting.iter().max_by_key(|(_, cases)| cases.len())?;
+            (cases.len() >= WORTH_WHILE).then_some(*name)
+        };
         let name = waiting.keys().copied().find(|name| is_known(name)).or_else(longest)?;
         let cases = waiting.get_mut(name)?;
         let next = cases.pop();

@@ -67,6 +67,27 @@ struct Entry {
     mod_revision: String,
 }
 
+/// Keys, and when each was written last.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct State(BTreeMap<String, String>);
+
+impl State {
+    /// Returns how many keys there are.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+#[derive(Deserialize)]
+struct Ranges {
+    responses: Vec<RangeAnswer>,
+}
+
+#[derive(Deserialize)]
+struct RangeAnswer {
+    response_range: Range,
+}
+
 #[derive(Deserialize)]
 struct Range {
     #[serde(default)]
@@ -75,7 +96,9 @@ struct Range {
 
 impl Etcd {
     pub(super) fn at(address: SocketAddr) -> Self {
-        Self { address, client: Client::builder(TokioExecutor::new()).build_http() }
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Self { address, client: Client::builder(TokioExecutor::new()).build(connector) }
     }
 
     /// Returns everything that is stored now.
@@ -113,10 +136,24 @@ impl Etcd {
         Ok(put_back)
     }
 
+    /// Returns, for the keys with each of these prefixes, how they are now: the same again only where nothing has changed.
+    pub(super) async fn states(&self, prefixes: &[String]) -> Result<Vec<State>, EtcdError> {
+        let range = |prefix: &String| {
+            // What comes behind all that begins with it.
+            let end = format!("{}0", prefix.trim_end_matches('/'));
+            json!({"request_range": {"key": STANDARD.encode(prefix), "range_end": STANDARD.encode(end), "keys_only": true}})
+        };
+        let question = json!({"success": prefixes.iter().map(range).collect::<Vec<_>>()});
+        let answer: Ranges = read(self.ask("txn", &question).await?)?;
+        let state =
+            |range: RangeAnswer| range.response_range.kvs.into_iter().map(|entry| (entry.key, entry.mod_revision));
+        Ok(answer.responses.into_iter().map(|range| State(state(range).collect())).collect())
+    }
+
     async fn range(&self, keys_only: bool) -> Result<BTreeMap<String, Entry>, EtcdError> {
         let [from, to] = [ALL.0, ALL.1].map(|key| STANDARD.encode(key));
         let answer = self.ask("range", &json!({"key": from, "range_end": to, "keys_only": keys_only})).await?;
-        let range: Range = serde_json::from_value(answer).map_err(|error| EtcdError::Answer(Box::new(error)))?;
+        let range: Range = read(answer)?;
         let mut entries = BTreeMap::new();
         for entry in range.kvs {
             let key = STANDARD.decode(&entry.key).map_err(|error| EtcdError::Answer(Box::new(error)))?;
@@ -140,4 +177,8 @@ impl Etcd {
         }
         serde_json::from_slice(&body).map_err(|error| EtcdError::Answer(Box::new(error)))
     }
+}
+
+fn read<T: serde::de::DeserializeOwned>(answer: Value) -> Result<T, EtcdError> {
+    serde_json::from_value(answer).map_err(|error| EtcdError::Answer(Box::new(error)))
 }

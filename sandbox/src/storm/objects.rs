@@ -1,6 +1,10 @@
 //! The objects of a cluster: where they are, and whether two states of it are the same.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures::{StreamExt, stream};
 use kube::{
@@ -10,14 +14,19 @@ use kube::{
 };
 use serde_json::{Value, json};
 
+use super::etcd::{Etcd, EtcdError, State};
+
 /// The annotation by which somebody else's change is known.
 pub(super) const EDITED: &str = "storm.test/edited";
 
 /// Where the charm notes what the use of a storage location has shown.
 const TESTED: &str = "velero-operator/tested-for";
 
-/// Every kind of which the charm or Velero has objects: group, version, kind and plural.
-const KINDS: [(&str, &str, &str, &str); 28] = [
+/// A kind: its group, version, name and plural.
+type Kind = (&'static str, &'static str, &'static str, &'static str);
+
+/// Every kind of which the charm or Velero has objects.
+const KINDS: [Kind; 28] = [
     ("", "v1", "ConfigMap", "configmaps"),
     ("", "v1", "Namespace", "namespaces"),
     ("", "v1", "Pod", "pods"),
@@ -69,6 +78,17 @@ const SERVERS_OWN: [&str; 13] = [
     EDITED,
 ];
 
+/// Why objects cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    /// The API server does not list them.
+    #[error("objects cannot be listed")]
+    List(#[from] kube::Error),
+    /// Nobody tells what has changed.
+    #[error("what has changed cannot be read")]
+    Changes(#[from] EtcdError),
+}
+
 /// All objects, by kind, namespace and name, without what the server alone writes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Objects {
@@ -76,26 +96,73 @@ pub(super) struct Objects {
     uids: BTreeMap<String, String>,
 }
 
-impl Objects {
-    /// Returns all that there are now.
-    pub(super) async fn read(client: &Client) -> Result<Self, kube::Error> {
-        let lists = stream::iter(KINDS).map(|(group, version, kind, _)| async move {
-            let api = api_of(client, group, version, kind, None);
-            let listed = if kind == DEFINITION { definitions(&api).await } else { listed(&api).await };
-            listed.map(|items| (kind, items))
-        });
-        let mut objects = Self::default();
-        let mut lists = lists.buffer_unordered(8);
-        while let Some(list) = lists.next().await {
-            let (kind, items) = list?;
-            for item in items.into_iter().filter(|item| !is_systems(kind, item)) {
-                let namespace = item.metadata.namespace.as_deref().map_or(String::new(), |name| format!("{name}/"));
-                let key = format!("{kind} {namespace}{}", item.metadata.name.as_deref().unwrap_or_default());
-                objects.uids.insert(key.clone(), item.metadata.uid.clone().unwrap_or_default());
-                objects.all.insert(key, comparable(json!(item)));
+/// Reads all objects, and each kind only once more when something of it has changed.
+pub(super) struct Reader {
+    client: Client,
+    etcd: Etcd,
+    /// What is known of the kinds, and how they were stored then.
+    known: Mutex<BTreeMap<&'static str, (State, Objects)>>,
+}
+
+impl Reader {
+    pub(super) fn new(client: Client, etcd: Etcd) -> Self {
+        Self { client, etcd, known: Mutex::default() }
+    }
+
+    /// Returns all objects that there are now.
+    pub(super) async fn read(&self) -> Result<Objects, ReadError> {
+        let prefixes: Vec<_> = KINDS.iter().map(|(group, _, _, plural)| stored_at(group, plural)).collect();
+        let states = self.etcd.states(&prefixes).await?;
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut objects = Objects::default();
+        let mut changed = Vec::new();
+        for (kind, state) in KINDS.iter().zip(states) {
+            match known.get(kind.2) {
+                Some((then, known)) if *then == state => objects.add(known.clone()),
+                _ => changed.push((*kind, state)),
             }
         }
+        let mut lists = stream::iter(changed).map(|kind| self.list(kind)).buffer_unordered(8);
+        while let Some(list) = lists.next().await {
+            objects.add(list?);
+        }
         Ok(objects)
+    }
+
+    async fn list(&self, ((group, version, kind, _), state): (Kind, State)) -> Result<Objects, kube::Error> {
+        let api = api_of(&self.client, group, version, kind, None);
+        let items = if kind == DEFINITION { definitions(&api).await } else { listed(&api).await }?;
+        // Where a kind that is stored is not served yet, it is asked for again.
+        let is_whole = items.len() == state.count();
+        let mut objects = Objects::default();
+        for item in items.into_iter().filter(|item| !is_systems(kind, item)) {
+            let namespace = item.metadata.namespace.as_deref().map_or(String::new(), |name| format!("{name}/"));
+            let key = format!("{kind} {namespace}{}", item.metadata.name.as_deref().unwrap_or_default());
+            objects.uids.insert(key.clone(), item.metadata.uid.clone().unwrap_or_default());
+            objects.all.insert(key, comparable(json!(item)));
+        }
+        if is_whole {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.insert(kind, (state, objects.clone()));
+        }
+        Ok(objects)
+    }
+}
+
+/// Returns what the keys of a kind's objects begin with in etcd.
+pub(super) fn stored_at(group: &str, plural: &str) -> String {
+    match (group, plural) {
+        ("", "services") => "/registry/services/specs/".to_owned(),
+        // Of kinds that are defined, and of definitions, the group is part of it.
+        ("velero.io" | "apiextensions.k8s.io", plural) => format!("/registry/{group}/{plural}/"),
+        (_, plural) => format!("/registry/{plural}/"),
+    }
+}
+
+impl Objects {
+    fn add(&mut self, others: Self) {
+        self.all.extend(others.all);
+        self.uids.extend(others.uids);
     }
 
     /// Returns what is different from how it should be, a line each.

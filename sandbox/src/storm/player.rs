@@ -1,7 +1,7 @@
 //! What kubelets, controllers and Velero would write, written at once: so that a case takes a second and not a minute.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -19,7 +19,10 @@ use kube::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::objects::listed;
+use super::{
+    etcd::{Etcd, State},
+    objects::{listed, stored_at},
+};
 
 /// The only node.
 const NODE: &str = "storm-1";
@@ -39,32 +42,57 @@ pub(super) const REFUSED_KEY: &str = "refused-by-the-store";
 /// Which generation of which object was seen last, by the object's uid.
 pub(super) type Memory = HashMap<String, i64>;
 
+/// The kinds that it acts on, by group and plural.
+const ACTS_ON: [(&str, &str); 9] = [
+    ("", "pods"),
+    ("", "secrets"),
+    ("apps", "daemonsets"),
+    ("apps", "deployments"),
+    ("velero.io", "backups"),
+    ("velero.io", "backupstoragelocations"),
+    ("velero.io", "restores"),
+    ("velero.io", "schedules"),
+    ("velero.io", "serverstatusrequests"),
+];
+
 /// Which server runs.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum Server {
+    #[default]
     None,
     /// One that was not there before.
     Starts,
     Runs,
 }
 
+impl Server {
+    /// Returns what it is once it has done what it does at its start.
+    fn after_start(self) -> Self {
+        if self == Self::Starts { Self::Runs } else { self }
+    }
+}
+
+/// What there is nothing left to do for.
+#[derive(Default)]
+struct Settled {
+    /// How each kind that it acts on was stored then.
+    states: Vec<State>,
+    server: Server,
+}
+
 /// The player of one cluster's only application.
 pub(super) struct Player {
     client: Client,
+    etcd: Etcd,
     namespace: &'static str,
     memory: Mutex<Memory>,
     /// Nobody plays twice at a time.
-    turn: tokio::sync::Mutex<()>,
+    settled: tokio::sync::Mutex<Settled>,
 }
 
 impl Player {
-    pub(super) fn new(client: Client, namespace: &'static str) -> Self {
-        Self { client, namespace, memory: Mutex::default(), turn: tokio::sync::Mutex::default() }
-    }
-
-    /// A client with an administrator's rights.
-    pub(super) fn client(&self) -> &Client {
-        &self.client
+    pub(super) fn new(client: Client, etcd: Etcd, namespace: &'static str) -> Self {
+        Self { client, etcd, namespace, memory: Mutex::default(), settled: tokio::sync::Mutex::default() }
     }
 
     /// Returns what it remembers.
@@ -73,7 +101,8 @@ impl Player {
     }
 
     /// Lets it remember what it did when the cluster was as it has become again.
-    pub(super) fn remember(&self, memory: Memory) {
+    pub(super) async fn remember(&self, memory: Memory) {
+        *self.settled.lock().await = Settled::default();
         *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = memory;
     }
 
@@ -97,30 +126,58 @@ impl Player {
     /// Does all that is to be done now. What cannot be done is tried again, as the charm changes things meanwhile, and in the end left
     /// for the next time.
     pub(super) async fn play(&self) {
-        let _turn = self.turn.lock().await;
+        let mut settled = self.settled.lock().await;
+        let prefixes = ACTS_ON.map(|(group, plural)| format!("{}{}/", stored_at(group, plural), self.namespace));
         for _ in 0..TRIES {
-            if self.play_all().await {
+            let now = self.etcd.states(&prefixes).await.unwrap_or_default();
+            let is_settled = |index: usize| now.get(index).is_some_and(|now| settled.states.get(index) == Some(now));
+            let changed = ACTS_ON.iter().enumerate().filter(|(index, _)| !is_settled(*index));
+            let changed: BTreeSet<_> = changed.map(|(_, (_, plural))| *plural).collect();
+            if changed.is_empty() {
                 break;
             }
+            let (server, is_done) = self.play_all(&changed, settled.server).await;
+            if is_done {
+                // What was done here has changed something: the next time that is looked at once more.
+                *settled = Settled { states: now, server: server.after_start() };
+                break;
+            }
+            settled.server = server;
         }
     }
 
-    /// Returns whether all could be done.
-    async fn play_all(&self) -> bool {
-        let mut done = vec![self.end_pods().await];
-        let server = match self.deployment().await {
-            Ok(server) => server,
-            Err(error) => {
-                done.push(Err(error));
-                Server::None
+    /// Does what is to be done for the kinds that have changed. Returns which server runs then, and whether all could be done.
+    async fn play_all(&self, changed: &BTreeSet<&str>, before: Server) -> (Server, bool) {
+        let mut done = Vec::new();
+        let mut server = before;
+        if ["pods", "deployments", "daemonsets"].iter().any(|plural| changed.contains(plural)) {
+            done.push(self.end_pods().await);
+            match self.deployment().await {
+                // It has started, and not yet done what it does then.
+                Ok(Server::Runs) if before == Server::Starts => {}
+                Ok(now) => server = now,
+                Err(error) => {
+                    done.push(Err(error));
+                    return (Server::Starts, false);
+                }
             }
-        };
-        done.extend([self.daemon_set().await, self.pods_of_nobody().await]);
-        if server != Server::None {
-            done.extend([self.locations(server).await, self.requests().await, self.runs().await]);
+            done.extend([self.daemon_set().await, self.pods_of_nobody().await]);
         }
-        done.push(self.orphans().await);
-        done.iter().all(Result::is_ok)
+        let is_another = server != before || server == Server::Starts;
+        let concerns = |plural: &str| server != Server::None && (is_another || changed.contains(plural));
+        if concerns("backupstoragelocations") {
+            done.push(self.locations(server).await);
+        }
+        if concerns("serverstatusrequests") {
+            done.push(self.requests().await);
+        }
+        for (plural, kind) in [("backups", "Backup"), ("restores", "Restore")] {
+            if concerns(plural) {
+                done.push(self.runs(kind).await);
+            }
+        }
+        done.push(self.orphans(changed).await);
+        (server, done.iter().all(Result::is_ok))
     }
 
     fn api<K>(&self) -> Api<K>
@@ -350,30 +407,34 @@ impl Player {
         Ok(())
     }
 
-    /// Makes what is asked for: backups and restores of nothing.
-    async fn runs(&self) -> Result<(), kube::Error> {
-        for kind in ["Backup", "Restore"] {
-            let api = self.velero(kind);
-            for run in listed(&api).await? {
-                if run.data["status"]["phase"].as_str().is_none_or(|phase| phase == "New") {
-                    let now = Timestamp::now().to_string();
-                    let status =
-                        json!({"status": {"phase": "Completed", "startTimestamp": now, "completionTimestamp": now}});
-                    api.patch(&run.name_any(), &PatchParams::default(), &Patch::Merge(status)).await?;
-                }
+    /// Makes what is asked for: backups or restores of nothing.
+    async fn runs(&self, kind: &str) -> Result<(), kube::Error> {
+        let api = self.velero(kind);
+        for run in listed(&api).await? {
+            if run.data["status"]["phase"].as_str().is_none_or(|phase| phase == "New") {
+                let now = Timestamp::now().to_string();
+                let status =
+                    json!({"status": {"phase": "Completed", "startTimestamp": now, "completionTimestamp": now}});
+                api.patch(&run.name_any(), &PatchParams::default(), &Patch::Merge(status)).await?;
             }
         }
         Ok(())
     }
 
     /// Plays the garbage collector, without which an object whose dependents are to stay never goes.
-    async fn orphans(&self) -> Result<(), kube::Error> {
-        free(&self.api::<Deployment>()).await?;
-        free(&self.api::<DaemonSet>()).await?;
-        free(&self.api::<Secret>()).await?;
-        free(&self.velero("BackupStorageLocation")).await?;
-        free(&self.velero("Schedule")).await?;
-        free(&self.velero("Backup")).await
+    async fn orphans(&self, changed: &BTreeSet<&str>) -> Result<(), kube::Error> {
+        for plural in changed {
+            match *plural {
+                "deployments" => free(&self.api::<Deployment>()).await?,
+                "daemonsets" => free(&self.api::<DaemonSet>()).await?,
+                "secrets" => free(&self.api::<Secret>()).await?,
+                "backupstoragelocations" => free(&self.velero("BackupStorageLocation")).await?,
+                "schedules" => free(&self.velero("Schedule")).await?,
+                "backups" => free(&self.velero("Backup")).await?,
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 

@@ -26,7 +26,7 @@ use super::{
     etcd::{EtcdError, Stored},
     gate::{Gate, Seen},
     juju_door::JujuDoor,
-    objects::{self, Objects},
+    objects::{self, Objects, ReadError, Reader},
     operation::Door,
     player::{Memory, Player, REFUSED_KEY},
     scenario::{APPLICATION, AZURE_KEYS, Scenario, SecretKey, Step},
@@ -114,6 +114,15 @@ pub enum StageError {
     },
 }
 
+impl From<ReadError> for StageError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::List(error) => error.into(),
+            ReadError::Changes(error) => error.into(),
+        }
+    }
+}
+
 impl From<kube::Error> for StageError {
     fn from(error: kube::Error) -> Self {
         Self::Cluster(Box::new(error))
@@ -154,6 +163,7 @@ pub(super) struct Stage {
     pub(super) cli_door: CliDoor,
     pub(super) proxy: ApiProxy,
     pub(super) player: Arc<Player>,
+    pub(super) reader: Arc<Reader>,
     pub(super) model: Model,
     store: S3Server,
     /// Key files of Google's service accounts, by their names.
@@ -173,8 +183,9 @@ impl Stage {
         let plane = ControlPlane::start(progress).await?;
         let folder = plane.folder().to_owned();
         let gate = Arc::new(Gate::default());
-        let player = Arc::new(Player::new(plane.client().clone(), MODEL));
+        let player = Arc::new(Player::new(plane.client().clone(), plane.etcd().clone(), MODEL));
         player.make_node().await?;
+        let reader = Arc::new(Reader::new(plane.client().clone(), plane.etcd().clone()));
         let server =
             ApiServer { address: plane.address(), authority: plane.authority(), administrator: plane.client().clone() };
         let here = plane.access().server_address;
@@ -209,6 +220,7 @@ impl Stage {
             cli_door,
             proxy: way,
             player,
+            reader,
             model,
             store,
             key_files,
@@ -270,7 +282,7 @@ impl Stage {
         let mut empty = self.empty.clone();
         self.wait(self.plane.etcd().put_back(&mut empty))?;
         self.empty = empty;
-        self.player.remember(Memory::new());
+        self.wait(self.player.remember(Memory::new()));
         self.forget_model()?;
         self.gate.arm(&[]);
         for step in scenario.before {
@@ -290,9 +302,6 @@ impl Stage {
                 break;
             }
         }
-        if model.exists() {
-            std::fs::remove_dir_all(&model)?;
-        }
         self.model.keep(&model).map_err(|source| refused("to keep the model", source))?;
         let objects = self.objects()?;
         let stored = self.wait(self.plane.etcd().keep())?;
@@ -308,7 +317,7 @@ impl Stage {
     /// Goes back to where a scenario begins.
     pub(super) fn go_back(&self, beginning: &mut Beginning) -> Result<(), StageError> {
         let put_back = self.wait(self.plane.etcd().put_back(&mut beginning.stored))?;
-        self.player.remember(beginning.memory.clone());
+        self.wait(self.player.remember(beginning.memory.clone()));
         self.action_failed.store(false, Ordering::Relaxed);
         self.model.put_back(&beginning.model).map_err(|source| refused("to put the model back", source))?;
         if put_back.definitions {
@@ -328,7 +337,7 @@ impl Stage {
         let wanted = beginning.objects.get("CustomResourceDefinition backups.velero.io").is_some();
         // It follows its definitions within a moment, and tells nobody.
         for _ in 0..200 {
-            let served = Objects::read(self.plane.client()).await.is_ok_and(|now| now == beginning.objects);
+            let served = self.reader.read().await.is_ok_and(|now| now == beginning.objects);
             let request = http::Request::get("/apis/velero.io/v1/backups").body(Vec::new());
             let answered = match request {
                 Ok(request) => self.plane.client().request_text(request).await.is_ok(),
@@ -339,13 +348,13 @@ impl Stage {
             }
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
-        let now = Objects::read(self.plane.client()).await?;
+        let now = self.reader.read().await?;
         Err(StageError::Calm { scenario: "going back", reason: now.differences(&beginning.objects).join("\n") })
     }
 
     /// Returns all objects as they are now.
     pub(super) fn objects(&self) -> Result<Objects, StageError> {
-        Ok(self.wait(Objects::read(self.plane.client()))?)
+        Ok(self.wait(self.reader.read())?)
     }
 
     /// Has the hook run that comes every five minutes, and the rest of the world act on it.
