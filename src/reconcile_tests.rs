@@ -18,6 +18,15 @@ use crate::{
     },
 };
 
+#[path = "reconcile_tests/declared.rs"]
+mod declared;
+#[path = "reconcile_tests/ending.rs"]
+mod ending;
+#[path = "reconcile_tests/killed.rs"]
+mod killed;
+#[path = "reconcile_tests/standing_by.rs"]
+mod standing_by;
+
 const UNIT: &str = "velero-operator/0";
 const ACTIVE: &str = r#"{"units":{"velero-operator/0":{"status":"active"}}}"#;
 const DYING: &str = r#"{"units":{"velero-operator/0":{"status":"dying"}}}"#;
@@ -322,21 +331,6 @@ async fn what_is_strange_about_a_storage_is_said_where_it_does_not_work() {
 }
 
 #[tokio::test]
-async fn a_unit_that_does_not_lead_writes_nothing_to_the_cluster_and_says_what_the_leader_waits_for() {
-    let api = installed().await;
-    let unit = Unit::of(&Model { leader: false, ..LEADER }, &api);
-    unit.hook().await.unwrap();
-    assert_eq!(unit.written(), "active\n--\nready, standing by for the leader\n");
-    let cluster = api.cluster("velero");
-    let service = serde_json::from_value(own("v1", "Service", "velero-metrics")).unwrap();
-    cluster.delete(&service).await.unwrap();
-    api.requests();
-    unit.hook().await.unwrap();
-    assert_eq!(api.writes(), Vec::<String>::new());
-    assert!(unit.written().ends_with("waiting\n--\nfor the leader, which waits to apply Service velero-metrics\n"));
-}
-
-#[tokio::test]
 async fn what_another_application_or_helm_holds_is_never_written() {
     for labels in [
         json!({"app.kubernetes.io/managed-by": "Helm"}),
@@ -396,207 +390,9 @@ async fn a_namespace_that_is_going_is_told_in_the_servers_words() {
     assert!(api.object("BackupStorageLocation", "default").is_some());
 }
 
-#[tokio::test]
-async fn a_unit_that_is_dying_asks_the_cluster_for_nothing_and_says_nothing() {
-    let api = empty_cluster();
-    let unit = Unit::of(&Model { goal: DYING, ..LEADER }, &api);
-    unit.hook().await.unwrap();
-    assert_eq!(api.requests(), Vec::<String>::new());
-    assert_eq!(unit.written(), "");
-}
-
-#[tokio::test]
-async fn a_unit_that_juju_does_not_list_changes_nothing_and_its_hook_is_run_again() {
-    let api = installed().await;
-    let before = api.versions();
-    let unit = Unit::of(&Model { goal: "{}", ..LEADER }, &api);
-    let unknown = unit.hook().await;
-    assert!(matches!(unknown, Err(ReconcileError::UnknownUnits)), "{unknown:?}");
-    assert_eq!((api.versions(), unit.written()), (before, String::new()));
-}
-
-#[tokio::test]
-async fn a_removal_that_may_succeed_later_fails_and_the_next_one_goes_on() {
-    let api = installed().await;
-    let unit = Unit::of(&Model { goal: DYING, ..LEADER }, &api);
-    api.refuse(|call| {
-        let is_it = call.verb == Verb::Delete && call.key.plural == "secrets";
-        is_it.then_some(StatusCode::INTERNAL_SERVER_ERROR)
-    });
-    // No tool is run from here on, which would take no time then.
-    tokio::time::pause();
-    let failed = take_away(&unit.velero(), &unit.environment).await;
-    tokio::time::resume();
-    let Err(ReconcileError::Left { namespace, left }) = failed else { panic!("{failed:?}") };
-    assert_eq!((namespace.as_str(), left.as_str()), ("velero", "Secret cloud-credentials"));
-    assert!(api.object("Deployment", "velero").is_none());
-    api.refuse_nothing();
-    unit.remove().await.unwrap();
-    assert_eq!(api.names(), ["Namespace kube-system", "Namespace velero", "Pod velero-1"]);
-}
-
-#[tokio::test]
-async fn a_removal_without_rights_does_not_fail_and_says_what_it_leaves() {
-    let api = installed().await;
-    let unit = Unit::of(&Model { goal: DYING, ..LEADER }, &api);
-    api.refuse(|call| (call.verb == Verb::Delete && call.key.plural == "secrets").then_some(StatusCode::FORBIDDEN));
-    let (layer, mut lines) = JujuLog::new();
-    let logging = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
-    unit.remove().await.unwrap();
-    drop(logging);
-    let log = ScriptedTools::new(&[("juju-log", "true")]);
-    lines.follow(&log.tools(), async {}).await;
-    let warned = "left in namespace velero, as the application is not trusted any more, remove it by hand: \
-         Secret cloud-credentials\n";
-    assert!(log.calls("juju-log").contains(warned), "{}", log.calls("juju-log"));
-    assert!(api.object("Secret", "cloud-credentials").is_some());
-    api.refuse_nothing();
-    unit.remove().await.unwrap();
-    assert_eq!(api.names(), ["Namespace kube-system", "Namespace velero", "Pod velero-1"]);
-}
-
-#[tokio::test]
-async fn one_refusal_leaves_nothing_behind_and_what_cannot_be_listed_is_still_known_in_the_next_run() {
-    let api = installed().await;
-    let unit = Unit::of(&Model { goal: DYING, ..LEADER }, &api);
-    let refused = std::cell::Cell::new(false);
-    api.refuse(move |call| {
-        let is_it = call.verb == Verb::Delete && call.key.plural == "secrets" && !refused.replace(true);
-        is_it.then_some(StatusCode::FORBIDDEN)
-    });
-    unit.remove().await.unwrap();
-    assert_eq!(api.names(), ["Namespace kube-system", "Namespace velero", "Pod velero-1"]);
-
-    let api = installed().await;
-    let unit = Unit::of(&Model { goal: DYING, ..LEADER }, &api);
-    let is_definitions = |call: &Call| call.key.plural == "customresourcedefinitions" && call.verb == Verb::List;
-    api.refuse(move |call| is_definitions(call).then_some(StatusCode::GONE));
-    assert!(unit.remove().await.is_err());
-    api.refuse_nothing();
-    unit.remove().await.unwrap();
-    assert_eq!(api.names(), ["Namespace kube-system", "Namespace velero", "Pod velero-1"]);
-}
-
-#[tokio::test]
-async fn the_last_hook_takes_nothing_away_unless_it_is_known_that_no_other_unit_stays() {
-    let api = installed().await;
-    let unknown = Unit::of(&Model { goal: "{}", ..LEADER }, &api).remove().await;
-    assert!(matches!(unknown, Err(ReconcileError::UnknownUnits)), "{unknown:?}");
-    let others = r#"{"units":{"velero-operator/0":{"status":"dying"},"velero-operator/1":{"status":"active"}}}"#;
-    Unit::of(&Model { goal: others, ..LEADER }, &api).remove().await.unwrap();
-    assert_eq!(api.requests(), Vec::<String>::new());
-}
-
-#[tokio::test]
-async fn the_last_hook_of_the_last_unit_takes_velero_away() {
-    let api = installed().await;
-    Unit::of(&Model { goal: DYING, leader: false, ..LEADER }, &api).remove().await.unwrap();
-    // The pod is its Deployment's, which a cluster would not leave.
-    assert_eq!(api.names(), ["Namespace kube-system", "Namespace velero", "Pod velero-1"]);
-}
-
-#[tokio::test]
-async fn where_the_application_ends_its_pod_takes_velero_away_without_juju() {
-    let stateful_set = |replicas: u8| {
-        let mut set = own("apps/v1", "StatefulSet", APPLICATION);
-        set["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "juju"});
-        set["spec"] = json!({"replicas": replicas, "serviceName": "", "selector": {}, "template": {}});
-        set
-    };
-    let api = installed().await;
-    let unit = Unit::of(&LEADER, &api);
-    api.put(&stateful_set(1));
-    let before = api.versions();
-    unit.stop().await;
-    assert_eq!(api.versions(), before);
-    api.put(&stateful_set(0));
-    // What is not known never permits a deletion.
-    let before = api.versions();
-    api.refuse(|call| (call.key.plural == "statefulsets").then_some(StatusCode::FORBIDDEN));
-    unit.stop().await;
-    assert_eq!(api.versions(), before);
-    api.refuse_nothing();
-    unit.stop().await;
-    assert_eq!(
-        api.names(),
-        ["Namespace kube-system", "Namespace velero", "Pod velero-1", "StatefulSet velero-operator"]
-    );
-}
-
-/// What the cluster has in the end, but for the version of the Secret that the location was validated with.
-fn end(api: &TestApi) -> Vec<Value> {
-    let mut objects = api.contents();
-    for object in &mut objects {
-        if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
-            annotations.remove("velero-operator/validated-for");
-        }
-    }
-    objects
-}
-
-/// Has a hook of the leader killed at each of its requests, and then another one run undisturbed.
-async fn assert_ends_alike_wherever_it_is_killed(before: Option<&Model>, model: &Model, least: usize) {
-    let anywhere = empty_cluster();
-    let (mut former, mut unit) = (before.map(|before| Unit::of(before, &anywhere)), Unit::of(model, &anywhere));
-    let former_snapshot = match &former {
-        Some(former) => Some(former.snapshot().await),
-        None => None,
-    };
-    let snapshot = unit.snapshot().await;
-    let mut undisturbed = None;
-    for requests in [usize::MAX].into_iter().chain(0..) {
-        unit.api = empty_cluster();
-        if let Some((former, snapshot)) = former.as_mut().zip(former_snapshot.as_ref()) {
-            former.api = unit.api.clone();
-            former.hook_by(snapshot).await;
-        }
-        let ended = unit.api.killed_after(requests, unit.hook_by(&snapshot)).await.is_some();
-        if undisturbed.is_none() {
-            undisturbed = Some(end(&unit.api));
-            continue;
-        }
-        a_minute_passes(&unit.api);
-        unit.hook_by(&snapshot).await;
-        assert_eq!(Some(end(&unit.api)), undisturbed, "killed after {requests} requests");
-        assert!(unit.juju.calls("status-set").ends_with(READY), "killed after {requests} requests");
-        if ended {
-            assert!(requests > least, "only {requests} requests");
-            return;
-        }
-    }
-}
-
-#[tokio::test]
-async fn killed_at_any_request_of_an_installation_the_next_hook_reaches_the_same_end() {
-    assert_ends_alike_wherever_it_is_killed(None, &LEADER, 40).await;
-}
-
-#[tokio::test]
-async fn killed_at_any_request_of_a_move_to_another_bucket_the_next_hook_reaches_the_same_end() {
-    let others = Model { bucket: "others", ..LEADER };
-    assert_ends_alike_wherever_it_is_killed(Some(&LEADER), &others, 30).await;
-}
-
 /// The Schedules that there are, by their names.
 fn schedules(api: &TestApi) -> Vec<String> {
     api.names().iter().filter_map(|name| name.strip_prefix("Schedule ")).map(str::to_owned).collect()
-}
-
-#[tokio::test]
-async fn a_related_application_is_backed_up_as_it_declares_until_it_is_related_no_more() {
-    let api = empty_cluster();
-    let unit = Unit::of(&RELATED, &api);
-    unit.hook().await.unwrap();
-    let [schedule] = &schedules(&api)[..] else { panic!("{:?}", schedules(&api)) };
-    let spec = api.object("Schedule", schedule).unwrap()["spec"].clone();
-    assert_eq!((&spec["schedule"], &spec["template"]["includedNamespaces"]), (&json!("@daily"), &json!(["ledger"])));
-    assert!(unit.juju.calls("status-set").ends_with(READY));
-    let (before, said) = (api.versions(), unit.written());
-    api.requests();
-    unit.hook().await.unwrap();
-    assert_eq!((api.writes(), api.versions(), unit.written()), (Vec::new(), before, said));
-    Unit::of(&LEADER, &api).hook().await.unwrap();
-    assert_eq!(schedules(&api), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -615,19 +411,6 @@ async fn what_a_prometheus_refuses_is_a_remark_and_in_nothings_way() {
     unit.hook_by(&snapshot).await;
     let said = "active\n--\nready; prometheus (metrics-endpoint) refuses the alert rules: rule 1: parse error\n";
     assert!(unit.juju.calls("status-set").ends_with(said), "{}", unit.juju.calls("status-set"));
-}
-
-#[tokio::test]
-async fn between_changes_the_schedules_are_not_looked_at_where_no_application_is_related() {
-    let api = installed().await;
-    let mut unit = Unit::of(&LEADER, &api);
-    unit.hook().await.unwrap();
-    Unit::of(&RELATED, &api).hook().await.unwrap();
-    unit.environment.dispatch = Dispatch::Hook("update-status".to_owned());
-    api.requests();
-    unit.hook().await.unwrap();
-    assert_eq!(schedules(&api).len(), 1);
-    assert!(!api.requests().iter().any(|request| request.contains("/schedules")));
 }
 
 #[tokio::test]
@@ -668,51 +451,6 @@ async fn new_keys_do_not_make_a_hook_wait_for_a_server_that_the_cluster_refuses(
     let is_location = |request: &String| request.starts_with("PATCH ") && request.contains("/backupstoragelocations/");
     let last = requests.iter().rposition(is_location).unwrap();
     assert!(!requests[last..].iter().any(|request| request.contains("watch=true")), "{requests:#?}");
-}
-
-#[tokio::test]
-async fn a_new_unit_does_not_wait_for_what_it_cannot_know_yet() {
-    let api = installed().await;
-    let cluster = api.cluster("velero");
-    cluster.delete(&serde_json::from_value(own("apps/v1", "Deployment", "velero")).unwrap()).await.unwrap();
-    let mut unit = Unit::of(&Model { leader: false, ..LEADER }, &api);
-    unit.environment.dispatch = Dispatch::Hook("install".to_owned());
-    api.requests();
-    unit.hook().await.unwrap();
-    assert!(unit.written().starts_with("waiting\n"), "{}", unit.written());
-    assert!(!api.requests().iter().any(|request| request.contains("watch=true")));
-}
-
-#[tokio::test]
-async fn a_unit_that_stands_by_waits_for_the_leader_to_bring_new_keys() {
-    let api = installed().await;
-    let other_keys = Model { secret_key: "another", ..LEADER };
-    let mut unit = Unit::of(&Model { leader: false, ..other_keys }, &api);
-    unit.environment.dispatch = Dispatch::Hook("install".to_owned());
-    api.requests();
-    unit.hook().await.unwrap();
-    assert_eq!(unit.written(), "waiting\n--\nfor the leader, which waits to apply Secret cloud-credentials\n");
-    assert_eq!(api.writes(), Vec::<String>::new());
-
-    unit.environment.dispatch = Dispatch::Hook("secret-changed".to_owned());
-    let leader = Unit::of(&other_keys, &api);
-    // It has sighted the Secret, and looks at it again where it waits.
-    let looks = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
-    let look = std::sync::Arc::clone(&looks);
-    api.when(move |call| {
-        if call.key.name == "cloud-credentials" {
-            look.add_permits(1);
-        }
-    });
-    let brings = async {
-        looks.acquire_many(2).await.unwrap().forget();
-        assert!(!unit.written().contains("active"), "{}", unit.written());
-        leader.hook().await
-    };
-    let (brought, stood_by) = join!(brings, unit.hook());
-    brought.unwrap();
-    stood_by.unwrap();
-    assert!(unit.written().ends_with("active\n--\nready, standing by for the leader\n"), "{}", unit.written());
 }
 
 /// What Velero makes by the only Schedule: a backup each of three days.
@@ -774,50 +512,6 @@ async fn nobody_but_a_leader_with_a_velero_that_works_deletes_backups() {
     lose_the_bucket(&api);
     Unit::of(&retaining, &api).hook().await.unwrap();
     assert!(!api.requests().iter().any(|request| request.contains("/deletebackuprequests")));
-}
-
-#[tokio::test]
-async fn a_bad_spec_is_named_and_keeps_the_last_good_schedule() {
-    let api = empty_cluster();
-    Unit::of(&RELATED, &api).hook().await.unwrap();
-    let [schedule] = &schedules(&api)[..] else { panic!("{:?}", schedules(&api)) };
-    let before = api.object("Schedule", schedule);
-    let unit = Unit::of(&Model { spec: Some(r#"{"ttl":"30d","schedule":"@daily"}"#), ..LEADER }, &api);
-    unit.hook().await.unwrap();
-    let told = "blocked\n--\nthe backup spec of ledger, relation 8: ttl \"30d\" is no duration that Velero reads: ";
-    assert!(unit.written().contains(told), "{}", unit.written());
-    assert_eq!(api.object("Schedule", schedule), before);
-    // What keeps all from being backed up is said first.
-    lose_the_bucket(&api);
-    unit.hook().await.unwrap();
-    let said = unit.written();
-    assert!(said.trim_end().ends_with("blocked\n--\nstorage is not usable: NoSuchBucket"), "{said}");
-}
-
-#[tokio::test]
-async fn a_unit_that_does_not_lead_asks_for_no_spec() {
-    let api = empty_cluster();
-    Unit::of(&RELATED, &api).hook().await.unwrap();
-    api.requests();
-    let unit = Unit::of(&Model { leader: false, ..RELATED }, &api);
-    unit.hook().await.unwrap();
-    assert!(!unit.juju.calls("relation-ids").contains("velero-backups"));
-    assert_eq!((api.writes(), schedules(&api).len()), (Vec::new(), 1));
-    assert_eq!(unit.written(), "active\n--\nready, standing by for the leader\n");
-}
-
-#[tokio::test]
-async fn the_last_hook_takes_the_schedules_away() {
-    let api = empty_cluster();
-    Unit::of(&RELATED, &api).hook().await.unwrap();
-    Unit::of(&Model { goal: DYING, leader: false, ..RELATED }, &api).remove().await.unwrap();
-    assert_eq!(api.names(), ["Namespace kube-system", "Namespace velero", "Pod velero-1"]);
-}
-
-#[tokio::test]
-async fn killed_at_any_request_of_a_change_of_a_spec_the_next_hook_reaches_the_same_end() {
-    let other = Model { spec: Some(r#"{"include_namespaces":["mail"],"schedule":"@weekly"}"#), ..LEADER };
-    assert_ends_alike_wherever_it_is_killed(Some(&RELATED), &other, 10).await;
 }
 
 /// The book of drills of a cluster.

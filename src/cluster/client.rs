@@ -368,8 +368,7 @@ impl Cluster {
         selector: &str,
     ) -> Result<Vec<DynamicObject>, ClusterError> {
         let parameters = ListParams::default().labels(selector);
-        let list = || async { found(call("list", what.to_owned(), || api.list_metadata(&parameters)).await) };
-        let listed = asked_twice(list).await?;
+        let listed = call_if_there("list", what.to_owned(), || api.list_metadata(&parameters)).await?;
         let head = |object: PartialObjectMeta<DynamicObject>| DynamicObject {
             types: Some(kind.clone()),
             metadata: object.metadata,
@@ -387,8 +386,7 @@ impl Cluster {
         if !selector.is_empty() {
             parameters = parameters.labels(selector);
         }
-        let list = || async { found(call("list", what.to_owned(), || api.list(&parameters)).await) };
-        let listed = asked_twice(list).await?;
+        let listed = call_if_there("list", what.to_owned(), || api.list(&parameters)).await?;
         Ok(listed.map(|list| list.items).unwrap_or_default())
     }
 }
@@ -442,6 +440,18 @@ where
         None => Box::pin(ask()).await,
         found => Ok(found),
     }
+}
+
+/// Makes a call like [`call`] on what may not be there. Returns nothing where the server says twice that it is not.
+pub(crate) async fn call_if_there<T, F>(
+    operation: &'static str,
+    object: String,
+    once: impl Fn() -> F,
+) -> Result<Option<T>, ClusterError>
+where
+    F: Future<Output = Result<T, kube::Error>>,
+{
+    asked_twice(|| async { found(call(operation, object.clone(), &once).await) }).await
 }
 
 /// Makes a call, and again a few times where that may help: after 0.2 s, then after twice as long each time, with

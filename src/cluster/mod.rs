@@ -9,7 +9,7 @@ mod pages;
 pub(crate) mod test_api;
 
 pub(crate) use client::{Cluster, ClusterError};
-pub(crate) use client::{FIELD_MANAGER, api_resource, asked_twice, call, describe, found, named};
+pub(crate) use client::{FIELD_MANAGER, api_resource, asked_twice, call, call_if_there, describe, found, named};
 pub(crate) use comparison::{MANIFEST_ANNOTATION, contains, differs};
 pub(crate) use ownership::{FieldOwners, holds};
 pub(crate) use pages::{Deletable, Head, Listed, MetadataOnly};

@@ -13,7 +13,7 @@ use kube::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::client::{Cluster, ClusterError, asked_twice, call, found};
+use super::client::{Cluster, ClusterError, call_if_there};
 
 /// How many objects a page has.
 const PAGE: u32 = 500;
@@ -234,7 +234,7 @@ impl Cluster {
             self.client().request::<Answer<T>>(request.map_err(kube::Error::BuildRequest)?).await
         };
         // That there are no backups decides what may be restarted or deleted.
-        asked_twice(|| async { found(call("list", what.to_owned(), ask).await) }).await
+        call_if_there("list", what.to_owned(), ask).await
     }
 
     /// Deletes the objects of a page as it was when it was listed. One that was created since is not among them.
@@ -266,14 +266,14 @@ impl Cluster {
             let answer = self.client().request_stream(request.map_err(kube::Error::HttpError)?).await?;
             futures::io::copy(answer, &mut futures::io::sink()).await.map(drop).map_err(kube::Error::ReadEvents)
         };
-        asked_twice(|| async { found(call("delete", what.to_owned(), ask).await) }).await.map(drop)
+        call_if_there("delete", what.to_owned(), ask).await.map(drop)
     }
 
     async fn delete_listed(&self, api: &Api<DynamicObject>, what: &str, head: &Head) -> Result<(), ClusterError> {
         let preconditions = Preconditions { uid: head.uid.clone(), resource_version: None };
         let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-        let delete = || call("delete", format!("{what}: {}", head.name), || api.delete(&head.name, &parameters));
-        asked_twice(|| async { found(delete().await) }).await.map(drop)
+        let delete = || api.delete(&head.name, &parameters);
+        call_if_there("delete", format!("{what}: {}", head.name), delete).await.map(drop)
     }
 }
 

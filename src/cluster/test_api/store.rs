@@ -349,7 +349,6 @@ pub(super) fn status(code: StatusCode, message: &str) -> Value {
     let field = message.split_once(": Invalid value").and_then(|(before, _)| before.rsplit(' ').next());
     let causes: Vec<_> =
         field.map(|field| json!({"reason": "FieldValueInvalid", "field": field})).into_iter().collect();
-    let later = u8::from(code == StatusCode::TOO_MANY_REQUESTS);
     json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code.as_u16(), "reason": reason,
-        "message": message, "details": {"causes": causes, "retryAfterSeconds": later}})
+        "message": message, "details": {"causes": causes}})
 }

@@ -34,7 +34,7 @@ use super::{
     release::{self, Since},
 };
 use crate::{
-    cluster::{Cluster, ClusterError, Head, Listed, MetadataOnly, asked_twice, call, describe, found, named},
+    cluster::{Cluster, ClusterError, Head, Listed, MetadataOnly, call_if_there, describe, found, named},
     error_chain::ErrorChain,
     velero::{
         drill,
@@ -354,9 +354,8 @@ impl Run<'_> {
         let elsewhere = format!("metadata.namespace!={}", self.cluster.namespace());
         let servers = self.cluster.in_all_namespaces::<Deployment>();
         let parameters = ListParams::default().labels(COMPONENT_SELECTOR).fields(&elsewhere).limit(1);
-        let list =
-            || async { found(call("list", "Deployments".to_owned(), || servers.list_metadata(&parameters)).await) };
-        if asked_twice(list).await?.is_none_or(|others| !others.items.is_empty()) {
+        let others = call_if_there("list", "Deployments".to_owned(), || servers.list_metadata(&parameters)).await?;
+        if others.is_none_or(|others| !others.items.is_empty()) {
             return Ok(true);
         }
         for kind in kinds {
