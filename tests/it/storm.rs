@@ -6,7 +6,7 @@ use sandbox::{
 };
 
 /// How many of all cases are tried.
-const CASES: usize = 150;
+const CASES: usize = 300;
 
 /// Between them they have each kind of hook, and an action.
 const SCENARIOS: [&str; 13] = [

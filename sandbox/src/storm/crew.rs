@@ -181,7 +181,8 @@ impl Plan {
     }
 }
 
-/// Chooses cases so that each hook and each fault is among them, and the rest by chance.
+/// Chooses cases so that each hook and each fault is among them, and the rest by chance: of each scenario as many as of the others, for
+/// as long as it has any.
 fn sample(found: Vec<Waiting>, number: usize, seed: u64) -> Vec<Waiting> {
     let mut met = BTreeSet::new();
     let (mut first, mut rest) = (Vec::new(), Vec::new());
@@ -192,7 +193,15 @@ fn sample(found: Vec<Waiting>, number: usize, seed: u64) -> Vec<Waiting> {
             .contains(&true);
         if is_new { first.push((case, hook)) } else { rest.push((case, hook)) }
     }
-    first.extend(rest);
+    let mut turns: BTreeMap<_, usize> = BTreeMap::new();
+    let in_turn = |waiting: Waiting| {
+        let turn = turns.entry(waiting.0.scenario.name).or_default();
+        *turn += 1;
+        (*turn, waiting)
+    };
+    let mut rest: Vec<_> = rest.into_iter().map(in_turn).collect();
+    rest.sort_by_key(|(turn, _)| *turn);
+    first.extend(rest.into_iter().map(|(_, waiting)| waiting));
     first.truncate(number);
     first
 }
@@ -258,5 +267,30 @@ impl Worker {
             progress.show(&plan.progress(report.bad(&plan.chosen)));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_has_each_hook_and_each_fault_and_as_many_cases_of_one_scenario_as_of_another() {
+        let case = |scenario: &str, hook: u32, number: u32, fault: &str| {
+            let case = format!("{scenario}/{hook} api GET /api/v1/namespaces #{number} {fault}").parse().unwrap();
+            (case, format!("hook-{hook}"))
+        };
+        let many = (1..=50).map(|number| case("deploy", 0, number, "409"));
+        let few = (1..=20).map(|number| case("remove", 0, number, "409"));
+        let rare = [case("deploy", 1, 1, "409"), case("deploy", 0, 99, "503")];
+        let found: Vec<_> = many.chain(few).chain(rare).collect();
+        let names = |number| sample(found.clone(), number, 1).into_iter().map(|(case, _)| case.to_string());
+        for rare in ["deploy/1 ", " 503"] {
+            assert!(names(4).any(|name| name.contains(rare)), "{rare}");
+        }
+        let of_removal = |number| names(number).filter(|name| name.starts_with("remove/")).count();
+        assert!((14..=16).contains(&of_removal(32)), "{}", of_removal(32));
+        assert_eq!((names(60).count(), of_removal(60)), (60, 20));
+        assert!(names(32).eq(names(32)));
     }
 }
