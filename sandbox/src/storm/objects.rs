@@ -113,20 +113,26 @@ impl Reader {
     pub(super) async fn read(&self) -> Result<Objects, ReadError> {
         let prefixes: Vec<_> = KINDS.iter().map(|(group, _, _, plural)| stored_at(group, plural)).collect();
         let states = self.etcd.states(&prefixes).await?;
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut objects = Objects::default();
-        let mut changed = Vec::new();
-        for (kind, state) in KINDS.iter().zip(states) {
-            match known.get(kind.2) {
-                Some((then, known)) if *then == state => objects.add(known.clone()),
-                _ => changed.push((*kind, state)),
-            }
-        }
+        let (mut objects, changed) = self.known(states);
         let mut lists = stream::iter(changed).map(|kind| self.list(kind)).buffer_unordered(8);
         while let Some(list) = lists.next().await {
             objects.add(list?);
         }
         Ok(objects)
+    }
+
+    /// Returns the objects of the kinds that are stored as they are known, and the other kinds.
+    fn known(&self, states: Vec<State>) -> (Objects, Vec<(Kind, State)>) {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut objects = Objects::default();
+        let mut changed = Vec::new();
+        for (kind, state) in KINDS.into_iter().zip(states) {
+            match known.get(kind.2) {
+                Some((then, known)) if *then == state => objects.add(known.clone()),
+                _ => changed.push((kind, state)),
+            }
+        }
+        (objects, changed)
     }
 
     async fn list(&self, ((group, version, kind, _), state): (Kind, State)) -> Result<Objects, kube::Error> {
