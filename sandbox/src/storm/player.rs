@@ -156,10 +156,8 @@ impl Player {
                 // It has started, and not yet done what it does then.
                 Ok(Server::Runs) if before == Server::Starts => {}
                 Ok(now) => server = now,
-                Err(error) => {
-                    done.push(Err(error));
-                    return (Server::Starts, false);
-                }
+                // It may have made the pod before: then a server has started.
+                Err(_) => return (Server::Starts, false),
             }
             done.extend([self.daemon_set().await, self.pods_of_nobody().await]);
         }
