@@ -10,7 +10,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntr
 use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::{Map, Value, json};
 
-use super::client::{Cluster, ClusterError, FIELD_MANAGER, call, describe};
+use super::{
+    call::{ClusterError, call},
+    client::{Cluster, FIELD_MANAGER, describe},
+};
 
 /// The field manager of the Python charm's client.
 const PYTHON_CHARM: &str = "velero-operator-lightkube";

@@ -13,7 +13,10 @@ use kube::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::client::{Cluster, ClusterError, call_if_there};
+use super::{
+    call::{ClusterError, call_if_there},
+    client::Cluster,
+};
 
 /// How many objects a page has.
 const PAGE: u32 = 500;
