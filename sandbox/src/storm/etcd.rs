@@ -9,7 +9,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 /// Where everything is stored, and what comes behind it.
@@ -79,6 +79,16 @@ impl State {
 }
 
 #[derive(Deserialize)]
+struct Done {
+    header: Header,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    revision: String,
+}
+
+#[derive(Deserialize)]
 struct Ranges {
     responses: Vec<RangeAnswer>,
 }
@@ -127,8 +137,8 @@ impl Etcd {
             definitions: [&lost, &new].iter().any(|entries| is_among(entries, "/registry/apiextensions.k8s.io/")),
             secrets: is_among(&lost, "/registry/secrets/"),
         };
-        let done = self.ask("txn", &json!({"success": puts.chain(deletions).collect::<Vec<_>>()})).await?;
-        let revision = done["header"]["revision"].as_str().unwrap_or_default().to_owned();
+        let done: Done = self.ask("txn", &json!({"success": puts.chain(deletions).collect::<Vec<_>>()})).await?;
+        let revision = done.header.revision;
         let lost: Vec<String> = lost.into_iter().map(|entry| entry.key.clone()).collect();
         for entry in stored.0.values_mut().filter(|entry| lost.contains(&entry.key)) {
             entry.mod_revision.clone_from(&revision);
@@ -144,7 +154,7 @@ impl Etcd {
             json!({"request_range": {"key": STANDARD.encode(prefix), "range_end": STANDARD.encode(end), "keys_only": true}})
         };
         let question = json!({"success": prefixes.iter().map(range).collect::<Vec<_>>()});
-        let answer: Ranges = read(self.ask("txn", &question).await?)?;
+        let answer: Ranges = self.ask("txn", &question).await?;
         let state =
             |range: RangeAnswer| range.response_range.kvs.into_iter().map(|entry| (entry.key, entry.mod_revision));
         Ok(answer.responses.into_iter().map(|range| State(state(range).collect())).collect())
@@ -152,8 +162,7 @@ impl Etcd {
 
     async fn range(&self, keys_only: bool) -> Result<BTreeMap<String, Entry>, EtcdError> {
         let [from, to] = [ALL.0, ALL.1].map(|key| STANDARD.encode(key));
-        let answer = self.ask("range", &json!({"key": from, "range_end": to, "keys_only": keys_only})).await?;
-        let range: Range = read(answer)?;
+        let range: Range = self.ask("range", &json!({"key": from, "range_end": to, "keys_only": keys_only})).await?;
         let mut entries = BTreeMap::new();
         for entry in range.kvs {
             let key = STANDARD.decode(&entry.key).map_err(|error| EtcdError::Answer(Box::new(error)))?;
@@ -165,7 +174,7 @@ impl Etcd {
         Ok(entries)
     }
 
-    async fn ask(&self, what: &str, question: &Value) -> Result<Value, EtcdError> {
+    async fn ask<T: DeserializeOwned>(&self, what: &str, question: &Value) -> Result<T, EtcdError> {
         let request = Request::post(format!("http://{}/v3/kv/{what}", self.address))
             .body(Full::from(question.to_string()))
             .map_err(|error| EtcdError::Unreachable(Box::new(error)))?;
@@ -177,8 +186,4 @@ impl Etcd {
         }
         serde_json::from_slice(&body).map_err(|error| EtcdError::Answer(Box::new(error)))
     }
-}
-
-fn read<T: serde::de::DeserializeOwned>(answer: Value) -> Result<T, EtcdError> {
-    serde_json::from_value(answer).map_err(|error| EtcdError::Answer(Box::new(error)))
 }

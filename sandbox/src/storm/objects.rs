@@ -10,7 +10,7 @@ use futures::{StreamExt, stream};
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, ListParams},
-    core::GroupVersionKind,
+    core::{GroupVersionKind, Request},
 };
 use serde_json::{Value, json};
 
@@ -137,15 +137,17 @@ impl Reader {
 
     async fn list(&self, ((group, version, kind, _), state): (Kind, State)) -> Result<Objects, kube::Error> {
         let api = api_of(&self.client, group, version, kind, None);
-        let items = if kind == DEFINITION { definitions(&api).await } else { listed(&api).await }?;
+        let items =
+            if kind == DEFINITION { definitions(&api).await } else { listed_as_sent(&self.client, &api).await }?;
         // Where a kind that is stored is not served yet, it is asked for again.
         let is_whole = items.len() == state.count();
         let mut objects = Objects::default();
         for item in items.into_iter().filter(|item| !is_systems(kind, item)) {
-            let namespace = item.metadata.namespace.as_deref().map_or(String::new(), |name| format!("{name}/"));
-            let key = format!("{kind} {namespace}{}", item.metadata.name.as_deref().unwrap_or_default());
-            objects.uids.insert(key.clone(), item.metadata.uid.clone().unwrap_or_default());
-            objects.all.insert(key, comparable(json!(item)));
+            let metadata = &item["metadata"];
+            let namespace = metadata["namespace"].as_str().map_or(String::new(), |name| format!("{name}/"));
+            let key = format!("{kind} {namespace}{}", metadata["name"].as_str().unwrap_or_default());
+            objects.uids.insert(key.clone(), metadata["uid"].as_str().unwrap_or_default().to_owned());
+            objects.all.insert(key, comparable(item));
         }
         if is_whole {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -266,11 +268,35 @@ const BREATH: Duration = Duration::from_millis(20);
 
 /// Returns all objects of a kind; none where nobody has defined the kind.
 pub(super) async fn listed(api: &Api<DynamicObject>) -> Result<Vec<DynamicObject>, kube::Error> {
+    let list = once_served(|| async { api.list(&ListParams::default()).await }).await?;
+    Ok(list.map(|list| list.items).unwrap_or_default())
+}
+
+/// Returns all objects of a kind as the server sends them, of which nothing needs to be understood; none where nobody has defined the
+/// kind.
+async fn listed_as_sent(client: &Client, api: &Api<DynamicObject>) -> Result<Vec<Value>, kube::Error> {
+    let list = || async {
+        let request =
+            Request::new(api.resource_url()).list(&ListParams::default()).map_err(kube::Error::BuildRequest)?;
+        client.request_text(request).await?.parse().map_err(kube::Error::SerdeError)
+    };
+    let list: Option<Value> = once_served(list).await?;
+    Ok(match list.map(|mut list| list["items"].take()) {
+        Some(Value::Array(items)) => items,
+        _ => Vec::new(),
+    })
+}
+
+/// Asks for a kind's objects. Returns nothing where nobody has defined the kind.
+async fn once_served<T, F>(list: impl Fn() -> F) -> Result<Option<T>, kube::Error>
+where
+    F: Future<Output = Result<T, kube::Error>>,
+{
     let mut tried = 0;
     loop {
-        match api.list(&ListParams::default()).await {
-            Ok(list) => return Ok(list.items),
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Vec::new()),
+        match list().await {
+            Ok(list) => return Ok(Some(list)),
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
             // Its storage is not read in yet.
             Err(kube::Error::Api(status)) if status.code == 429 && tried < TRIES => tried += 1,
             Err(error) => return Err(error),
@@ -280,27 +306,22 @@ pub(super) async fn listed(api: &Api<DynamicObject>) -> Result<Vec<DynamicObject
 }
 
 /// Returns the metadata of all definitions. They are large, and the number of their changes tells as much.
-async fn definitions(api: &Api<DynamicObject>) -> Result<Vec<DynamicObject>, kube::Error> {
+async fn definitions(api: &Api<DynamicObject>) -> Result<Vec<Value>, kube::Error> {
     let listed = api.list_metadata(&ListParams::default()).await?;
-    let definition = |object: kube::core::PartialObjectMeta<DynamicObject>| DynamicObject {
-        types: None,
-        data: json!({"changes": object.metadata.generation}),
-        metadata: object.metadata,
-    };
+    let definition = |object: kube::core::PartialObjectMeta<DynamicObject>| json!({"metadata": object.metadata, "changes": object.metadata.generation});
     Ok(listed.items.into_iter().map(definition).collect())
 }
 
 /// Whether an object is the API server's own, or a pod, of which the player makes what it likes.
-fn is_systems(kind: &str, object: &DynamicObject) -> bool {
-    let name = object.metadata.name.as_deref().unwrap_or_default();
-    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+fn is_systems(kind: &str, object: &Value) -> bool {
+    let metadata = &object["metadata"];
+    let name = metadata["name"].as_str().unwrap_or_default();
+    let namespace = metadata["namespace"].as_str().unwrap_or_default();
     let is_kubernetes = |name: &str| name.starts_with("kube-") || name == "default";
     match kind {
         "Pod" => true,
         "Namespace" => is_kubernetes(name),
-        "ClusterRole" | "ClusterRoleBinding" => {
-            object.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key("kubernetes.io/bootstrapping"))
-        }
+        "ClusterRole" | "ClusterRoleBinding" => metadata["labels"].get("kubernetes.io/bootstrapping").is_some(),
         _ => is_kubernetes(namespace),
     }
 }

@@ -9,6 +9,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -46,6 +47,9 @@ pub(super) const NEIGHBOUR: &str = "neighbour";
 
 /// The bucket of all cases.
 const BUCKET: &str = "storm";
+
+/// How long an API server may take to serve the kinds that were defined, or forgotten, behind its back.
+const SERVED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Within how many hooks everything is settled once nothing changes any more.
 const SETTLED_WITHIN: usize = 8;
@@ -288,17 +292,17 @@ impl Stage {
         for step in scenario.before {
             self.take(step)?;
         }
-        self.keep_settled(self.plane.folder().join("beginnings").join(scenario.name))
+        self.keep_settled(self.plane.folder().join("beginnings").join(scenario.name), None)
     }
 
-    /// Lets hooks run until they change nothing any more, and keeps what there is then. What is still to be confirmed would be done in
-    /// some runs of a scenario and not in others.
-    fn keep_settled(&self, model: PathBuf) -> Result<Beginning, StageError> {
+    /// Lets hooks run until they change nothing any more, or all is as it was when they did not, and keeps what there is then. What is
+    /// still to be confirmed would be done in some runs of a scenario and not in others.
+    fn keep_settled(&self, model: PathBuf, settled: Option<&Objects>) -> Result<Beginning, StageError> {
         for _ in 0..SETTLED_WITHIN {
             self.gate.arm(&[]);
             self.update_status()?;
             let writes = |seen: &Seen| seen.operation.door == Door::Api && seen.operation.is_write();
-            if !self.gate.seen().iter().any(writes) {
+            if !self.gate.seen().iter().any(writes) || settled == Some(&self.objects()?) {
                 break;
             }
         }
@@ -327,7 +331,7 @@ impl Stage {
         self.wait(self.player.validate_again())?;
         // The charm knows credentials by their Secret's version, and has them validated that have another one.
         if put_back.secrets {
-            *beginning = self.keep_settled(beginning.model.clone())?;
+            *beginning = self.keep_settled(beginning.model.clone(), Some(&beginning.objects))?;
         }
         self.replace_programs()
     }
@@ -335,21 +339,29 @@ impl Stage {
     /// Waits until the API server serves the kinds that are defined, and no others.
     async fn until_served(&self, beginning: &Beginning) -> Result<(), StageError> {
         let wanted = beginning.objects.get("CustomResourceDefinition backups.velero.io").is_some();
-        // It follows its definitions within a moment, and tells nobody.
-        for _ in 0..200 {
-            let served = self.reader.read().await.is_ok_and(|now| now == beginning.objects);
+        // It follows its definitions within a moment as a rule, and tells nobody.
+        let deadline = Instant::now() + SERVED_WITHIN;
+        loop {
             let request = http::Request::get("/apis/velero.io/v1/backups").body(Vec::new());
-            let answered = match request {
-                Ok(request) => self.plane.client().request_text(request).await.is_ok(),
-                Err(_) => false,
+            let answer = match request {
+                Ok(request) => self.plane.client().request_text(request).await,
+                Err(error) => Err(kube::Error::HttpError(error)),
             };
-            if served && answered == wanted {
+            let now = self.reader.read().await;
+            let is_as_before = now.as_ref().is_ok_and(|now| *now == beginning.objects);
+            if is_as_before && answer.is_ok() == wanted {
                 return Ok(());
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            if Instant::now() > deadline {
+                let mut reasons = now?.differences(&beginning.objects);
+                reasons.push(match answer {
+                    Ok(_) => "backups are listed".to_owned(),
+                    Err(error) => format!("backups cannot be listed: {error}"),
+                });
+                return Err(StageError::Calm { scenario: "going back", reason: reasons.join("\n") });
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let now = self.reader.read().await?;
-        Err(StageError::Calm { scenario: "going back", reason: now.differences(&beginning.objects).join("\n") })
     }
 
     /// Returns all objects as they are now.

@@ -1,6 +1,7 @@
 //! The cluster under a model, by way of the Kubernetes API.
 
 use std::future::Future;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -15,6 +16,7 @@ use kube::{Api, Client, Config, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tokio::runtime::{Builder, Runtime};
 
 use super::{Cloud, CloudError, UnitAccess, Workload, objects};
 use crate::host::ClusterAccess;
@@ -32,13 +34,66 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Clone, Debug)]
 pub struct KubernetesCloud {
     access: ClusterAccess,
+    /// Made at the first request: each hook has some.
+    connection: Arc<OnceLock<Connection>>,
+}
+
+/// A way to an API server that is kept, and what runs it.
+struct Connection {
+    client: Client,
+    /// The server's version, such as `1.33.1`.
+    version: String,
+    /// Nothing only while this is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Connection").finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    fn open(access: &ClusterAccess) -> Result<Self, Failure> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let connect = async {
+            let kubeconfig = Kubeconfig::read_from(&access.kubeconfig)?;
+            let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+            let client = Client::try_from(config)?;
+            let version = client.apiserver_version().await?.git_version;
+            Ok::<_, Failure>((client, version.trim_start_matches('v').to_owned()))
+        };
+        let (client, version) = runtime.block_on(async { tokio::time::timeout(REQUEST_LIMIT, connect).await? })?;
+        Ok(Self { client, version, runtime: Some(runtime) })
+    }
+
+    fn wait<T>(&self, future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        self.runtime.as_ref().ok_or("the connection is closed")?.block_on(future)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // It may be dropped where nothing may be waited for.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl KubernetesCloud {
     /// The cluster that `access` describes.
     #[must_use]
     pub fn new(access: ClusterAccess) -> Self {
-        Self { access }
+        Self { access, connection: Arc::default() }
+    }
+
+    fn connection(&self) -> Result<&Connection, Failure> {
+        if let Some(connection) = self.connection.get() {
+            return Ok(connection);
+        }
+        let opened = Connection::open(&self.access)?;
+        Ok(self.connection.get_or_init(|| opened))
     }
 
     /// Runs requests to their end. They get a thread of their own, so that verbs may be called from anywhere, also from
@@ -50,15 +105,9 @@ impl KubernetesCloud {
         limit: Duration,
         requests: impl FnOnce(Client) -> F + Send,
     ) -> Result<T, CloudError> {
-        let kubeconfig = &self.access.kubeconfig;
         let work = || -> Result<T, Failure> {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(async {
-                let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
-                let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-                let client = Client::try_from(config)?;
-                tokio::time::timeout(limit, requests(client)).await?
-            })
+            let connection = self.connection()?;
+            connection.wait(async { tokio::time::timeout(limit, requests(connection.client.clone())).await? })
         };
         std::thread::scope(|scope| scope.spawn(work).join())
             .unwrap_or_else(|_| Err("the request's thread ended early".into()))
@@ -149,17 +198,16 @@ impl Cloud for KubernetesCloud {
     }
 
     fn unit_access(&self, model: &str, application: &str) -> Result<UnitAccess, CloudError> {
-        let (token, api_version) = self.run("request a token", model, REQUEST_LIMIT, |client| async move {
-            let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), model);
+        let token = self.run("request a token", model, REQUEST_LIMIT, |client| async move {
+            let accounts: Api<ServiceAccount> = Api::namespaced(client, model);
             let request = TokenRequest {
                 spec: TokenRequestSpec { expiration_seconds: Some(TOKEN_LIFETIME), ..TokenRequestSpec::default() },
                 ..TokenRequest::default()
             };
             let answer = accounts.create_token_request(application, &PostParams::default(), &request).await?;
-            let token = answer.status.map(|status| status.token).ok_or("the answer holds no token")?;
-            let version = client.apiserver_version().await?.git_version;
-            Ok((token, version.trim_start_matches('v').to_owned()))
+            answer.status.map(|status| status.token).ok_or_else(|| "the answer holds no token".into())
         })?;
+        let api_version = self.connection.get().map(|connection| connection.version.clone()).unwrap_or_default();
         Ok(UnitAccess {
             token,
             certificate_authority: self.access.certificate_authority.clone(),
