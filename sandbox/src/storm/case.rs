@@ -362,23 +362,16 @@ fn check_secrets(
         |record: &HookRecord| format!("{} {} {:?} {:?}", record.stdout, record.stderr, record.tools, record.failure);
     let hooks = records.iter().map(hook).collect::<Vec<_>>().join("\n");
     let status = stage.status()?.unwrap_or_default();
-    for secret in stage.secrets() {
-        let encoded = STANDARD.encode(&secret);
-        for text in [secret.as_str(), encoded.as_str()] {
-            let places = [
-                ("the log", &log),
-                ("a request", &requests),
-                ("the CLI", &cli),
-                ("a hook", &hooks),
-                ("the status", &status),
-            ];
-            for (place, _) in places.iter().filter(|(_, found)| found.contains(text)) {
-                wrong.push(format!("{place} has a credential"));
-            }
-            for key in objects.holding(text, |key| key == CREDENTIALS) {
-                wrong.push(format!("{key} has a credential"));
-            }
+    let secrets: Vec<_> = stage.secrets().into_iter().flat_map(|secret| [STANDARD.encode(&secret), secret]).collect();
+    let places =
+        [("the log", &log), ("a request", &requests), ("the CLI", &cli), ("a hook", &hooks), ("the status", &status)];
+    for (place, text) in places {
+        if secrets.iter().any(|secret| text.contains(secret)) {
+            wrong.push(format!("{place} has a credential"));
         }
+    }
+    for key in objects.holding(&secrets, |key| key == CREDENTIALS) {
+        wrong.push(format!("{key} has a credential"));
     }
     Ok(())
 }

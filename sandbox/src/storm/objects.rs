@@ -212,10 +212,13 @@ impl Objects {
         changed.map(|(key, _)| key.clone()).collect()
     }
 
-    /// Returns the objects that hold a text where none but those that `may` are to hold it.
-    pub(super) fn holding(&self, text: &str, may: impl Fn(&str) -> bool) -> Vec<String> {
-        let holding = self.all.iter().filter(|(key, object)| !may(key) && object.to_string().contains(text));
-        holding.map(|(key, _)| key.clone()).collect()
+    /// Returns the objects that hold any of the texts where none but those that `may` are to hold one.
+    pub(super) fn holding(&self, texts: &[String], may: impl Fn(&str) -> bool) -> Vec<String> {
+        let has_any = |object: &Value| {
+            let object = object.to_string();
+            texts.iter().any(|text| object.contains(text.as_str()))
+        };
+        self.all.iter().filter(|(key, object)| !may(key) && has_any(object)).map(|(key, _)| key.clone()).collect()
     }
 
     /// Returns the same with those backups of a namespace in it that `others` has.
