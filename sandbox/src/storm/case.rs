@@ -30,9 +30,6 @@ const HANG: Duration = Duration::from_secs(65);
 /// How often Juju tries a failed hook again before the end is looked at.
 const RETRIES: usize = 2;
 
-/// The only object that may hold credentials.
-const CREDENTIALS: &str = "Secret storm/cloud-credentials";
-
 /// What the charm logs where it may not remove something and goes all the same.
 const LEFT: &str = "left in namespace storm, as the application is not trusted any more";
 
@@ -92,6 +89,7 @@ impl Calm {
     fn once(stage: &Stage, scenario: &'static Scenario, beginning: &mut Beginning) -> Result<Self, StageError> {
         stage.go_back(beginning)?;
         stage.gate.arm(&[]);
+        let log_before = stage.log_length();
         let ended = Said::at_ends(stage);
         let mut longest = Duration::ZERO;
         for step in scenario.then {
@@ -104,6 +102,9 @@ impl Calm {
         let failed = |reason: String| StageError::Calm { scenario: scenario.name, reason };
         if let Some(records) = stage.retry()? {
             return Err(failed(format!("a hook fails: {records:?}")));
+        }
+        if stage.action_failed() {
+            return Err(failed(format!("the action fails: {}", stage.log_since(log_before)?)));
         }
         stage.update_status()?;
         let before = stage.gate.seen().len();
@@ -362,16 +363,18 @@ fn check_secrets(
         |record: &HookRecord| format!("{} {} {:?} {:?}", record.stdout, record.stderr, record.tools, record.failure);
     let hooks = records.iter().map(hook).collect::<Vec<_>>().join("\n");
     let status = stage.status()?.unwrap_or_default();
-    let secrets: Vec<_> = stage.secrets().into_iter().flat_map(|secret| [STANDARD.encode(&secret), secret]).collect();
     let places =
         [("the log", &log), ("a request", &requests), ("the CLI", &cli), ("a hook", &hooks), ("the status", &status)];
-    for (place, text) in places {
-        if secrets.iter().any(|secret| text.contains(secret)) {
-            wrong.push(format!("{place} has a credential"));
+    for (its_own, secrets) in stage.secrets() {
+        let secrets: Vec<_> = secrets.into_iter().flat_map(|secret| [STANDARD.encode(&secret), secret]).collect();
+        for (place, text) in places {
+            if secrets.iter().any(|secret| text.contains(secret)) {
+                wrong.push(format!("{place} has a credential"));
+            }
         }
-    }
-    for key in objects.holding(&secrets, |key| key == CREDENTIALS) {
-        wrong.push(format!("{key} has a credential"));
+        for key in objects.holding(&secrets, |key| key == its_own) {
+            wrong.push(format!("{key} has a credential"));
+        }
     }
     Ok(())
 }

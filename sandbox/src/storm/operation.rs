@@ -75,9 +75,8 @@ pub(super) fn request(method: &str, path_and_query: &str) -> String {
 pub(super) fn tool(tool: &str, arguments: &[String]) -> String {
     let kept: Vec<&str> = match tool {
         "action-log" | "juju-log" | "state-set" | "relation-set" | "secret-set" | "secret-add" => Vec::new(),
-        "status-set" | "action-set" => {
-            arguments.iter().map(String::as_str).filter(|each| !each.starts_with('-')).take(1).collect()
-        }
+        "status-set" => arguments.iter().map(String::as_str).filter(|each| !each.starts_with('-')).take(1).collect(),
+        "action-set" => arguments.iter().filter_map(|each| each.split('=').next()).take(1).collect(),
         _ => arguments.iter().map(String::as_str).filter(|each| !matches!(*each, "--format" | "json")).collect(),
     };
     without_chance(&[&[tool], kept.as_slice()].concat().join(" "))

@@ -32,6 +32,8 @@ pub(super) enum Step {
     RemoveRelation(&'static str),
     /// An option gets a value.
     Configure(&'static str, &'static str),
+    /// The user gives the charm a password for the repositories with the files of volumes.
+    GivePassword,
     /// The namespace has a Secret for a registry.
     PullSecret,
     /// The cluster holds a completed backup.
@@ -88,6 +90,30 @@ const DECLARATION: Step = Step::Publish(
     ],
 );
 
+/// It leaves to the charm when it is backed up, and for how long that is kept.
+const BARE_DECLARATION: Step = Step::Publish(
+    "velero-backups",
+    &[
+        ("app", "ledger"),
+        ("relation_name", "backups"),
+        ("model", "apps"),
+        ("spec", r#"{"include_namespaces": ["ledger"]}"#),
+    ],
+);
+
+/// The newer interface for the same, with two of them.
+const TARGETS: Step = Step::Publish(
+    "k8s-backup-target",
+    &[(
+        "backup_targets",
+        r#"[{"app": "ledger", "relation_name": "backups", "model": "apps", "spec": {"include_namespaces": ["ledger"], "ttl": "72h"}},
+            {"app": "ledger", "relation_name": "archive", "model": "apps", "spec": {"include_namespaces": ["archive"]}}]"#,
+    )],
+);
+
+/// The password that a user gives.
+pub(super) const PASSWORD: &str = "storm-password-of-repositories";
+
 /// Keys of an account of Azure's.
 pub(super) const AZURE_KEYS: [&str; 2] = ["c3Rvcm0tZmlyc3QtYXp1cmUta2V5", "c3Rvcm0tb3RoZXItYXp1cmUta2V5"];
 
@@ -128,6 +154,47 @@ const WITH_NODE_AGENT: &[Step] = &[
 const WITH_TWO_UNITS: &[Step] =
     &[Step::Neighbour, Step::Deploy, S3, Step::PublishBucket, Step::BackedUp, Step::AddUnit];
 
+const WITH_SNAPSHOTS: &[Step] = &[
+    Step::Neighbour,
+    Step::Deploy,
+    S3,
+    Step::PublishBucket,
+    Step::BackedUp,
+    Step::Configure("use-node-agent", "true"),
+    Step::Configure("use-csi-snapshots", "true"),
+];
+
+const DECLARED: &[Step] =
+    &[Step::Neighbour, Step::Deploy, S3, Step::PublishBucket, Step::BackedUp, BACKUPS, DECLARATION];
+
+const DECLARED_BARELY: &[Step] = &[
+    Step::Neighbour,
+    Step::Deploy,
+    S3,
+    Step::PublishBucket,
+    Step::BackedUp,
+    BACKUPS,
+    BARE_DECLARATION,
+    Step::Configure("default-schedule", "@daily"),
+];
+
+const DECLARED_WITH_NODE_AGENT: &[Step] = &[
+    Step::Neighbour,
+    Step::Deploy,
+    S3,
+    Step::PublishBucket,
+    Step::BackedUp,
+    Step::Configure("use-node-agent", "true"),
+    BACKUPS,
+    DECLARATION,
+];
+
+const WITH_AZURE: &[Step] = &[Step::Neighbour, Step::Deploy, AZURE, Step::BackedUp];
+
+const WITH_GOOGLE: &[Step] = &[Step::Neighbour, Step::Deploy, GOOGLE, Step::BackedUp];
+
+const POLICY: &str = "version: v1\nvolumePolicies:\n- conditions: {capacity: \"0,1Gi\"}\n  action: {type: skip}\n";
+
 /// All of them, in the order in which a user meets them.
 pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("deploy", &[Step::Neighbour], &[Step::Deploy]),
@@ -142,17 +209,26 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         WITH_NODE_AGENT,
         &[Step::Configure("default-volumes-to-fs-backup", "true")],
     ),
+    scenario("kubelet-root-dir", WITH_NODE_AGENT, &[Step::Configure("kubelet-root-dir", "/var/snap/kubelet")]),
+    scenario("node-agent-settings", WITH_NODE_AGENT, &[Step::Configure("node-agent", "load-concurrency: {global: 2}")]),
+    option("snapshots", &[Step::Configure("use-csi-snapshots", "true")]),
+    scenario("move-data", WITH_SNAPSHOTS, &[Step::Configure("default-snapshot-move-data", "true")]),
+    option("repository", &[Step::Configure("repository", "cache-limit: 2Gi")]),
+    option("repository-password", &[Step::GivePassword]),
     option("velero-image", &[Step::Configure("velero-image", "velero/velero:v1.18.1")]),
     option("plugin-image", &[Step::Configure("velero-aws-plugin-image", "velero/velero-plugin-for-aws:v1.13.0")]),
     option("server-settings", &[Step::Configure("server", "log-level: debug")]),
     option("pull-secrets", &[Step::Configure("image-pull-secrets", "registry")]),
     option("storage-mode", &[Step::Configure("storage-mode", "recovery")]),
     option("relate-backups", &[BACKUPS, DECLARATION]),
-    scenario(
-        "end-backups",
-        &[Step::Neighbour, Step::Deploy, S3, Step::PublishBucket, Step::BackedUp, BACKUPS, DECLARATION],
-        &[Step::RemoveRelation("velero-backups")],
-    ),
+    scenario("end-backups", DECLARED, &[Step::RemoveRelation("velero-backups")]),
+    option("relate-targets", &[Step::Relate("k8s-backup-target", "k8s_backup_target"), TARGETS]),
+    scenario("default-schedule", DECLARED_BARELY, &[Step::Configure("default-schedule", "@weekly")]),
+    scenario("default-ttl", DECLARED_BARELY, &[Step::Configure("default-ttl", "96h")]),
+    scenario("resource-policy", DECLARED, &[Step::Configure("resource-policy", POLICY)]),
+    scenario("retention", DECLARED, &[Step::Configure("retention", "7 daily")]),
+    scenario("drill-schedule", DECLARED, &[Step::Configure("drill-schedule", "@weekly")]),
+    scenario("add-pods", DECLARED_WITH_NODE_AGENT, &[Step::Configure("add-pods-to-backups", "true")]),
     option("relate-metrics", &[Step::RelateRequirer("metrics-endpoint", "prometheus_scrape")]),
     option("relate-dashboards", &[Step::RelateRequirer("grafana-dashboard", "grafana_dashboard")]),
     option("add-unit", &[Step::AddUnit]),
@@ -164,26 +240,28 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         &[Step::PublishRefusedKeys],
     ),
     scenario("relate-azure", &[Step::Neighbour, Step::Deploy], &[AZURE]),
+    scenario("renew-azure", WITH_AZURE, &[Step::Renew("azure-storage-integrator", SecretKey::Text(AZURE_KEYS[1]))]),
     scenario(
-        "renew-azure",
-        &[Step::Neighbour, Step::Deploy, AZURE, Step::BackedUp],
-        &[Step::Renew("azure-storage-integrator", SecretKey::Text(AZURE_KEYS[1]))],
+        "azure-plugin-image",
+        WITH_AZURE,
+        &[Step::Configure("velero-azure-plugin-image", "velero/velero-plugin-for-microsoft-azure:v1.13.0")],
     ),
-    scenario(
-        "end-azure",
-        &[Step::Neighbour, Step::Deploy, AZURE, Step::BackedUp],
-        &[Step::Part("azure-storage-integrator")],
-    ),
+    scenario("end-azure", WITH_AZURE, &[Step::Part("azure-storage-integrator")]),
     scenario("relate-gcs", &[Step::Neighbour, Step::Deploy], &[GOOGLE]),
+    scenario("renew-gcs", WITH_GOOGLE, &[Step::Renew("gcs-integrator", SecretKey::Google("second"))]),
     scenario(
-        "renew-gcs",
-        &[Step::Neighbour, Step::Deploy, GOOGLE, Step::BackedUp],
-        &[Step::Renew("gcs-integrator", SecretKey::Google("second"))],
+        "gcp-plugin-image",
+        WITH_GOOGLE,
+        &[Step::Configure("velero-gcp-plugin-image", "velero/velero-plugin-for-gcp:v1.13.0")],
     ),
     scenario("upgrade-charm", READY, &[Step::Refresh]),
     scenario("replace-pod", READY, &[Step::ReplacePod]),
     scenario("end-s3", READY, &[Step::RemoveRelation("s3-credentials")]),
     scenario("create-backup", READY, &[Step::Act("run", "command", "backup create storm")]),
+    scenario("list-backups", DECLARED, &[Step::Act("list-backups", "app", "ledger")]),
+    scenario("show-retention", DECLARED, &[Step::Act("show-retention", "retention", "7 daily")]),
+    option("run-cli", &[Step::Act("run-cli", "command", "backup get")]),
+    option("test-storage", &[Step::Act("test-storage", "size", "1")]),
     scenario("remove", READY, &[Step::Remove]),
     scenario("remove-the-last", &[Step::Deploy, S3, Step::PublishBucket, Step::BackedUp], &[Step::Remove]),
 ];
