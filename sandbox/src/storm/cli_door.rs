@@ -43,7 +43,7 @@ const UNKNOWN: &str = "\n---\napiVersion: storm.test/v1\nkind: Unheard\nmetadata
 #[derive(Clone, Debug, Deserialize, Serialize)]
 enum Order {
     Run,
-    /// And tell here, in a line, what was printed.
+    /// And tell here what was printed.
     RunAndTell,
     /// What the real one has printed before to the same words.
     Say(String),

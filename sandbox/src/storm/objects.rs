@@ -312,8 +312,8 @@ where
 /// Returns the metadata of all definitions. They are large, and the number of their changes tells as much.
 async fn definitions(api: &Api<DynamicObject>) -> Result<Vec<Value>, kube::Error> {
     let listed = api.list_metadata(&ListParams::default()).await?;
-    let definition = |object: kube::core::PartialObjectMeta<DynamicObject>| json!({"metadata": object.metadata, "changes": object.metadata.generation});
-    Ok(listed.items.into_iter().map(definition).collect())
+    let heads = listed.items.into_iter().map(|object| object.metadata);
+    Ok(heads.map(|metadata| json!({"metadata": metadata, "changes": metadata.generation})).collect())
 }
 
 /// Whether an object is the API server's own, or a pod, of which the player makes what it likes.

@@ -142,52 +142,26 @@ const fn option(name: &'static str, then: &'static [Step]) -> Scenario {
 
 const READY: &[Step] = &[Step::Neighbour, Step::Deploy, Step::PullSecret, S3, Step::PublishBucket, Step::BackedUp];
 
-const WITH_NODE_AGENT: &[Step] = &[
-    Step::Neighbour,
-    Step::Deploy,
-    S3,
-    Step::PublishBucket,
-    Step::BackedUp,
-    Step::Configure("use-node-agent", "true"),
-];
+/// What is done once there is storage with a backup in it.
+macro_rules! backed_up {
+    ($($step:expr),*) => {
+        &[Step::Neighbour, Step::Deploy, S3, Step::PublishBucket, Step::BackedUp, $($step),*]
+    };
+}
 
-const WITH_TWO_UNITS: &[Step] =
-    &[Step::Neighbour, Step::Deploy, S3, Step::PublishBucket, Step::BackedUp, Step::AddUnit];
+const NODE_AGENT: Step = Step::Configure("use-node-agent", "true");
 
-const WITH_SNAPSHOTS: &[Step] = &[
-    Step::Neighbour,
-    Step::Deploy,
-    S3,
-    Step::PublishBucket,
-    Step::BackedUp,
-    Step::Configure("use-node-agent", "true"),
-    Step::Configure("use-csi-snapshots", "true"),
-];
+const WITH_NODE_AGENT: &[Step] = backed_up![NODE_AGENT];
 
-const DECLARED: &[Step] =
-    &[Step::Neighbour, Step::Deploy, S3, Step::PublishBucket, Step::BackedUp, BACKUPS, DECLARATION];
+const WITH_TWO_UNITS: &[Step] = backed_up![Step::AddUnit];
 
-const DECLARED_BARELY: &[Step] = &[
-    Step::Neighbour,
-    Step::Deploy,
-    S3,
-    Step::PublishBucket,
-    Step::BackedUp,
-    BACKUPS,
-    BARE_DECLARATION,
-    Step::Configure("default-schedule", "@daily"),
-];
+const WITH_SNAPSHOTS: &[Step] = backed_up![NODE_AGENT, Step::Configure("use-csi-snapshots", "true")];
 
-const DECLARED_WITH_NODE_AGENT: &[Step] = &[
-    Step::Neighbour,
-    Step::Deploy,
-    S3,
-    Step::PublishBucket,
-    Step::BackedUp,
-    Step::Configure("use-node-agent", "true"),
-    BACKUPS,
-    DECLARATION,
-];
+const DECLARED: &[Step] = backed_up![BACKUPS, DECLARATION];
+
+const DECLARED_BARELY: &[Step] = backed_up![BACKUPS, BARE_DECLARATION, Step::Configure("default-schedule", "@daily")];
+
+const DECLARED_WITH_NODE_AGENT: &[Step] = backed_up![NODE_AGENT, BACKUPS, DECLARATION];
 
 const WITH_AZURE: &[Step] = &[Step::Neighbour, Step::Deploy, AZURE, Step::BackedUp];
 
@@ -202,7 +176,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("update-status", READY, &[Step::UpdateStatus]),
     scenario("other-keys", READY, &[Step::PublishOtherKeys]),
     scenario("other-path", READY, &[Step::PublishOtherPath]),
-    option("node-agent-on", &[Step::Configure("use-node-agent", "true")]),
+    option("node-agent-on", &[NODE_AGENT]),
     scenario("node-agent-off", WITH_NODE_AGENT, &[Step::Configure("use-node-agent", "false")]),
     scenario(
         "default-volumes-to-fs-backup",
@@ -232,7 +206,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     option("relate-metrics", &[Step::RelateRequirer("metrics-endpoint", "prometheus_scrape")]),
     option("relate-dashboards", &[Step::RelateRequirer("grafana-dashboard", "grafana_dashboard")]),
     option("add-unit", &[Step::AddUnit]),
-    scenario("two-units", WITH_TWO_UNITS, &[Step::Configure("use-node-agent", "true")]),
+    scenario("two-units", WITH_TWO_UNITS, &[NODE_AGENT]),
     scenario("remove-unit", WITH_TWO_UNITS, &[Step::RemoveUnit]),
     scenario(
         "refused-keys",

@@ -88,6 +88,7 @@ impl Stage {
             Step::ReplacePod => model.replace_pod(&unit())?,
             Step::Remove => model.remove_application(APPLICATION, false)?,
             Step::Act(action, parameter, value) => {
+                // A number is one, as it is to `juju run`.
                 let value = value.parse().unwrap_or_else(|_| Value::from(*value));
                 let parameters = Map::from_iter([((*parameter).to_owned(), value)]);
                 let result = model.run_action(&unit(), action, &parameters)?;
