@@ -52,6 +52,8 @@ pub(crate) struct Plan {
     pub publications: Vec<Publication>,
     /// What is to be backed up of other applications, where that was looked at. Only the leader knows.
     pub backups: Option<BackupPlan>,
+    /// What becomes of the policies for volumes.
+    pub policies: PolicyPlan,
     /// Which of the backups that were made of these are kept, where that is limited. Only the leader knows.
     pub retention: Option<Retention>,
     /// When restore drills are conducted.
@@ -71,6 +73,7 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
             refusals,
             publications,
             backups: None,
+            policies: PolicyPlan::Keep,
             retention: None,
             drills: Drills::Keep,
         };
@@ -113,7 +116,7 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
     });
     let settings = settings::settings(snapshot, &facts.holdings, agent.wanted, &mut held_back, &mut obstacles);
     obstacles.extend(storage.obstacle);
-    let backups = backups(snapshot, &mut obstacles);
+    let (backups, policies) = backups(snapshot, &mut obstacles);
     let retention = retention(&snapshot.config, &mut obstacles).filter(|_| backups.is_some());
     let drills = drills::drills(&snapshot.config, &mut obstacles);
     let undercut = retention.as_ref().zip(backups.as_ref()).and_then(|(retention, plan)| undercut(retention, plan));
@@ -155,7 +158,17 @@ pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
         .chain(volumes::without_snapshots(facts))
         .chain(reach::without_pull_secrets(&facts.missing_pull_secrets))
         .collect();
-    Plan { installation: Some(installation), obstacles, remarks, refusals, publications, backups, retention, drills }
+    Plan {
+        installation: Some(installation),
+        obstacles,
+        remarks,
+        refusals,
+        publications,
+        backups,
+        policies,
+        retention,
+        drills,
+    }
 }
 
 /// Returns the password that files of volumes are to be encrypted with, if there is to be a certain one.
@@ -218,24 +231,27 @@ pub(crate) fn backup_storage(snapshot: &Snapshot) -> Result<Storage, Status> {
     }
 }
 
-/// Decides what is to be backed up of other applications. An option that cannot be used is added to the obstacles.
-fn backups(snapshot: &Snapshot, obstacles: &mut Vec<Status>) -> Option<BackupPlan> {
+/// Decides what is to be backed up of other applications, and by which policies for volumes. An option that cannot be used is added to
+/// the obstacles.
+fn backups(snapshot: &Snapshot, obstacles: &mut Vec<Status>) -> (Option<BackupPlan>, PolicyPlan) {
     let defaults = Defaults {
         schedule: read_option(&snapshot.config, option::DEFAULT_SCHEDULE, Cron::parse, obstacles),
         ttl: read_option(&snapshot.config, option::DEFAULT_TTL, Ttl::parse, obstacles),
         adds_pods: switch(&snapshot.config, option::ADD_PODS_TO_BACKUPS),
         policies: read_option(&snapshot.config, option::RESOURCE_POLICY, VolumePolicies::parse, obstacles),
     };
-    snapshot.looks_at_schedules().then(|| {
-        let Declarations { declarations, unknown } = integrations::declarations(snapshot);
-        let mut plan = BackupPlan::of(declarations, unknown, &defaults);
+    let policies = match PolicyPlan::of(&defaults.policies) {
         // They end in the hook in which the option does.
-        if snapshot.leaves_out_the_unchanged() && plan.policies == PolicyPlan::None {
-            plan.policies = PolicyPlan::Keep;
-        }
+        PolicyPlan::None if snapshot.leaves_out_the_unchanged() => PolicyPlan::Keep,
+        policies => policies,
+    };
+    let plan = snapshot.looks_at_schedules().then(|| {
+        let Declarations { declarations, unknown } = integrations::declarations(snapshot);
+        let plan = BackupPlan::of(declarations, unknown, &defaults);
         // Each backup would fail, as nothing can be written.
         if storage_mode(&snapshot.config) == Ok(StorageMode::Recovery) { plan.paused() } else { plan }
-    })
+    });
+    (plan, policies)
 }
 
 /// Returns which backups are kept. An option that cannot be used is added to the obstacles, and keeps all.

@@ -518,7 +518,7 @@ fn policies_for_volumes_are_read_as_velero_does_and_end_with_the_option() {
     let of = |text: &str, periodic: bool| {
         let snapshot = Snapshot { periodic, ..snapshot(&[("resource-policy", json!(text))], with_ledger()) };
         let plan = plan(&snapshot);
-        (plan.backups.unwrap().policies, plan.obstacles)
+        (plan.policies, plan.obstacles)
     };
     let (policies, obstacles) = of("version: v1\n", true);
     assert!(

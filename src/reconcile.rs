@@ -15,7 +15,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use crate::{
-    backups::{BackupPlan, Retention},
+    backups::{BackupPlan, PolicyPlan, Retention},
     cluster::ClusterError,
     contract::hook,
     error_chain::ErrorChain,
@@ -199,6 +199,7 @@ async fn plan_and_bring_about(
         installation,
         options: plan::image_options(snapshot),
         backups: plan.backups.as_ref(),
+        policies: &plan.policies,
         retention: plan.retention.as_ref(),
         drills: &plan.drills,
     };
@@ -224,6 +225,7 @@ struct Hook<'a> {
     installation: &'a Installation,
     options: ImageOptions,
     backups: Option<&'a BackupPlan>,
+    policies: &'a PolicyPlan,
     retention: Option<&'a Retention>,
     drills: &'a Drills,
 }
@@ -239,15 +241,20 @@ impl Hook<'_> {
         let (mut holdings, mut sighting) = (&self.facts.holdings, self.sighting);
         // New keys change nothing of what runs.
         let mut due = velero.due_update(&manifests, holdings, Some(sighting)).await?.awaited();
+        let pending_policies =
+            |sighting: &Sighting| velero.pending_policies(&installation.application, self.policies, sighting);
+        let mut policies = pending_policies(sighting);
         // A new unit is in no relation yet, and does not know what the leader knows. Its next hook comes at once.
         let is_new = self.environment.dispatch == Dispatch::Hook(hook::INSTALL.to_owned());
-        if !(seen.troubles.is_empty() && due.is_none() || is_new) {
+        if !(seen.troubles.is_empty() && due.is_none() && policies.is_none() || is_new) {
             let deadline = Instant::now() + STANDBY_PATIENCE;
             velero.await_locations(&expected, &manifests, holdings, deadline).await?;
+            velero.await_policies(&installation.application, self.policies, deadline).await;
             seen = velero.wait_until_settled(&expected, deadline).await?;
             later = velero.sight(&self.snapshot.application).await?;
             (holdings, sighting) = (&later.0, &later.1);
             due = velero.due_update(&manifests, holdings, Some(sighting)).await?.awaited();
+            policies = pending_policies(sighting);
         }
         let definitions = velero.definitions_release(&manifests, sighting).await?;
         let mut statuses: Vec<_> = self.definitions_mismatch(definitions.as_ref()).into_iter().collect();
@@ -257,6 +264,7 @@ impl Hook<'_> {
         statuses.extend(self.in_words(&seen.troubles));
         statuses.extend(pending.to_apply);
         statuses.extend(due);
+        statuses.extend(policies);
         if let Some(version) = seen.server.as_ref().and_then(RunningServer::known_version) {
             statuses.extend(self.server_mismatch(seen.server.as_ref(), version.release()));
         }

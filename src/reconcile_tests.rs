@@ -57,6 +57,8 @@ struct Model {
     retention: &'static str,
     /// The option `drill-schedule`.
     drill_schedule: &'static str,
+    /// The option `resource-policy`.
+    resource_policy: &'static str,
 }
 
 const LEADER: Model = Model {
@@ -67,6 +69,7 @@ const LEADER: Model = Model {
     spec: None,
     retention: "",
     drill_schedule: "",
+    resource_policy: "",
 };
 /// A leader to which an application is related that is backed up every day.
 const RELATED: Model = Model { spec: Some(r#"{"include_namespaces":["ledger"],"schedule":"@daily"}"#), ..LEADER };
@@ -77,6 +80,7 @@ impl Unit {
             OPTIONS.iter().map(|option| (option.name().to_owned(), option.default_value())).collect();
         options.insert("retention".to_owned(), json!(model.retention));
         options.insert("drill-schedule".to_owned(), json!(model.drill_schedule));
+        options.insert("resource-policy".to_owned(), json!(model.resource_policy));
         let theirs = json!({"lib-version": "1.0", "bucket": model.bucket, "access-key": "key", "secret-key": model.secret_key,
             "endpoint": NO_STORE});
         let ours =

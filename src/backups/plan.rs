@@ -29,24 +29,32 @@ pub(crate) struct Defaults {
 pub(crate) struct BackupPlan {
     /// In the order of their ids.
     pub specs: Vec<PlannedSpec>,
-    /// What becomes of the policies for volumes that all of them follow.
-    pub policies: PolicyPlan,
     /// The numbers of relations of which it is not known what they declare: what was made for them stays.
     pub unknown: BTreeSet<u32>,
     /// What keeps applications from being backed up as they declare it, one sentence each.
     pub problems: Vec<String>,
 }
 
-/// What is to happen with the policies for volumes.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+/// What is to happen with the policies for volumes that all Schedules follow.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum PolicyPlan {
     /// There are none.
     None,
     /// Those that are there stay as they are, as long as it is not known what they should be, or cannot have changed.
-    #[default]
     Keep,
     /// There are these.
     Use(Box<VolumePolicies>),
+}
+
+impl PolicyPlan {
+    /// Returns the plan that the option makes.
+    pub(crate) fn of(option: &Choice<VolumePolicies>) -> Self {
+        match option {
+            Ok(Some(policies)) => Self::Use(Box::new(policies.clone())),
+            Ok(None) => Self::None,
+            Err(()) => Self::Keep,
+        }
+    }
 }
 
 /// What becomes of a spec.
@@ -87,12 +95,7 @@ impl BackupPlan {
     ) -> Self {
         declarations.sort_by_key(|declaration| declaration.id);
         let mut holders: BTreeMap<Target, SpecId> = BTreeMap::new();
-        let policies = match &defaults.policies {
-            Ok(Some(policies)) => PolicyPlan::Use(Box::new(policies.clone())),
-            Ok(None) => PolicyPlan::None,
-            Err(()) => PolicyPlan::Keep,
-        };
-        let mut plan = Self { unknown: unknown.keys().copied().collect(), policies, ..Self::default() };
+        let mut plan = Self { unknown: unknown.keys().copied().collect(), ..Self::default() };
         plan.problems.extend(unknown.into_values().flatten());
         for Declaration { id, target, name, spec } in declarations {
             let holder = target.as_ref().map(|target| *holders.entry(target.clone()).or_insert(id));
@@ -211,15 +214,17 @@ mod tests {
 
     #[test]
     fn policies_that_cannot_be_read_leave_all_schedules_as_they_are() {
-        let plan = |policies| {
+        let planned = |policies| {
+            let policies_planned = PolicyPlan::of(&policies);
             let defaults = Defaults { policies, ..defaults(Ok(None), Ok(None)) };
-            BackupPlan::of(vec![declaration(1, "a", Ok(every_day()))], BTreeMap::new(), &defaults)
+            let plan = BackupPlan::of(vec![declaration(1, "a", Ok(every_day()))], BTreeMap::new(), &defaults);
+            (schedules(&plan), policies_planned)
         };
-        let (kept, none) = (plan(Err(())), plan(Ok(None)));
-        assert_eq!((schedules(&kept), kept.policies), (vec!["keep".to_owned()], PolicyPlan::Keep));
-        assert_eq!((schedules(&none), none.policies), (vec!["@daily -".to_owned()], PolicyPlan::None));
+        let scheduled = || vec!["@daily -".to_owned()];
+        assert_eq!(planned(Err(())), (vec!["keep".to_owned()], PolicyPlan::Keep));
+        assert_eq!(planned(Ok(None)), (scheduled(), PolicyPlan::None));
         let policies = VolumePolicies::parse("version: v1").unwrap();
-        assert_eq!(plan(Ok(Some(policies.clone()))).policies, PolicyPlan::Use(Box::new(policies)));
+        assert_eq!(planned(Ok(Some(policies.clone()))), (scheduled(), PolicyPlan::Use(Box::new(policies))));
     }
 
     #[test]

@@ -201,18 +201,26 @@ impl<'a> Leader<'a, '_> {
     /// Brings the Schedules to what other applications have declared. Whether Velero works does not depend on them.
     /// Returns what their backups are going to hold.
     async fn apply_schedules(&mut self) -> Result<Vec<ScheduleForecast>, ReconcileError> {
-        let Some(plan) = self.hook.backups else { return Ok(Vec::new()) };
-        let applied = self.hook.velero.apply_schedules(self.hook.installation, plan).await?;
+        let Hook { velero, installation, policies, sighting, .. } = self.hook;
+        let application = &installation.application;
+        let applied = match self.hook.backups {
+            Some(plan) => velero.apply_schedules(installation, plan, policies).await?,
+            None if velero.pending_policies(application, policies, sighting).is_some() => {
+                velero.apply_policies(application, policies).await?
+            }
+            None => return Ok(Vec::new()),
+        };
         if !applied.changed.is_empty() {
             tracing::info!("changed {}", applied.changed.join(", "));
         }
         self.last.extend(applied.refused);
+        let Some(plan) = self.hook.backups else { return Ok(Vec::new()) };
         self.last.extend((!plan.problems.is_empty()).then(|| Status::Blocked(plan.problems.join("; "))));
         if plan.specs.is_empty() {
             return Ok(Vec::new());
         }
         // Nothing is done by it, and nothing is said on a guess.
-        let forecasts = self.hook.velero.forecast_schedules(&self.hook.installation.application).await;
+        let forecasts = velero.forecast_schedules(application).await;
         Ok(forecasts.unwrap_or_else(|error| {
             tracing::warn!("cannot find out what the backups of applications hold: {}", ErrorChain(&error));
             Vec::new()

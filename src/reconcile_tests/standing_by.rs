@@ -52,7 +52,8 @@ async fn a_unit_that_stands_by_waits_for_the_leader_to_bring_new_keys() {
         }
     });
     let brings = async {
-        looks.acquire_many(2).await.unwrap().forget();
+        let looked = tokio::time::timeout(Duration::from_secs(30), looks.acquire_many(2)).await;
+        looked.expect("the unit waits for the leader").unwrap().forget();
         assert!(!unit.written().contains("active"), "{}", unit.written());
         leader.hook().await
     };
@@ -60,6 +61,50 @@ async fn a_unit_that_stands_by_waits_for_the_leader_to_bring_new_keys() {
     brought.unwrap();
     stood_by.unwrap();
     assert!(unit.written().ends_with("active\n--\nready, standing by for the leader\n"), "{}", unit.written());
+}
+
+#[tokio::test]
+async fn a_unit_that_stands_by_waits_for_the_leader_to_write_policies_for_volumes() {
+    const POLICIES: &str = "velero-operator-resource-policy";
+    const WAITING: &str =
+        "waiting\n--\nfor the leader, which waits to apply ConfigMap velero-operator-resource-policy\n";
+    let api = installed().await;
+    let skipping = "version: v1\nvolumePolicies: [{conditions: {capacity: '100Gi,'}, action: {type: skip}}]\n";
+    let with_policies = Model { resource_policy: skipping, ..LEADER };
+    let unit = Unit::of(&Model { leader: false, ..with_policies }, &api);
+    // The watch begins once the unit has sighted that there is no ConfigMap.
+    let watches = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let watch = std::sync::Arc::clone(&watches);
+    api.when(move |call| {
+        if call.verb == Verb::Watch && call.key.plural == "configmaps" {
+            watch.add_permits(1);
+        }
+    });
+    let mut leader = Unit::of(&with_policies, &api);
+    let writes = async {
+        let watched = tokio::time::timeout(Duration::from_secs(30), watches.acquire()).await;
+        watched.expect("the unit waits for the leader").unwrap().forget();
+        assert!(!unit.written().contains("active"), "{}", unit.written());
+        leader.hook().await
+    };
+    let (written, stood_by) = join!(writes, unit.hook());
+    written.unwrap();
+    stood_by.unwrap();
+    assert_eq!(unit.written(), "active\n--\nready, standing by for the leader\n");
+
+    // One key more, and Velero would read none. The leader's next hook takes it away, though no application is related.
+    let mut edited = api.object("ConfigMap", POLICIES).unwrap();
+    edited["data"]["more"] = json!("text");
+    api.put(&edited);
+    let mut new = Unit::of(&Model { leader: false, ..with_policies }, &api);
+    new.environment.dispatch = Dispatch::Hook("install".to_owned());
+    new.hook().await.unwrap();
+    assert_eq!(new.written(), WAITING);
+    leader.environment.dispatch = Dispatch::Hook("update-status".to_owned());
+    leader.hook().await.unwrap();
+    assert_eq!(api.object("ConfigMap", POLICIES).unwrap()["data"], json!({"resource-policy.yaml": skipping}));
+    new.hook().await.unwrap();
+    assert!(new.written().ends_with("active\n--\nready, standing by for the leader\n"), "{}", new.written());
 }
 
 #[tokio::test]

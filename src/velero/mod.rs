@@ -88,12 +88,12 @@ pub(crate) use wanted::{
 pub(crate) use {drill::archive::Archive, seen::storage_message::lasting};
 
 use crate::{
-    backups::{BackupPlan, Retention},
+    backups::{BackupPlan, PolicyPlan, Retention},
     cluster::{Cluster, ClusterError, named},
     proxies::Proxies,
     status::Status,
 };
-use change::{apply, definitions, removal, retention, schedules};
+use change::{apply, definitions, policies, removal, retention, schedules};
 use location::{
     update,
     validation::{self, DueRestart},
@@ -263,6 +263,16 @@ impl Velero {
         Ok(apply::pending(&self.cluster, installation, manifests, holdings).await?)
     }
 
+    /// Returns what the leader would still change of the policies for volumes, by what was sighted.
+    pub(crate) fn pending_policies(&self, application: &str, plan: &PolicyPlan, sighting: &Sighting) -> Option<Status> {
+        policies::pending(&self.cluster, application, plan, sighting.policies.as_ref())
+    }
+
+    /// Waits until the leader has written the policies for volumes, or the deadline is there.
+    pub(crate) async fn await_policies(&self, application: &str, plan: &PolicyPlan, deadline: Instant) {
+        policies::until_written(&self.cluster, application, plan, deadline).await;
+    }
+
     /// Returns the change of the storage locations and their credentials that is due: by what was sighted, or else by
     /// what is there now.
     pub(crate) async fn due_update<'a>(
@@ -313,8 +323,18 @@ impl Velero {
         &self,
         installation: &Installation,
         plan: &BackupPlan,
+        policies: &PolicyPlan,
     ) -> Result<SchedulesApplied, VeleroError> {
-        Ok(schedules::apply(&self.cluster, installation, plan).await?)
+        Ok(schedules::apply(&self.cluster, installation, plan, policies).await?)
+    }
+
+    /// Brings the policies for volumes to what is planned, where the Schedules are not looked at.
+    pub(crate) async fn apply_policies(
+        &self,
+        application: &str,
+        plan: &PolicyPlan,
+    ) -> Result<SchedulesApplied, VeleroError> {
+        Ok(schedules::apply_policies(&self.cluster, application, plan).await?)
     }
 
     /// Decides what a retention makes of the backups of the application's Schedules; nothing is changed.

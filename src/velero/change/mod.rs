@@ -4,7 +4,7 @@ pub(crate) mod applied;
 pub(crate) mod apply;
 pub(crate) mod definitions;
 pub(crate) mod namespace;
-mod policies;
+pub(crate) mod policies;
 mod proxies;
 pub(crate) mod prune;
 mod release;

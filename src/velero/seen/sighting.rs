@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     cluster::{Cluster, ClusterError, call, named},
-    velero::names::{COMPONENT_SELECTOR, CREDENTIALS, DRILL_BOOK, NODE_AGENT, SERVER, definition_kind},
+    velero::names::{COMPONENT_SELECTOR, CREDENTIALS, DRILL_BOOK, NODE_AGENT, SERVER, definition_kind, policies_name},
 };
 
 /// What there was at the beginning of a hook, beside the [`Holdings`].
@@ -37,6 +37,8 @@ pub(crate) struct Sighting {
     pub credentials: LiveCredentials,
     /// The ConfigMap with what is remembered of drills.
     pub drills: Option<DynamicObject>,
+    /// The application's ConfigMap with policies for volumes.
+    pub policies: Option<DynamicObject>,
 }
 
 /// The Secret with the credentials as it is in the cluster, if it is there. It does not print itself.
@@ -84,8 +86,8 @@ impl Sighting {
             cluster.list(&pods, "the pods of Velero", COMPONENT_SELECTOR),
             namespace::read(cluster),
         )?;
-        let is_book = |map: &DynamicObject| map.metadata.name.as_deref() == Some(DRILL_BOOK);
-        let (mut books, maps): (Vec<_>, Vec<_>) = maps.into_iter().partition(is_book);
+        let of_name = |name: &str| maps.iter().find(|map| map.metadata.name.as_deref() == Some(name)).cloned();
+        let (drills, policies) = (of_name(DRILL_BOOK), of_name(&policies_name(application)));
         let settings = maps.into_iter().filter(|map| holdings::is_held_name(map, application));
         let (server, others): (Vec<_>, Vec<_>) =
             servers.into_iter().partition(|server| server.metadata.name.as_deref() == Some(SERVER));
@@ -93,7 +95,7 @@ impl Sighting {
         let objects = own_names.chain(others).collect();
         pods.iter_mut().for_each(observed::lessen);
         let holdings = Holdings::of(cluster, application, objects).await?;
-        Ok((holdings, Self { at, pods, namespace, definitions, credentials, drills: books.pop() }))
+        Ok((holdings, Self { at, pods, namespace, definitions, credentials, drills, policies }))
     }
 
     /// Returns the pods of Velero.

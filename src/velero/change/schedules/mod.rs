@@ -68,11 +68,12 @@ pub(super) fn is_own(schedule: &DynamicObject, application: &str) -> bool {
     origin(schedule, application) == Origin::Own
 }
 
-/// Brings the Schedules of an application to what is planned.
+/// Brings the Schedules of an application to what is planned, and the policies that they follow.
 pub(crate) async fn apply(
     cluster: &Cluster,
     installation: &Installation,
     plan: &BackupPlan,
+    policy_plan: &PolicyPlan,
 ) -> Result<SchedulesApplied, ClusterError> {
     let application = &installation.application;
     let (mut live, mut names) = (Vec::new(), BTreeSet::new());
@@ -86,24 +87,12 @@ pub(crate) async fn apply(
     let kind = cluster.here(&schedule_kind());
     let listed = cluster.collect(&kind, "Schedules", "", add);
     let config_map =
-        async { if plan.policies == PolicyPlan::Keep { Ok(None) } else { policies::read(cluster, application).await } };
+        async { if *policy_plan == PolicyPlan::Keep { Ok(None) } else { policies::read(cluster, application).await } };
     let ((), config_map) = futures::try_join!(listed, config_map)?;
-    let mut applied = SchedulesApplied::default();
+    let mut applied = write_policies(cluster, application, policy_plan, config_map.as_ref()).await?;
     // What there is of Schedules without the right policies is better than nothing, and stays.
-    match policies::apply(cluster, application, &plan.policies, config_map.as_ref()).await {
-        Ok(PoliciesState::Same) => {}
-        Ok(PoliciesState::Changed(name)) => applied.changed.push(name),
-        Ok(PoliciesState::OfOthers(name)) => {
-            let told = format!("somebody else has made the {name} that is to hold resource-policy: delete it");
-            applied.refused.push(Status::Blocked(told));
-            return Ok(applied);
-        }
-        Err(error) if error.is_refusal() && !error.is_forbidden() => {
-            tracing::warn!("{}", ErrorChain(&error));
-            applied.refused.push(Status::Blocked(error.in_the_servers_words()));
-            return Ok(applied);
-        }
-        Err(error) => return Err(error),
+    if !applied.refused.is_empty() {
+        return Ok(applied);
     }
     let is_wanted = |plan: &SchedulePlan| matches!(plan, SchedulePlan::Use(_));
     let policies_name = policies_name(application);
@@ -113,7 +102,7 @@ pub(crate) async fn apply(
         default_volumes_to_fs_backup: installation.default_volumes_to_fs_backup,
         has_snapshot_location: plan.specs.iter().any(|spec| is_wanted(&spec.schedule))
             && has_snapshot_location(cluster).await?,
-        policies: matches!(plan.policies, PolicyPlan::Use(_)).then_some(policies_name.as_str()),
+        policies: matches!(policy_plan, PolicyPlan::Use(_)).then_some(policies_name.as_str()),
     };
     let writes = due(&live, names, plan, &settings);
     let written = stream::iter(writes).map(|due| async move { (describe(due.object()), write(cluster, &due).await) });
@@ -130,8 +119,41 @@ pub(crate) async fn apply(
         }
     }
     if applied.refused.is_empty() {
-        let forgotten = policies::forget(cluster, application, &plan.policies, config_map.as_ref()).await?;
+        let forgotten = policies::forget(cluster, application, policy_plan, config_map.as_ref()).await?;
         applied.changed.extend(forgotten);
+    }
+    Ok(applied)
+}
+
+/// Brings the policies that Schedules follow to what is planned, and leaves the Schedules as they are.
+pub(crate) async fn apply_policies(
+    cluster: &Cluster,
+    application: &str,
+    plan: &PolicyPlan,
+) -> Result<SchedulesApplied, ClusterError> {
+    let live = policies::read(cluster, application).await?;
+    write_policies(cluster, application, plan, live.as_ref()).await
+}
+
+async fn write_policies(
+    cluster: &Cluster,
+    application: &str,
+    plan: &PolicyPlan,
+    live: Option<&DynamicObject>,
+) -> Result<SchedulesApplied, ClusterError> {
+    let mut applied = SchedulesApplied::default();
+    match policies::apply(cluster, application, plan, live).await {
+        Ok(PoliciesState::Same) => {}
+        Ok(PoliciesState::Changed(name)) => applied.changed.push(name),
+        Ok(PoliciesState::OfOthers(name)) => {
+            let told = format!("somebody else has made the {name} that is to hold resource-policy: delete it");
+            applied.refused.push(Status::Blocked(told));
+        }
+        Err(error) if error.is_refusal() && !error.is_forbidden() => {
+            tracing::warn!("{}", ErrorChain(&error));
+            applied.refused.push(Status::Blocked(error.in_the_servers_words()));
+        }
+        Err(error) => return Err(error),
     }
     Ok(applied)
 }

@@ -50,7 +50,7 @@ fn plan(specs: impl IntoIterator<Item = PlannedSpec>) -> BackupPlan {
 
 async fn apply_as(api: &TestApi, application: &str, plan: &BackupPlan) -> SchedulesApplied {
     let installation = Installation { application: application.to_owned(), ..installation() };
-    apply(&api.cluster("velero"), &installation, plan).await.unwrap()
+    apply(&api.cluster("velero"), &installation, plan, &PolicyPlan::Keep).await.unwrap()
 }
 
 async fn apply_to(api: &TestApi, plan: &BackupPlan) -> SchedulesApplied {
@@ -103,15 +103,15 @@ async fn each_spec_gets_a_schedule_and_a_second_run_only_reads() {
     assert_eq!(api.versions(), before);
 }
 
-/// A plan with policies for volumes.
-fn with_policies(action: &str) -> BackupPlan {
+/// Policies that do the same with all volumes.
+fn policies(action: &str) -> PolicyPlan {
     let text = format!("version: v1\nvolumePolicies: [{{action: {{type: {action}}}}}]");
-    let policies = PolicyPlan::Use(Box::new(VolumePolicies::parse(&text).unwrap()));
-    BackupPlan { policies, ..plan([spec(3, "ledger", daily())]) }
+    PolicyPlan::Use(Box::new(VolumePolicies::parse(&text).unwrap()))
 }
 
-fn without_policies() -> BackupPlan {
-    BackupPlan { policies: PolicyPlan::None, ..plan([spec(3, "ledger", daily())]) }
+/// Applies the Schedule of one application with these policies.
+async fn apply_with(api: &TestApi, policies: &PolicyPlan) -> Result<SchedulesApplied, ClusterError> {
+    apply(&api.cluster("velero"), &installation(), &plan([spec(3, "ledger", daily())]), policies).await
 }
 
 const POLICIES: &str = "velero-operator-resource-policy";
@@ -123,19 +123,22 @@ async fn policies_are_there_before_the_schedules_that_name_them_and_go_after_the
         api.define("v1", kind);
     }
     api.writes();
-    let changed = apply_to(&api, &with_policies("skip")).await.changed;
+    let changed = apply_with(&api, &policies("skip")).await.unwrap().changed;
     assert_eq!((changed[0].as_str(), changed.len()), ("ConfigMap velero-operator-resource-policy", 2));
     assert!(api.writes()[0].contains(POLICIES));
     let named = json!({"kind": "configmap", "name": POLICIES});
     assert_eq!(only(&api).1["template"]["resourcePolicy"], named);
     let before = api.versions();
-    assert_eq!(apply_to(&api, &with_policies("skip")).await.changed, Vec::<String>::new());
+    assert_eq!(apply_with(&api, &policies("skip")).await.unwrap().changed, Vec::<String>::new());
     assert_eq!(api.versions(), before);
     // One key more, and Velero would read none.
     let mut edited = api.object("ConfigMap", POLICIES).unwrap();
     edited["data"]["more"] = json!("text");
     api.put(&edited);
-    assert_eq!(apply_to(&api, &with_policies("snapshot")).await.changed, ["ConfigMap velero-operator-resource-policy"]);
+    assert_eq!(
+        apply_with(&api, &policies("snapshot")).await.unwrap().changed,
+        ["ConfigMap velero-operator-resource-policy"]
+    );
     let text = json!({"resource-policy.yaml": "version: v1\nvolumePolicies: [{action: {type: snapshot}}]\n"});
     assert_eq!(api.object("ConfigMap", POLICIES).unwrap()["data"], text);
 
@@ -146,28 +149,31 @@ async fn policies_are_there_before_the_schedules_that_name_them_and_go_after_the
         "status": {"containerStatuses": [{"name": "velero", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": state}]}}));
     let backup = backup_in_progress("ledger-backups-1");
     api.put(&backup);
-    let changed = apply_to(&api, &without_policies()).await.changed;
+    let changed = apply_with(&api, &PolicyPlan::None).await.unwrap().changed;
     assert!(matches!(&changed[..], [one] if one.starts_with("Schedule ")), "{changed:?}");
     assert_eq!(only(&api).1["template"].get("resourcePolicy"), None);
     assert!(api.object("ConfigMap", POLICIES).is_some());
     let mut ended = backup;
     ended["status"]["phase"] = json!("Completed");
     api.put(&ended);
-    assert_eq!(apply_to(&api, &without_policies()).await.changed, ["ConfigMap velero-operator-resource-policy"]);
+    assert_eq!(
+        apply_with(&api, &PolicyPlan::None).await.unwrap().changed,
+        ["ConfigMap velero-operator-resource-policy"]
+    );
     assert_eq!(api.object("ConfigMap", POLICIES), None);
 }
 
 #[tokio::test]
 async fn policies_that_cannot_be_written_leave_the_schedules_as_they_are() {
     let api = api();
-    apply_to(&api, &without_policies()).await;
+    apply_with(&api, &PolicyPlan::None).await.unwrap();
     let before = only(&api);
     api.put(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": POLICIES, "namespace": "velero"}}));
-    let refused = apply_to(&api, &with_policies("skip")).await.refused;
+    let refused = apply_with(&api, &policies("skip")).await.unwrap().refused;
     let told = "somebody else has made the ConfigMap velero-operator-resource-policy that is to hold resource-policy: delete it";
     assert_eq!(refused, [Status::Blocked(told.into())]);
     assert_eq!(only(&api), before);
-    apply_to(&api, &without_policies()).await;
+    apply_with(&api, &PolicyPlan::None).await.unwrap();
     assert!(api.object("ConfigMap", POLICIES).is_some());
 }
 
@@ -425,13 +431,12 @@ async fn killed_at_any_request_the_next_run_reaches_the_same_end() {
 
 #[tokio::test]
 async fn policies_that_the_cluster_refuses_are_told_and_want_of_rights_is_an_error() {
-    let apply_in = async |api: &TestApi| apply(&api.cluster("velero"), &installation(), &with_policies("skip")).await;
     let api = api();
     api.refuse_saying(|call| {
         let told = "admission webhook \"guard\" denied the request".to_owned();
         (call.verb == Verb::Apply && call.key.plural == "configmaps").then_some((StatusCode::FORBIDDEN, told))
     });
-    let applied = apply_in(&api).await.unwrap();
+    let applied = apply_with(&api, &policies("skip")).await.unwrap();
     assert!(applied.refused[0].message().contains("denied the request"), "{}", applied.refused[0]);
     assert_eq!((applied.changed, names(&api)), (Vec::new(), Vec::new()));
     for plural in ["configmaps", "schedules"] {
@@ -439,7 +444,7 @@ async fn policies_that_the_cluster_refuses_are_told_and_want_of_rights_is_an_err
         for status in [StatusCode::FORBIDDEN, StatusCode::NOT_FOUND] {
             api.refuse_nothing();
             api.refuse(move |call| (call.verb == Verb::Apply && call.key.plural == plural).then_some(status));
-            assert!(apply_in(&api).await.is_err(), "{status} for {plural}");
+            assert!(apply_with(&api, &policies("skip")).await.is_err(), "{status} for {plural}");
         }
     }
 }
@@ -447,12 +452,15 @@ async fn policies_that_the_cluster_refuses_are_told_and_want_of_rights_is_an_err
 #[tokio::test]
 async fn policies_that_somebody_has_changed_are_mended() {
     let api = api();
-    apply_to(&api, &with_policies("skip")).await;
+    apply_with(&api, &policies("skip")).await.unwrap();
     let mut changed = api.object("ConfigMap", POLICIES).unwrap();
     let written = changed["data"].clone();
     changed["data"]["more"] = json!("of somebody");
     api.put(&changed);
-    assert_eq!(apply_to(&api, &with_policies("skip")).await.changed, ["ConfigMap velero-operator-resource-policy"]);
+    assert_eq!(
+        apply_with(&api, &policies("skip")).await.unwrap().changed,
+        ["ConfigMap velero-operator-resource-policy"]
+    );
     assert_eq!(api.object("ConfigMap", POLICIES).unwrap()["data"], written);
 }
 
@@ -462,7 +470,7 @@ async fn policies_of_others_are_not_deleted() {
         let api = api();
         api.put(&json!({"apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": POLICIES, "namespace": "velero", "labels": {INSTANCE: owner}}}));
-        policies::delete(&api.cluster("velero"), APPLICATION).await.unwrap();
+        super::policies::delete(&api.cluster("velero"), APPLICATION).await.unwrap();
         assert_eq!(api.object("ConfigMap", POLICIES).is_some(), is_left, "{owner}");
     }
 }
