@@ -70,6 +70,7 @@ impl ClusterAccess {
             service_port: server.port,
             certificate_authority: server.certificate_authority,
             server_address,
+            nameserver: None,
         })
     }
 }

@@ -412,6 +412,7 @@ async fn furnish(guard: &Guard, process: u32, archives: &[PathBuf]) -> Result<(N
         service_port: 443,
         certificate_authority: fs::read_to_string(blueprint.certificate_authority()).map_err(failed)?,
         server_address: blueprint.link.node().into(),
+        nameserver: Some(blueprint.link.node().into()),
     };
     let node = Node::new(&blueprint.first_node(), process, &access);
     let images = async {

@@ -20,6 +20,8 @@ pub struct ClusterAccess {
     pub certificate_authority: String,
     /// The address at which a server that is made for the cluster is reached by pods, by the charm and by this machine.
     pub server_address: IpAddr,
+    /// Whom pods ask for names; `None` where a charm asks whom this machine asks.
+    pub nameserver: Option<IpAddr>,
 }
 
 impl ClusterAccess {
@@ -56,6 +58,7 @@ mod tests {
             service_port: 443,
             certificate_authority: String::new(),
             server_address: [10, 213, 0, 2].into(),
+            nameserver: None,
         };
         let command = access.command("true");
         std::iter::once(command.get_program())

@@ -36,6 +36,9 @@ const READY_LIMIT: Duration = Duration::from_mins(2);
 /// Where all of it listens.
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
+/// Where nobody answers for names: no name leads a charm out of this machine.
+const NO_NAMESERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 83, 83, 83));
+
 /// Why there is no control plane.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlPlaneError {
@@ -148,6 +151,7 @@ fn access(folder: &Path, address: SocketAddr, authority: &str) -> ClusterAccess 
         service_port: address.port(),
         certificate_authority: authority.to_owned(),
         server_address: HERE,
+        nameserver: Some(NO_NAMESERVER),
     }
 }
 

@@ -12,6 +12,7 @@ mod control_plane;
 mod crew;
 mod etcd;
 mod fault;
+mod files;
 mod gate;
 mod guard;
 mod interference;

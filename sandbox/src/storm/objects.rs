@@ -14,7 +14,10 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::etcd::{Etcd, EtcdError, State};
+use super::{
+    etcd::{Etcd, EtcdError, State},
+    operation::without_chance,
+};
 
 /// The annotation by which somebody else's change is known.
 pub(super) const EDITED: &str = "storm.test/edited";
@@ -78,6 +81,9 @@ const SERVERS_OWN: [&str; 14] = [
     "app.juju.is/uuid",
     EDITED,
 ];
+
+/// What is behind the key of one more object whose name differs by chance alone.
+const ONE_MORE: &str = " (one more)";
 
 /// Why objects cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -146,7 +152,11 @@ impl Reader {
         for item in items.into_iter().filter(|item| !is_systems(kind, item)) {
             let metadata = &item["metadata"];
             let namespace = metadata["namespace"].as_str().map_or(String::new(), |name| format!("{name}/"));
-            let key = format!("{kind} {namespace}{}", metadata["name"].as_str().unwrap_or_default());
+            let mut key =
+                format!("{kind} {namespace}{}", without_chance(metadata["name"].as_str().unwrap_or_default()));
+            while objects.all.contains_key(&key) {
+                key.push_str(ONE_MORE);
+            }
             objects.uids.insert(key.clone(), metadata["uid"].as_str().unwrap_or_default().to_owned());
             objects.all.insert(key, comparable(item));
         }
@@ -316,14 +326,14 @@ async fn definitions(api: &Api<DynamicObject>) -> Result<Vec<Value>, kube::Error
     Ok(heads.map(|metadata| json!({"metadata": metadata, "changes": metadata.generation})).collect())
 }
 
-/// Whether an object is the API server's own, or a pod, of which the player makes what it likes.
+/// Whether an object is the API server's own, or a pod, of which the player makes what it likes, or what a server takes away by itself.
 fn is_systems(kind: &str, object: &Value) -> bool {
     let metadata = &object["metadata"];
     let name = metadata["name"].as_str().unwrap_or_default();
     let namespace = metadata["namespace"].as_str().unwrap_or_default();
     let is_kubernetes = |name: &str| name.starts_with("kube-") || name == "default";
     match kind {
-        "Pod" => true,
+        "Pod" | "DownloadRequest" => true,
         "Namespace" => is_kubernetes(name),
         "ClusterRole" | "ClusterRoleBinding" => metadata["labels"].get("kubernetes.io/bootstrapping").is_some(),
         _ => is_kubernetes(namespace),
@@ -336,6 +346,9 @@ fn comparable(mut value: Value) -> Value {
         if let Some(read) = note.as_str().and_then(|text| text.parse::<Value>().ok()).filter(Value::is_object) {
             *note = read;
         }
+    }
+    if let Some(name) = value["metadata"]["name"].as_str().map(without_chance) {
+        value["metadata"]["name"] = json!(name);
     }
     strip(&mut value);
     value
@@ -422,7 +435,7 @@ pub(super) fn key_at(path: &str) -> Option<String> {
     let (group, version, namespace, plural, name) = parts(path.split('?').next()?)?;
     let (.., kind, _) = KINDS.iter().find(|known| known.0 == group && known.1 == version && known.3 == plural)?;
     let namespace = namespace.map_or(String::new(), |namespace| format!("{namespace}/"));
-    Some(format!("{kind} {namespace}{}", name?))
+    Some(format!("{kind} {namespace}{}", without_chance(name?)))
 }
 
 /// Returns the plural of the kind, and the name, that a path is about.

@@ -1,15 +1,19 @@
 //! What a charm does at its boundary, under names that are the same from run to run.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
+use uuid::Uuid;
 
 /// Parameters of a request without which it would be another one. The others are about the same answer's form or age.
 const TELLING: [&str; 4] = ["watch", "labelSelector", "fieldSelector", "dryRun"];
 
 /// The characters of which API servers make up the ends of names.
 const CHANCE: &str = "bcdfghjklmnpqrstvwxz2456789";
+
+/// How long a uid is.
+const UID_LENGTH: usize = 36;
 
 /// Where an operation passes the charm's boundary.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -65,7 +69,7 @@ pub(super) fn request(method: &str, path_and_query: &str) -> String {
     let telling: Vec<String> = url
         .query_pairs()
         .filter(|(name, _)| TELLING.contains(&name.as_ref()))
-        .map(|(name, value)| format!("{name}={value}"))
+        .map(|(name, value)| format!("{name}={}", without_chance(&value)))
         .collect();
     let mark = if telling.is_empty() { "" } else { "?" };
     format!("{method} {}{mark}{}", without_chance(url.path()), telling.join("&"))
@@ -91,26 +95,47 @@ pub(super) fn cli(arguments: &[String]) -> String {
     }
     let words = rest.take_while(|word| !word.starts_with('-'));
     let dry = if arguments.iter().any(|word| word == "--dry-run") { " --dry-run" } else { "" };
-    format!("velero {}{dry}", words.collect::<Vec<_>>().join(" "))
+    format!("velero {}{dry}", without_chance(&words.collect::<Vec<_>>().join(" ")))
 }
 
-/// Replaces what is made by chance: the names that a server makes up, and those of secrets.
-fn without_chance(text: &str) -> String {
-    let mut kept = Vec::new();
-    for part in text.split('/') {
-        let part = match part.strip_prefix("velero-operator-") {
-            Some(rest) if rest.len() == 5 && rest.chars().all(|each| CHANCE.contains(each)) => "velero-operator-*",
-            _ => part,
-        };
-        kept.push(part);
+/// Replaces what is made by chance: the ends of names that a server, the CLI or the charm makes up, uids, and the names of secrets.
+pub(super) fn without_chance(text: &str) -> String {
+    let is_of_name = |each: char| each.is_ascii_alphanumeric() || each == '-';
+    let mut rest = text;
+    let mut kept = String::with_capacity(text.len());
+    while !rest.is_empty() {
+        let end = rest.find(|each| !is_of_name(each)).unwrap_or(rest.len());
+        kept.push_str(&name_without_chance(&rest[..end]));
+        let next = rest[end..].find(is_of_name).map_or(rest.len(), |next| end + next);
+        kept.push_str(&rest[end..next]);
+        rest = &rest[next..];
     }
-    let text = kept.join("/");
+    let text = kept;
     match text.find("secret:") {
         Some(at) => {
             let end = text[at..].find(' ').map_or(text.len(), |end| at + end);
             format!("{}secret:*{}", &text[..at], &text[end..])
         }
         None => text,
+    }
+}
+
+fn name_without_chance(name: &str) -> Cow<'_, str> {
+    let is_hash = |end: &str| end.len() == 8 && end.bytes().all(|each| matches!(each, b'0'..=b'9' | b'a'..=b'f'));
+    let is_of_server = |end: &str| end.len() == 5 && end.chars().all(|each| CHANCE.contains(each));
+    let mut base = name;
+    if let Some(at) = name.len().checked_sub(UID_LENGTH)
+        && name.get(at..).is_some_and(|end| Uuid::try_parse(end).is_ok())
+    {
+        base = name[..at].trim_end_matches('-');
+    }
+    match base.rsplit_once('-') {
+        Some((front, end)) if is_hash(end) || front == "velero-operator" && is_of_server(end) => {
+            Cow::Owned(format!("{front}-*"))
+        }
+        _ if base.len() == name.len() => Cow::Borrowed(name),
+        _ if base.is_empty() => Cow::Borrowed("*"),
+        _ => Cow::Owned(format!("{base}-*")),
     }
 }
 
@@ -168,6 +193,21 @@ mod tests {
             "DELETE /apis/velero.io/v1/namespaces/storm/serverstatusrequests/velero-operator-*"
         );
         assert_eq!(request("GET", "/apis/apps/v1/velero-operator-units"), "GET /apis/apps/v1/velero-operator-units");
+    }
+
+    #[test]
+    fn what_is_made_by_chance_is_no_part_of_a_name() {
+        let uid = "2f6d1f6e-58b1-4d27-9d0c-5f0a3c6b7e11";
+        for (text, expected) in [
+            (format!("nightly-{uid}"), "nightly-*"),
+            (format!("ledger-backups-0a1b2c3d-{uid}"), "ledger-backups-*"),
+            (format!("velero.io/backup-uid={uid}"), "velero.io/backup-uid=*"),
+            ("backup describe ledger-backups-0a1b2c3d".to_owned(), "backup describe ledger-backups-*"),
+            ("metadata.name=cloud-credentials".to_owned(), "metadata.name=cloud-credentials"),
+            ("storm-deadbeef0/velero-1".to_owned(), "storm-deadbeef0/velero-1"),
+        ] {
+            assert_eq!(without_chance(&text), expected);
+        }
     }
 
     #[test]

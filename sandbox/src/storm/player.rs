@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     etcd::{Etcd, State},
+    files::Files,
     objects::{listed, stored_at},
 };
 
@@ -43,13 +44,14 @@ pub(super) const REFUSED_KEY: &str = "refused-by-the-store";
 pub(super) type Memory = HashMap<String, i64>;
 
 /// The kinds that it acts on, by group and plural.
-const ACTS_ON: [(&str, &str); 9] = [
+const ACTS_ON: [(&str, &str); 10] = [
     ("", "pods"),
     ("", "secrets"),
     ("apps", "daemonsets"),
     ("apps", "deployments"),
     ("velero.io", "backups"),
     ("velero.io", "backupstoragelocations"),
+    ("velero.io", "downloadrequests"),
     ("velero.io", "restores"),
     ("velero.io", "schedules"),
     ("velero.io", "serverstatusrequests"),
@@ -85,14 +87,16 @@ pub(super) struct Player {
     client: Client,
     etcd: Etcd,
     namespace: &'static str,
+    /// What lies in the store of each backup.
+    files: Files,
     memory: Mutex<Memory>,
     /// Nobody plays twice at a time.
     settled: tokio::sync::Mutex<Settled>,
 }
 
 impl Player {
-    pub(super) fn new(client: Client, etcd: Etcd, namespace: &'static str) -> Self {
-        Self { client, etcd, namespace, memory: Mutex::default(), settled: tokio::sync::Mutex::default() }
+    pub(super) fn new(client: Client, etcd: Etcd, files: Files, namespace: &'static str) -> Self {
+        Self { client, etcd, namespace, files, memory: Mutex::default(), settled: tokio::sync::Mutex::default() }
     }
 
     /// Returns what it remembers.
@@ -168,6 +172,9 @@ impl Player {
         }
         if concerns("serverstatusrequests") {
             done.push(self.requests().await);
+        }
+        if concerns("downloadrequests") {
+            done.push(self.downloads().await);
         }
         for (plural, kind) in [("backups", "Backup"), ("restores", "Restore")] {
             if concerns(plural) {
@@ -399,6 +406,19 @@ impl Player {
             if request.data["status"]["phase"] != "Processed" {
                 let status = json!({"status": {"phase": "Processed", "serverVersion": VERSION,
                     "processedTimestamp": Timestamp::now().to_string()}});
+                api.patch(&request.name_any(), &PatchParams::default(), &Patch::Merge(status)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells those who ask for a file where it is.
+    async fn downloads(&self) -> Result<(), kube::Error> {
+        let api = self.velero("DownloadRequest");
+        for request in listed(&api).await? {
+            let kind = request.data["spec"]["target"]["kind"].as_str().unwrap_or_default();
+            if !request.data["status"]["downloadURL"].is_string() {
+                let status = json!({"status": {"phase": "Processed", "downloadURL": self.files.address_of(kind)}});
                 api.patch(&request.name_any(), &PatchParams::default(), &Patch::Merge(status)).await?;
             }
         }

@@ -65,6 +65,8 @@ pub(super) enum SecretKey {
     Text(&'static str),
     /// The key file of a service account of Google's, by the account's name.
     Google(&'static str),
+    /// Of a service principal of Microsoft's, this secret under the names that these have.
+    Principal(&'static str),
 }
 
 /// A way to some hooks, and they.
@@ -129,6 +131,18 @@ const AZURE: Step = Step::Integrate(
     SecretKey::Text(AZURE_KEYS[0]),
 );
 
+/// Secrets of a service principal.
+pub(super) const PRINCIPAL_SECRETS: [&str; 2] = ["storm~first.principal_secret", "storm~other.principal_secret"];
+
+const PRINCIPAL: Step = Step::Integrate(
+    "azure-auth-integrator",
+    &[("subscription-id", PRINCIPAL_ID), ("tenant-id", PRINCIPAL_ID)],
+    SecretKey::Principal(PRINCIPAL_SECRETS[0]),
+);
+
+/// What its subscription, its tenant and itself are known by.
+pub(super) const PRINCIPAL_ID: &str = "83838383-8383-4383-8383-838383838383";
+
 const GOOGLE: Step = Step::Integrate("gcs-integrator", &[("bucket", "storm")], SecretKey::Google("first"));
 
 const fn scenario(name: &'static str, before: &'static [Step], then: &'static [Step]) -> Scenario {
@@ -164,6 +178,8 @@ const DECLARED_BARELY: &[Step] = backed_up![BACKUPS, BARE_DECLARATION, Step::Con
 const DECLARED_WITH_NODE_AGENT: &[Step] = backed_up![NODE_AGENT, BACKUPS, DECLARATION];
 
 const WITH_AZURE: &[Step] = &[Step::Neighbour, Step::Deploy, AZURE, Step::BackedUp];
+
+const WITH_PRINCIPAL: &[Step] = &[Step::Neighbour, Step::Deploy, AZURE, PRINCIPAL, Step::BackedUp];
 
 const WITH_GOOGLE: &[Step] = &[Step::Neighbour, Step::Deploy, GOOGLE, Step::BackedUp];
 
@@ -221,6 +237,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         &[Step::Configure("velero-azure-plugin-image", "velero/velero-plugin-for-microsoft-azure:v1.13.0")],
     ),
     scenario("end-azure", WITH_AZURE, &[Step::Part("azure-storage-integrator")]),
+    scenario("relate-principal", WITH_AZURE, &[PRINCIPAL]),
+    scenario(
+        "renew-principal",
+        WITH_PRINCIPAL,
+        &[Step::Renew("azure-auth-integrator", SecretKey::Principal(PRINCIPAL_SECRETS[1]))],
+    ),
+    scenario("end-principal", WITH_PRINCIPAL, &[Step::Part("azure-auth-integrator")]),
     scenario("relate-gcs", &[Step::Neighbour, Step::Deploy], &[GOOGLE]),
     scenario("renew-gcs", WITH_GOOGLE, &[Step::Renew("gcs-integrator", SecretKey::Google("second"))]),
     scenario(
@@ -232,6 +255,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("replace-pod", READY, &[Step::ReplacePod]),
     scenario("end-s3", READY, &[Step::RemoveRelation("s3-credentials")]),
     scenario("create-backup", READY, &[Step::Act("run", "command", "backup create storm")]),
+    scenario("back-up-application", DECLARED, &[Step::Act("create-backup", "target", "ledger:backups")]),
+    option("restore", &[Step::Act("restore", "backup", "nightly")]),
     scenario("list-backups", DECLARED, &[Step::Act("list-backups", "app", "ledger")]),
     scenario("show-retention", DECLARED, &[Step::Act("show-retention", "retention", "7 daily")]),
     option("run-cli", &[Step::Act("run-cli", "command", "backup get")]),

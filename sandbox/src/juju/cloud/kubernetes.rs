@@ -215,7 +215,7 @@ impl Cloud for KubernetesCloud {
             service_port: self.access.service_port,
             api_version,
             namespaces_of: self.access.namespaces_of,
-            nameserver: self.access.namespaces_of.map(|_| self.access.server_address),
+            nameserver: self.access.nameserver,
         })
     }
 }

@@ -22,12 +22,13 @@ use super::{
     cli_door::{self, CliDoor},
     control_plane::{ControlPlane, ControlPlaneError},
     etcd::{EtcdError, Stored},
+    files::Files,
     gate::{Gate, Seen},
     juju_door::JujuDoor,
     objects::{Objects, ReadError, Reader},
     operation::Door,
     player::{Memory, Player},
-    scenario::{APPLICATION, AZURE_KEYS, PASSWORD, Scenario},
+    scenario::{APPLICATION, AZURE_KEYS, PASSWORD, PRINCIPAL_SECRETS, Scenario},
 };
 use crate::{
     host::ClusterAccess,
@@ -184,7 +185,8 @@ impl Stage {
         let plane = ControlPlane::start(progress).await?;
         let folder = plane.folder().to_owned();
         let gate = Arc::new(Gate::default());
-        let player = Arc::new(Player::new(plane.client().clone(), plane.etcd().clone(), MODEL));
+        let files = Files::serve(plane.access().server_address).await?;
+        let player = Arc::new(Player::new(plane.client().clone(), plane.etcd().clone(), files, MODEL));
         player.make_node().await?;
         let reader = Arc::new(Reader::new(plane.client().clone(), plane.etcd().clone()));
         let server =
@@ -274,7 +276,8 @@ impl Stage {
     pub(super) fn secrets(&self) -> [(&'static str, Vec<String>); 2] {
         let S3Access { access_key, secret_key, .. } = self.store.access();
         let of_files = self.key_files.values().filter_map(|file| middle_line(file));
-        let keys = [secret_key, OTHER_KEYS.1, access_key, OTHER_KEYS.0].into_iter().chain(AZURE_KEYS);
+        let keys =
+            [secret_key, OTHER_KEYS.1, access_key, OTHER_KEYS.0].into_iter().chain(AZURE_KEYS).chain(PRINCIPAL_SECRETS);
         let keys = keys.chain(of_files).map(str::to_owned).collect();
         [("Secret storm/cloud-credentials", keys), ("Secret storm/velero-repo-credentials", vec![PASSWORD.to_owned()])]
     }

@@ -13,7 +13,7 @@ use super::{
     super::{
         cli_door, objects,
         player::REFUSED_KEY,
-        scenario::{APPLICATION, PASSWORD, SecretKey, Step},
+        scenario::{APPLICATION, PASSWORD, PRINCIPAL_ID, SecretKey, Step},
     },
     BUCKET, FAR, MODEL, NEIGHBOUR, OTHER_KEYS, Stage, StageError, refused, unit,
 };
@@ -119,6 +119,10 @@ impl Stage {
         let text = match key {
             SecretKey::Text(text) => text,
             SecretKey::Google(account) => self.key_files.get(account).map_or("", String::as_str),
+            SecretKey::Principal(secret) => {
+                let fields = [("client-id", PRINCIPAL_ID), ("client-secret", secret)];
+                return fields.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
+            }
         };
         [("secret-key".to_owned(), text.to_owned())].into()
     }
