@@ -17,6 +17,7 @@ fn access_without_namespaces() -> ClusterAccess {
         service_port: 6443,
         certificate_authority: String::new(),
         server_address: [127, 0, 0, 1].into(),
+        nameserver: None,
     }
 }
 
