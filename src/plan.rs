@@ -60,23 +60,29 @@ pub(crate) struct Plan {
     pub drills: Drills,
 }
 
-/// Decides what should run.
-pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
-    let (publications, refusals) = (integrations::publications(snapshot), integrations::refusals(snapshot));
-    let storage = storage(snapshot, &facts.provider_ids);
-    if let Some(status) = hands_off(&snapshot.application, &facts.holdings, &storage) {
-        let remarks = Vec::new();
-        return Plan {
+impl Plan {
+    /// Returns the plan that leaves all that is there as it is.
+    fn hands_off(obstacle: Status, refusals: Vec<Refusal>, publications: Vec<Publication>) -> Self {
+        Self {
             installation: None,
-            obstacles: vec![status],
-            remarks,
+            obstacles: vec![obstacle],
+            remarks: Vec::new(),
             refusals,
             publications,
             backups: None,
             policies: PolicyPlan::Keep,
             retention: None,
             drills: Drills::Keep,
-        };
+        }
+    }
+}
+
+/// Decides what should run.
+pub(crate) fn plan(snapshot: &Snapshot, facts: &Facts) -> Plan {
+    let (publications, refusals) = (integrations::publications(snapshot), integrations::refusals(snapshot));
+    let storage = storage(snapshot, &facts.provider_ids);
+    if let Some(status) = hands_off(&snapshot.application, &facts.holdings, &storage) {
+        return Plan::hands_off(status, refusals, publications);
     }
     let mut obstacles = Vec::new();
     let mut held_back = HeldBack::default();

@@ -82,8 +82,8 @@ async fn a_unit_that_stands_by_waits_for_the_leader_to_write_policies_for_volume
     });
     let mut leader = Unit::of(&with_policies, &api);
     let writes = async {
-        let watched = tokio::time::timeout(Duration::from_secs(30), watches.acquire()).await;
-        watched.expect("the unit waits for the leader").unwrap().forget();
+        let begun = tokio::time::timeout(Duration::from_secs(30), watches.acquire()).await;
+        begun.expect("the unit waits for the leader").unwrap().forget();
         assert!(!unit.written().contains("active"), "{}", unit.written());
         leader.hook().await
     };

@@ -36,24 +36,39 @@ impl World {
             apply.args(["apply", "--server-side", "--filename"]).arg(&manifests);
             apply
         };
-        let wait = || {
-            let mut status = self.kubectl_command(&namespace);
-            status.args(["rollout", "status", "deployment/velero"]);
-            status
-        };
-        let [first, waited] = self.measure_in_turn(&namespace, [apply(), wait()])?;
+        let [first, waited] = self.measure_in_turn(&namespace, [apply(), self.rollout_status(&namespace)])?;
         self.rest(&namespace)?;
         let again = self.measure(&namespace, apply())?;
-        let mut set_image = self.kubectl_command(&namespace);
-        set_image.args(["set", "image", "deployment/velero", &format!("velero={}", Self::OTHER_IMAGE)]);
-        let [set_image, replaced] = self.measure_in_turn(&namespace, [set_image, wait()])?;
+        let set_image = self.set_image(&namespace, Self::OTHER_IMAGE)?;
         self.remove(&namespace)?;
         Ok(vec![
             (Task::KubectlApply, first.clone()),
             (Task::KubectlApplyAndWait, first.then(waited)),
             (Task::KubectlApplyAgain, again),
-            (Task::KubectlSetImage, set_image.then(replaced)),
+            (Task::KubectlSetImage, set_image),
         ])
+    }
+
+    /// Gives the server another image, and waits until that runs.
+    pub(super) fn set_image(&self, namespace: &str, image: &str) -> Result<Cost, BenchError> {
+        let mut set_image = self.kubectl_command(namespace);
+        set_image.args(["set", "image", "deployment/velero", &format!("velero={image}")]);
+        let [set_image, replaced] = self.measure_in_turn(namespace, [set_image, self.rollout_status(namespace)])?;
+        Ok(set_image.then(replaced))
+    }
+
+    /// Waits until the server runs as it is to.
+    fn rollout_status(&self, namespace: &str) -> Command {
+        let mut status = self.kubectl_command(namespace);
+        status.args(["rollout", "status", "deployment/velero"]);
+        status
+    }
+
+    /// Deletes all backups.
+    pub(super) fn delete_backups(&self, namespace: &str) -> Result<Cost, BenchError> {
+        let mut delete = self.kubectl_command(namespace);
+        delete.args(["delete", "backups.velero.io", "--all"]);
+        self.measure(namespace, delete)
     }
 
     /// Lists the backups of a Velero with its own CLI.

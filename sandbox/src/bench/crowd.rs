@@ -22,7 +22,10 @@ use super::{
     storage::INTEGRATOR,
     task::Task,
 };
-use crate::juju::{StatusValue, UnitName};
+use crate::{
+    images,
+    juju::{StatusValue, UnitName},
+};
 
 /// How many backups a storage holds that is given up.
 const FORGOTTEN: usize = 10_000;
@@ -77,6 +80,10 @@ impl World {
         model.configure(APPLICATION, "velero-image", Self::OTHER_IMAGE)?;
         expect(&model, StatusValue::Active)?;
         let restart = total(recorder.take()?);
+        let set_image = self.set_image(&name, &images::velero_name())?;
+        model.reset(APPLICATION, &["velero-image"])?;
+        expect(&model, StatusValue::Active)?;
+        recorder.take()?;
         model.remove_relation(APPLICATION, INTEGRATOR)?;
         expect(&model, StatusValue::Blocked)?;
         // What is too much for one hook is left for the next ones.
@@ -92,6 +99,8 @@ impl World {
         let hooks = recorder.take()?;
         let forget = longest(hooks.clone()).ok_or(BenchError::NotForgotten)?;
         let forget_all = total(hooks);
+        self.make(&name, (0..BACKUPS).map(forgotten))?;
+        let delete = self.delete_backups(&name)?;
 
         model.integrate(APPLICATION, INTEGRATOR)?;
         recorder.take()?;
@@ -115,8 +124,10 @@ impl World {
         let all = total(removal.into_iter().map(|measured| measured.cost));
         costs.extend([
             (Task::RestartAmongMany, restart),
+            (Task::KubectlSetImageAmongMany, set_image),
             (Task::Forget, forget),
             (Task::ForgetAll, forget_all),
+            (Task::KubectlDeleteBackups, delete),
             (Task::Remove, remove),
             (Task::RemoveAll, all),
         ]);

@@ -36,6 +36,7 @@ many there are: Juju keeps what the others have declared in the unit's state, wh
 leader knows nothing of that, and asks for each of them: two calls a relation, for the application and its databag.
 Where the API server is 200 ms away, what the charm and it say to each other takes 100 ms each way, also while a connection is made;
 the pods of Velero are as near as ever.
+kubectl gives the charm's own server its other image back among 10,000 backups, and deletes 1,000 backups after the charm's hooks.
 The hook among 10,000 backups has 2,000 restores and 500 nodes around it, of which it needs none.
 The observer reads from the end of the hook that starts it until its metrics tell of the newest backup. Its minute comes right
 after that, with nothing changed; all its memory is what was resident at most in that time.

@@ -79,10 +79,14 @@ pub enum Task {
     ObserverRests,
     /// The hook `config-changed` after another image of the server is set, where the cluster knows of many backups.
     RestartAmongMany,
+    /// `kubectl set image` there, and waiting until that image runs.
+    KubectlSetImageAmongMany,
     /// The longest hook of those that forget the backups of a storage that is given up, where the cluster knows of many.
     Forget,
     /// All these hooks, until no backup is known any more.
     ForgetAll,
+    /// `kubectl delete` of 1,000 backups.
+    KubectlDeleteBackups,
     /// The hook `remove` in a namespace full of backups; if it fails, with what Juju runs again.
     Remove,
     /// All hooks of that removal, from the end of the relation with storage.
@@ -130,7 +134,7 @@ impl Part {
 
 impl Task {
     /// All tasks, each of the charm's followed by what a user would do instead.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 44] = [
         Self::Install,
         Self::Deploy,
         Self::VeleroInstall,
@@ -169,8 +173,10 @@ impl Task {
         Self::ObserverReads,
         Self::ObserverRests,
         Self::RestartAmongMany,
+        Self::KubectlSetImageAmongMany,
         Self::Forget,
         Self::ForgetAll,
+        Self::KubectlDeleteBackups,
         Self::Remove,
         Self::RemoveAll,
     ];
@@ -217,8 +223,10 @@ impl Task {
             Self::ObserverReads => "observer, reading 10,000 backups",
             Self::ObserverRests => "observer, a minute among 10,000 backups",
             Self::RestartAmongMany => "config-changed of an image, 10,000 backups",
+            Self::KubectlSetImageAmongMany => "  kubectl set image, 10,000 backups",
             Self::Forget => "relation ends, 10,000 backups: longest hook",
             Self::ForgetAll => "relation ends, until all are forgotten",
+            Self::KubectlDeleteBackups => "  kubectl delete backups, 1,000 of them",
             Self::Remove => "remove a full namespace: hook remove",
             Self::RemoveAll => "remove a full namespace: all its hooks",
         }
@@ -246,8 +254,10 @@ impl Task {
             | Self::ObserverReads
             | Self::ObserverRests
             | Self::RestartAmongMany
+            | Self::KubectlSetImageAmongMany
             | Self::Forget
             | Self::ForgetAll
+            | Self::KubectlDeleteBackups
             | Self::Remove
             | Self::RemoveAll => Part::Crowd,
             Self::Install

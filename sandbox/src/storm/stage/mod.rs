@@ -47,7 +47,7 @@ pub(super) const NEIGHBOUR: &str = "neighbour";
 const BUCKET: &str = "storm";
 
 /// How long an API server may take to serve the kinds that were defined, or forgotten, behind its back.
-const SERVED_WITHIN: Duration = Duration::from_secs(30);
+const SERVED_WITHIN: Duration = Duration::from_mins(2);
 
 /// Within how many hooks everything is settled once nothing changes any more.
 const SETTLED_WITHIN: usize = 8;
