@@ -11,11 +11,13 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{
-    fault::Fault,
-    gate::{Armed, Seen},
-    juju_door::Inspect,
-    objects::{self, Objects},
-    operation::{Door, Operation},
+    cluster::objects::{self, Objects},
+    doors::{
+        fault::Fault,
+        gate::{Armed, Seen},
+        juju_door::Inspect,
+        operation::{Door, Operation},
+    },
     scenario::{self, Scenario},
     stage::{Beginning, MODEL, NEIGHBOUR, Stage, StageError},
 };

@@ -11,10 +11,12 @@ use kube::{Client, config::Kubeconfig};
 use url::Url;
 
 use super::{
-    api_proxy::{ApiProxy, ApiServer},
     case,
-    gate::Gate,
-    juju_door::JujuDoor,
+    doors::{
+        api_proxy::{ApiProxy, ApiServer},
+        gate::Gate,
+        juju_door::JujuDoor,
+    },
     stage::StageError,
 };
 use crate::{

@@ -5,21 +5,12 @@
 //! what is to become of each call. etcd and the API server are real. What kubelets, controllers and Velero would write is written
 //! by a small player, so that a case takes a second.
 
-mod api_proxy;
 mod case;
-mod cli_door;
-mod control_plane;
+mod cluster;
 mod crew;
-mod etcd;
-mod fault;
-mod files;
-mod gate;
+mod doors;
 mod guard;
 mod interference;
-mod juju_door;
-mod objects;
-mod operation;
-mod player;
 mod report;
 mod scenario;
 mod stage;
@@ -31,7 +22,7 @@ use std::{
 
 use clap::Args;
 
-pub use cli_door::{is_cli, run_cli};
+pub use doors::cli_door::{is_cli, run_cli};
 pub use guard::{KnownError, WorkshopError};
 pub use interference::Interference;
 pub use stage::StageError;
@@ -39,7 +30,7 @@ pub use stage::StageError;
 use self::{
     case::{Calm, Case},
     crew::Crew,
-    fault::Fault,
+    doors::fault::Fault,
     report::{Report, ReportError},
     scenario::{SCENARIOS, Scenario},
 };

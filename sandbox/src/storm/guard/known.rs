@@ -7,7 +7,7 @@ use std::{
 
 use super::super::{
     case::Case,
-    fault::Fault,
+    doors::fault::Fault,
     scenario::{self, Scenario},
 };
 

@@ -18,16 +18,20 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 
 use super::{
-    api_proxy::{ApiProxy, ApiProxyError, ApiServer},
-    cli_door::{self, CliDoor},
-    control_plane::{ControlPlane, ControlPlaneError},
-    etcd::{EtcdError, Stored},
-    files::Files,
-    gate::{Gate, Seen},
-    juju_door::JujuDoor,
-    objects::{Objects, ReadError, Reader},
-    operation::Door,
-    player::{Memory, Player},
+    cluster::{
+        control_plane::{ControlPlane, ControlPlaneError},
+        etcd::{EtcdError, Stored},
+        files::Files,
+        objects::{Objects, ReadError, Reader},
+        player::{Memory, Player},
+    },
+    doors::{
+        api_proxy::{ApiProxy, ApiProxyError, ApiServer},
+        cli_door::{self, CliDoor},
+        gate::{Gate, Seen},
+        juju_door::JujuDoor,
+        operation::Door,
+    },
     scenario::{APPLICATION, AZURE_KEYS, PASSWORD, PRINCIPAL_SECRETS, Scenario},
 };
 use crate::{

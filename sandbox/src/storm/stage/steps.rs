@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::{
-        cli_door, objects,
-        player::REFUSED_KEY,
+        cluster::{objects, player::REFUSED_KEY},
+        doors::cli_door,
         scenario::{APPLICATION, PASSWORD, PRINCIPAL_ID, SecretKey, Step},
     },
     BUCKET, FAR, MODEL, NEIGHBOUR, OTHER_KEYS, Stage, StageError, refused, unit,

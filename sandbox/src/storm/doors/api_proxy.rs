@@ -39,10 +39,10 @@ use tokio_rustls::{
 };
 
 use super::{
+    super::cluster::player::Player,
     fault::Fault,
     gate::Gate,
     operation::{self, Door},
-    player::Player,
 };
 use crate::{
     certificates::{Authority, CertificateError},
@@ -75,7 +75,7 @@ pub enum ApiProxyError {
 type Body = BoxBody<Bytes, io::Error>;
 
 /// The API server behind the proxy.
-pub(super) struct ApiServer<'a> {
+pub(in crate::storm) struct ApiServer<'a> {
     /// Where it listens.
     pub address: SocketAddr,
     /// The authority by which it is trusted, as PEM.
@@ -85,7 +85,7 @@ pub(super) struct ApiServer<'a> {
 }
 
 /// A proxy that listens for as long as this value lives.
-pub(super) struct ApiProxy {
+pub(in crate::storm) struct ApiProxy {
     address: SocketAddr,
     authority: String,
     way: Arc<Way>,
@@ -130,7 +130,7 @@ struct Lost;
 
 impl ApiProxy {
     /// Listens at an address of this machine for a charm.
-    pub(super) async fn start(
+    pub(in crate::storm) async fn start(
         here: IpAddr,
         server: ApiServer<'_>,
         gate: Arc<Gate>,
@@ -164,17 +164,17 @@ impl ApiProxy {
     }
 
     /// Where it listens.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(in crate::storm) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// The authority that signed its certificate, as PEM.
-    pub(super) fn authority(&self) -> &str {
+    pub(in crate::storm) fn authority(&self) -> &str {
         &self.authority
     }
 
     /// Asks now what a request of that name asks, for who is to hear it later. Does nothing where no such request was seen.
-    pub(super) async fn remember(&self, what: &str) -> Result<(), kube::Error> {
+    pub(in crate::storm) async fn remember(&self, what: &str) -> Result<(), kube::Error> {
         let asked = self.way.asked().get(what).cloned();
         self.way.stale().take();
         let Some((path, form)) = asked else { return Ok(()) };
@@ -333,12 +333,12 @@ impl Way {
 
     /// The object that a request is about, where it names one.
     fn object(&self, parts: &Parts) -> Option<(Api<DynamicObject>, String)> {
-        super::objects::api_at(&self.others, parts.uri.path())
+        super::super::cluster::objects::api_at(&self.others, parts.uri.path())
     }
 
     async fn edit(&self, parts: &Parts) {
         let Some((api, name)) = self.object(parts) else { return };
-        let patch = json!({"metadata": {"annotations": {super::objects::EDITED: "while the charm was at work"}}});
+        let patch = json!({"metadata": {"annotations": {super::super::cluster::objects::EDITED: "while the charm was at work"}}});
         // What is not there cannot be changed.
         let _ = api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await;
     }
@@ -373,7 +373,7 @@ fn refusal(code: u16, parts: &Parts) -> Response<Body> {
 /// The status in which a server says why it refuses, in its own words.
 fn status(code: u16, parts: &Parts) -> Value {
     let path = parts.uri.path();
-    let (kind, name) = super::objects::kind_and_name(path).unwrap_or_default();
+    let (kind, name) = super::super::cluster::objects::kind_and_name(path).unwrap_or_default();
     let verb = match parts.method {
         Method::GET => "get",
         Method::POST => "create",

@@ -38,10 +38,10 @@ const BEHIND: Duration = Duration::from_millis(30);
 const TRIES: usize = 3;
 
 /// A key that the store that is played refuses.
-pub(super) const REFUSED_KEY: &str = "refused-by-the-store";
+pub(in crate::storm) const REFUSED_KEY: &str = "refused-by-the-store";
 
 /// Which generation of which object was seen last, by the object's uid.
-pub(super) type Memory = HashMap<String, i64>;
+pub(in crate::storm) type Memory = HashMap<String, i64>;
 
 /// The kinds that it acts on, by group and plural.
 const ACTS_ON: [(&str, &str); 10] = [
@@ -83,7 +83,7 @@ struct Settled {
 }
 
 /// The player of one cluster's only application.
-pub(super) struct Player {
+pub(in crate::storm) struct Player {
     client: Client,
     etcd: Etcd,
     namespace: &'static str,
@@ -95,23 +95,23 @@ pub(super) struct Player {
 }
 
 impl Player {
-    pub(super) fn new(client: Client, etcd: Etcd, files: Files, namespace: &'static str) -> Self {
+    pub(in crate::storm) fn new(client: Client, etcd: Etcd, files: Files, namespace: &'static str) -> Self {
         Self { client, etcd, namespace, files, memory: Mutex::default(), settled: tokio::sync::Mutex::default() }
     }
 
     /// Returns what it remembers.
-    pub(super) fn memory(&self) -> Memory {
+    pub(in crate::storm) fn memory(&self) -> Memory {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Lets it remember what it did when the cluster was as it has become again.
-    pub(super) async fn remember(&self, memory: Memory) {
+    pub(in crate::storm) async fn remember(&self, memory: Memory) {
         *self.settled.lock().await = Settled::default();
         *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = memory;
     }
 
     /// Makes the only node.
-    pub(super) async fn make_node(&self) -> Result<(), kube::Error> {
+    pub(in crate::storm) async fn make_node(&self) -> Result<(), kube::Error> {
         let node: Node = typed(json!({"metadata": {"name": NODE, "labels": {"kubernetes.io/os": "linux"}},
             "spec": {}, "status": {}}))?;
         let nodes: Api<Node> = Api::all(self.client.clone());
@@ -129,7 +129,7 @@ impl Player {
 
     /// Does all that is to be done now. What cannot be done is tried again, as the charm changes things meanwhile, and in the end left
     /// for the next time.
-    pub(super) async fn play(&self) {
+    pub(in crate::storm) async fn play(&self) {
         let mut settled = self.settled.lock().await;
         let prefixes = ACTS_ON.map(|(group, plural)| format!("{}{}/", stored_at(group, plural), self.namespace));
         for _ in 0..TRIES {
@@ -360,7 +360,7 @@ impl Player {
     }
 
     /// Plays the server that has validated locations before, and does so each minute.
-    pub(super) async fn validate_again(&self) -> Result<(), kube::Error> {
+    pub(in crate::storm) async fn validate_again(&self) -> Result<(), kube::Error> {
         let api = self.velero("BackupStorageLocation");
         for location in listed(&api).await? {
             if location.data["status"]["lastValidationTime"].is_string() {

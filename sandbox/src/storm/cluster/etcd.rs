@@ -41,18 +41,18 @@ pub enum EtcdError {
 
 /// An etcd, by its gateway for JSON.
 #[derive(Clone, Debug)]
-pub(super) struct Etcd {
+pub(in crate::storm) struct Etcd {
     address: SocketAddr,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
 /// Everything that was stored at one time, by its key.
 #[derive(Clone, Debug)]
-pub(super) struct Stored(BTreeMap<String, Entry>);
+pub(in crate::storm) struct Stored(BTreeMap<String, Entry>);
 
 /// What was made as it was.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct PutBack {
+pub(in crate::storm) struct PutBack {
     /// Kinds of objects were defined or forgotten.
     pub definitions: bool,
     /// Secrets were written, which has given them other versions.
@@ -69,11 +69,11 @@ struct Entry {
 
 /// Keys, and when each was written last.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct State(BTreeMap<String, String>);
+pub(in crate::storm) struct State(BTreeMap<String, String>);
 
 impl State {
     /// Returns how many keys there are.
-    pub(super) fn count(&self) -> usize {
+    pub(in crate::storm) fn count(&self) -> usize {
         self.0.len()
     }
 }
@@ -105,19 +105,19 @@ struct Range {
 }
 
 impl Etcd {
-    pub(super) fn at(address: SocketAddr) -> Self {
+    pub(in crate::storm) fn at(address: SocketAddr) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         Self { address, client: Client::builder(TokioExecutor::new()).build(connector) }
     }
 
     /// Returns everything that is stored now.
-    pub(super) async fn keep(&self) -> Result<Stored, EtcdError> {
+    pub(in crate::storm) async fn keep(&self) -> Result<Stored, EtcdError> {
         Ok(Stored(self.range(false).await?))
     }
 
     /// Makes everything as it was.
-    pub(super) async fn put_back(&self, stored: &mut Stored) -> Result<PutBack, EtcdError> {
+    pub(in crate::storm) async fn put_back(&self, stored: &mut Stored) -> Result<PutBack, EtcdError> {
         let now = self.range(true).await?;
         let differs =
             |key: &String, entry: &Entry| now.get(key).map(|now| &now.mod_revision) != Some(&entry.mod_revision);
@@ -147,7 +147,7 @@ impl Etcd {
     }
 
     /// Returns, for the keys with each of these prefixes, how they are now: the same again only where nothing has changed.
-    pub(super) async fn states(&self, prefixes: &[String]) -> Result<Vec<State>, EtcdError> {
+    pub(in crate::storm) async fn states(&self, prefixes: &[String]) -> Result<Vec<State>, EtcdError> {
         let range = |prefix: &String| {
             // What comes behind all that begins with it.
             let end = format!("{}0", prefix.trim_end_matches('/'));

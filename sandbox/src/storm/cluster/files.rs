@@ -24,14 +24,14 @@ const FILES: [(&str, &str); 4] = [
 ];
 
 /// A server of these files, for as long as this value lives.
-pub(super) struct Files {
+pub(in crate::storm) struct Files {
     address: SocketAddr,
     serving: JoinHandle<()>,
 }
 
 impl Files {
     /// Serves them at an address of this machine.
-    pub(super) async fn serve(here: IpAddr) -> io::Result<Self> {
+    pub(in crate::storm) async fn serve(here: IpAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((here, 0)).await?;
         let address = listener.local_addr()?;
         let serving = tokio::spawn(async move {
@@ -43,7 +43,7 @@ impl Files {
     }
 
     /// Returns where a file is.
-    pub(super) fn address_of(&self, kind: &str) -> String {
+    pub(in crate::storm) fn address_of(&self, kind: &str) -> String {
         format!("http://{}/{kind}", self.address)
     }
 }

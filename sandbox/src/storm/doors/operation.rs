@@ -18,7 +18,7 @@ const UID_LENGTH: usize = 36;
 /// Where an operation passes the charm's boundary.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Door {
+pub(in crate::storm) enum Door {
     /// A request to the Kubernetes API.
     Api,
     /// A call of a hook tool.
@@ -29,7 +29,7 @@ pub(super) enum Door {
 
 /// One operation of a hook.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-pub(super) struct Operation {
+pub(in crate::storm) struct Operation {
     /// Where it passes.
     pub door: Door,
     /// What it is: method and path of a request, a tool and what it is asked, a command of the CLI.
@@ -40,12 +40,12 @@ pub(super) struct Operation {
 
 impl Operation {
     /// Whether it reads through a watch.
-    pub(super) fn is_watch(&self) -> bool {
+    pub(in crate::storm) fn is_watch(&self) -> bool {
         self.door == Door::Api && self.what.contains("watch=true")
     }
 
     /// Whether it asks for something to be changed.
-    pub(super) fn is_write(&self) -> bool {
+    pub(in crate::storm) fn is_write(&self) -> bool {
         match self.door {
             Door::Api => is_write(&self.what),
             Door::Tool => ["-set", "-add", "-remove", "-grant", "-revoke", "-delete"]
@@ -57,12 +57,12 @@ impl Operation {
 }
 
 /// Whether a request, as it is named here, asks for something to be changed.
-pub(super) fn is_write(what: &str) -> bool {
+pub(in crate::storm) fn is_write(what: &str) -> bool {
     !(what.starts_with("GET ") || what.contains("dryRun=") || what.contains("selfsubject"))
 }
 
 /// The name of a request.
-pub(super) fn request(method: &str, path_and_query: &str) -> String {
+pub(in crate::storm) fn request(method: &str, path_and_query: &str) -> String {
     let Ok(url) = Url::parse(&format!("http://server{path_and_query}")) else {
         return format!("{method} {path_and_query}");
     };
@@ -76,7 +76,7 @@ pub(super) fn request(method: &str, path_and_query: &str) -> String {
 }
 
 /// The name of a call of a tool. Values that it is to keep or say are left out: they may hold the time.
-pub(super) fn tool(tool: &str, arguments: &[String]) -> String {
+pub(in crate::storm) fn tool(tool: &str, arguments: &[String]) -> String {
     let kept: Vec<&str> = match tool {
         "action-log" | "juju-log" | "state-set" | "relation-set" | "secret-set" | "secret-add" => Vec::new(),
         "status-set" => arguments.iter().map(String::as_str).filter(|each| !each.starts_with('-')).take(1).collect(),
@@ -87,7 +87,7 @@ pub(super) fn tool(tool: &str, arguments: &[String]) -> String {
 }
 
 /// The name of a run of the CLI: its command, and neither its flags nor what they say.
-pub(super) fn cli(arguments: &[String]) -> String {
+pub(in crate::storm) fn cli(arguments: &[String]) -> String {
     let mut rest = arguments.iter().map(String::as_str).peekable();
     // They stand before the command, each with its value.
     while rest.next_if(|word| matches!(*word, "--kubeconfig" | "--namespace")).is_some() {
@@ -99,7 +99,7 @@ pub(super) fn cli(arguments: &[String]) -> String {
 }
 
 /// Replaces what is made by chance: the ends of names that a server, the CLI or the charm makes up, uids, and the names of secrets.
-pub(super) fn without_chance(text: &str) -> String {
+pub(in crate::storm) fn without_chance(text: &str) -> String {
     let is_of_name = |each: char| each.is_ascii_alphanumeric() || each == '-';
     let mut rest = text;
     let mut kept = String::with_capacity(text.len());

@@ -21,7 +21,7 @@ const START_LIMIT: Duration = Duration::from_secs(5);
 
 /// An operation that was seen.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct Seen {
+pub(in crate::storm) struct Seen {
     /// In which of the hooks, from 0.
     pub hook: usize,
     /// What it was.
@@ -30,7 +30,7 @@ pub(super) struct Seen {
 
 /// A run of a hook that was seen.
 #[derive(Clone, Debug)]
-pub(super) struct Hook {
+pub(in crate::storm) struct Hook {
     /// Its name.
     pub name: String,
     /// Whether the unit led when it began.
@@ -41,7 +41,7 @@ pub(super) struct Hook {
 
 /// What is to go wrong.
 #[derive(Clone, Debug)]
-pub(super) struct Armed {
+pub(in crate::storm) struct Armed {
     /// In which of the hooks, from 0.
     pub hook: usize,
     /// With which operation.
@@ -52,7 +52,7 @@ pub(super) struct Armed {
 
 impl Armed {
     /// Whether what goes wrong goes by itself within a moment, so that whoever tries again is not harmed.
-    pub(super) fn is_passing(&self) -> bool {
+    pub(in crate::storm) fn is_passing(&self) -> bool {
         self.operation.door == Door::Api
             && matches!(
                 self.fault,
@@ -83,7 +83,7 @@ struct State {
 
 /// The gate of one unit.
 #[derive(Default)]
-pub(super) struct Gate {
+pub(in crate::storm) struct Gate {
     state: Mutex<State>,
     runs: Condvar,
 }
@@ -95,22 +95,22 @@ impl Gate {
 
     /// Forgets all that was seen, and lets this go wrong from now on, one after the other. The first goes wrong in its hook; what
     /// comes behind it also in a later one, as the first may have ended the hook that both are of.
-    pub(super) fn arm(&self, armed: &[Armed]) {
+    pub(in crate::storm) fn arm(&self, armed: &[Armed]) {
         *self.state() = State { armed: armed.iter().cloned().collect(), ..State::default() };
     }
 
     /// Whether all that is to go wrong has gone wrong.
-    pub(super) fn was_reached(&self) -> bool {
+    pub(in crate::storm) fn was_reached(&self) -> bool {
         self.state().armed.is_empty()
     }
 
     /// Returns the hooks that have run.
-    pub(super) fn hooks(&self) -> Vec<Hook> {
+    pub(in crate::storm) fn hooks(&self) -> Vec<Hook> {
         self.state().hooks.clone()
     }
 
     /// Returns what units that do not lead have asked the cluster to change, a line each.
-    pub(super) fn trespasses(&self) -> Vec<String> {
+    pub(in crate::storm) fn trespasses(&self) -> Vec<String> {
         let state = self.state();
         let is_trespass = |seen: &&Seen| {
             seen.operation.door == Door::Api && seen.operation.is_write() && !state.hooks[seen.hook].leads
@@ -120,12 +120,12 @@ impl Gate {
     }
 
     /// Returns what was seen.
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(in crate::storm) fn seen(&self) -> Vec<Seen> {
         self.state().seen.clone()
     }
 
     /// A hook begins.
-    pub(super) fn begins(&self, name: &str, leads: bool) {
+    pub(in crate::storm) fn begins(&self, name: &str, leads: bool) {
         let mut state = self.state();
         state.hooks.push(Hook { name: name.to_owned(), leads, deposed: false });
         state.counts.clear();
@@ -133,18 +133,18 @@ impl Gate {
     }
 
     /// The process of the hook runs in that group.
-    pub(super) fn runs(&self, group: i32) {
+    pub(in crate::storm) fn runs(&self, group: i32) {
         self.state().group = Some(group);
         self.runs.notify_all();
     }
 
     /// The process of the hook has ended.
-    pub(super) fn ends(&self) {
+    pub(in crate::storm) fn ends(&self) {
         self.state().group = None;
     }
 
     /// Notes an operation. Returns what is to happen to it.
-    pub(super) fn passes(&self, door: Door, what: &str) -> Option<Fault> {
+    pub(in crate::storm) fn passes(&self, door: Door, what: &str) -> Option<Fault> {
         let mut state = self.state();
         // Between hooks nobody asks but a process that is about to end.
         let hook = state.hooks.len().checked_sub(1)?;
@@ -176,22 +176,22 @@ impl Gate {
     }
 
     /// Whether an operation of that name has passed more than once in the hook that runs.
-    pub(super) fn has_passed_before(&self, door: Door, what: &str) -> bool {
+    pub(in crate::storm) fn has_passed_before(&self, door: Door, what: &str) -> bool {
         self.state().counts.get(&(door, what.to_owned())).is_some_and(|count| *count > 1)
     }
 
     /// Whether the unit has been deposed in the hook that runs.
-    pub(super) fn is_deposed(&self) -> bool {
+    pub(in crate::storm) fn is_deposed(&self) -> bool {
         self.state().hooks.last().is_some_and(|hook| hook.deposed)
     }
 
     /// Kills the hook that runs, with all that it has started.
-    pub(super) fn kill(&self) {
+    pub(in crate::storm) fn kill(&self) {
         self.signal(Signal::SIGKILL);
     }
 
     /// Tells the hook that runs to end.
-    pub(super) fn terminate(&self) {
+    pub(in crate::storm) fn terminate(&self) {
         self.signal(Signal::SIGTERM);
     }
 

@@ -16,10 +16,10 @@ use crate::juju::{Boundary, Passage, UnitName};
 const NO_CONNECTION: &str = "ERROR connection is shut down\n";
 
 /// What looks at something, and is told in which hook, counted from 0, and its name.
-pub(super) type Inspect = Box<dyn Fn(usize, &str) + Send>;
+pub(in crate::storm) type Inspect = Box<dyn Fn(usize, &str) + Send>;
 
 /// What stands between a unit and its agent.
-pub(super) struct JujuDoor {
+pub(in crate::storm) struct JujuDoor {
     gate: Arc<Gate>,
     kills: AtomicBool,
     on_active: Mutex<Option<Inspect>>,
@@ -27,17 +27,17 @@ pub(super) struct JujuDoor {
 }
 
 impl JujuDoor {
-    pub(super) fn new(gate: Arc<Gate>) -> Self {
+    pub(in crate::storm) fn new(gate: Arc<Gate>) -> Self {
         Self { gate, kills: AtomicBool::new(false), on_active: Mutex::default(), on_end: Mutex::default() }
     }
 
     /// Has this done whenever the charm says that all is well, before Juju hears it.
-    pub(super) fn when_active(&self, inspect: Option<Inspect>) {
+    pub(in crate::storm) fn when_active(&self, inspect: Option<Inspect>) {
         *self.on_active.lock().unwrap_or_else(PoisonError::into_inner) = inspect;
     }
 
     /// Has this done whenever a hook has ended.
-    pub(super) fn when_ended(&self, inspect: Option<Inspect>) {
+    pub(in crate::storm) fn when_ended(&self, inspect: Option<Inspect>) {
         *self.on_end.lock().unwrap_or_else(PoisonError::into_inner) = inspect;
     }
 

@@ -128,14 +128,14 @@ fn run(program: &Path, arguments: &[OsString]) -> io::Result<ExitCode> {
 }
 
 /// Where the CLI of one charm asks.
-pub(super) struct CliDoor {
+pub(in crate::storm) struct CliDoor {
     address: SocketAddr,
     said: Arc<Mutex<String>>,
 }
 
 impl CliDoor {
     /// Listens.
-    pub(super) fn open(gate: Arc<Gate>) -> io::Result<Self> {
+    pub(in crate::storm) fn open(gate: Arc<Gate>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let said = Arc::new(Mutex::new(String::new()));
@@ -151,7 +151,7 @@ impl CliDoor {
     }
 
     /// Copies a charm, by links, to a folder that is not there yet, with a CLI that asks here.
-    pub(super) fn furnish(&self, charm: &Path, program: &Path, folder: &Path) -> io::Result<()> {
+    pub(in crate::storm) fn furnish(&self, charm: &Path, program: &Path, folder: &Path) -> io::Result<()> {
         fs::create_dir_all(folder)?;
         for entry in fs::read_dir(charm)? {
             let entry = entry?;
@@ -163,7 +163,7 @@ impl CliDoor {
     }
 
     /// Returns all arguments and all of the environment that the CLI was given, and forgets them.
-    pub(super) fn take_said(&self) -> String {
+    pub(in crate::storm) fn take_said(&self) -> String {
         std::mem::take(&mut self.said.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -220,7 +220,7 @@ fn answer(mut stream: &TcpStream, gate: &Gate, said: &Mutex<String>, known: &mut
 }
 
 /// The folder of a charm that was furnished.
-pub(super) fn folder(stage: &Path) -> PathBuf {
+pub(in crate::storm) fn folder(stage: &Path) -> PathBuf {
     stage.join("charm")
 }
 

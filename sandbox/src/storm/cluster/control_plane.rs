@@ -66,7 +66,7 @@ pub enum ControlPlaneError {
 }
 
 /// A control plane that runs for as long as this value lives.
-pub(super) struct ControlPlane {
+pub(in crate::storm) struct ControlPlane {
     folder: TempDir,
     address: SocketAddr,
     authority: String,
@@ -79,7 +79,7 @@ pub(super) struct ControlPlane {
 
 impl ControlPlane {
     /// Starts one, which is there in some seconds.
-    pub(super) async fn start(progress: &Progress) -> Result<Self, ControlPlaneError> {
+    pub(in crate::storm) async fn start(progress: &Progress) -> Result<Self, ControlPlaneError> {
         let etcd_program = tools::program(&tools::ETCD, "etcd", progress).await?;
         let api_program = tools::program(&tools::KUBERNETES, "kube-apiserver", progress).await?;
         let folder = tempfile::Builder::new().prefix("storm-").tempdir().map_err(ControlPlaneError::Folder)?;
@@ -113,32 +113,32 @@ impl ControlPlane {
     }
 
     /// The folder of all that it writes, which goes with it.
-    pub(super) fn folder(&self) -> &Path {
+    pub(in crate::storm) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// Where the API server listens.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(in crate::storm) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// The authority that signed the API server's certificate, as PEM.
-    pub(super) fn authority(&self) -> &str {
+    pub(in crate::storm) fn authority(&self) -> &str {
         &self.authority
     }
 
     /// A client with an administrator's rights.
-    pub(super) fn client(&self) -> &Client {
+    pub(in crate::storm) fn client(&self) -> &Client {
         &self.client
     }
 
     /// Where it stores everything.
-    pub(super) fn etcd(&self) -> &Etcd {
+    pub(in crate::storm) fn etcd(&self) -> &Etcd {
         &self.etcd
     }
 
     /// How to reach it with an administrator's rights.
-    pub(super) fn access(&self) -> ClusterAccess {
+    pub(in crate::storm) fn access(&self) -> ClusterAccess {
         access(self.folder.path(), self.address, &self.authority)
     }
 }

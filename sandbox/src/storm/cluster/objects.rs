@@ -15,12 +15,12 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
+    super::doors::operation::without_chance,
     etcd::{Etcd, EtcdError, State},
-    operation::without_chance,
 };
 
 /// The annotation by which somebody else's change is known.
-pub(super) const EDITED: &str = "storm.test/edited";
+pub(in crate::storm) const EDITED: &str = "storm.test/edited";
 
 /// Where the charm notes what the use of a storage location has shown.
 const TESTED: &str = "velero-operator/tested-for";
@@ -87,7 +87,7 @@ const ONE_MORE: &str = " (one more)";
 
 /// Why objects cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ReadError {
+pub(in crate::storm) enum ReadError {
     /// The API server does not list them.
     #[error("objects cannot be listed")]
     List(#[from] kube::Error),
@@ -98,13 +98,13 @@ pub(super) enum ReadError {
 
 /// All objects, by kind, namespace and name, without what the server alone writes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct Objects {
+pub(in crate::storm) struct Objects {
     all: BTreeMap<String, Value>,
     uids: BTreeMap<String, String>,
 }
 
 /// Reads all objects, and each kind only once more when something of it has changed.
-pub(super) struct Reader {
+pub(in crate::storm) struct Reader {
     client: Client,
     etcd: Etcd,
     /// What is known of the kinds, and how they were stored then.
@@ -112,12 +112,12 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(client: Client, etcd: Etcd) -> Self {
+    pub(in crate::storm) fn new(client: Client, etcd: Etcd) -> Self {
         Self { client, etcd, known: Mutex::default() }
     }
 
     /// Returns all objects that there are now.
-    pub(super) async fn read(&self) -> Result<Objects, ReadError> {
+    pub(in crate::storm) async fn read(&self) -> Result<Objects, ReadError> {
         let prefixes: Vec<_> = KINDS.iter().map(|(group, _, _, plural)| stored_at(group, plural)).collect();
         let states = self.etcd.states(&prefixes).await?;
         let (mut objects, changed) = self.known(states);
@@ -169,7 +169,7 @@ impl Reader {
 }
 
 /// Returns what the keys of a kind's objects begin with in etcd.
-pub(super) fn stored_at(group: &str, plural: &str) -> String {
+pub(in crate::storm) fn stored_at(group: &str, plural: &str) -> String {
     match (group, plural) {
         ("", "services") => "/registry/services/specs/".to_owned(),
         // Of kinds that are defined, and of definitions, the group is part of it.
@@ -185,7 +185,7 @@ impl Objects {
     }
 
     /// Returns what is different from how it should be, a line each.
-    pub(super) fn differences(&self, expected: &Self) -> Vec<String> {
+    pub(in crate::storm) fn differences(&self, expected: &Self) -> Vec<String> {
         let missing =
             expected.all.keys().filter(|key| !self.all.contains_key(*key)).map(|key| format!("{key} is missing"));
         let mut differences: Vec<_> = missing.collect();
@@ -204,27 +204,27 @@ impl Objects {
     }
 
     /// Returns those that are not about to go.
-    pub(super) fn without_going(&self) -> Self {
+    pub(in crate::storm) fn without_going(&self) -> Self {
         let mut staying = self.clone();
         staying.all.retain(|_, object| object["metadata"]["deletionTimestamp"].is_null());
         staying
     }
 
     /// Returns which objects of `before` have been deleted since, also those that were made anew, of those that `counts`.
-    pub(super) fn lost(&self, before: &Self, counts: impl Fn(&str) -> bool) -> Vec<String> {
+    pub(in crate::storm) fn lost(&self, before: &Self, counts: impl Fn(&str) -> bool) -> Vec<String> {
         let kept = |key: &String, uid: &String| self.uids.get(key) == Some(uid);
         let lost = before.uids.iter().filter(|(key, uid)| counts(key) && !kept(key, uid));
         lost.map(|(key, _)| key.clone()).collect()
     }
 
     /// Returns which objects that `counts` are not what they were in `before`.
-    pub(super) fn changed(&self, before: &Self, counts: impl Fn(&str) -> bool) -> Vec<String> {
+    pub(in crate::storm) fn changed(&self, before: &Self, counts: impl Fn(&str) -> bool) -> Vec<String> {
         let changed = before.all.iter().filter(|(key, object)| counts(key) && self.all.get(*key) != Some(object));
         changed.map(|(key, _)| key.clone()).collect()
     }
 
     /// Returns the objects that hold any of the texts where none but those that `may` are to hold one.
-    pub(super) fn holding(&self, texts: &[String], may: impl Fn(&str) -> bool) -> Vec<String> {
+    pub(in crate::storm) fn holding(&self, texts: &[String], may: impl Fn(&str) -> bool) -> Vec<String> {
         let has_any = |object: &Value| {
             let object = object.to_string();
             texts.iter().any(|text| object.contains(text.as_str()))
@@ -233,7 +233,7 @@ impl Objects {
     }
 
     /// Returns the same with those backups of a namespace in it that `others` has.
-    pub(super) fn with_backups_of(mut self, namespace: &str, others: &Self) -> Self {
+    pub(in crate::storm) fn with_backups_of(mut self, namespace: &str, others: &Self) -> Self {
         let prefix = format!("Backup {namespace}/");
         let backups = others.all.iter().filter(|(key, _)| key.starts_with(&prefix));
         self.all.extend(backups.map(|(key, backup)| (key.clone(), backup.clone())));
@@ -241,7 +241,7 @@ impl Objects {
     }
 
     /// Returns the same with what `others` has noted of the use of a location that is only read, which cannot be tried again.
-    pub(super) fn with_use_of(mut self, namespace: &str, others: &Self) -> Self {
+    pub(in crate::storm) fn with_use_of(mut self, namespace: &str, others: &Self) -> Self {
         let key = format!("BackupStorageLocation {namespace}/default");
         let noted = others.all.get(&key).map(|location| location["metadata"]["annotations"][TESTED].clone());
         if let Some((location, noted)) = self.all.get_mut(&key).zip(noted.filter(Value::is_string))
@@ -253,7 +253,7 @@ impl Objects {
     }
 
     /// Returns the storage locations of a namespace with a server that name a Secret which is not there, or has no such key.
-    pub(super) fn without_their_secret(&self, namespace: &str) -> Vec<&String> {
+    pub(in crate::storm) fn without_their_secret(&self, namespace: &str) -> Vec<&String> {
         if !self.all.contains_key(&format!("Deployment {namespace}/velero")) {
             return Vec::new();
         }
@@ -269,7 +269,7 @@ impl Objects {
     }
 
     /// Returns an object, by kind, namespace and name.
-    pub(super) fn get(&self, key: &str) -> Option<&Value> {
+    pub(in crate::storm) fn get(&self, key: &str) -> Option<&Value> {
         self.all.get(key)
     }
 }
@@ -281,7 +281,7 @@ const TRIES: usize = 100;
 const BREATH: Duration = Duration::from_millis(20);
 
 /// Returns all objects of a kind; none where nobody has defined the kind.
-pub(super) async fn listed(api: &Api<DynamicObject>) -> Result<Vec<DynamicObject>, kube::Error> {
+pub(in crate::storm) async fn listed(api: &Api<DynamicObject>) -> Result<Vec<DynamicObject>, kube::Error> {
     let list = once_served(|| async { api.list(&ListParams::default()).await }).await?;
     Ok(list.map(|list| list.items).unwrap_or_default())
 }
@@ -409,7 +409,7 @@ fn resource(group: &str, version: &str, kind: &str) -> ApiResource {
 }
 
 /// Returns the API of a kind, in a namespace or of the whole cluster.
-pub(super) fn api_of(
+pub(in crate::storm) fn api_of(
     client: &Client,
     group: &str,
     version: &str,
@@ -424,14 +424,14 @@ pub(super) fn api_of(
 }
 
 /// Returns the API and the name of the object at a path, if there is an object's name in it.
-pub(super) fn api_at(client: &Client, path: &str) -> Option<(Api<DynamicObject>, String)> {
+pub(in crate::storm) fn api_at(client: &Client, path: &str) -> Option<(Api<DynamicObject>, String)> {
     let (group, version, namespace, plural, name) = parts(path)?;
     let (.., kind, _) = KINDS.iter().find(|known| known.0 == group && known.1 == version && known.3 == plural)?;
     Some((api_of(client, group, version, kind, namespace), name?.to_owned()))
 }
 
 /// Returns the kind, namespace and name of the object at a path, as differences have them.
-pub(super) fn key_at(path: &str) -> Option<String> {
+pub(in crate::storm) fn key_at(path: &str) -> Option<String> {
     let (group, version, namespace, plural, name) = parts(path.split('?').next()?)?;
     let (.., kind, _) = KINDS.iter().find(|known| known.0 == group && known.1 == version && known.3 == plural)?;
     let namespace = namespace.map_or(String::new(), |namespace| format!("{namespace}/"));
@@ -439,7 +439,7 @@ pub(super) fn key_at(path: &str) -> Option<String> {
 }
 
 /// Returns the plural of the kind, and the name, that a path is about.
-pub(super) fn kind_and_name(path: &str) -> Option<(&str, &str)> {
+pub(in crate::storm) fn kind_and_name(path: &str) -> Option<(&str, &str)> {
     let (_, _, _, plural, name) = parts(path)?;
     Some((plural, name.unwrap_or_default()))
 }

@@ -9,7 +9,7 @@ use super::operation::{Door, Operation};
 /// One way in which the world breaks an operation.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(into = "String", try_from = "String")]
-pub(super) enum Fault {
+pub(in crate::storm) enum Fault {
     /// The server refuses with this code, and has done nothing.
     Refused(u16),
     /// The server refuses every request of that name with this code until the hook ends.
@@ -63,12 +63,12 @@ const CODES: [u16; 8] = [403, 404, 409, 410, 422, 429, 500, 503];
 
 impl Fault {
     /// Whether it takes as long as the charm bears it, so that it only happens where it is asked for.
-    pub(super) fn is_long(self) -> bool {
+    pub(in crate::storm) fn is_long(self) -> bool {
         self == Self::Hangs
     }
 
     /// All that can happen to an operation.
-    pub(super) fn all_of(operation: &Operation) -> Vec<Self> {
+    pub(in crate::storm) fn all_of(operation: &Operation) -> Vec<Self> {
         let whenever = [Self::KilledBefore, Self::Terminated];
         match operation.door {
             Door::Api => of_request(operation).into_iter().chain(whenever).collect(),
