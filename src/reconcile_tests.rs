@@ -59,6 +59,8 @@ struct Model {
     drill_schedule: &'static str,
     /// The option `resource-policy`.
     resource_policy: &'static str,
+    /// The option `use-node-agent`.
+    node_agent: bool,
 }
 
 const LEADER: Model = Model {
@@ -70,6 +72,7 @@ const LEADER: Model = Model {
     retention: "",
     drill_schedule: "",
     resource_policy: "",
+    node_agent: false,
 };
 /// A leader to which an application is related that is backed up every day.
 const RELATED: Model = Model { spec: Some(r#"{"include_namespaces":["ledger"],"schedule":"@daily"}"#), ..LEADER };
@@ -80,6 +83,8 @@ impl Unit {
             OPTIONS.iter().map(|option| (option.name().to_owned(), option.default_value())).collect();
         options.insert("retention".to_owned(), json!(model.retention));
         options.insert("drill-schedule".to_owned(), json!(model.drill_schedule));
+        options.insert("use-node-agent".to_owned(), json!(model.node_agent));
+        options.insert("kubelet-root-dir".to_owned(), json!(if model.node_agent { "/var/lib/kubelet" } else { "" }));
         options.insert("resource-policy".to_owned(), json!(model.resource_policy));
         let theirs = json!({"lib-version": "1.0", "bucket": model.bucket, "access-key": "key", "secret-key": model.secret_key,
             "endpoint": NO_STORE});
@@ -455,6 +460,27 @@ async fn new_keys_do_not_make_a_hook_wait_for_a_server_that_the_cluster_refuses(
     let is_location = |request: &String| request.starts_with("PATCH ") && request.contains("/backupstoragelocations/");
     let last = requests.iter().rposition(is_location).unwrap();
     assert!(!requests[last..].iter().any(|request| request.contains("watch=true")), "{requests:#?}");
+}
+
+#[tokio::test]
+async fn a_node_agent_that_the_cluster_refuses_is_not_waited_for() {
+    let api = installed().await;
+    api.refuse(|call| {
+        let is_it = call.verb == Verb::Apply && call.key.plural == "daemonsets";
+        is_it.then_some(StatusCode::UNPROCESSABLE_ENTITY)
+    });
+    let unit = Unit::of(&Model { node_agent: true, ..LEADER }, &api);
+    api.requests();
+    // The labels of the namespace are changed all the same.
+    unit.hook().await.unwrap();
+    let said = unit.written();
+    assert!(said.contains("blocked\n--\nthe cluster refuses to apply DaemonSet node-agent"), "{said}");
+    let requests = api.requests();
+    assert!(
+        requests.iter().any(|request| request.starts_with("PATCH ") && request.contains("/namespaces/velero?")),
+        "{requests:#?}"
+    );
+    assert!(!requests.iter().any(|request| request.contains("watch=true")), "{requests:#?}");
 }
 
 /// What Velero makes by the only Schedule: a backup each of three days.

@@ -51,9 +51,10 @@ pub(super) async fn bring_about(
         changed: Vec::new(),
         has_waited: false,
         server_refused: false,
+        lacks_pods: false,
     };
     let applied = leader.install().await?;
-    leader.server_refused = applied.server_refused;
+    (leader.server_refused, leader.lacks_pods) = (applied.server_refused, applied.lacks_pods());
     if let Some(update) = leader.due_update().await?
         && !leader.is_of_others(&update).await?
     {
@@ -164,6 +165,8 @@ struct Leader<'a, 'tools> {
     has_waited: bool,
     /// Whether the cluster has refused the planned server, which does not come.
     server_refused: bool,
+    /// Whether the cluster has refused the planned server or node agent, which nobody needs to wait for.
+    lacks_pods: bool,
 }
 
 impl<'a> Leader<'a, '_> {
@@ -272,7 +275,7 @@ impl<'a> Leader<'a, '_> {
         let held_back = self.is_held_back();
         let mut seen = if self.is_as_sighted() {
             velero.assess_sighted(&self.expected, &self.hook.facts.holdings, self.hook.sighting).await?
-        } else if self.changed.is_empty() || held_back || self.server_refused {
+        } else if self.changed.is_empty() || held_back || self.lacks_pods {
             velero.assess_now(&self.expected).await?
         } else {
             velero.wait_until_settled(&self.expected, self.deadline).await?

@@ -355,7 +355,7 @@ mod tests {
         assert_eq!((parts(&news), news.troubles(), news.news()), (vec![], vec![], News::ALL.to_vec()));
         assert!(news.wants_any() && !only(&["none such"]).wants_any());
         assert_eq!(only(&["trouble: keys"]).troubles(), [Trouble::WrongKeys]);
-        let either = only(&["that never answers", "kubectl set image"]);
+        let either = only(&["that never answers", "kubectl set image, rollout"]);
         assert_eq!((parts(&either), either.troubles()), (vec![Part::Kubectl], vec![Trouble::Silence]));
     }
 

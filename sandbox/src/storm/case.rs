@@ -120,14 +120,20 @@ impl Calm {
     }
 
     /// Returns what is not as it is where that hook has ended, or at the end of all; nothing where one of them is reached.
-    /// Of what other applications declare only a unit that leads knows.
-    fn early(&self, hook: usize, then: &Objects, leads: bool) -> Option<String> {
+    /// `as_compared` returns what is held against an end. Of what other applications declare only a unit that leads knows.
+    fn early(
+        &self,
+        hook: usize,
+        then: &Objects,
+        as_compared: impl Fn(&Objects, &Objects) -> Objects,
+        leads: bool,
+    ) -> Option<String> {
         let end = self.after.get(hook);
         let is_told = |line: &String| leads || !line.starts_with("Schedule ");
         let mut early: Vec<_> = end
             .into_iter()
             .chain([&self.objects])
-            .map(|end| then.without_going().differences(&end.without_going()))
+            .map(|end| as_compared(then, end).without_going().differences(&end.without_going()))
             .map(|lines| lines.into_iter().filter(is_told).collect::<Vec<_>>())
             .collect();
         early.sort_by_key(Vec::len);
@@ -256,7 +262,7 @@ impl Case {
         let leads = !self.armed.iter().any(|armed| armed.fault == Fault::Deposed);
         for (hook, name, then) in said.take() {
             wrong.extend(
-                calm.early(hook, &then, leads)
+                calm.early(hook, &then, |then, end| self.as_compared(then, end), leads)
                     .map(|early| format!("Active in {name} while something was not so: {early}")),
             );
         }
@@ -280,9 +286,7 @@ impl Case {
             records.extend(stage.update_status()?);
             objects = stage.objects()?;
         }
-        if self.is_of_location() {
-            objects = objects.with_backups_of(MODEL, &calm.objects).with_use_of(MODEL, &calm.objects);
-        }
+        objects = self.as_compared(&objects, &calm.objects);
         // Juju does not repeat an action. One that was not done, and says so, is the user's to repeat.
         let is_left_undone = stage.action_failed() && objects == *beginning.objects();
         // Nor does it keep a unit that is removed without rights. What it leaves is the user's to remove.
@@ -316,6 +320,16 @@ impl Case {
     fn lacks_rights_to_remove(&self, calm: &Calm) -> bool {
         let is_last = |armed: &Armed| calm.hooks.get(armed.hook).is_some_and(|hook| hook == "remove");
         self.armed.iter().any(|armed| armed.fault == Fault::RefusedAlways(403) && is_last(armed))
+    }
+
+    /// Returns the objects as they are held against an end: where somebody else deletes the location, its records go, and one that is
+    /// only read cannot be tried again.
+    fn as_compared(&self, objects: &Objects, end: &Objects) -> Objects {
+        if self.is_of_location() {
+            objects.clone().with_backups_of(MODEL, end).with_use_of(MODEL, end)
+        } else {
+            objects.clone()
+        }
     }
 
     /// Whether somebody else deletes the location. Of what is recorded of its content nobody knows of which place it is, and it goes

@@ -187,7 +187,7 @@ async fn objects(
     let mut outcomes = join_all(first.iter().map(|change| apply_or_remake(cluster, change))).await;
     if outcomes.iter().any(Result::is_err) {
         rest.retain(|change| change.desired.data.pointer("/spec/template").is_none());
-        applied.server_refused = true;
+        (applied.server_refused, applied.node_agent_refused) = (true, true);
     }
     outcomes.extend(join_all(rest.iter().map(|change| apply_or_remake(cluster, change))).await);
     let mut made = Vec::new();
@@ -201,7 +201,7 @@ async fn objects(
             Err(error) if error.is_refusal() && !error.is_forbidden() => {
                 tracing::warn!("{}", ErrorChain(&error));
                 applied.refused.push(Status::Blocked(error.in_the_servers_words()));
-                applied.server_refused |= is_of_kind(change.desired, "Deployment");
+                applied.note_refused(change.desired);
             }
             Err(error) => return Err(error),
         }
@@ -228,7 +228,7 @@ async fn refuse_unknown_priorities(
             && cluster.find(&named("scheduling.k8s.io/v1", "PriorityClass", class)).await?.is_none()
         {
             let object = describe(change.desired);
-            applied.server_refused |= is_of_kind(change.desired, "Deployment");
+            applied.note_refused(change.desired);
             applied.refused.push(Status::Blocked(format!(
                 "the cluster has no PriorityClass {class}, which {object} is to have: name another one, or create it"
             )));
