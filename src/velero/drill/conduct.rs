@@ -243,25 +243,5 @@ async fn delete_objects(cluster: &Cluster, application: &str) -> Result<(), Clus
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::cluster::test_api::TestApi;
-
-    #[tokio::test]
-    async fn only_a_restore_of_a_user_that_has_not_begun_is_waited_for() {
-        let api = TestApi::new();
-        api.define("v1", "Restore");
-        let restore = |name: &str, labels: Value, status: Value| {
-            api.put(&json!({"apiVersion": "velero.io/v1", "kind": "Restore", "status": status,
-                "metadata": {"name": name, "namespace": "velero", "labels": labels}}));
-        };
-        let cluster = api.cluster("velero");
-        restore("of-a-drill", json!({DRILL: "0a"}), json!({}));
-        restore("begun", json!({}), json!({"phase": "InProgress"}));
-        assert_eq!(waiting_restore(&cluster).await.unwrap(), None);
-        restore("of-a-user", json!({}), json!({}));
-        assert_eq!(waiting_restore(&cluster).await.unwrap().as_deref(), Some("of-a-user"));
-    }
-}
+#[path = "conduct_tests.rs"]
+mod tests;
