@@ -13,6 +13,13 @@ use crate::{
     velero::{Claim, CsiSnapshots, Held, ProxiesSecret, SnapshotClasses},
 };
 
+#[path = "plan_tests/backups.rs"]
+mod backups;
+#[path = "plan_tests/others.rs"]
+mod others;
+#[path = "plan_tests/settings.rs"]
+mod settings;
+
 fn config(settings: &[(&str, Value)]) -> ConfigValues {
     let mut values: BTreeMap<&str, Value> =
         OPTIONS.iter().map(|option| (option.name(), option.default_value())).collect();
@@ -360,178 +367,12 @@ fn a_server_of_another_minor_release_than_the_cli_is_refused_by_its_tag() {
     assert_eq!(super::plan(&with_image("velero/velero:v1.17.2"), &Facts::default()).obstacles, []);
 }
 
-/// What the plan says where the charm must not touch anything.
-fn blocked(plan: &Plan) -> &str {
-    assert!(plan.installation.is_none());
-    let [Status::Blocked(message)] = plan.obstacles.as_slice() else { panic!("{:?}", plan.obstacles) };
-    message
-}
-
-#[test]
-fn what_is_anothers_is_not_touched_and_the_other_is_named() {
-    let first = Claim::Others("the application first".into());
-    let facts = Facts { holdings: holdings(&first, &[("Deployment", "velero")]), ..facts() };
-    for storage in [vec![], vec![relation("s3-credentials", S3)]] {
-        let plan = super::plan(&snapshot(&[], storage), &facts);
-        let message = blocked(&plan);
-        assert!(message.starts_with("Deployment velero belongs to the application first"), "{message}");
-        assert!(message.ends_with("juju deploy velero-operator in another model"), "{message}");
-    }
-}
-
-#[test]
-fn beside_another_server_none_is_installed_whoevers_it_is() {
-    let kinds = [("Deployment", "velero"), ("Deployment", "velero-of-somebody")];
-    for claim in [Claim::Unclaimed, Claim::Own] {
-        let facts = Facts { holdings: holdings(&claim, &kinds), ..facts() };
-        let plan = super::plan(&snapshot(&[], vec![relation("s3-credentials", S3)]), &facts);
-        let message = blocked(&plan);
-        assert!(message.starts_with("Deployment velero-of-somebody is a server of Velero"), "{message}");
-        assert!(message.ends_with("juju deploy velero-operator in another model"), "{message}");
-    }
-}
-
-#[test]
-fn rights_of_others_under_the_name_of_this_models_ask_for_a_model_of_another_name() {
-    let holder = Claim::Others("Juju's application shop".into());
-    let facts = Facts { holdings: holdings(&holder, &[("ClusterRoleBinding", "velero-shop")]), ..facts() };
-    let plan = super::plan(&snapshot(&[], vec![relation("s3-credentials", S3)]), &facts);
-    let message = blocked(&plan);
-    assert!(message.starts_with("ClusterRoleBinding velero-shop belongs to Juju's application shop"), "{message}");
-    assert!(message.ends_with("juju deploy velero-operator in a model of another name"), "{message}");
-    assert!(!message.contains("one Velero"), "{message}");
-}
-
-#[test]
-fn what_nobody_claims_stays_as_it_is_until_there_is_a_storage() {
-    let kinds = [("Deployment", "velero"), ("DaemonSet", "node-agent"), ("Secret", "cloud-credentials")];
-    let facts = Facts { holdings: holdings(&Claim::Unclaimed, &kinds), ..facts() };
-    let without = super::plan(&snapshot(&[], vec![]), &facts);
-    let message = blocked(&without);
-    assert!(message.starts_with("found an existing Velero (Deployment velero)"), "{message}");
-    assert!(message.contains("juju integrate velero-operator:s3-credentials"), "{message}");
-    let incomplete = super::plan(&snapshot(&[], vec![relation("s3-credentials", &S3[..1])]), &facts);
-    assert!(blocked(&incomplete).contains("access-key, secret-key missing"));
-
-    let adopted = super::plan(&snapshot(&[], vec![relation("s3-credentials", S3)]), &facts);
-    assert_eq!(adopted.obstacles, []);
-    // Nobody asked the charm for the agent, and adoption takes nothing away.
-    assert!(installation(&adopted).node_agent && installation(&adopted).node_agent_is_adopted);
-    assert!(adopted.remarks[0].contains("use-node-agent=true"), "{:?}", adopted.remarks);
-    let asked_for = snapshot(&[("use-node-agent", json!(true))], vec![relation("s3-credentials", S3)]);
-    let asked_for = super::plan(&asked_for, &facts);
-    assert!(installation(&asked_for).node_agent && !installation(&asked_for).node_agent_is_adopted);
-    assert_eq!(asked_for.remarks, Vec::<String>::new());
-}
-
-#[test]
-fn an_application_that_would_share_a_name_with_velero_is_refused_before_anything_is_made() {
-    for name in ["velero", "velero-metrics", "node-agent", "cloud-credentials"] {
-        let snapshot = Snapshot { application: name.into(), ..snapshot(&[], vec![relation("s3-credentials", S3)]) };
-        let plan = plan(&snapshot);
-        let message = blocked(&plan);
-        assert!(message.starts_with(&format!("an application must not be called {name}")), "{message}");
-    }
-}
-
 #[test]
 fn newer_definitions_of_the_cluster_ask_for_a_newer_charm() {
     let mismatch = |text: &str| definitions_mismatch("velero-operator", &release(text), &release("v1.18.3"));
     let Some(Status::Blocked(message)) = mismatch("v1.19.0") else { panic!("not blocked") };
     assert!(message.contains("juju refresh velero-operator to a charm for Velero 1.19"), "{message}");
     assert_eq!(mismatch("v1.18.9"), None);
-}
-
-/// A storage, and an application that declares what of it is to be backed up.
-fn with_ledger() -> Vec<(&'static str, Relation)> {
-    let mut related = relation("velero-backups", &[("app", "ledger"), ("relation_name", "backups")]);
-    related.1.remote = Some("ledger".to_owned());
-    vec![relation("s3-credentials", S3), related]
-}
-
-#[test]
-fn an_option_for_backups_that_cannot_be_used_is_named_and_stops_nothing_else() {
-    let schedule = |plan: &Plan| plan.backups.as_ref().unwrap().specs[0].schedule.clone();
-    let with = |options: &[(&str, Value)]| plan(&snapshot(options, with_ledger()));
-    assert_eq!(schedule(&with(&[])), SchedulePlan::None);
-    let plan = with(&[("default-schedule", json!(" @daily ")), ("default-ttl", json!("72h"))]);
-    let SchedulePlan::Use(backup) = schedule(&plan) else { panic!("{plan:?}") };
-    assert_eq!((backup.cron.as_str(), backup.ttl.unwrap().as_str()), ("@daily", "72h"));
-    assert_eq!((backup.spec.paused, &plan.obstacles[..]), (None, &[][..]));
-    // Nothing can be written then.
-    let recovery = with(&[("default-schedule", json!("@daily")), ("storage-mode", json!("recovery"))]);
-    let SchedulePlan::Use(backup) = schedule(&recovery) else { panic!("{recovery:?}") };
-    assert_eq!(backup.spec.paused, Some(true));
-    for (option, value, told) in [
-        (
-            "default-schedule",
-            "every day",
-            "the option default-schedule: \"every day\" is no cron expression that Velero reads: ",
-        ),
-        ("default-ttl", "30d", "the option default-ttl: \"30d\" is no duration that Velero reads: "),
-    ] {
-        let plan = with(&[("default-schedule", json!("@daily")), (option, json!(value))]);
-        let [Status::Blocked(message)] = &plan.obstacles[..] else { panic!("{:?}", plan.obstacles) };
-        assert!(
-            message.starts_with(told) && message.ends_with(&format!("or juju config --reset {option}")),
-            "{message}"
-        );
-        assert_eq!(schedule(&plan), SchedulePlan::Keep);
-        assert!(installation(&plan).backup_location().is_some());
-    }
-}
-
-#[test]
-fn a_retention_is_for_what_applications_declare_and_a_ttl_that_is_too_short_for_it_is_told() {
-    let with = |options: &[(&str, Value)]| plan(&snapshot(options, with_ledger()));
-    assert_eq!(with(&[]).retention, None);
-    let kept = with(&[("retention", json!("12 monthly")), ("default-schedule", json!("@daily"))]);
-    assert_eq!(kept.retention.map(|retention| retention.to_string()).as_deref(), Some("12 monthly"));
-    let told = "retention would keep backups of ledger for 8760h, and their ttl of 720h ends them before: \
-                set default-ttl=8760h";
-    assert_eq!((kept.remarks, kept.obstacles), (vec![told.to_owned()], vec![]));
-    let bad = with(&[("retention", json!("12 months"))]);
-    let told = "the option retention: \"12 months\" is not understood: 7 daily, 4 weekly, 12 monthly, or a number; \
-                or juju config --reset retention";
-    assert_eq!((bad.retention, bad.obstacles), (None, vec![Status::Blocked(told.to_owned())]));
-    // Who does not lead knows of no backups.
-    let standby = Snapshot { leader: false, ..snapshot(&[("retention", json!("7"))], with_ledger()) };
-    assert_eq!(plan(&standby).retention, None);
-}
-
-#[test]
-fn a_backup_by_hand_goes_by_the_options_too() {
-    let settings = |option: &str, value: Value| backup_settings(&[(option.to_owned(), value)].into_iter().collect());
-    let by_default =
-        BackupSettings { default_volumes_to_fs_backup: false, adds_pods: false, ttl: None, has_policies: false };
-    assert_eq!(settings("default-ttl", json!("")), Ok(by_default.clone()));
-    let with_files = BackupSettings { default_volumes_to_fs_backup: true, ..by_default.clone() };
-    assert_eq!(settings("default-volumes-to-fs-backup", json!(true)), Ok(with_files));
-    let kept = BackupSettings { ttl: Some(Ttl::parse("72h").unwrap()), ..by_default };
-    assert_eq!(settings("default-ttl", json!("72h")), Ok(kept));
-    let told = settings("default-ttl", json!("30d")).unwrap_err().message();
-    assert!(told.starts_with("the option default-ttl: \"30d\""), "{told}");
-}
-
-#[test]
-fn policies_for_volumes_are_read_as_velero_does_and_end_with_the_option() {
-    let of = |text: &str, periodic: bool| {
-        let snapshot = Snapshot { periodic, ..snapshot(&[("resource-policy", json!(text))], with_ledger()) };
-        let plan = plan(&snapshot);
-        (plan.policies, plan.obstacles)
-    };
-    let (policies, obstacles) = of("version: v1\n", true);
-    assert!(
-        matches!(policies, PolicyPlan::Use(policies) if policies.as_str() == "version: v1\n") && obstacles.is_empty()
-    );
-    assert_eq!((of("", false).0, of("", true).0), (PolicyPlan::None, PolicyPlan::Keep));
-    let (policies, obstacles) = of("version: v2", false);
-    let told = "the option resource-policy: incompatible version number v2 with supported version v1; \
-                or juju config --reset resource-policy";
-    assert_eq!((policies, obstacles), (PolicyPlan::Keep, vec![Status::Blocked(told.into())]));
-    let settings = backup_settings(&config(&[("resource-policy", json!("version: v2"))]));
-    assert_eq!(settings.unwrap_err().message(), told);
-    assert!(backup_settings(&config(&[("resource-policy", json!("version: v1"))])).unwrap().has_policies);
 }
 
 #[test]
@@ -582,61 +423,4 @@ fn proxies_of_the_model_come_with_the_secret_that_holds_them() {
     let message =
         "somebody else has made the Secret velero-operator-proxies that is to hold the model's proxies: delete it";
     assert_eq!((plan.obstacles[0].message(), installation(&plan).held_back), (message.into(), both));
-}
-
-#[test]
-fn settings_that_cannot_be_used_hold_back_the_part_that_they_are_for() {
-    for (option, text, why, server, node_agent) in [
-        ("server", "log-level: loud", "log-level: unknown variant `loud`", true, false),
-        (
-            "node-agent",
-            "resources: {limits: {cpu: much}}",
-            "resources.limits.cpu: \"much\" is no quantity",
-            false,
-            true,
-        ),
-        ("repository", "cache-limit: -1", "cache-limit: \"-1\" is no quantity", true, false),
-    ] {
-        let plan = plan(&snapshot(&[(option, json!(text))], vec![relation("s3-credentials", S3)]));
-        let [Status::Blocked(message)] = plan.obstacles.as_slice() else { panic!("{:?}", plan.obstacles) };
-        assert!(message.starts_with(&format!("the option {option}: {why}")), "{message}");
-        assert!(message.ends_with(&format!("; or juju config --reset {option}")), "{message}");
-        let held_back = installation(&plan).held_back;
-        assert_eq!((held_back.server, held_back.node_agent), (server, node_agent), "{option}");
-    }
-}
-
-#[test]
-fn a_config_map_of_somebody_else_is_not_written() {
-    let options = [
-        ("use-node-agent", json!(true)),
-        ("node-agent", json!("load-concurrency: {global: 2}")),
-        ("repository", json!("maintenance: {keep-latest: 1}")),
-    ];
-    let snapshot = snapshot(&options, vec![relation("s3-credentials", S3)]);
-    for (claim, name, server, node_agent) in [
-        (Claim::Own, "velero-operator-node-agent", false, false),
-        (Claim::Unclaimed, "velero-operator-node-agent", false, true),
-        (Claim::Others("Helm".to_owned()), "velero-operator-repository", true, false),
-        (Claim::Unclaimed, "velero-operator-else", false, false),
-    ] {
-        let facts = Facts { holdings: holdings(&claim, &[("ConfigMap", name)]), ..facts() };
-        let plan = super::plan(&snapshot, &facts);
-        let held_back = installation(&plan).held_back;
-        assert_eq!((held_back.server, held_back.node_agent), (server, node_agent), "{name} {claim:?}");
-        let told = format!("somebody else has made the ConfigMap {name} that");
-        assert_eq!(plan.obstacles.iter().any(|status| status.message().starts_with(&told)), server || node_agent);
-        let settings = &installation(&plan).settings;
-        assert_eq!(settings.node_agent.configuration().is_none(), node_agent);
-        assert_eq!(settings.repository.maintenance().is_none(), server);
-    }
-}
-
-#[test]
-fn what_is_said_of_how_velero_runs_is_planned() {
-    let options = [("server", json!("\nlog-level: debug\nconcurrent-backups: 2\n"))];
-    let plan = plan(&snapshot(&options, vec![relation("s3-credentials", S3)]));
-    assert_eq!(plan.obstacles, []);
-    let flags: Vec<_> = installation(&plan).settings.server.flags().collect();
-    assert_eq!(flags, [("log-level", "debug".to_owned()), ("concurrent-backups", "2".to_owned())]);
 }
