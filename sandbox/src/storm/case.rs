@@ -280,6 +280,13 @@ impl Case {
         if retried == 0 {
             records.extend(stage.update_status()?);
         }
+        if self.scenario.is_drill() && stage.action_failed() {
+            // The user verifies again, once it is known that nobody is at it any more.
+            stage.abandon_drills()?;
+            for step in self.scenario.then {
+                records.extend(stage.take(step)?);
+            }
+        }
         let mut objects = stage.objects()?;
         // Where Juju itself tries again, one more hook may be needed.
         if objects != calm.objects || stage.status()? != calm.status {

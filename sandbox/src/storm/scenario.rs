@@ -145,6 +145,9 @@ pub(super) const PRINCIPAL_ID: &str = "83838383-8383-4383-8383-838383838383";
 
 const GOOGLE: Step = Step::Integrate("gcs-integrator", &[("bucket", "storm")], SecretKey::Google("first"));
 
+/// The scenario of a drill.
+const DRILL: &str = "verify-backup";
+
 const fn scenario(name: &'static str, before: &'static [Step], then: &'static [Step]) -> Scenario {
     Scenario { name, before, then }
 }
@@ -256,6 +259,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("end-s3", READY, &[Step::RemoveRelation("s3-credentials")]),
     scenario("create-backup", READY, &[Step::Act("run", "command", "backup create storm")]),
     scenario("back-up-application", DECLARED, &[Step::Act("create-backup", "target", "ledger:backups")]),
+    option(DRILL, &[Step::Act("verify-backup", "backup", "nightly")]),
     option("restore", &[Step::Act("restore", "backup", "nightly")]),
     scenario("list-backups", DECLARED, &[Step::Act("list-backups", "app", "ledger")]),
     scenario("show-retention", DECLARED, &[Step::Act("show-retention", "retention", "7 daily")]),
@@ -264,6 +268,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("remove", READY, &[Step::Remove]),
     scenario("remove-the-last", &[Step::Deploy, S3, Step::PublishBucket, Step::BackedUp], &[Step::Remove]),
 ];
+
+impl Scenario {
+    /// Whether it is a drill, of which what is left is taken away once it counts as abandoned.
+    pub(super) fn is_drill(&self) -> bool {
+        self.name == DRILL
+    }
+}
 
 /// Returns the scenario of that name.
 ///

@@ -150,7 +150,10 @@ impl Etcd {
     pub(in crate::storm) async fn states(&self, prefixes: &[String]) -> Result<Vec<State>, EtcdError> {
         let range = |prefix: &String| {
             // What comes behind all that begins with it.
-            let end = format!("{}0", prefix.trim_end_matches('/'));
+            let mut end = prefix.clone().into_bytes();
+            if let Some(last) = end.last_mut() {
+                *last += 1;
+            }
             json!({"request_range": {"key": STANDARD.encode(prefix), "range_end": STANDARD.encode(end), "keys_only": true}})
         };
         let question = json!({"success": prefixes.iter().map(range).collect::<Vec<_>>()});

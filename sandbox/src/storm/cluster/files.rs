@@ -10,6 +10,7 @@ use flate2::{Compression, write::GzEncoder};
 use http_body_util::Full;
 use hyper::{Request, Response, StatusCode, body::Bytes, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use serde_json::json;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinHandle,
@@ -68,10 +69,32 @@ async fn answer(stream: TcpStream) {
 
 /// Returns a file as it lies in a store.
 fn file(kind: &str) -> Option<Vec<u8>> {
-    let (_, text) = FILES.iter().find(|(name, _)| *name == kind)?;
     let mut compressed = GzEncoder::new(Vec::new(), Compression::fast());
+    if kind == "BackupContents" {
+        return archive(compressed).ok();
+    }
+    let (_, text) = FILES.iter().find(|(name, _)| *name == kind)?;
     compressed.write_all(text.as_bytes()).ok()?;
     compressed.finish().ok()
+}
+
+/// Returns the archive of a backup with what is on its list.
+fn archive(compressed: GzEncoder<Vec<u8>>) -> io::Result<Vec<u8>> {
+    let mut builder = tar::Builder::new(compressed);
+    let (book, ledger) = (
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "book", "namespace": "ledger"}}),
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ledger"}}),
+    );
+    for (path, object) in [
+        ("resources/configmaps/namespaces/ledger/book.json", book),
+        ("resources/namespaces/cluster/ledger.json", ledger),
+    ] {
+        let content = object.to_string();
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        builder.append_data(&mut header, path, content.as_bytes())?;
+    }
+    builder.into_inner()?.finish()
 }
 
 #[cfg(test)]
@@ -86,6 +109,8 @@ mod tests {
     fn a_file_lies_compressed_in_the_store_and_others_do_not() {
         let mut text = String::new();
         GzDecoder::new(file("BackupVolumeInfos").unwrap().as_slice()).read_to_string(&mut text).unwrap();
-        assert_eq!((text.as_str(), file("BackupContents")), ("[]", None));
+        assert_eq!((text.as_str(), file("BackupItemOperations")), ("[]", None));
+        let archive = file("BackupContents").unwrap();
+        assert_eq!(tar::Archive::new(GzDecoder::new(archive.as_slice())).entries().unwrap().count(), 2);
     }
 }

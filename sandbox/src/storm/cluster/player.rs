@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
+    drills::{DRILLS, SCRATCH},
     etcd::{Etcd, State},
     files::Files,
     objects::{listed, stored_at},
@@ -84,7 +85,7 @@ struct Settled {
 
 /// The player of one cluster's only application.
 pub(in crate::storm) struct Player {
-    client: Client,
+    pub(super) client: Client,
     etcd: Etcd,
     namespace: &'static str,
     /// What lies in the store of each backup.
@@ -131,12 +132,14 @@ impl Player {
     /// for the next time.
     pub(in crate::storm) async fn play(&self) {
         let mut settled = self.settled.lock().await;
-        let prefixes = ACTS_ON.map(|(group, plural)| format!("{}{}/", stored_at(group, plural), self.namespace));
+        let own = ACTS_ON.map(|(group, plural)| (plural, format!("{}{}/", stored_at(group, plural), self.namespace)));
+        let of_drills = ["namespaces", "pods"].map(|plural| (DRILLS, format!("{}{SCRATCH}", stored_at("", plural))));
+        let (plurals, prefixes): (Vec<_>, Vec<_>) = own.into_iter().chain(of_drills).unzip();
         for _ in 0..TRIES {
             let now = self.etcd.states(&prefixes).await.unwrap_or_default();
             let is_settled = |index: usize| now.get(index).is_some_and(|now| settled.states.get(index) == Some(now));
-            let changed = ACTS_ON.iter().enumerate().filter(|(index, _)| !is_settled(*index));
-            let changed: BTreeSet<_> = changed.map(|(_, (_, plural))| *plural).collect();
+            let changed = plurals.iter().enumerate().filter(|(index, _)| !is_settled(*index));
+            let changed: BTreeSet<_> = changed.map(|(_, plural)| *plural).collect();
             if changed.is_empty() {
                 break;
             }
@@ -180,6 +183,9 @@ impl Player {
             if concerns(plural) {
                 done.push(self.runs(kind).await);
             }
+        }
+        if changed.contains(DRILLS) {
+            done.push(self.scratch_namespaces().await);
         }
         done.push(self.orphans(changed).await);
         (server, done.iter().all(Result::is_ok))
@@ -425,11 +431,12 @@ impl Player {
         Ok(())
     }
 
-    /// Makes what is asked for: backups or restores of nothing.
+    /// Makes what is asked for: backups, or restores of one object if the namespace is mapped that it was in.
     async fn runs(&self, kind: &str) -> Result<(), kube::Error> {
         let api = self.velero(kind);
         for run in listed(&api).await? {
             if run.data["status"]["phase"].as_str().is_none_or(|phase| phase == "New") {
+                self.bring_back(&run).await?;
                 let now = Timestamp::now().to_string();
                 let status =
                     json!({"status": {"phase": "Completed", "startTimestamp": now, "completionTimestamp": now}});

@@ -14,7 +14,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use super::{
@@ -49,6 +54,10 @@ pub(super) const NEIGHBOUR: &str = "neighbour";
 
 /// The bucket of all cases.
 const BUCKET: &str = "storm";
+
+/// Where the charm notes drills, and under which key the one that is under way.
+const DRILL_BOOK: &str = "velero-operator-drills";
+const UNDER_WAY: &str = "under-way";
 
 /// How long an API server may take to serve the kinds that were defined, or forgotten, behind its back.
 const SERVED_WITHIN: Duration = Duration::from_mins(2);
@@ -422,6 +431,20 @@ impl Stage {
     /// Returns how long the log is, in bytes.
     pub(super) fn log_length(&self) -> u64 {
         std::fs::metadata(self.model.directory().join("debug.log")).map_or(0, |file| file.len())
+    }
+
+    /// Lets a drill that is under way count as one that nobody has confirmed for long.
+    pub(super) fn abandon_drills(&self) -> Result<(), StageError> {
+        self.wait(async {
+            let maps: Api<ConfigMap> = Api::namespaced(self.plane.client().clone(), MODEL);
+            let book = maps.get_opt(DRILL_BOOK).await?;
+            let Some(noted) = book.and_then(|book| book.data?.remove(UNDER_WAY)) else { return Ok(()) };
+            let mut noted: Value = noted.parse().map_err(io::Error::from)?;
+            noted["confirmed"] = "2026-01-31T10:00:00Z".into();
+            let patch = json!({"data": {UNDER_WAY: noted.to_string()}});
+            maps.patch(DRILL_BOOK, &PatchParams::default(), &Patch::Merge(patch)).await?;
+            Ok(())
+        })
     }
 
     /// Whether an action that was run since this was gone back to has failed.
