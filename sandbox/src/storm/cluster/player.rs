@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    drills::{DRILLS, SCRATCH},
+    drills::{self, DRILLS, SCRATCH},
     etcd::{Etcd, State},
     files::Files,
     objects::{listed, stored_at},
@@ -85,7 +85,7 @@ struct Settled {
 
 /// The player of one cluster's only application.
 pub(in crate::storm) struct Player {
-    pub(super) client: Client,
+    client: Client,
     etcd: Etcd,
     namespace: &'static str,
     /// What lies in the store of each backup.
@@ -185,7 +185,7 @@ impl Player {
             }
         }
         if changed.contains(DRILLS) {
-            done.push(self.scratch_namespaces().await);
+            done.push(drills::attend(&self.client).await);
         }
         done.push(self.orphans(changed).await);
         (server, done.iter().all(Result::is_ok))
@@ -436,7 +436,7 @@ impl Player {
         let api = self.velero(kind);
         for run in listed(&api).await? {
             if run.data["status"]["phase"].as_str().is_none_or(|phase| phase == "New") {
-                self.bring_back(&run).await?;
+                drills::bring_back(&self.client, &run).await?;
                 let now = Timestamp::now().to_string();
                 let status =
                     json!({"status": {"phase": "Completed", "startTimestamp": now, "completionTimestamp": now}});
