@@ -22,6 +22,10 @@ pub(super) enum Step {
     Publish(&'static str, &'static [(&'static str, &'static str)]),
     /// An integrator that a user deploys, with its options, and the secret that the user gives it: its name, and the key in it.
     Integrate(&'static str, &'static [(&'static str, &'static str)], SecretKey),
+    /// The integrator of S3 that a user deploys, which keeps the keys in a secret.
+    IntegrateS3,
+    /// The user gives it other keys of the same bucket.
+    RenewS3,
     /// The user gives an integrator another key.
     Renew(&'static str, SecretKey),
     /// An integrator's relation is removed.
@@ -192,6 +196,8 @@ const POLICY: &str = "version: v1\nvolumePolicies:\n- conditions: {capacity: \"0
 pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("deploy", &[Step::Neighbour], &[Step::Deploy]),
     scenario("relate-s3", &[Step::Neighbour, Step::Deploy], &[S3, Step::PublishBucket]),
+    scenario("integrate-s3", &[Step::Neighbour, Step::Deploy], &[Step::IntegrateS3]),
+    scenario("renew-s3", &[Step::Neighbour, Step::Deploy, Step::IntegrateS3, Step::BackedUp], &[Step::RenewS3]),
     scenario("update-status", READY, &[Step::UpdateStatus]),
     scenario("other-keys", READY, &[Step::PublishOtherKeys]),
     scenario("other-path", READY, &[Step::PublishOtherPath]),
@@ -254,6 +260,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         WITH_GOOGLE,
         &[Step::Configure("velero-gcp-plugin-image", "velero/velero-plugin-for-gcp:v1.13.0")],
     ),
+    scenario("end-gcs", WITH_GOOGLE, &[Step::Part("gcs-integrator")]),
     scenario("upgrade-charm", READY, &[Step::Refresh]),
     scenario("replace-pod", READY, &[Step::ReplacePod]),
     scenario("end-s3", READY, &[Step::RemoveRelation("s3-credentials")]),

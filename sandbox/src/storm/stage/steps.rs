@@ -19,6 +19,9 @@ use super::{
 };
 use crate::juju::{self, ActionStatus, DeployOptions, HookRecord, Scripted, UnitName, Whose};
 
+/// The integrator of S3.
+const S3_INTEGRATOR: &str = "s3-integrator";
+
 impl Stage {
     /// Does one step, with all hooks that follow from it.
     pub(in crate::storm) fn take(&self, step: &Step) -> Result<Vec<HookRecord>, StageError> {
@@ -68,6 +71,17 @@ impl Stage {
             Step::PublishFarBucket => far_bucket("far-secret-key")?,
             Step::PublishRefusedKeys => far_bucket(REFUSED_KEY)?,
             Step::Integrate(integrator, config, key) => self.integrate(integrator, config, *key)?,
+            Step::IntegrateS3 => {
+                let config = [("endpoint", s3.endpoint.as_str()), ("bucket", BUCKET)];
+                let config = config.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+                // Those before know of no secrets.
+                let channel = Some("2/stable".to_owned());
+                let options = DeployOptions { config, channel, ..DeployOptions::default() };
+                model.deploy_built_in(S3_INTEGRATOR, &options)?;
+                model.sync_s3_credentials(S3_INTEGRATOR, &s3.access_key, &s3.secret_key)?;
+                model.integrate(APPLICATION, S3_INTEGRATOR)?.1
+            }
+            Step::RenewS3 => model.sync_s3_credentials(S3_INTEGRATOR, OTHER_KEYS.0, OTHER_KEYS.1)?,
             Step::Renew(integrator, key) => model.update_user_secret(integrator, &self.content(*key))?,
             Step::Part(integrator) => model.remove_relation(APPLICATION, integrator)?,
             Step::AddUnit => model.add_unit(APPLICATION)?,
